@@ -28,7 +28,7 @@ _REQUESTS = frozenset(
     {
         "AutoMap", "CheckOptions", "Child", "Criteria", "IDMap", "IDRange", "ImportRequest", "LoadRequest",
         "NewContainer", "NewImage", "NewLayer", "Overrides", "LockPolicy", "RepairOptions", "Rules", "SaveRequest",
-        "LayerPath", "StoreConfig",
+        "LayerPath", "StoreConfig", "CopyRequest", "SyncRequest", "RegistryAccess", "Access", "Retrying", "Place",
     }
 )  # fmt: skip
 """Values that a caller makes, so that their fields are looked at, too."""
@@ -128,14 +128,8 @@ def _fields(kind: type) -> dict[str, str]:
 
 @cache
 def _alternatives(annotation: str) -> tuple[str, ...]:
-    """Cut `A[X | Y] | B` at the bars that stand in no brackets."""
-    parts, depth, start = [], 0, 0
-    for place, letter in enumerate(annotation):
-        depth += (letter == "[") - (letter == "]")
-        if letter == "|" and not depth:
-            parts.append(annotation[start:place].strip())
-            start = place + 1
-    return (*parts, annotation[start:].strip())
+    """`A[X | Y] | B` has two: `A[X | Y]` and `B`."""
+    return _cut(annotation, "|")
 
 
 def _head(kind: str) -> str:
@@ -144,12 +138,16 @@ def _head(kind: str) -> str:
 
 @cache
 def _inner(kind: str) -> tuple[str, ...]:
-    """What stands in the brackets, cut at commas that stand in no further ones."""
-    text = kind.partition("[")[2][:-1]
+    """What stands in the brackets: `str` and `...` in `tuple[str, ...]`."""
+    return _cut(kind.partition("[")[2][:-1], ",")
+
+
+def _cut(text: str, separator: str) -> tuple[str, ...]:
+    """Cut at the separators that stand in no brackets."""
     parts, depth, start = [], 0, 0
     for place, letter in enumerate(text):
         depth += (letter == "[") - (letter == "]")
-        if letter == "," and not depth:
+        if letter == separator and not depth:
             parts.append(text[start:place].strip())
             start = place + 1
     return (*parts, text[start:].strip())
@@ -171,6 +169,9 @@ _SIMPLE: dict[str, Callable[[Any], bool]] = {
     "int": _is_number,
     "float": lambda value: isinstance(value, float) or _is_number(value),
     "Accept": callable,
+    "Tell": callable,
+    "ImageSource": lambda value: hasattr(value, "manifest") and hasattr(value, "open"),
+    "ImageSink": lambda value: hasattr(value, "take"),
     "Source": lambda value: (
         _is_path(value)
         or isinstance(value, (bytes, bytearray, memoryview))
@@ -183,6 +184,7 @@ _SPOKEN = {
     "str": "a text", "bytes": "bytes", "bool": "True or False", "int": "an integer", "float": "a number",
     "Source": "a path, bytes, a descriptor or something to read from",
     "Target": "a path, a descriptor or something to write to",
+    "Tell": "something to call", "ImageSource": "a source of images", "ImageSink": "a sink of images",
     "Iterable[str]": "several texts", "Sequence[str]": "several texts", "tuple[str, ...]": "a tuple of texts",
 }  # fmt: skip
 

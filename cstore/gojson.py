@@ -24,9 +24,7 @@ _ESCAPES = {
 _SHORT_ESCAPES = {**_ESCAPES, "\b": "\\b", "\f": "\\f"}
 
 
-def encode(
-    value: object, *, record_file: bool = False, sort_keys: bool = False, without_floats: bool = False
-) -> bytes:
+def encode(value: object, *, record_file: bool = False, sort_keys: bool = False, without_floats: bool = False) -> bytes:
     r"""Write a value as compact JSON.
 
     Args:

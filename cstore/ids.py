@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 LONGEST_ID = 200
 """Bytes. `<id>.tar-split.gz` and its temporary name must fit the 255 bytes of a file name."""
 
+_HEX, _GENERATED_LENGTH = frozenset("0123456789abcdef"), 64
 _LONGEST_PART = 255
 """Bytes of a file's name, on every file system that a store may be on."""
 
@@ -118,6 +119,16 @@ def new_id(taken: Callable[[str], bool]) -> str:
         candidate = os.urandom(32).hex()
         if not candidate[:12].isdecimal() and not taken(candidate):
             return candidate
+
+
+def is_hex(text: str) -> bool:
+    """Whether a text is nothing but lower-case hex digits, and not empty."""
+    return bool(text) and _HEX.issuperset(text)
+
+
+def is_generated(text: str) -> bool:
+    """Whether a text is an ID as tools make them: 64 hex digits."""
+    return len(text) == _GENERATED_LENGTH and is_hex(text)
 
 
 def several(names: Iterable[str]) -> Iterable[str]:

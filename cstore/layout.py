@@ -34,8 +34,6 @@ from __future__ import annotations
 
 from os.path import join
 
-from cstore.values import Value
-
 COMPOSEFS_IMAGE = "composefs-data/composefs.blob"
 """The tree of a composefs layer, in its directory; the contents of its files are beside it in `diff`."""
 
@@ -52,100 +50,97 @@ def check_neighbour(text: str) -> str:
     return check(text)
 
 
-class Layout(Value):
-    """The paths of one store.
+class Layout:
+    """The paths of one store, made once.
 
     `driver` is the driver's reported name, which prefixes the record directories; `home_name` that of its home, if it
     is another: overlay was called overlay2 once.
     """
 
-    graph_root: str
-    run_root: str
-    driver: str
-    image_store: str = ""
-    transient: bool = False
-    home_name: str = ""
-
-    @property
-    def roots(self) -> tuple[str, ...]:
+    def __init__(
+        self,
+        graph_root: str,
+        run_root: str,
+        driver: str,
+        image_store: str = "",
+        transient: bool = False,
+        home_name: str = "",
+    ) -> None:
+        self.graph_root, self.run_root, self.image_store = graph_root, run_root, image_store
+        self.driver, self.transient, self.home_name = driver, transient, home_name
+        self.roots = (graph_root, run_root, image_store) if image_store else (graph_root, run_root)
         """The directories that all of the store is in."""
-        return (self.graph_root, self.run_root, *filter(None, (self.image_store,)))
-
-    @property
-    def tops(self) -> tuple[str, ...]:
+        names = (home_name or driver, driver, f"{driver}-layers", f"{driver}-images", f"{driver}-containers")
+        self.tops = (*self.roots, *(join(root, name) for root in self.roots for name in names))
         """The directories that an administrator may have made links: the roots, and the driver's own in them."""
-        ends = ("", "-layers", "-images", "-containers")
-        names = (self.home_name or self.driver, *(self.driver + end for end in ends))
-        return (*self.roots, *(join(root, name) for root in self.roots for name in names))
+        self._name_the_stores_own()
+        self._name_records()
 
-    # ── graph root ──
-
-    @property
-    def storage_lock(self) -> str:
+    def _name_the_stores_own(self) -> None:
+        """Name what is there once: the driver's homes, and the places of work in the graph root."""
+        self.storage_lock = join(self.graph_root, "storage.lock")
         """The graph lock."""
-        return join(self.graph_root, "storage.lock")
-
-    @property
-    def userns_lock(self) -> str:
+        self.userns_lock = join(self.graph_root, "userns.lock")
         """The lock for choosing ID ranges."""
-        return join(self.graph_root, "userns.lock")
-
-    @property
-    def driver_home(self) -> str:
+        self.driver_home = join(self.graph_root, self.home_name or self.driver)
         """Where the driver keeps its trees."""
-        return join(self.graph_root, self.home_name or self.driver)
-
-    @property
-    def driver_run_home(self) -> str:
+        self.driver_run_home = join(self.run_root, self.home_name or self.driver)
         """Where it keeps what ends with the next boot."""
-        return join(self.run_root, self.home_name or self.driver)
-
-    @property
-    def quarantine(self) -> str:
+        self.image_home = join(self.image_store, self.driver) if self.image_store else ""
+        """Where it keeps trees in the image store, "" without one; there the home has the driver's own name."""
+        self.homes = (self.driver_home, self.image_home) if self.image_store else (self.driver_home,)
+        """All that the driver keeps trees in."""
+        self.quarantine = join(self.graph_root, "cstore-quarantine")
         """Where what repair takes out of the store is kept."""
-        return join(self.graph_root, "cstore-quarantine")
-
-    @property
-    def reserve(self) -> str:
+        self.reserve = join(self.graph_root, "cstore-reserve")
         """Where space is kept back for deletions on a full disk."""
-        return join(self.graph_root, "cstore-reserve")
-
-    @property
-    def intents(self) -> str:
+        self.intents = join(self.graph_root, "cstore-intents")
         """Where work of several steps is noted before it begins."""
-        return join(self.graph_root, "cstore-intents")
-
-    @property
-    def partial(self) -> str:
+        self.partial = join(self.graph_root, "cstore-partial")
         """Where blobs are kept that have not come whole yet."""
-        return join(self.graph_root, "cstore-partial")
 
-    # ── layers ──
-
-    @property
-    def layers(self) -> str:
-        """The directory of layer records."""
-        return join(self.graph_root, f"{self.driver}-layers")
-
-    @property
-    def layers_lock(self) -> str:
+    def _name_records(self) -> None:
+        """Name the directories of records, and the files and locks in them."""
+        ends = "layers", "images", "containers"
+        self.run_layers, self._run_images, self.run_containers = (
+            join(self.run_root, f"{self.driver}-{end}") for end in ends
+        )
+        """Of layers and containers, what a reboot forgets."""
+        self.layers, images, self.containers = (join(self.graph_root, f"{self.driver}-{end}") for end in ends)
+        self.images = join(self.image_store, f"{self.driver}-images") if self.image_store else images
+        """The directories of records, and of what belongs to each item."""
+        self.layers_lock = join(self.layers, "layers.lock")
         """The lock of the layer records and the driver's trees."""
-        return join(self.layers, "layers.lock")
-
-    @property
-    def stable_layers(self) -> str:
+        self.stable_layers = join(self.layers, "layers.json")
         """Records of ordinary layers."""
-        return join(self.layers, "layers.json")
-
-    @property
-    def volatile_layers(self) -> str:
+        self.volatile_layers = join(self.run_layers if self.transient else self.layers, "volatile-layers.json")
         """Records of layers that a reboot may take."""
-        return join(self.run_layers if self.transient else self.layers, "volatile-layers.json")
-
-    @property
-    def layers_staging(self) -> str:
+        self.layers_staging = join(self.layers, "tmp")
         """Where records' files are made and removed."""
-        return join(self.layers, "tmp")
+        self.container_journal = join(self.layers, "container.json")
+        """Which container is being made or removed with its layer; there only meanwhile."""
+        in_image_store = join(self.image_store, f"{self.driver}-layers")
+        self.image_store_layers_lock = join(in_image_store, "layers.lock")
+        """The lock of read-only layers' records; only with an image store."""
+        self.image_store_layers = join(in_image_store, "layers.json")
+        """Records of read-only layers; only with an image store."""
+        self.images_lock = join(self.images, "images.lock")
+        """The lock of the image records."""
+        self.stable_images = join(self.images, "images.json")
+        """The image records."""
+        self.stable_containers = join(self.containers, "containers.json")
+        """Records of ordinary containers."""
+        containers = self.run_containers if self.transient else self.containers
+        self.containers_lock = join(containers, "containers.lock")
+        """The lock of the container records."""
+        self.volatile_containers = join(containers, "volatile-containers.json")
+        """Records of containers that a reboot may take."""
+        self.mountpoints = join(self.run_layers, "mountpoints.json")
+        """The mount counts."""
+        self.mountpoints_lock = join(self.run_layers, "mountpoints.lock")
+        """The lock of the mount counts."""
+
+    # ── of one item ──
 
     def tar_split(self, layer: str) -> str:
         """What rebuilds the tar of `layer`. Raises UnsafeID, like the other paths that are made from an ID."""
@@ -154,40 +149,6 @@ class Layout(Value):
     def layer_data(self, layer: str) -> str:
         """The big data directory of `layer`."""
         return join(self.layers, check_neighbour(layer))
-
-    @property
-    def container_journal(self) -> str:
-        """Which container is being made or removed with its layer; there only meanwhile."""
-        return join(self.layers, "container.json")
-
-    # ── the separate image store ──
-
-    @property
-    def image_store_layers_lock(self) -> str:
-        """The lock of read-only layers' records; only with an image store."""
-        return join(self.image_store, f"{self.driver}-layers", "layers.lock")
-
-    @property
-    def image_store_layers(self) -> str:
-        """Records of read-only layers; only with an image store."""
-        return join(self.image_store, f"{self.driver}-layers", "layers.json")
-
-    # ── images ──
-
-    @property
-    def images(self) -> str:
-        """The directory of image records and data."""
-        return join(self.image_store or self.graph_root, f"{self.driver}-images")
-
-    @property
-    def images_lock(self) -> str:
-        """The lock of the image records."""
-        return join(self.images, "images.lock")
-
-    @property
-    def stable_images(self) -> str:
-        """The image records."""
-        return join(self.images, "images.json")
 
     def image_data(self, image: str) -> str:
         """The directory of everything that `image` has besides its record."""
@@ -199,33 +160,11 @@ class Layout(Value):
 
     def image_run_data(self, image: str) -> str:
         """What `image` has besides its record, as far as a reboot forgets it."""
-        return join(self.run_root, f"{self.driver}-images", check_neighbour(image))
+        return join(self._run_images, check_neighbour(image))
 
     def image_run_directory(self, image: str) -> str:
         """The directory that `image` has for whoever asks for one that a reboot forgets."""
         return join(self.image_run_data(image), "userdata")
-
-    # ── containers ──
-
-    @property
-    def containers(self) -> str:
-        """The directory of container records and data."""
-        return join(self.graph_root, f"{self.driver}-containers")
-
-    @property
-    def containers_lock(self) -> str:
-        """The lock of the container records."""
-        return join(self.run_containers if self.transient else self.containers, "containers.lock")
-
-    @property
-    def stable_containers(self) -> str:
-        """Records of ordinary containers."""
-        return join(self.containers, "containers.json")
-
-    @property
-    def volatile_containers(self) -> str:
-        """Records of containers that a reboot may take."""
-        return join(self.run_containers if self.transient else self.containers, "volatile-containers.json")
 
     def container_data(self, container: str) -> str:
         """The directory of everything that `container` has besides its record."""
@@ -243,28 +182,6 @@ class Layout(Value):
         """The directory that `container` has for whoever asks for one that a reboot forgets."""
         return join(self.container_run_data(container), "userdata")
 
-    # ── run root ──
-
-    @property
-    def run_layers(self) -> str:
-        """Layer state that a reboot forgets."""
-        return join(self.run_root, f"{self.driver}-layers")
-
-    @property
-    def run_containers(self) -> str:
-        """Container state that a reboot forgets."""
-        return join(self.run_root, f"{self.driver}-containers")
-
-    @property
-    def mountpoints(self) -> str:
-        """The mount counts."""
-        return join(self.run_layers, "mountpoints.json")
-
     def digest_lock(self, digest: str) -> str:
         """The lock of a blob, for whoever works on it; the store itself takes none."""
         return join(self.run_root, f"{self.driver}-locks", digest)
-
-    @property
-    def mountpoints_lock(self) -> str:
-        """The lock of the mount counts."""
-        return join(self.run_layers, "mountpoints.lock")

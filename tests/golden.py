@@ -158,7 +158,7 @@ df
 df -v
 df --freed-by docker.io/library/debian:12
 why base
-why docker.io/library/debian:12
+why old
 whois {image}
 whois nothing-of-ours
 rm --yes spare

@@ -13,7 +13,7 @@ import os
 
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.contexts import ExitStack, contextmanager
-from cstore.errors import SystemFailure
+from cstore.errors import CstoreError, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import Value
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cstore.archive.unpacking.intake import Intake
     from cstore.archive.unpacking.orders import Terms
     from cstore.archive.unpacking.owners import Owners
+    from cstore.archive.unpacking.sharing import Donor
 
 __all__ = ["Applied", "ApplyOptions", "WhiteoutForm", "apply_archive"]
 
@@ -49,6 +50,7 @@ class ApplyOptions(Value, kw_only=True):
         unseen: what is beneath the last of those and cannot be read, in words; "" for nothing.
         force_mask: the mode of all that is made, what it should have being in an attribute; -1 for its own.
         again: an archive was unpacked into the tree before: its root is as it shall be, though nothing is in it.
+        donor: a directory, perhaps with the same files, whose blocks are shared where the file system can; "" for none.
     """
 
     form: WhiteoutForm = WhiteoutForm.PLAIN
@@ -62,6 +64,7 @@ class ApplyOptions(Value, kw_only=True):
     unseen: str = ""
     force_mask: int = -1
     again: bool = False
+    donor: str = ""
 
 
 class Applied(Value, kw_only=True):
@@ -146,8 +149,7 @@ def _unpack(
     from cstore.archive.tar.reader import TarReader
     from cstore.archive.tarsplit import Packer, SplitFile
     from cstore.archive.unpacking.dispatch import Dispatcher
-    from cstore.archive.unpacking.intake import Intake, make_ring
-    from cstore.archive.unpacking.windows import RingWindows
+    from cstore.archive.unpacking.intake import Intake, RingWindows, make_ring
     from cstore.archive.unpacking.worker import Worker, held_signals
 
     ring = make_ring()
@@ -175,7 +177,7 @@ def _unpack(
 
 
 def _terms(options: ApplyOptions, owners: Owners, cleanup: ExitStack) -> Terms:
-    from cstore.archive.union import opened
+    from cstore.archive.composefs import opened
     from cstore.archive.unpacking.orders import Terms
 
     lowers = cleanup.enter_context(opened(options.lowers, os.O_RDONLY))
@@ -191,7 +193,20 @@ def _terms(options: ApplyOptions, owners: Owners, cleanup: ExitStack) -> Terms:
         unseen=options.unseen,
         force_mask=options.force_mask,
         again=options.again,
+        donor=_donor(options.donor, cleanup) if options.donor else None,
     )
+
+
+def _donor(path: str, cleanup: ExitStack) -> Donor | None:
+    """Open the tree with which blocks may be shared; it is only a hint."""
+    from cstore.archive.unpacking.sharing import Donor
+
+    try:
+        fd = within.open_folder(path, os.O_RDONLY)
+    except (OSError, CstoreError):
+        return None
+    cleanup.callback(os.close, fd)
+    return Donor(fd)
 
 
 def _summarise(intake: Intake, owners: Owners, dispatcher: Dispatcher, known: tuple[str, int] | None) -> Applied:

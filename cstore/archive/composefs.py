@@ -13,15 +13,17 @@ import os
 import stat
 from functools import cached_property
 
-from cstore.archive.directories import Directories, Kind, Listing
+from cstore.archive.directories import Directories, Kind
 from cstore.archive.names import join_name, show_name, split_name
+from cstore.contexts import ExitStack, contextmanager
 from cstore.fs.closing import Closing
 from cstore.layout import is_blob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from contextlib import ExitStack
+    from collections.abc import Iterator, Sequence
 
+    from cstore.archive.directories import Listing, Wanted
     from cstore.archive.erofs import Image, Node
 
 REDIRECT, METACOPY = b"trusted.overlay.redirect", b"trusted.overlay.metacopy"
@@ -74,7 +76,7 @@ def require_own_contents(image: Image) -> None:
         attributes = image.attributes(node) if stat.S_ISREG(node.mode) else {}
         if REDIRECT in attributes and not content_name(attributes):
             where, shown = os.fsdecode(attributes[REDIRECT]), show_name(path)
-            raise image.flaw(f"the contents of '/{shown}' lie outside of its layer: {where!r}")
+            raise image.flaw(f"the contents of '/{shown}' are outside its layer: {where!r}")
 
 
 def _meant(name: bytes) -> bytes:
@@ -117,7 +119,7 @@ class BlobTree(Closing):
                 raise _failure(errno.ENOENT)
             above.add(node.nid)
             if number in above:
-                raise self.image.flaw("a directory lies in itself")
+                raise self.image.flaw("a directory contains itself")
             node = self.image.node(number)
         if is_hiding(path, node):
             raise _failure(errno.ENOENT)
@@ -147,6 +149,19 @@ class BlobTree(Closing):
         """See `Directories.statuses`."""
         listed = ((name, self.image.node(number)) for name, number in sorted(self._listed(self._find(folder)).items()))
         return [(name, node.status()) for name, node in listed if folder or not is_hiding(name, node)]
+
+    def select(self, folder: bytes, wanted: Wanted) -> tuple[list[bytes], list[bytes]]:
+        """See `Directories.select`."""
+        only, is_named, fits = wanted
+        listed = self.statuses(folder)
+        found = [
+            name
+            for name, status in listed
+            if (not only or stat.S_IFMT(status.st_mode) == only)
+            and (is_named is None or is_named(os.fsdecode(name)))
+            and (fits is None or fits(status))
+        ]
+        return found, [name for name, status in listed if stat.S_ISDIR(status.st_mode)]
 
     def link(self, folder: bytes, name: bytes) -> bytes:
         """See `Directories.link`."""
@@ -219,3 +234,30 @@ Tree = Directories | BlobTree
 
 def _failure(number: int) -> OSError:
     return OSError(number, os.strerror(number))
+
+
+_DESCRIPTORS = 512
+"""How many to share among the directories beneath a layer."""
+
+
+@contextmanager
+def opened(paths: Sequence[str], access: int) -> Iterator[list[Tree]]:
+    """Open the directories beneath a layer, nearest first, for as long as the context lasts.
+
+    Raises:
+        SystemFailure: one cannot be opened.
+    """
+    each = max(2, _DESCRIPTORS // max(len(paths), 1))
+    if paths:
+        _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
+    with ExitStack() as stack:
+        yield [enter_tree(stack, path, access, each) for path in paths]
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """Let this process have as many files open as a long chain takes, if the administrator's limit allows it."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))

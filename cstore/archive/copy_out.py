@@ -8,9 +8,9 @@ import stat
 from collections import deque
 from contextlib import ExitStack
 
-from cstore.archive.composefs import BlobTree
+from cstore.archive.composefs import BlobTree, opened
 from cstore.archive.names import join_name, split_name
-from cstore.archive.union import Lower, Union, opened
+from cstore.archive.union import Lower, Union
 from cstore.fs import xattr
 from cstore.fs.closing import Closing
 from cstore.fs.tree.copy_entries import Copier, Plan
@@ -101,7 +101,7 @@ class ShownTree(Closing):
         fd = tree.open_file(folder, split_name(path)[1])
         if os.fstat(fd).st_size != self.status(path).st_size:
             os.close(fd)
-            raise OSError("its contents have another length than it: cstore check tells more")
+            raise OSError("the lengths of its contents and its tar-split differ: see cstore check")
         return fd
 
     def attributes(self, path: bytes) -> dict[str, bytes]:

@@ -91,7 +91,7 @@ class Image(Closing):
             try:
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
-                    raise self.flaw("it is no regular file")
+                    raise self.flaw("it is not a regular file")
                 self._volume = status.st_ino << 64 | status.st_dev  # no device has that number
                 self._data = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
             finally:
@@ -111,17 +111,17 @@ class Image(Closing):
             self._bytes(_SUPERBLOCK_AT, _SUPERBLOCK.size)
         )
         if magic != _MAGIC:
-            raise self.flaw("it is no EROFS image")
+            raise self.flaw("it is not an EROFS image")
         if not 9 <= bits <= 16 or features & ~_KNOWN_FEATURES:
-            raise self.flaw("it uses features of EROFS that composefs does not")
+            raise self.flaw("it uses EROFS features that composefs does not use")
         if len(self._data) < blocks << bits:
-            raise self.flaw("it is cut")
+            raise self.flaw("it is truncated")
         self._bits, self._block = bits, 1 << bits
         self._meta, self._shared = meta << bits, shared << bits
         self._time = seconds * 1_000_000_000 + nanoseconds
         self.root = self.node(root)
         if not stat.S_ISDIR(self.root.mode):
-            raise self.flaw("its root is no directory")
+            raise self.flaw("its root is not a directory")
 
     @property
     def has_acls(self) -> bool:
@@ -139,7 +139,7 @@ class Image(Closing):
 
     def _bytes(self, start: int, size: int) -> bytes:
         if start < 0 or start + size > len(self._data):
-            raise self.flaw("it is cut, or something in it lies outside of it")
+            raise self.flaw("it is truncated, or a part of it is outside the file")
         return self._data[start : start + size]
 
     # ── inodes ──
@@ -202,7 +202,7 @@ class Image(Closing):
         count = self._bytes(start, 12)[4]
         place = start + 12 + 4 * count
         if place > end:
-            raise self.flaw(f"the attributes of inode {node.nid} make no sense")
+            raise self.flaw(f"the attributes of inode {node.nid} are invalid")
         for (number,) in struct.iter_unpack("<I", self._bytes(start + 12, 4 * count)):
             self._attribute(self._shared + 4 * number, found)
         while place + _XATTR.size <= end:
@@ -229,7 +229,7 @@ class Image(Closing):
             ArchiveError: it makes no sense.
         """
         if not stat.S_ISDIR(node.mode):
-            raise self.flaw(f"inode {node.nid} is no directory")
+            raise self.flaw(f"inode {node.nid} is not a directory")
         data = self.data(node, len(self._data))
         found: dict[bytes, int] = {}
         for start in range(0, len(data), self._block):
@@ -240,23 +240,23 @@ class Image(Closing):
 
     def _read_names(self, block: bytes, found: dict[bytes, int]) -> None:
         if len(block) < _ENTRY.size:
-            raise self.flaw("a directory is cut")
+            raise self.flaw("a directory is truncated")
         first = _ENTRY.unpack_from(block)[1]
         if first % _ENTRY.size or not _ENTRY.size <= first <= len(block):
-            raise self.flaw("a directory makes no sense")
+            raise self.flaw("a directory is invalid")
         entries = [_ENTRY.unpack_from(block, place) for place in range(0, first, _ENTRY.size)]
         ends = [entry[1] for entry in entries[1:]] + [len(block)]
         for (nid, start, _, _), end in zip(entries, ends, strict=True):
             name = block[start:end].split(b"\0", 1)[0]
             if start > end or not name or b"/" in name:
-                raise self.flaw("a directory has a name that cannot be one")
+                raise self.flaw("a directory has an invalid name")
             found[name] = nid
 
     def walk(self) -> Iterator[tuple[bytes, Node]]:
         """Every path with its inode, depth-first, each directory's names in the order of their bytes; first the root.
 
         Raises:
-            ArchiveError: something makes no sense, or a directory lies in itself.
+            ArchiveError: something makes no sense, or a directory contains itself.
         """
         yield b"", self.root
         stack = [(b"", self.root.nid, iter(sorted(self.names(self.root).items())))]
@@ -269,7 +269,7 @@ class Image(Closing):
                 yield path, node
                 if stat.S_ISDIR(node.mode):
                     if number in above or len(stack) > _DEEPEST:
-                        raise self.flaw("a directory lies in itself")
+                        raise self.flaw("a directory contains itself")
                     above.add(number)
                     stack.append((path, number, iter(sorted(self.names(node).items()))))
                     break

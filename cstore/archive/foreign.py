@@ -8,12 +8,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_UNPACK = "bsdtar -cf NEW.tar @FILE makes a tar of it"
+_UNPACK = "bsdtar -cf NEW.tar @FILE converts it to a tar"
 _DEB = "dpkg-deb --fsys-tarfile FILE gives its files as a tar"
 _TWICE = "decompress it once"
 _MOUNT = "mount -o ro,loop FILE DIR, then tar -C DIR -c . gives its files as a tar"
 _PARTS = "losetup --find --show --partscan FILE shows its partitions as devices to mount"
-_RAW = "qemu-img convert -O raw FILE DISK makes a disk image of it"
+_RAW = "qemu-img convert -O raw FILE DISK converts it to a disk image"
 
 _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"PK\x03\x04", "a zip archive", _UNPACK),
@@ -105,4 +105,4 @@ def nothing_but_zeros(pieces: Iterable[memoryview], before: int) -> Iterator[mem
             break
         yield piece
     if not zeros:
-        raise foreign(bytes(head)) or ArchiveMalformed("it begins with blocks of zeros, and then comes data", 0)
+        raise foreign(bytes(head)) or ArchiveMalformed("it begins with blocks of zeros, followed by data", 0)

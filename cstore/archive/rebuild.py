@@ -115,7 +115,7 @@ class _Rebuilding:
             room = out.room(left)
             count = os.readv(descriptor, (room,))
             if not count:
-                raise self._damaged(entry, "was cut while it was read")
+                raise self._damaged(entry, "was truncated while it was read")
             piece = room if count == len(room) else room[:count]
             checksum = crc(piece) if checksum is None else crc(piece, checksum)
             out.advance(count)
@@ -137,12 +137,12 @@ class _Rebuilding:
                     return descriptor, tree
                 os.close(descriptor)
             except ValueError as error:
-                raise TarSplitDamaged(self._tar_split, f"{show_name(entry.name)!r} is no file name") from error
+                raise TarSplitDamaged(self._tar_split, f"{show_name(entry.name)!r} is not a file name") from error
             except OSError as error:
                 if error.errno in _NO_FILE:
                     raise self._damaged(entry, "is no longer a regular file") from error
                 if error.errno in _BARRED:
-                    reason = "is not there, or only behind a link"
+                    reason = "is missing, or is only reachable through a link"
                 elif error.errno not in _ABSENT:
                     raise SystemFailure("open", tree.shown(path), error) from error
         raise self._damaged(entry, reason)

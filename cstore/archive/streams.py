@@ -178,7 +178,7 @@ class FileSink:
             except BlockingIOError:
                 _wait(self._fd, select.POLLOUT)
             except OSError as error:
-                hint = "the program that reads it has gone" if error.errno == errno.EPIPE else ""
+                hint = "the program that reads it has exited" if error.errno == errno.EPIPE else ""
                 raise SystemFailure("write", self._name, error, hint=hint) from error
 
     def _widen(self) -> None:

@@ -335,15 +335,13 @@ def _understand(line: Any) -> Segment | FileEntry:
         raise ValueError(f"a checksum of {len(line.payload)} bytes")
     checksum = int.from_bytes(line.payload, "big") if line.payload else None
     if line.size and checksum is None:
-        raise ValueError("a file has contents and no checksum")
+        raise ValueError("a file has contents but no checksum")
     return FileEntry(line.name_raw or line.name.encode(), line.size, checksum, line.position)
 
 
 def _read_texts(path: str) -> Iterator[bytes]:
     """Give the lines of a gzip'd file, without their ends."""
-    from cstore.archive.compression import Compression, open_decoder
     from cstore.archive.directories import open_quietly
-    from cstore.archive.streams import BUFFER_SIZE, FileReader, fill
 
     try:
         fd = open_quietly(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -352,9 +350,12 @@ def _read_texts(path: str) -> Iterator[bytes]:
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            raise TarSplitDamaged(path, "it is no regular file")
+            raise TarSplitDamaged(path, "it is not a regular file")
         if not status.st_size:
             raise TarSplitDamaged(path, "it is empty")
+        from cstore.archive.compression import Compression, open_decoder
+        from cstore.archive.streams import BUFFER_SIZE, FileReader, fill
+
         decoder = open_decoder(Compression.GZIP, FileReader(fd, path), status.st_size)
         buffer = memoryview(bytearray(BUFFER_SIZE))
         begun = b""

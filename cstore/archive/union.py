@@ -11,18 +11,22 @@ import errno
 import os
 import stat
 
-from cstore.archive.composefs import BlobTree, enter_tree
+from cstore.archive.composefs import BlobTree
+from cstore.archive.directories import Kind
 from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
-from cstore.contexts import ExitStack, contextmanager
 from cstore.errors import SystemFailure
 from cstore.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
+    from typing import TypeVar
 
     from cstore.archive.composefs import Tree
+
+    _T = TypeVar("_T")
+    _S = TypeVar("_S")
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 _NO_ATTRIBUTE = frozenset({errno.ENODATA, errno.ENOTSUP, errno.EPERM})
@@ -32,8 +36,6 @@ _METACOPY = ("trusted.overlay.metacopy", "user.overlay.metacopy")
 _REDIRECT = ("trusted.overlay.redirect", "user.overlay.redirect")
 _PROGRAMS_OPAQUE = "user.fuseoverlayfs.opaque"
 PROGRAMS_MARKERS = (OPAQUE_NAME, b".wh..opq")
-_DESCRIPTORS = 512
-"""How many to share among the directories beneath a layer."""
 
 
 class Lower(NamedTuple):
@@ -177,22 +179,51 @@ class Union:
         Raises:
             SystemFailure: one cannot be read.
         """
-        seen: dict[bytes, Found | None] = {}
+        return self._merged(
+            folder,
+            lambda tree, place: tree.statuses(place),
+            lambda spot, name, status: None if self._removes(status) else Found(*spot, name, status),
+        )
+
+    def kinds(self, folder: bytes) -> list[tuple[bytes, Kind]]:
+        """The names of all that is seen in a directory, sorted, and their kinds. Of hardly any a status is read.
+
+        Raises:
+            SystemFailure: one cannot be read.
+        """
+
+        def seen(spot: _Spot, name: bytes, kind: Kind) -> tuple[bytes, Kind] | None:
+            if kind is Kind.OTHER and not self._plain:
+                status = self._status(spot, name)
+                if status is None or is_whiteout_device(status):
+                    return None
+            return name, kind
+
+        return self._merged(folder, lambda tree, place: tree.names(place), seen)
+
+    def _merged(
+        self,
+        folder: bytes,
+        read: Callable[[Tree, bytes], list[tuple[bytes, _T]]],
+        seen: Callable[[_Spot, bytes, _T], _S | None],
+    ) -> list[_S]:
+        """What is `seen` of all that is read in the directories which show in one, sorted by name."""
+        found: dict[bytes, _S | None] = {}
         for spot in self._holding(folder):
             tree = self._tree(spot.number)
             try:
-                listed = tree.statuses(spot.folder)
+                listed = read(tree, spot.folder)
             except OSError as error:
                 raise SystemFailure("read", tree.shown(spot.folder), error) from error
             gone = []
-            for name, status in listed:
+            for name, told in listed:
                 if self._files and name.startswith(WHITEOUT_PREFIX):
                     gone.append(name[len(WHITEOUT_PREFIX) :])
-                elif name not in seen:
-                    seen[name] = None if self._removes(status) else Found(*spot, name, status)
+                elif name not in found:
+                    found[name] = seen(spot, name, told)
             for name in gone:
-                seen.setdefault(name, None)
-        return [found for _, found in sorted(seen.items()) if found is not None]
+                found.setdefault(name, None)
+        return [each for _, each in sorted(found.items()) if each is not None]
 
     def shown_in(self, folder: bytes) -> list[tuple[Tree, bytes]]:
         """The directories that show in one, nearest first: two views that have the same show the same there."""
@@ -374,26 +405,3 @@ def _value(tree: Tree, folder: bytes, name: str) -> bytes:
         if error.errno in _NO_ATTRIBUTE:
             return b""
         raise
-
-
-@contextmanager
-def opened(paths: Sequence[str], access: int) -> Iterator[list[Tree]]:
-    """Open the directories beneath a layer, nearest first, for as long as the context lasts.
-
-    Raises:
-        SystemFailure: one cannot be opened.
-    """
-    each = max(2, _DESCRIPTORS // max(len(paths), 1))
-    if paths:
-        _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
-    with ExitStack() as stack:
-        yield [enter_tree(stack, path, access, each) for path in paths]
-
-
-def _allow_descriptors(wanted: int) -> None:
-    """Let this process have as many files open as a long chain takes, if the administrator's limit allows it."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))

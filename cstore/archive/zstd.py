@@ -142,7 +142,7 @@ class _FrameFollower:
     def _begin_block(self, header: int) -> None:
         last, form, size = header & 1, header >> 1 & 3, header >> 3
         if form == _RESERVED_BLOCK:
-            raise CompressionFailed("zstd", "a block of no known type")
+            raise CompressionFailed("zstd", "a block of an unknown type")
         self._skip = 1 if form == _RLE_BLOCK else size
         if last:
             self._skip += self._checksum

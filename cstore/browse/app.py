@@ -29,7 +29,7 @@ d       delete, after a preview       space   mark, to delete several together
 s       sort by name, size or age     r   read the store again
 1 2 3   images, containers, layers    q   leave
 
-Among files: enter opens, backspace goes up, / finds names beneath."""
+Among files: enter opens, backspace goes up, / finds names below."""
 
 
 class Browser(RepairView):
@@ -252,7 +252,7 @@ class Lists(Page):
         row = self._row
         items = sorted(self._marked, key=lambda item: item.id) or ([row.item] if row is not None else [])
         if items:
-            self.browser.notify("looking at what goes with it …", timeout=1)
+            self.browser.notify("finding what is deleted with it …", timeout=1)
             self.browser.aside(lambda: plan_removal(self.store.context, items), self._preview)
 
     def _preview(self, plan: Plan) -> None:

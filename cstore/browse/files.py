@@ -119,7 +119,7 @@ class Files(Page):
         self._describe()
 
     def _describe(self) -> None:
-        file, lines = self._file, [f"nothing here is called {self._list.sought!r}" if self._list.sought else "empty"]
+        file, lines = self._file, [f"nothing here is named {self._list.sought!r}" if self._list.sought else "empty"]
         if file is not None:
             try:
                 target, chain = self._contents.target(file), self._contents.chain

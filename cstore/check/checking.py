@@ -19,12 +19,11 @@ import time
 from contextlib import ExitStack, contextmanager
 
 from cstore.arguments import checked
-from cstore.check.elsewhere import notes, placed
+from cstore.check.driver_state import notes, placed
 from cstore.check.findings import KINDS, Finding, Subject
-from cstore.check.layer_jobs import layer_jobs, not_read
+from cstore.check.layer_jobs import examine_all, layer_jobs, not_read
 from cstore.check.options import CheckOptions
 from cstore.check.report import Report, in_order
-from cstore.check.side_by_side import examine_all
 from cstore.check.snapshot import StoreSnapshot
 from cstore.check.survey import Scope, survey
 from cstore.fs.lockfile import LockFile
@@ -132,7 +131,7 @@ class _Check:
             self._jobs |= changed
             self._read(changed)
         for layer in self._changed(now):
-            self._notes.append(f"layer {layer} was changed by others all the time, and could not be checked")
+            self._notes.append(f"layer {layer} could not be checked, because other programs kept changing it")
             self._problems[layer] = []
         return [finding for finding in found if finding.key in keys], snapshot
 

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cstore.archive.composefs import Tree
-    from cstore.check.expected import ExpectedTree, Looks, Node
-    from cstore.check.shown import Shown
-    from cstore.check.tolerance import Tolerance
+    from cstore.check.expected import ExpectedTree, Looks, Node, Tolerance
+    from cstore.check.view import Shown
     from cstore.idmap import IDMap
 
 Problem = tuple[str, str, str, dict[str, object], str]
@@ -327,7 +326,7 @@ class Comparison:
                 evidence: dict[str, object] = {"type": _TYPES.get(node.format, "?"), "size": node.size}
                 yield _problem("file-missing", path, f"{_shown(path)} is missing", evidence, go_text)
         for path in () if self._shown is None else self._shown.lacking(self._seen):
-            sentence = f"the mark that {_shown(path)} was removed is missing"
+            sentence = f"the whiteout of {_shown(path)} is missing"
             yield _problem("file-missing", path, sentence, {"type": "whiteout"}, "")
 
 

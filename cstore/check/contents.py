@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 from cstore.archive.composefs import open_tree
 from cstore.archive.tar.reader import TarReader
 from cstore.check.compare import Comparison, Problem
-from cstore.check.expected import ExpectedTree, stacked
+from cstore.check.expected import ExpectedTree, Tolerance, stacked
 from cstore.check.image_contents import content_problems, image_flaw
 from cstore.check.layer_stream import FileProblem, LayerStream
-from cstore.check.shown import Shown
-from cstore.check.tolerance import Tolerance
-from cstore.check.view import View
+from cstore.check.view import Shown, View
 from cstore.errors import ArchiveError, CstoreError, SystemFailure, TarSplitDamaged
 from cstore.idmap import IDENTITY, IDMap
 from cstore.layout import is_blob
@@ -79,7 +77,7 @@ def examine(job: LayerJob, *, deadline: float = 0.0, tick: Callable[[int], None]
             problems.append(problem)
     if count > MOST_PROBLEMS:
         more = count - MOST_PROBLEMS
-        problems.append(("files-more", "", f"{more} more of its files are not as imported", {"more": more}, ""))
+        problems.append(("files-more", "", f"{more} more of its files differ from the archive", {"more": more}, ""))
     return problems
 
 
@@ -133,7 +131,7 @@ class _Examination:
             yield _unreadable(error)
 
     def _broken(self, error: CstoreError) -> Problem:
-        reason = error.reason if isinstance(error, TarSplitDamaged) else f"it does not give an archive: {error.message}"
+        reason = error.reason if isinstance(error, TarSplitDamaged) else f"it gives no archive: {error.message}"
         evidence: dict[str, object] = {"path": self._job.tar_split, "reason": reason}
         return "tar-split-damaged", "", f"its tar-split is damaged: {reason}", evidence, error.go_text
 
@@ -142,7 +140,7 @@ class _Examination:
         # With a file that has changed the digest cannot be right, and that says no more.
         if job.digest.startswith("sha256:") and found != job.digest and not stream.problems:
             evidence: dict[str, object] = {"found": found, "recorded": job.digest}
-            sentence = f"its files are as imported, but the archive has digest {found}, not {job.digest}"
+            sentence = f"its files match the archive, but the archive has digest {found}, not {job.digest}"
             yield "layer-digest", "", sentence, evidence, "layer content incorrect digest"
         if job.size >= 0 and stream.size != job.size:
             evidence = {"found": stream.size, "recorded": job.size}

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 
-from cstore.check.findings import Finding, of_layer, of_store
+from cstore.check.findings import REPAIR, REPAIR_FROM, Finding, Remedy, of_layer, of_store
 from cstore.ids import flaw_of_part
+from cstore.store.neighbours import command_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from cstore.check.findings import Finding
     from cstore.check.snapshot import StoreSnapshot
     from cstore.drivers.inspection import Flaw
 
 _WORDS = {
     "missing": "is missing",
     "wrong": "is wrong",
-    "no directory": "is no directory",
-    "no regular file": "is no regular file",
-    "no subvolume": "is an ordinary directory and no subvolume",
+    "no directory": "is not a directory",
+    "no regular file": "is not a regular file",
+    "no subvolume": "is an ordinary directory, not a subvolume",
 }
 
 
@@ -47,7 +49,7 @@ def _without_tree(snapshot: StoreSnapshot, layer: str, *, read_only: bool) -> Fi
     if read_only:  # the driver looks for it in its own home at last
         path = os.path.join(snapshot.layout_of(layer).driver_home, os.path.relpath(path, snapshot.layout.driver_home))
     go_text = f"{'read-only ' if read_only else ''}layer {layer}: stat {path}: no such file or directory"
-    sentence = f"it has a record and no directory {path}"
+    sentence = f"it has a record but no directory {path}"
     return of_layer("layer-tree-missing", layer, sentence, path=path, read_only=read_only, go_text=go_text)
 
 
@@ -66,3 +68,35 @@ def _of_flaw(driver: str, flaw: Flaw, *, read_only: bool) -> Finding:
         expected=flaw.expected,
         read_only=read_only,
     )
+
+
+# ── other stores beside it ──
+#
+# Findings about additional stores: which store it is, and what repairs it. From here they are only read.
+
+_MISSING = frozenset({"parent-missing", "image-layer-missing", "container-image-missing"})
+
+
+def placed(snapshot: StoreSnapshot, finding: Finding) -> Finding:
+    """A finding with the additional store that it is about, and the command that repairs that store."""
+    layout = snapshot.store_of(finding.subject.kind, finding.subject.name) if finding.read_only else None
+    if layout is None:
+        return finding
+    store = layout.graph_root
+    sentence = f"it is in the additional store {store}, which is read-only here; repair it there"
+    return finding.with_(store=store, advice=Remedy(sentence, command_in(layout, REPAIR)))
+
+
+def notes(findings: Sequence[Finding]) -> Iterator[str]:
+    """A sentence for each additional store that is damaged, and one for what may be in a store that is not used."""
+    damaged = {
+        finding.store: finding.remedy.command for finding in findings if finding.store and finding.severity.is_serious
+    }
+    missing = sum(finding.kind in _MISSING and finding.advice.command == REPAIR_FROM for finding in findings)
+    if missing:
+        yield (
+            "missing layers or images may be in an additional image store; if so, name it in "
+            f"additionalimagestores, or copy them from it: {REPAIR_FROM}"
+        )
+    for store, command in damaged.items():
+        yield f"the additional store {store} is damaged but read-only here; repair it there: {command}"

@@ -7,7 +7,6 @@ names that lead through links. Where they differ, nothing is expected.
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.archive.names import clean_name, join_name, split_name
 from cstore.archive.tar.header import (
@@ -25,9 +24,12 @@ from cstore.archive.tar.header import (
 from cstore.archive.unpacking.attributes import to_set
 from cstore.archive.whiteout import METADATA_PREFIX, OPAQUE_NAME, is_whiteout_name, victim_of
 from cstore.errors import CstoreError
+from cstore.idmap import IDENTITY, IDMap
+from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
 _LATEST = (1 << 63) - 1
 _FORMATS = {
@@ -302,3 +304,46 @@ def stacked(trees: Iterable[ExpectedTree]) -> ExpectedTree:
     for tree in trees:
         whole.cover(tree)
     return whole
+
+
+# ── tolerance ──
+#
+# What may differ between a layer's directory and its archive without being damage.
+
+_DEVICES = frozenset({stat.S_IFCHR, stat.S_IFBLK})
+_NODES = _DEVICES | {stat.S_IFIFO}
+
+
+class Tolerance(Value):
+    """What may differ, because of who wrote a layer, and how.
+
+    Attributes:
+        owners: IDs that could not be set (`ignore_chown_errors`).
+        masked: owners, modes and types are in attributes (`force_mask`, a mount program).
+        times: links to files of other stores have the times of those (`use_hard_links`).
+        partial: a partial pull made it, which leaves other times on directories and links.
+        users: an ordinary user wrote it, or root of a user namespace, who can make no device, and may have had no other
+            ID than their own.
+        reach: the IDs that there are in the namespace that this process is in; no ranges for all.
+    """
+
+    owners: bool = False
+    masked: bool = False
+    times: bool = False
+    partial: bool = False
+    users: bool = False
+    reach: IDMap = IDENTITY
+
+    def unmakeable(
+        self, nodes: Mapping[bytes, Node], seen: Container[bytes], changed: Container[bytes]
+    ) -> frozenset[int]:
+        """The types of files that whoever wrote a layer could not make, told by what was found of its `nodes`.
+
+        Root of a user namespace may seem to be the host's. But then no device is there at all, and no directory that
+        should have one was `changed` since: removing a device would have done that.
+        """
+        if self.users:
+            return _NODES
+        devices = [path for path, node in nodes.items() if node.format in _DEVICES]
+        told = any(path in seen or split_name(path)[0] in changed for path in devices)
+        return frozenset() if told else _DEVICES

@@ -119,12 +119,12 @@ def _file_system(where: str) -> Iterator[Fact]:
 
     kind = filesystem_name(where)
     if kind in _NETWORK:
-        sentence = f"{where} is on {kind}, which keeps neither the locks nor the marks of layers"
+        sentence = f"{where} is on {kind}, which supports neither the locks nor the marks of layers"
         yield Fact("file system", Level.PROBLEM, sentence, "put the graph root on a local disk")
     elif not tells_types(where):
         yield Fact(
-            "file system", Level.PROBLEM, f"{where} is on {kind} without d_type, on which overlay cannot work",
-            "make the file system again, with ftype=1 for xfs",
+            "file system", Level.PROBLEM, f"{where} is on {kind} without d_type, so overlay cannot work on it",
+            "create the file system again, for xfs with ftype=1",
         )  # fmt: skip
     else:
         shares = "; equal files can share their blocks" if kind in SHARE_BLOCKS else ""
@@ -139,7 +139,7 @@ def _space(where: str, room: os.statvfs_result) -> Iterator[Fact]:
         if total <= 0:  # btrfs has no fixed number of inodes
             continue
         sentence = f"{free} of {total} {noun} are free on the file system of {where}"
-        remedy = "see what may go with cstore df and cstore prune --dry-run"
+        remedy = "see what can be deleted with cstore df and cstore prune --dry-run"
         if free < total * _HARDLY_ANY and free < least:
             yield Fact("space", Level.PROBLEM, sentence, remedy)
         elif free < total * _LITTLE:
@@ -157,8 +157,8 @@ def _identity() -> Iterator[Fact]:
         yield Fact("user", Level.OK, "root" if not identity.inside else "root of a user namespace")
         return
     for path, value, sentence in (
-        ("/proc/sys/user/max_user_namespaces", "0", "user namespaces are switched off"),
-        ("/proc/sys/kernel/unprivileged_userns_clone", "0", "only root may make user namespaces"),
+        ("/proc/sys/user/max_user_namespaces", "0", "user namespaces are disabled"),
+        ("/proc/sys/kernel/unprivileged_userns_clone", "0", "only root may create user namespaces"),
         ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "AppArmor restricts user namespaces"),
     ):
         if _text(path) == value:
@@ -201,11 +201,11 @@ def _locks(context: Context) -> Iterator[Fact]:
             held = True
             yield Fact("locks", Level.OK, f"{path} is held by {holder}")
     if not held:
-        yield Fact("locks", Level.OK, "none of the store's locks is held")
+        yield Fact("locks", Level.OK, "no process holds a lock of the store")
 
 
 def _mounts(context: Context) -> Iterator[Fact]:
-    from cstore.check.mounts import mount_findings
+    from cstore.check.leftovers import mount_findings
     from cstore.check.snapshot import StoreSnapshot
 
     try:
@@ -221,7 +221,7 @@ def _mounts(context: Context) -> Iterator[Fact]:
             "see cstore check",
         )
     if not found:
-        yield Fact("mounts", Level.OK, "mount counts agree with what is mounted")
+        yield Fact("mounts", Level.OK, "mount counts match the mounts")
 
 
 def _clock(context: Context) -> Iterator[Fact]:
@@ -233,7 +233,7 @@ def _clock(context: Context) -> Iterator[Fact]:
     if written > now + _CLOCK_MAY_DIFFER:
         yield Fact(
             "clock", Level.WARNING, f"the store was last written {written - now:.0f} seconds from now",
-            "set the clock: ages are wrong until then",
+            "set the clock; until then, ages are wrong",
         )  # fmt: skip
     else:
         yield Fact("clock", Level.OK, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)))

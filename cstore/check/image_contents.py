@@ -55,14 +55,14 @@ def content_problems(blob: str) -> Iterator[Problem]:
         for name in _listed(tree):
             path = users.pop(name, None)
             if path is None and name != _EMPTY:
-                sentence = f"holds a content that no file of the layer has: diff/{name}"
+                sentence = f"no file of the layer has the contents of diff/{name}"
                 yield "file-unexpected", name, sentence, {"path": name, "type": "0"}, ""
                 continue
             found = _digest(tree, name)
             if found != name.replace("/", ""):
                 shown = show_name(path) if path is not None else "an empty file"
                 part = os.fsdecode(path) if path is not None else name
-                reason = f"'/{shown}' has other contents: diff/{name} is not what its name says"
+                reason = f"'/{shown}' has other contents: diff/{name} does not match its name"
                 yield "file-changed", part, reason, {"path": part, "found": found, "content": name}, ""
     for name, path in users.items():
         part = os.fsdecode(path)

@@ -161,7 +161,7 @@ class LayerStream:
                 count = 0
             if not count:
                 if not self.problems or self.problems[-1].name != entry.name:
-                    self._note(entry, "missing", "was cut while it was read")
+                    self._note(entry, "missing", "was truncated while it was read")
                 yield from self._stand_in(left)
                 return
             piece = place[:count]

@@ -6,8 +6,10 @@ import os
 
 from cstore.check.findings import Finding, Subject, of_layer, of_store
 from cstore.check.references import lost_records
-from cstore.errors import RecordsDamaged
+from cstore.errors import CstoreError, RecordsDamaged
 from cstore.fs import within
+from cstore.kernel.mountinfo import read_mounts
+from cstore.records.mounts import MountTable
 from cstore.store.garbage import collect, foreign
 from cstore.store.lost_records import transient_containers
 from cstore.store.places import ItemKind
@@ -18,9 +20,10 @@ if TYPE_CHECKING:
 
     from cstore.check.snapshot import StoreSnapshot
 
+
 _HEX = frozenset("0123456789abcdef")
 _WORDS = {
-    "staging": "a killed process was making or removing it",
+    "staging": "a killed process was creating or removing it",
     "temporary": "a killed process never renamed it into place",
     "tar-split": "it is a tar-split file that no layer owns",
     "data": "it is a directory of data items that nothing owns",
@@ -71,7 +74,7 @@ def _lost_items(snapshot: StoreSnapshot) -> Iterator[Finding]:
         for name in _directories(directory):
             if name not in known and len(name) == 64 and _HEX.issuperset(name):
                 path = os.path.join(directory, name)
-                sentence = "it has data and no record; the record file is damaged"
+                sentence = "it has data but no record, because the record file is damaged"
                 yield Finding(
                     f"{item_kind.value}-record-lost", Subject(item_kind.value, name), sentence, {"path": path}
                 )
@@ -81,4 +84,45 @@ def _directories(directory: str) -> list[str]:
     try:
         return sorted(name for name in within.listdir(directory) if within.is_directory(directory, name))
     except OSError:
+        return []
+
+
+# ── mounts ──
+#
+# Mount counts against what is really mounted.
+
+
+def mount_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
+    """Everything that is wrong with mount counts. A user's store is mounted where only that user's programs see it."""
+    path = snapshot.layout.mountpoints
+    try:
+        table = MountTable.load(path, snapshot.layout.roots)
+    except RecordsDamaged as error:
+        sentence = f"the mount table is damaged: {error.reason}"
+        yield of_store("mount-table-damaged", path, sentence, reason=error.reason)
+        return
+    if not _sees_all_mounts(snapshot):
+        return
+    counted = {mount.id for mount in table}
+    for mount in table:
+        if mount.id in snapshot.layers and not snapshot.context.driver.is_mounted(mount.id, mount.path):
+            sentence = f"its mount count is {mount.count}, but it is not mounted at {mount.path}"
+            yield of_layer("mount-gone", mount.id, sentence, part=mount.path, path=mount.path, count=mount.count)
+    for place, layer in snapshot.inspector.mounts(_mount_points()).items():
+        if layer not in counted and layer in snapshot.layers:
+            sentence = f"it is mounted at {place}, but its mount is not counted"
+            yield of_layer("mount-uncounted", layer, sentence, part=place, path=place)
+
+
+def _sees_all_mounts(snapshot: StoreSnapshot) -> bool:
+    try:
+        return os.stat(snapshot.layout.graph_root).st_uid == os.geteuid()
+    except OSError:
+        return False
+
+
+def _mount_points() -> list[str]:
+    try:
+        return list(dict.fromkeys(mount.mount_point for mount in read_mounts()))
+    except (OSError, CstoreError):
         return []

@@ -63,7 +63,7 @@ class Memory:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
             write_file(self._path, text.encode(), sync=False)
         except (OSError, CstoreError) as error:
-            return f"the next check will begin anew: {error}"
+            return f"the next check will start from the beginning: {error}"
         return ""
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def unmountable(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool], notes: list[str]) -> list[Finding]:
     """The layers that cannot be mounted to be read. A process that may mount nothing only adds to the `notes`."""
     if not has_capability(CAP_SYS_ADMIN):
-        notes.append("no layer was mounted to try it: this process may not mount anything; run it with cstore unshare")
+        notes.append("no layer was mounted for testing, because this process may not mount; run it with cstore unshare")
         return []
     found = []
     for layer, read_only in snapshot.all_layers.values():

@@ -81,7 +81,7 @@ def _repeated_names(
 ) -> Iterator[Finding]:
     for conflict in conflicts:
         name, owner = conflict.name, conflict.owner
-        sentence = f"the name {name!r} belongs to {owner} as well, which answers to it"
+        sentence = f"the name {name!r} belongs to {owner} too, and finds that one"
         evidence = {"part": name, "name": name, "keeper": owner}
         subject = Subject(item_kind.value, conflict.loser)
         yield Finding("duplicate-name", subject, sentence, evidence, read_only=read_only)
@@ -110,7 +110,7 @@ def _digests(snapshot: StoreSnapshot) -> Iterator[Finding]:
                 if text:
                     check_digest(text)
             except InvalidDigest as error:
-                sentence = f"{text!r} in the record is no digest: {error.reason}"
+                sentence = f"{text!r} in the record is not a digest: {error.reason}"
                 evidence = {"part": name, "field": name, "value": text, "reason": error.reason}
                 go_text = f"layer {layer.id}: {error.go_text}"
                 subject = Subject("layer", layer.id)

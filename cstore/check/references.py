@@ -161,5 +161,5 @@ def lost_records(snapshot: StoreSnapshot) -> Iterator[Finding]:
             go_text = f"layer {layer}: layer in lower level storage driver not accounted for"
             path = snapshot.context.driver.path_of(layer)
             yield of_layer(
-                "layer-record-lost", layer, f"it has a directory and no record; {why}", path=path, go_text=go_text
+                "layer-record-lost", layer, f"it has a directory but no record; {why}", path=path, go_text=go_text
             )

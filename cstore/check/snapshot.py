@@ -9,7 +9,6 @@ from cstore.drivers.inspection import open_inspector
 from cstore.ids import flaw_of_part
 from cstore.records.layers import LAYERS
 from cstore.records.table import Location, Table
-from cstore.store.context import driver_place
 from cstore.store.lookup import layout_of_layer
 from cstore.store.reading import Snapshot
 
@@ -80,7 +79,7 @@ class StoreSnapshot(Snapshot):
     @cached_property
     def inspector(self) -> Inspector:
         """Who knows what the driver keeps."""
-        return open_inspector(self.context.driver, driver_place(self.context))
+        return open_inspector(self.context.driver, self.context.driver_place)
 
     def store_of(self, kind: str, name: str) -> Layout | None:
         """The additional store that a layer or an image, or something at a path, belongs to; None if none does."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from cstore.check.driver_state import driver_findings
-from cstore.check.items import item_findings
+from cstore.check.items import item_findings, manifest_findings
 from cstore.check.layer_jobs import tar_split_findings
-from cstore.check.leftovers import leftover_findings
-from cstore.check.manifests import manifest_findings
-from cstore.check.mounts import mount_findings
-from cstore.check.places import place_findings
+from cstore.check.leftovers import leftover_findings, mount_findings
+from cstore.check.places import place_findings, thing_findings
 from cstore.check.record_files import record_findings
 from cstore.check.references import reference_findings
-from cstore.check.things import thing_findings
 from cstore.errors import ImageUnknown, LayerUnknown
 from cstore.store.lookup import find_image, find_layer
 

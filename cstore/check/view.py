@@ -6,26 +6,29 @@ as they meant it, so it is no damage; but of some layers it shows something else
 
 from __future__ import annotations
 
+import os
 import stat
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Self
 
+from cstore.archive.composefs import opened
 from cstore.archive.names import join_name, show_name, split_name
-from cstore.archive.union import OPAQUE, PROGRAMS_MARKERS
+from cstore.archive.union import OPAQUE, PROGRAMS_MARKERS, Lower, Union
 from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device, whiteout_name
 from cstore.errors import InvalidIDMap
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
 
     from cstore.archive.composefs import Tree
     from cstore.check.compare import Problem
-    from cstore.check.expected import ExpectedTree, Looks
-    from cstore.check.shown import Shown
-    from cstore.check.tolerance import Tolerance
+    from cstore.check.expected import ExpectedTree, Looks, Tolerance
     from cstore.idmap import IDMap
+
 
 _NAMED = 3
 _MODE = 0o7777
@@ -68,9 +71,9 @@ class View:
             if self._status(join_name(folder, whiteout_name(split_name(path)[1]))) is not None:
                 continue  # a mount program's mark
             if own is None:
-                yield f"{_shown(path)} is removed, and still there"
+                yield f"{_shown(path)} was removed, but a mount still shows it"
             elif stat.S_ISDIR(own.st_mode) and stat.S_ISDIR(beneath.st_mode) and not self._is_opaque(path):
-                yield f"{_shown(path)} has what was in it before"
+                yield f"{_shown(path)} still shows its earlier contents"
 
     def _broken(self) -> Iterator[str]:
         """Marks in directories that no other layer has: they are listed as devices, and are not there."""
@@ -150,3 +153,62 @@ def _unlike(path: bytes, own: os.stat_result, wanted: tuple[int, int, int]) -> I
 
 def _shown(path: bytes) -> str:
     return repr("/" + show_name(path))
+
+
+# ── what would show ──
+#
+# What would show of the layers beneath a layer of changes, if nothing hid it: only that needs a mark.
+
+
+class Shown:
+    """The layers beneath, as far as `tree`, what an archive says of the layer itself, leaves them to be seen.
+
+    `roots` are their directories, nearest first, which are opened when something is asked. Used as a context manager.
+    """
+
+    def __init__(self, tree: ExpectedTree, roots: Sequence[str]) -> None:
+        self._tree, self._roots = tree, roots
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @cached_property
+    def _union(self) -> Union:
+        trees = self._stack.enter_context(opened([root for root in self._roots if os.path.exists(root)], os.O_PATH))
+        return Union([Lower(tree) for tree in trees], files=True)
+
+    def is_seen(self, path: bytes) -> bool:
+        """Whether something beneath would show at `path`.
+
+        Raises:
+            SystemFailure: a directory cannot be read.
+        """
+        return not self.is_hidden(path) and self.find(path) is not None
+
+    def find(self, path: bytes) -> os.stat_result | None:
+        """What is beneath at `path`, hidden or not; None if nothing is."""
+        return self._union.find(path)
+
+    def names(self) -> list[bytes]:
+        """What is beneath at the top."""
+        return self._union.names(b"")
+
+    def is_hidden(self, path: bytes, *, root: bool = True) -> bool:
+        """Whether the layer removes a directory above as a whole, or empties it; `root`: also if that is the root."""
+        while path:
+            path = split_name(path)[0]
+            if path in self._tree.opaque and (path or root):
+                return True
+            if path and path in self._tree.removed:
+                return True
+        return False
+
+    def lacking(self, seen: set[bytes]) -> Iterator[bytes]:
+        """What the archive removes and would show, because it has no mark: `seen` are all paths of the directory."""
+        return (path for path in self._tree.removed - seen if self.is_seen(path))

@@ -37,7 +37,7 @@ def guess(store: Store, error: UnknownItem) -> str:
     heads = list(_heads(store, error.noun))
     begun = sorted({identifier for identifier, _ in heads if error.item and identifier.startswith(error.item)})
     if len(begun) > 1:
-        return f"{len(begun)} IDs begin so: {_listed(begun)}; give more digits"
+        return f"{len(begun)} IDs begin with it: {_listed(begun)}; give more digits"
     from difflib import get_close_matches
 
     near = get_close_matches(error.item, {name: None for _, names in heads for name in names}, n=2, cutoff=0.7)

@@ -25,7 +25,7 @@ def listing_options(function: F) -> F:
     for option in (
         switch("--no-trunc", help="Show IDs and digests in full in a table."),
         text("--columns", metavar="A,B,C", help="Show these columns: a table, or lines with tabs in a pipe."),
-        texts("--filter", metavar="KEY=VALUE", help="List only what fits; may be repeated."),
+        texts("--filter", metavar="KEY=VALUE", help="List only items that match; may be repeated."),
         text("--sort", metavar="KEY[,KEY]", help="Sort by columns; -KEY puts large values first."),
     ):
         function = option(function)
@@ -45,7 +45,7 @@ def query_of(kind: str, wanted: Mapping[str, Any], contrary: str = "") -> Query 
 
     query = parse_query(kind, sort=wanted["sort"], filters=wanted["filter"], columns=wanted["columns"])
     if contrary and query.columns:
-        raise UsageMistake(f"{contrary} and --columns contradict each other", hint="give only one of them")
+        raise UsageMistake(f"{contrary} and --columns exclude each other", hint="give only one of them")
     return query
 
 

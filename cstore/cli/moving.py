@@ -23,7 +23,7 @@ def trust_options(function: F) -> F:
     function = registry_options(function)
     for option in (
         text("--signature-policy", metavar="FILE", help="Signature policy (default: policy.json, if there is one)."),
-        text("--creds", metavar="USER[:PASSWORD]", help="Credentials; without a password, it is asked for."),
+        text("--creds", metavar="USER[:PASSWORD]", help="Credentials; without a password, cstore asks for it."),
     ):
         function = option(function)
     return function
@@ -63,13 +63,14 @@ def _credentials(said: str) -> str:
     if not said or ":" in said[1:]:
         return said
     if said.startswith(":"):
-        raise UsageMistake("--creds has no user", hint="write --creds USER, and the password is asked for")
+        raise UsageMistake("--creds has no user", hint="write --creds USER, and cstore asks for the password")
     from cstore.cli.output.asking import can_ask
     from cstore.cli.registries import asked_password
 
     if not can_ask():
         raise UsageMistake(
-            "there is nobody to ask for the password of --creds", hint="cstore login keeps it in a file for all tools"
+            "cannot ask for the password of --creds without a terminal",
+            hint="cstore login keeps it in a file for all tools",
         )
     return f"{said}:{asked_password()}"
 
@@ -80,15 +81,25 @@ def moving(request: CopyRequest, wanted: dict[str, Any]) -> CopyRequest:
     Raises:
         UsageMistake: one of them makes no sense.
     """
-    jobs = wanted["jobs"]
-    if jobs and not (jobs.isascii() and jobs.isdecimal() and 0 < int(jobs) <= _MOST_JOBS):
-        raise UsageMistake(f"--jobs is a number from 1 to {_MOST_JOBS}, not {jobs!r}")
     return request.with_(
         dry_run=bool(wanted["dry_run"]),
-        jobs=int(jobs) if jobs else request.jobs,
+        jobs=number_of_jobs(wanted["jobs"], request.jobs),
         limit_rate=_size(wanted["limit_rate"], "--limit-rate") if wanted["limit_rate"] else 0,
         memory=_size(wanted["memory"], "--memory") if wanted["memory"] else request.memory,
     )
+
+
+def number_of_jobs(said: str, default: int) -> int:
+    """How many things to do at once, as `--jobs` says.
+
+    Raises:
+        UsageMistake: it is no such number.
+    """
+    if not said:
+        return default
+    if not (said.isascii() and said.isdecimal() and 0 < int(said) <= _MOST_JOBS):
+        raise UsageMistake(f"--jobs is a number from 1 to {_MOST_JOBS}, not {said!r}")
+    return int(said)
 
 
 def _size(said: str, option: str) -> int:

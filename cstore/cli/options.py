@@ -104,7 +104,7 @@ def _contradiction(kind: str, noun: str) -> Exception:
     from cstore.errors import InvalidOption
 
     return InvalidOption(
-        f"--host{kind} maps nothing, and --{kind} or --sub{kind} maps something",
+        f"--host{kind} excludes --{kind} and --sub{kind}",
         hint="give only one of them",
         go_text=f"host {noun} map specified along with {noun.upper()} mapping",
     )

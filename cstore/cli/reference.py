@@ -92,7 +92,7 @@ def described() -> Iterator[Described]:
     for entry in entries():
         command = root.get_command(parent, entry.name)
         if not isinstance(command, StoreCommand):
-            raise TypeError(f"{entry.name} is not made with @command")
+            raise TypeError(f"{entry.name} is not declared with @command")
         yield Described(entry, command, command.make_context(entry.name, [], parent, resilient_parsing=True))
 
 

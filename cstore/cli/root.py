@@ -275,7 +275,7 @@ SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         "The store",
         (
             Entry("status", "status:status", "Show the store's location and driver."),
-            Entry("browse", "browse:browse", "Look around in the store, with keys."),
+            Entry("browse", "browse:browse", "Browse the store in a terminal interface."),
             Entry("report", "report:report", "Write a page about the store, for a browser."),
             Entry("doctor", "doctor:doctor", "Check whether this host is sound for container storage."),
             Entry("config", "config:config", "Print, explain, check or change the configuration."),
@@ -361,7 +361,7 @@ def find(name: str) -> Command | None:
     module, _, attribute = target.partition(":")
     found = getattr(__import__(f"cstore.cli.commands.{module}", fromlist=[attribute]), attribute)
     if not isinstance(found, Command):
-        raise TypeError(f"{target} is not made with @command")
+        raise TypeError(f"{target} is not declared with @command")
     return found
 
 

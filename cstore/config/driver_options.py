@@ -130,7 +130,7 @@ def options_for(driver: str, options: Sequence[str]) -> Iterator[tuple[str, str,
             from cstore.drivers.registry import DRIVERS
 
             raise InvalidOption(
-                f"the driver option {key!r} begins with no driver's name",
+                f"the driver option {key!r} does not begin with the name of a driver",
                 hint=f"known are {', '.join(sorted({*DRIVERS, *_FOREIGN}))}; see cstore-storage.conf(5)",
                 go_text=f"{driver}: unknown option {key}",
             )
@@ -216,7 +216,7 @@ def _told_of_composefs(config: StoreConfig) -> StoreConfig:
     said = [value for name, value, _ in options_for(driver, config.driver_options) if name == "use_composefs"]
     if not said or said[-1] not in _TRUE:
         return config
-    warning = "use_composefs asks for composefs layers; cstore makes new layers plain, and every tool can use them"
+    warning = "use_composefs is ignored: cstore creates plain layers, which every tool can use"
     return config.with_(write_warnings=(*config.write_warnings, warning))
 
 

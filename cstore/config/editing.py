@@ -163,7 +163,7 @@ def _stands(text: str, key: str) -> bool:
 def _checked(path: str, before: Any, lines: list[str], key: str, value: Any) -> str:
     """Make sure that the edited text says what it should and nothing else has changed."""
     text = "\n".join(lines) + "\n"
-    reason = "the key stands in this file in a way that cannot be changed without touching other lines"
+    reason = "the key cannot be changed in this file without changing other lines"
     stuck = ConfigError(path, reason, key=key, hint="change it with an editor")
     if value is not None and not _stands(text, key):
         raise stuck

@@ -95,7 +95,7 @@ class _Expansion:
         path, unset = expand(text, self._variables, self._uid)
         self.remarks += [self._error(key, f"the variable {name} is not set, so {text} means {path}") for name in unset]
         if not path:
-            raise self._error(key, f"nothing is left of {text!r}")
+            raise self._error(key, f"{text!r} expands to nothing")
         if absolute and not path.startswith("/"):
             raise self._error(key, f"{path!r} is not an absolute path", "begin it with /")
         return plain_path(path)

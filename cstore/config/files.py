@@ -188,7 +188,7 @@ def _irregular(path: str) -> str:
         return ""
     if stat.S_ISLNK(mode):
         return "it is a symbolic link"
-    return "it is a directory" if stat.S_ISDIR(mode) else "it is no regular file"
+    return "it is a directory" if stat.S_ISDIR(mode) else "it is not a regular file"
 
 
 def is_there(path: str) -> bool:

@@ -159,7 +159,7 @@ def runtime_directory(environment: Environment, identity: Identity, places: Plac
         return usual
     last = os.path.join(environment.temporary_dir or places.temporary_dir, f"storage-run-{identity.uid}")
     if os.path.lexists(last) and not _is_own(last, identity):
-        reason = f"{last} exists and somebody else could write to it"
+        reason = f"{last} exists, and other users can write to it"
         raise ConfigError("run root", reason, hint="set XDG_RUNTIME_DIR, or name a run root with --run")
     return os.path.abspath(last)
 

@@ -174,7 +174,7 @@ class _Choice:
         names = [f"{root} ({driver})" if new[0] == old[0] else root for root, driver in (new, old)]
         if not _has_store(*new):
             there, other = names[1], names[0]
-            told = f"the store is {there}, which exists and which tools up to 1.60 use; the newest would make {other}"
+            told = f"the store is {there}, which exists and which tools up to 1.60 use; the newest would create {other}"
             self.notes = [*notes, told]
             return older, ()
         key = keys.DRIVER if new[0] == old[0] else keys.GRAPH_ROOT
@@ -182,7 +182,7 @@ class _Choice:
         expected_layer = (
             f"there are two stores: {names[0]}, which the newest tools use, and {names[1]}, which tools up to 1.60 "
             f"(Podman 5) use; this is {names[0]}. Set {key.rpartition('.')[2]} in {where} to the one that all tools "
-            f"shall use, or name one with {'--storage-driver' if key == keys.DRIVER else '--graph'}"
+            f"should use, or name one with {'--storage-driver' if key == keys.DRIVER else '--graph'}"
         )
         return settings, (expected_layer,)
 
@@ -234,7 +234,7 @@ class _Choice:
                 settings = settings.with_part(option, {key: os.path.abspath(given[key])})
                 continue
             if root and for_user and not self._is_own(settings.file(key)) and not self._is_usable(root):
-                self.notes.append(f"{settings.place(key)}: {key}: {root} is no directory of yours, passed over")
+                self.notes.append(f"{settings.place(key)}: {key}: {root} is not your directory; ignored")
                 root = ""
             if root:
                 settings = settings.with_values({key: os.path.abspath(root)})

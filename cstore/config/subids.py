@@ -94,7 +94,7 @@ def packed(ranges: Sequence[Range], first: int = 0) -> tuple[IDRange, ...]:
 def _nothing(noun: str, kind: str, owner: str, path: str) -> InvalidIDMap:
     return InvalidIDMap(
         owner,
-        f"{path} sets no IDs aside for {noun} {owner!r}",
+        f"{path} assigns no IDs to {noun} {owner!r}",
         hint=f"add a line such as {owner}:100000:65536 to {path}",
         go_text=f'no {kind} ranges found for {noun} "{owner}" in {path}',
     )

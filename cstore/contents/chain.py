@@ -5,20 +5,20 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
 
-from cstore.archive.composefs import BlobTree
+from cstore.archive.composefs import BlobTree, opened
 from cstore.archive.override import override_in
-from cstore.archive.union import Lower, Union, opened
+from cstore.archive.union import Lower, Union
 from cstore.drivers.inspection import open_inspector
 from cstore.errors import CstoreError, DriverError
 from cstore.fs.closing import Closing
 from cstore.idmap import IDENTITY
-from cstore.store.context import driver_place
 from cstore.store.lookup import layer_by_id, layout_of_layer
 from cstore.store.maps import map_of_owners
-from cstore.store.reading import Reader
+from cstore.store.reading import Steady
+from cstore.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -62,8 +62,8 @@ class Chain(Closing):
         Raises:
             CstoreError: the layer itself cannot be read.
         """
-        self._context, self._tables = store.context, Reader(store.context)
-        inspector = open_inspector(store.context.driver, driver_place(store.context))
+        self._context, self._tables = store.context, Steady(store.context)
+        inspector = open_inspector(store.context.driver, store.context.driver_place)
         self.whole, self._files = inspector.whole, inspector.has_files_for_marks()
         self._inspector, self._top = inspector, layer.id
         self._stack, self.problems, self._lost = ExitStack(), list[str](), list[str]()
@@ -132,6 +132,11 @@ class Chain(Closing):
             return View(Union([Lower(self.tree(offset), ())], plain=True), offset)
         lowers = [Lower(self.tree(number)) for number in range(offset, len(self.roots))]
         return View(Union(lowers, files=self._files, users=lambda: self.honors_users), offset)
+
+    def alone(self, number: int) -> Union:
+        """What one directory of changes shows, or hides; it raises OutOfSight for what may lie beneath."""
+        lower = Lower(self.tree(number))
+        return Union([lower], files=self._files, unseen="a layer beneath", users=lambda: self.honors_users)
 
     @cached_property
     def honors_users(self) -> bool:

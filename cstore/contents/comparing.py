@@ -6,12 +6,12 @@ import os
 import stat
 from heapq import merge
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from cstore.archive.names import join_name, split_name
 from cstore.errors import CstoreError
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -7,16 +7,18 @@ import os
 import stat
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
 
 from cstore.archive.composefs import BlobTree
+from cstore.archive.directories import Kind
 from cstore.archive.names import join_name, show_name
 from cstore.archive.xattrs import CAPABILITY, capability_inside, has_contents, place_of
 from cstore.arguments import checked
 from cstore.contents.chain import Chain, View
 from cstore.errors import CstoreError, InvalidIDMap, SystemFailure, UnknownItem
 from cstore.fs.closing import Closing
+from cstore.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -162,8 +164,28 @@ class Contents(Closing):
             self.problems.append(error.message)
             return ()
 
-    def walk(self, top: bytes = b"", wanted: Callable[[bytes], object] = lambda _: True) -> Iterator[File]:
-        """The files beneath a directory whose path is wanted, depth-first, sorted in each directory."""
+    def paths(self, top: bytes = b"", *, deep: bool = True) -> Iterator[bytes]:
+        """The paths of what is in a directory, or beneath it if `deep`, as `walk` goes; no more is read of it."""
+        stack = [iter(self._kinds(top))]
+        while stack:
+            each = next(stack[-1], None)
+            if each is None:
+                stack.pop()
+                continue
+            path, kind = each
+            yield path
+            if deep and kind is Kind.DIRECTORY:
+                stack.append(iter(self._kinds(path)))
+
+    def _kinds(self, folder: bytes) -> Sequence[tuple[bytes, Kind]]:
+        try:
+            return [(join_name(folder, name), kind) for name, kind in self.view.union.kinds(folder)]
+        except CstoreError as error:
+            self.problems.append(error.message)
+            return ()
+
+    def walk(self, top: bytes = b"", wanted: Callable[[Found], object] | None = None) -> Iterator[File]:
+        """The files beneath a directory, or those of them that are wanted, depth-first, sorted in each directory."""
         stack = [iter(self._entries(top))]
         while stack:
             each = next(stack[-1], None)
@@ -171,7 +193,7 @@ class Contents(Closing):
                 stack.pop()
                 continue
             path, found = each
-            if wanted(path):
+            if wanted is None or wanted(found):
                 yield self.file(path, found)
             if stat.S_ISDIR(found.status.st_mode):
                 stack.append(iter(self._entries(path)))

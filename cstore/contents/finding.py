@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import sys
-from fnmatch import translate
-from functools import cache
+from functools import cache, partial
 from itertools import chain
-from re import compile as compile_pattern
-from typing import TYPE_CHECKING
 
-from cstore.archive.directories import Kind
-from cstore.archive.names import join_name
-from cstore.archive.union import Found
+from cstore.archive.directories import Wanted
+from cstore.archive.union import Found, OutOfSight
 from cstore.archive.xattrs import CAPABILITY
 from cstore.arguments import checked
 from cstore.contents.chain import add_new
-from cstore.contents.files import open_item
+from cstore.contents.files import Contents, open_item
 from cstore.contents.reading import digest
 from cstore.errors import CstoreError
 from cstore.store import Item
 from cstore.store.places import ItemKind
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from re import Pattern
 
-    from cstore.contents.files import Contents, File
+    from cstore.contents.files import File
     from cstore.records.model import Image
     from cstore.store import Store
 
@@ -42,6 +39,9 @@ FORMATS = {
     "s": stat.S_IFSOCK,
 }
 """The letters of find(1) for types."""
+_TOLD_BY_DIRECTORIES = frozenset({stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK})
+_MOST_KEPT = 10_000
+"""Files of a layer that are kept for all images that have it. Where so many fit, each image is gone through."""
 _MAGIC = frozenset(b"*?[")
 
 
@@ -83,10 +83,37 @@ class Criteria(Value, kw_only=True):
             return lambda _: True
         return self.name.__eq__ if _MAGIC.isdisjoint(self.name) else _pattern(self.name).match
 
-    def status_test(self) -> Callable[[os.stat_result], object]:
-        """A function that says whether type, size, time and mode on disk are as wanted; owners are not looked at."""
-        sized = self.smallest is not None or self.largest is not None or self.digest or self.capability
+    @property
+    def is_sized(self) -> bool:
+        """Whether only a regular file can be meant."""
+        return self.smallest is not None or self.largest is not None or bool(self.digest) or self.capability
+
+    @property
+    def asks_for_more(self) -> bool:
+        """Whether more than type and name counts of what a status tells."""
+        asked = (self.smallest, self.largest, self.newer, self.older, self.mode, self.uid, self.gid)
+        return any(bound is not None for bound in asked) or bool(self.any_of_mode or self.all_of_mode)
+
+    def in_directory(self, owner: Callable[[tuple[int, int]], tuple[int, int]]) -> Wanted:
+        """What to look for in a directory of a layer; `owner` tells whose a file is for those inside a container."""
+        formats = frozenset({stat.S_IFREG}) if self.is_sized else self.formats
+        only = next(iter(formats)) if len(formats) == 1 and formats <= _TOLD_BY_DIRECTORIES else 0
+        test = self.status_test(owner) if self.asks_for_more or (formats and not only) else None
+        return Wanted(only, self._text_test(), test)
+
+    def _text_test(self) -> Callable[[str], object] | None:
+        if self.name is None:
+            return None
+        if _MAGIC.isdisjoint(self.name):
+            return os.fsdecode(self.name).__eq__
+        match = _pattern(self.name).match
+        return lambda name: match(os.fsencode(name))
+
+    def status_test(self, owner: Callable[[tuple[int, int]], tuple[int, int]]) -> Callable[[os.stat_result], object]:
+        """A function that says whether type, size, time, mode and owner on disk are as wanted."""
+        sized = self.is_sized
         formats = frozenset({stat.S_IFREG}) if sized else self.formats or frozenset(FORMATS.values())
+        owned = self.uid is not None or self.gid is not None
         some, every, mode, format_of = self.any_of_mode or ~0, self.all_of_mode, self.mode, stat.S_IFMT
         newer, older = -sys.maxsize if self.newer is None else self.newer, self.older or sys.maxsize
         smallest, largest = self.smallest or 0, sys.maxsize if self.largest is None else self.largest
@@ -97,7 +124,12 @@ class Criteria(Value, kw_only=True):
                 return False
             if mode is not None and stat.S_IMODE(found) != mode:
                 return False
-            return (not sized or smallest <= raw.st_size <= largest) and newer < raw.st_mtime_ns < older
+            if not ((not sized or smallest <= raw.st_size <= largest) and newer < raw.st_mtime_ns < older):
+                return False
+            if not owned:
+                return True
+            uid, gid = owner((raw.st_uid, raw.st_gid))
+            return self.uid in {None, uid} and self.gid in {None, gid}
 
         return test
 
@@ -113,8 +145,7 @@ class Criteria(Value, kw_only=True):
         """Whether type, size, time, owner and mode are as wanted."""
         if self.formats and file.format not in self.formats:
             return False
-        sized = self.smallest is not None or self.largest is not None or self.digest or self.capability
-        if sized and file.format != stat.S_IFREG:
+        if self.is_sized and file.format != stat.S_IFREG:
             return False
         bounds = (
             self.smallest is None or file.size >= self.smallest,
@@ -144,7 +175,10 @@ class Criteria(Value, kw_only=True):
 
 @cache
 def _pattern(glob: bytes) -> Pattern[bytes]:
-    return compile_pattern(translate(glob.decode("latin-1")).encode("latin-1"))
+    import re  # not at once: most of what is looked for has one plain name
+    from fnmatch import translate
+
+    return re.compile(translate(glob.decode("latin-1")).encode("latin-1"))
 
 
 @checked
@@ -154,8 +188,39 @@ def find(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[File]:
     first = contents.find(top)
     found = iter(() if first is None or not wanted(top) else (first,))
     if first is not None and first.format == stat.S_IFDIR:
-        found = chain(found, contents.walk(top, wanted))
+        if criteria.name is not None or criteria.path is not None:
+            found = chain(found, _at(contents, filter(wanted, contents.paths(top))))
+        else:
+            found = chain(found, contents.walk(top, _likely(contents, criteria)))
     return (file for file in found if _fits(contents, file, criteria))
+
+
+def _likely(contents: Contents, criteria: Criteria) -> Callable[[Found], object] | None:
+    """What tells of something that it does not fit, before more is made of it; None if its status tells nothing."""
+    layers, offset = contents.chain, contents.view.offset
+
+    @cache
+    def test_of(number: int) -> Callable[[os.stat_result], object] | None:
+        masked = layers.is_masked(number + offset)  # types, modes and owners are in attributes
+        return None if masked else criteria.status_test(cache(partial(layers.inside, number + offset)))
+
+    def may_fit(found: Found) -> object:
+        test = test_of(found.number)
+        return test is None or test(found.status)
+
+    return may_fit if criteria.asks_for_more or criteria.formats or criteria.is_sized else None
+
+
+def _at(contents: Contents, paths: Iterable[bytes]) -> Iterator[File]:
+    """The files at some paths: few names are as wanted, so that of few a status need be read."""
+    for path in paths:
+        try:
+            file = contents.find(path)
+        except CstoreError as error:
+            contents.problems.append(error.message)
+            continue
+        if file is not None:
+            yield file
 
 
 def _fits(contents: Contents, file: File, criteria: Criteria) -> bool:
@@ -173,7 +238,7 @@ def find_everywhere(store: Store, criteria: Criteria, problems: list[str]) -> It
     A layer that several images have is walked once only: what it has that fits is then looked up in each image. The
     sentences about what could not be read are added to `problems`.
     """
-    fitting: dict[str, list[bytes]] = {}
+    search = _Everywhere(criteria)
     seen: set[str] = set()
     for image in store.images.list():
         if not image.layer or image.id in seen:
@@ -186,63 +251,94 @@ def find_everywhere(store: Store, criteria: Criteria, problems: list[str]) -> It
             problems.append(f"image {image.id}: {error.message}")
             continue
         with contents:
-            for file in _in_image(contents, criteria, fitting):
+            for file in search.in_image(contents):
                 yield image, contents, file
             add_new(problems, contents.problems)
 
 
-def _in_image(contents: Contents, criteria: Criteria, fitting: dict[str, list[bytes]]) -> Iterator[File]:
-    if contents.chain.whole:
-        yield from find(contents, b"", criteria)
-        return
-    paths: set[bytes] = set()
-    for number, root in enumerate(contents.chain.roots):
-        if root.path not in fitting:
-            found = _paths_in(contents, number, criteria)
-            if found is None:  # a directory was renamed: paths in the layer are not those that are seen
-                yield from find(contents, b"", criteria)
-                return
-            fitting[root.path] = found
-        paths.update(fitting[root.path])
-    for path in sorted(paths):
-        file = contents.find(path)
-        if file is not None and _fits(contents, file, criteria):
-            yield file
+class _Everywhere:
+    """A search in many chains. What is found in a layer, and in all beneath it, is found once for all that have them.
+
+    The number of a file that is kept here counts directories from the bottom, where chains are alike: the last is 1.
+    """
+
+    def __init__(self, criteria: Criteria) -> None:
+        self._criteria = criteria
+        self._fitting: dict[str, list[bytes] | None] = {}
+        self._stacks: dict[tuple[str, int], int] = {}
+        self._shown: list[list[File]] = [[]]
+
+    def in_image(self, contents: Contents) -> Iterator[File]:
+        """The files that an image shows and that meet the criteria, by path."""
+        roots = contents.chain.roots
+        if contents.chain.whole or not all(self._is_walked(contents, number) for number in range(len(roots))):
+            return find(contents, b"", self._criteria)
+        stack = 0
+        for number in reversed(range(len(roots))):
+            key = (roots[number].path, stack)
+            if key not in self._stacks:
+                self._shown.append(self._seen_from(contents, number, self._shown[stack]))
+                self._stacks[key] = len(self._shown) - 1
+            stack = self._stacks[key]
+        return (_renumbered(file, len(roots) - file.number) for file in self._shown[stack])
+
+    def _is_walked(self, contents: Contents, number: int) -> bool:
+        """Look for fitting files in a layer; False if that tells nothing of what is seen."""
+        path = contents.chain.roots[number].path
+        if path not in self._fitting:
+            found = _paths_in(contents, number, self._criteria)
+            self._fitting[path] = None if found is None else sorted(found)
+        return self._fitting[path] is not None
+
+    def _seen_from(self, contents: Contents, number: int, deeper: list[File]) -> list[File]:
+        """What fits in a layer, and what the layer does not hide of what fits in those beneath it."""
+        chain = contents.chain
+        own, height = self._fitting[chain.roots[number].path] or [], len(chain.roots) - number
+        if not own and not deeper:
+            return deeper
+        here, alone, below = Contents(chain, contents.item, number), chain.alone(number), {f.path: f for f in deeper}
+        found: list[File] = []
+        for path in sorted({*own, *below}):
+            try:
+                status = alone.locate(path)
+            except OutOfSight:
+                found += [below[path]] if path in below else []
+                continue
+            except CstoreError as error:
+                contents.problems.append(error.message)
+                continue
+            file = None if status is None else here.file(path, status)
+            if file is not None and _fits(here, file, self._criteria):
+                found.append(_renumbered(file, height))
+        return found
+
+
+def _renumbered(file: File, number: int) -> File:
+    return file._replace(number=number, found=file.found._replace(number=number))
 
 
 def _paths_in(contents: Contents, number: int, criteria: Criteria) -> list[bytes] | None:
-    """The paths in one directory of a chain that may fit, seen or not; None if it has directories that were renamed."""
-    tree, pending = contents.chain.tree(number), [b""]
-    wanted, named, may_fit = criteria.path_test(), criteria.name_test(), criteria.status_test()
-    directory = Kind.DIRECTORY  # to look it up for each file takes as long as all else
+    """The paths in one directory of a chain that may fit, seen or not.
+
+    None if they are very many, or if it has directories that were renamed: then the way to them has to be gone.
+    """
+    chain = contents.chain
+    tree, pending, wanted = chain.tree(number), [b""], criteria.path_test()
+    looked_for = criteria.in_directory(cache(partial(chain.inside, number)))
+    if chain.is_masked(number):  # types, modes and owners are in attributes
+        looked_for = looked_for._replace(format=0, fits=None)
     found = [b""] if wanted(b"") else []
     while pending:
         folder = pending.pop()
         try:
-            if contents.chain.is_renamed(number, folder):
+            if chain.is_renamed(number, folder) or len(found) > _MOST_KEPT:
                 return None
-            if criteria.name is None and criteria.path is None:
-                fitting, folders = _by_status(contents, number, folder, criteria, may_fit)
-            else:  # few names will fit, so there is no need to look at every file
-                listed = tree.names(folder)
-                fitting = [path for name, _ in listed if named(name) and wanted(path := join_name(folder, name))]
-                folders = [join_name(folder, name) for name, kind in listed if kind is directory]
-            found += fitting
-            pending += folders
+            fitting, folders = tree.select(folder, looked_for)
         except (OSError, CstoreError) as error:
             contents.problems.append(f"{tree.shown(folder)} cannot be read: {error}")
+            continue
+        above = folder + b"/" if folder else b""
+        paths = [above + name for name in fitting]
+        found += paths if criteria.path is None else filter(wanted, paths)
+        pending += [above + name for name in folders]
     return found
-
-
-def _by_status(
-    contents: Contents, number: int, folder: bytes, criteria: Criteria, may_fit: Callable[[os.stat_result], object]
-) -> tuple[list[bytes], list[bytes]]:
-    """What in a directory fits, and the directories in it."""
-    listed = contents.chain.tree(number).statuses(folder)
-    likely = listed if contents.chain.is_masked(number) else [each for each in listed if may_fit(each[1])]
-    fitting = [
-        path
-        for name, status in likely
-        if criteria.fits_status(contents.file(path := join_name(folder, name), Found(number, folder, name, status)))
-    ]
-    return fitting, [join_name(folder, name) for name, status in listed if stat.S_ISDIR(status.st_mode)]

@@ -6,7 +6,6 @@ import os
 import stat
 from collections import deque
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from cstore.archive.names import show_name
 from cstore.archive.tarsplit import last_files
@@ -18,6 +17,7 @@ from cstore.store.lookup import find_layer
 from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -78,7 +78,7 @@ def verify_source(store: Store, source: LayerPath) -> list[str]:
             verify(contents, contents.get(os.fsencode(source.path) or b"/"))
             return contents.problems
     except ContentDamaged as error:
-        error.hint = "nothing was copied; copy --no-verify takes the file as it is"
+        error.hint = "nothing was copied; copy --no-verify copies the file as it is"
         raise
     except CstoreError:
         return []

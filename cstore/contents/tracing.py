@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING
 
 from cstore.arguments import checked
 from cstore.contents.chain import add_new
@@ -16,6 +15,7 @@ from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 from cstore.values import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -66,7 +66,7 @@ def blame(store: Store, contents: Contents, path: bytes) -> list[Event]:
         texts = {name: str(step.get(name) or "") for name in ("created_by", "comment")}
         events.append(found.with_(created=when, **texts))
     if not events:
-        raise FileUnknown("/" + plain.decode(errors="backslashreplace"), "no layer of it has, or ever had, such a file")
+        raise FileUnknown("/" + plain.decode(errors="backslashreplace"), "none of its layers has or ever had this file")
     return events
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
 from cstore.archive.directories import Kind
 from cstore.archive.names import join_name
@@ -13,7 +12,9 @@ from cstore.contents.files import Contents, alike, open_item
 from cstore.errors import CstoreError
 from cstore.store import Item
 from cstore.store.places import ItemKind
+from cstore.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

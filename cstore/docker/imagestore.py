@@ -88,6 +88,26 @@ class ImageStore:
                 raise  # it has no config of its own, so it is another image
         return config.digest
 
+    def register(self, raw: bytes, *, names: Sequence[str] = (), parent: str = "", built_locally: bool = False) -> str:
+        """Make an image of its config, with names and notes, all in one; return its ID.
+
+        One that is there already gets what is said here besides.
+
+        Raises:
+            CstoreError: as `create`, `set_parent` and `tag`.
+        """
+        from cstore.docker.committing import make_noted
+
+        config = parse_config(raw)
+        intent = self._store.begin()
+        try:
+            made = make_noted(self._store, self, config, intent, names, parent=parent, built_locally=built_locally)
+        except BaseException:
+            intent.give_up()
+            raise
+        intent.done()
+        return made
+
     def _line(self, config: ImageConfig) -> Sequence[Layer]:
         if not config.rootfs.diff_ids:
             return ()
@@ -285,20 +305,24 @@ class ImageStore:
             lineage.append(parents[lineage[-1]])
         return lineage
 
-    def commit(self, source: WritableLayer, parent: str, *, author: str = "", comment: str = "") -> str:
+    def commit(
+        self, source: WritableLayer, parent: str, *, author: str = "", comment: str = "", names: Sequence[str] = ()
+    ) -> str:
         """Make an image of what a writable layer changes on top of the image `parent`; return its ID.
 
-        The writable layer stays. One that changes nothing adds no layer.
+        The writable layer stays. One that changes nothing adds no layer. The image has its names when it is there, even
+        if this process dies.
 
         Raises:
             ImageUnknown: there is no such parent.
             InvalidOption: the writable layer does not lie on the layers of that image.
+            InvalidName: a name is none, or could be taken for a digest.
         """
         from cstore.docker.committing import commit
         from cstore.oci.child import Child
 
         child = Child(author=author, comment=comment)
-        return commit(self._store, self, self._layers, source, parent, child)
+        return commit(self._store, self, self._layers, source, parent, child, names)
 
     @staticmethod
     def check_system(system: str) -> None:

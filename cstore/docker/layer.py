@@ -182,7 +182,7 @@ class EmptyLayer:
         """
         if ancestor:
             raise InvalidOption(
-                "the empty layer has no layer beneath it", go_text="can't get parent tar stream of an empty layer"
+                "the empty layer has no layer below it", go_text="can't get parent tar stream of an empty layer"
             )
         self.write_tar(sink)
 

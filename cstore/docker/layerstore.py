@@ -135,7 +135,7 @@ class LayerStore:
             if applied.diff_digest != diff_id:
                 raise ArchiveMalformed("it changed while it was read")
             if applied.repeated:
-                error = ArchiveHostile(show_name(applied.repeated), "it comes twice")
+                error = ArchiveHostile(show_name(applied.repeated), "it occurs twice")
                 error.go_text = "duplicates of file paths not supported"
                 raise error
             return applied
@@ -253,7 +253,31 @@ class LayerStore:
         return any(self.retains(chain) for chain in top.chain_ids)
 
     def cascade(self, top: ReadOnlyLayer) -> list[Freed]:
-        """Delete a layer if nothing holds it, and then the same beneath it; return what went, uppermost first."""
+        """Delete a layer if nothing holds it, and then the same beneath it; return what went, uppermost first.
+
+        If this process dies in between, the next writer goes on.
+        """
+        intent = self._store.begin()
+        try:
+            self.note_cascade(top, intent)
+            freed = self._cascade(top)
+        except BaseException:
+            intent.give_up()
+            raise
+        intent.done()
+        return freed
+
+    def note_cascade(self, top: ReadOnlyLayer, intent: Intent) -> None:
+        """Note what `cascade` is going to delete, unless something needs it."""
+        going: list[str] = []
+        for chain, layer in zip(top.chain_ids, reversed(top.records), strict=True):
+            if self.retains(chain) or self._is_kept(layer):
+                break
+            going.append(layer.id)
+        if going:
+            intent.note(free=going)
+
+    def _cascade(self, top: ReadOnlyLayer) -> list[Freed]:
         freed: list[Freed] = []
         for measured in top.measured():
             layer = self._store.layers.find(measured.layer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.digests import digest_of
-from cstore.oci.schema2 import made_up_manifest
+from cstore.oci.media_types import made_up_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,13 +6,10 @@ these layers are for whoever speaks Docker's layer interface.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from cstore.arguments import checked_methods
 from cstore.docker.chains import INIT, ROLE, WRITABLE
 from cstore.docker.layer import WritableLayer
 from cstore.errors import (
-    CstoreError,
     InvalidOption,
     LayerNotRetained,
     NameTaken,
@@ -108,16 +105,19 @@ class WritableLayers:
             raise WritableLayerTaken(name, error.holder) from None
 
     def _make_on_init(self, request: NewLayer, name: str, init: Callable[[str], object]) -> None:
-        between = request.with_(id=f"{request.id}-init", names=(), flags={ROLE: INIT})
-        layer = self._store.layers.create(between).id
+        layer = f"{request.id}-init"
+        intent = self._store.begin()
         try:
+            intent.note(layers=[layer])
+            intent.note(mounted=layer, count=1)
+            self._store.layers.create(request.with_(id=layer, names=(), flags={ROLE: INIT}))
             init(self._store.mount(layer, label=request.mount_label))
             self._store.unmount(layer)
             self._make(request.with_(parent=layer), name)
         except BaseException:
-            with suppress(CstoreError):  # the first error is the one to tell
-                self._remove(layer)
+            intent.give_up()
             raise
+        intent.done()
 
     def get(self, name: str) -> WritableLayer:
         """Return another reference to the writable layer of that name.
@@ -161,12 +161,23 @@ class WritableLayers:
         if len(held) > 1:
             held.remove(reference)
             return []
-        self._remove(layer.id)
         below = self._init_below(layer)
-        if below is not None:
-            self._remove(below.id)
-        held.remove(reference)
-        return [] if reference.parent is None else self._layers.cascade(reference.parent)
+        intent = self._store.begin()  # whoever is killed leaves neither the init layer nor what nobody needs then
+        try:
+            if below is not None:
+                intent.note(layers=[below.id])
+            if reference.parent is not None:
+                self._layers.note_cascade(reference.parent, intent)
+            self._remove(layer.id)
+            if below is not None:
+                self._remove(below.id)
+            held.remove(reference)
+            freed = [] if reference.parent is None else self._layers.cascade(reference.parent)
+        except BaseException:
+            intent.give_up()
+            raise
+        intent.done()
+        return freed
 
     def _remove(self, layer: str) -> None:
         self._store.unmount(layer, force=True)

@@ -191,15 +191,16 @@ def may_have_staged(name: str, place: DriverPlace) -> bool:
         root, last = os.path.split(home)
         places = [os.path.join(root, "cstore-staging", last)]
         places += [os.path.join(home, each) for each in ("cstore-staging", "staging", "tempdirs")]
-        if any(map(_may_hold, places)):
+        if any(_may_hold(each, directories=False) for each in places):
             return True
-    return os.path.lexists(place.run_home)  # where views of deleted layers may be; see views.py
+    return _may_hold(place.run_home, directories=True)  # views of deleted layers, or what a mount left; see views.py
 
 
-def _may_hold(folder: str) -> bool:
-    """Whether there is a directory in the store with anything in it, or something that makes it unknown."""
+def _may_hold(folder: str, *, directories: bool) -> bool:
+    """Whether a directory of the store has anything in it, or any directory; or something makes that unknown."""
     try:
-        return bool(within.listdir(folder))
+        names = within.listdir(folder)
+        return any(within.is_directory(folder, name) for name in names) if directories else bool(names)
     except FileNotFoundError:
         return False
     except (ForeignThing, OSError):

@@ -80,7 +80,7 @@ class HomeStaging:
         if self._leads_away(place):
             raise SystemFailure(
                 "make a staging directory in", place.path, NotADirectoryError(errno.ENOTDIR, ""),
-                hint="a symbolic link stands there, which no tool made; look where it leads, and remove it",
+                hint="it is a symbolic link that no tool created; see where it leads, and remove it",
             )  # fmt: skip
         directory = place.reserve()
         with suppress(OSError):  # what is made in it shall have the security label that it would have in the home

@@ -15,7 +15,7 @@ import errno
 import os
 
 from cstore.contexts import suppress
-from cstore.errors import SystemFailure
+from cstore.errors import ForeignThing, SystemFailure
 from cstore.fs import within
 
 _CANNOT = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL, errno.EROFS})
@@ -50,7 +50,8 @@ class Views:
                 fsmount.set_attributes(fd, fsmount.ATTR_RDONLY, propagation=MS_PRIVATE)
                 os.makedirs(self._home, 0o700, exist_ok=True)
                 within.make_directories(self._home, os.path.relpath(target, self._home))
-                fsmount.attach(fd, target)
+                with within.path_past_links(target) as way:
+                    fsmount.attach(fd, way)
             finally:
                 os.close(fd)
         except OSError as error:
@@ -119,7 +120,6 @@ class Views:
 
     def _clear(self, layer: str) -> None:
         """Remove the empty directories of a view; whatever else is in them is not ours."""
-        with suppress(OSError):
-            os.rmdir(self.path(layer))
-        with suppress(OSError):
-            os.rmdir(os.path.join(self._home, layer))
+        for path in (self.path(layer), os.path.join(self._home, layer)):
+            with suppress(OSError, ForeignThing):
+                within.rmdir(path)

@@ -229,7 +229,7 @@ class WholeTrees:
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
         """See `Driver.replace`: nothing but a view is mounted, which then shows the new tree."""
         del in_use
-        from cstore.drivers.removal import StagedRemoval
+        from cstore.drivers.contract import StagedRemoval
         from cstore.fs.atomic import sync_directory
         from cstore.fs.rename import exchange_within
 
@@ -247,7 +247,7 @@ class WholeTrees:
 
     def remove(self, layer: str) -> Removal:
         """See `Driver.remove`."""
-        from cstore.drivers.removal import NoRemoval, StagedRemoval
+        from cstore.drivers.contract import NoRemoval, StagedRemoval
 
         home = self._home_of(layer)
         target = home.tree(layer)

@@ -27,7 +27,7 @@ def opened(path: str, flags: int) -> Iterator[int]:
     except OSError as error:
         raise SystemFailure("open", path, error) from error
     except ValueError:
-        raise InvalidOption(f"{path!r} is no path: there is a zero byte in it") from None
+        raise InvalidOption(f"{path!r} is not a path: it contains a zero byte") from None
     try:
         yield fd
     finally:

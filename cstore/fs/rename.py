@@ -92,7 +92,7 @@ def reaches(root: str, path: str) -> bool:
     try:
         return _same_beneath(fd, root, path)
     finally:
-        os.close(fd)
+        within.leave(fd)
 
 
 def _same_beneath(fd: int, root: str, path: str) -> bool:
@@ -110,7 +110,7 @@ def _mount_of(path: str) -> str:
         with open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as file:
             return next((line for line in file if line.startswith("mnt_id:")), path)
     finally:
-        os.close(fd)
+        within.leave(fd)
 
 
 def _beneath_mounts(root: str, old: str, new: str, refusal: OSError, *, exchange: bool) -> None:
@@ -129,7 +129,7 @@ def _beneath_mounts(root: str, old: str, new: str, refusal: OSError, *, exchange
         else:
             os.rename(*paths, src_dir_fd=fd, dst_dir_fd=fd)
     finally:
-        os.close(fd)
+        within.leave(fd)
 
 
 def exchange_trees(one: str, other: str) -> None:
@@ -178,7 +178,7 @@ def _unlocked(trees: list[Entry]) -> Iterator[bool]:
         for at, name in trees:
             with suppress(OSError):
                 fd = os.open(name, os.O_RDONLY | _TREE, dir_fd=at)
-                opened.callback(os.close, fd)
+                opened.callback(within.leave, fd)
                 if btrfs.is_subvolume(os.fstat(fd)) and btrfs.make_writable(fd):
                     locked.append(fd)
         try:
@@ -194,7 +194,7 @@ def _lent(trees: list[Entry]) -> Iterator[None]:
     with ExitStack() as opened:
         for at, name in trees:
             fd = os.open(name, os.O_PATH | _TREE, dir_fd=at)
-            opened.callback(os.close, fd)
+            opened.callback(within.leave, fd)
             path, mode = f"/proc/self/fd/{fd}", os.fstat(fd).st_mode & 0o7777  # such a descriptor knows no fchmod(2)
             os.chmod(path, mode | 0o200)
             opened.callback(os.chmod, path, mode)

@@ -165,12 +165,10 @@ class StagingRoot:
         Raises:
             SystemFailure: the place itself cannot be read.
         """
-        numbers = [number for number in sorted(self._numbers()) if not self._in_use(number)]
+        # A lock is there before its tree, and goes after it.
+        numbers = [each for each in sorted(self._numbers()) if not is_held(self._name(_LOCK, each), missing=False)]
         paths = [self._name(kind, number) for number in numbers for kind in (_TREE, _STUCK)]
         return [path for path in paths if os.path.lexists(path)]
-
-    def _in_use(self, number: str) -> bool:
-        return is_held(self._name(_LOCK, number), missing=False)  # it is there before its tree and goes after it
 
     def _numbers(self) -> set[str]:
         try:

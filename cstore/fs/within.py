@@ -90,12 +90,24 @@ def _descend(path: str, fd: int, names: list[str], flags: int = _FOLDER) -> int:
                 if error.errno in {errno.ENOTDIR, errno.ELOOP}:
                     _require(path, os.stat(name, dir_fd=fd, follow_symlinks=False), stat.S_IFDIR)
                 raise
-            os.close(fd)
+            leave(fd)
             fd = below
     except BaseException:
-        os.close(fd)
+        leave(fd)
         raise
     return fd
+
+
+def leave(fd: int) -> None:
+    """Close a directory that things were looked up in, or what was only read.
+
+    Nothing is lost with it. An error, which network file systems have here, would tell of a rename that took place that
+    it did not.
+    """
+    try:
+        os.close(fd)
+    except OSError:
+        return
 
 
 class _While(Generic[_T]):
@@ -109,7 +121,7 @@ class _While(Generic[_T]):
 
     def __exit__(self, *_: object) -> None:
         if self._fd is not None:
-            os.close(self._fd)
+            leave(self._fd)
 
 
 def parent_of(top: str, relative: str) -> AbstractContextManager[tuple[int, str]]:
@@ -194,7 +206,7 @@ def listdir(path: str) -> list[str]:
     try:
         return os.listdir(fd)
     finally:
-        os.close(fd)
+        leave(fd)
 
 
 def open_file(top: str, relative: str, flags: int = os.O_RDONLY, mode: int = 0o600, limit: int = 0) -> int:
@@ -241,7 +253,7 @@ def read_small(top: str, relative: str, limit: int = SMALL) -> bytes:
     try:
         return os.read(fd, limit)
     finally:
-        os.close(fd)
+        leave(fd)
 
 
 def is_file(top: str, relative: str) -> bool:
@@ -310,7 +322,7 @@ def list_directory(top: str, relative: str) -> list[str]:
     try:
         return os.listdir(fd)
     finally:
-        os.close(fd)
+        leave(fd)
 
 
 def names_in(top: str, relative: str = "") -> list[str]:

@@ -168,4 +168,4 @@ def _rebuild(parts: tuple[str, tuple[Any, ...], dict[str, Any]]) -> errors.Cstor
 
 
 def _fate(code: int) -> str:
-    return f"it was killed by signal {-code}" if code < 0 else f"it ended with status {code} and without a word"
+    return f"it was killed by signal {-code}" if code < 0 else f"it ended with status {code} and no message"

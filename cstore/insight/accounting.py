@@ -262,7 +262,7 @@ def _line(key: Key, part: Part, disk: int, tally: Tally, needs: Needs) -> Line:
         return Line(owner, identifier, items[identifier].names, "", disk, *_sizes(owner, identifier, tally, needs))
     if kind == "layer" and identifier in needs.layers:
         record = needs.layers[identifier]
-        note = "unfinished: its maker died, or is at work" if record.incomplete else ""
+        note = "incomplete: its creator died or is still running" if record.incomplete else ""
         return Line("layer", identifier, record.names, "", disk, *_sizes("layer", identifier, tally, needs), note)
     path = part.path if key[2] and kind in {"orphan", "unknown", "foreign"} else ""
     return Line(kind, identifier if owner else "", (), path, disk, note=part.how if path else "")
@@ -310,8 +310,8 @@ def _sizes(kind: str, identifier: str, tally: Tally, needs: Needs) -> tuple[int,
 def _notes(tally: Tally) -> Iterable[str]:
     for path in tally.elsewhere:
         if os.path.basename(path) not in _OWN_MOUNTS:
-            yield f"{path} is a mount point: what is mounted there is not counted"
+            yield f"{path} is a mount point; the mounted file system is not counted"
     for path in tally.links:
-        yield f"{path} is a link: what it leads to is not counted"
+        yield f"{path} is a link; its target is not counted"
     if not tally.extents_known:
-        yield "the file system does not say which blocks files share, so all are counted for each file"
+        yield "the file system does not report shared blocks, so they are counted for each file"

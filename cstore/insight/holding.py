@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 
 from cstore.arguments import checked
@@ -12,7 +11,7 @@ from cstore.records.layers import children
 from cstore.store.context import context_of
 from cstore.store.lost_records import hidden_containers
 from cstore.store.makers import maker_of, removal_command, stop_command, unmount_command
-from cstore.store.neighbours import command_in
+from cstore.store.neighbours import command_in, shell_word
 from cstore.store.occupants import name_of, occupants, out_of_sight
 from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
@@ -125,7 +124,7 @@ class _Search:
         unseen = "unknown: the records are damaged, so more may hold it" if self._tables.flaws else ""
         if not unseen and self._processes and (count := out_of_sight()):
             processes = "1 process" if count == 1 else f"{count} processes"
-            unseen = f"unknown: this user may not see whether {processes} of others live in it"
+            unseen = f"unknown: this user cannot inspect {processes}, which may live in it"
         return Holding(item.kind, item.id, names, tuple(found), unseen)
 
     def _of_stores(self, item: Item) -> Iterator[Holder]:
@@ -134,8 +133,8 @@ class _Search:
             if extra.images_only or item.item_kind is ItemKind.CONTAINERS or item.id not in table:
                 continue
             root = extra.layout.graph_root
-            command = command_in(extra.layout, f"cstore rm --kind {item.kind} {shlex.quote(item.id)}")
-            yield Holder("store", root, (), "is an additional store, which is only read, and has it", "", "", command)
+            command = command_in(extra.layout, f"cstore rm --kind {item.kind} {shell_word(item.id)}")
+            yield Holder("store", root, (), "is a read-only additional store that has it", "", "", command)
 
     def _of_image(self, image: Image) -> Iterator[Holder]:
         for container in self._containers:
@@ -146,7 +145,7 @@ class _Search:
             yield from self._mount(layer, f"cstore unmount {_word(image)}", of_container=False)
         for top in dict.fromkeys((image.layer, *image.mapped_layers)):
             if top:
-                yield from self._above(top, "builds on its layers, and keeps them when it goes", 0)
+                yield from self._above(top, "is built on its layers, which it keeps", 0)
 
     def _of_container(self, container: Container) -> Iterator[Holder]:
         yield from self._mount(container.layer, unmount_command(self._context, container), of_container=True)
@@ -155,7 +154,7 @@ class _Search:
 
     def _of_layer(self, layer: str, depth: int) -> Iterator[Holder]:
         for image in self._images_on(layer):
-            how = "has it on top" if image.layer == layer else "has it as its mapped layer"
+            how = "has it on top" if image.layer == layer else "has it as a mapped layer"
             users = [each for each in self._containers if each.image == image.id]
             made = tuple(self._container(each, "was made from it") for each in users)
             command = "" if made else f"cstore rm {_word(image)}"
@@ -164,7 +163,7 @@ class _Search:
         for container in own:
             yield self._container(container, "has it as its own layer")
         if not own:
-            yield from self._mount(layer, f"cstore unmount {shlex.quote(layer)}", of_container=False)
+            yield from self._mount(layer, f"cstore unmount {shell_word(layer)}", of_container=False)
         yield from self._above(layer, "builds on it", depth)
 
     def _above(self, layer: str, how: str, depth: int) -> Iterator[Holder]:
@@ -182,7 +181,7 @@ class _Search:
                 self._seen.add(last.id)
             through = f", with {between} more between" if between else ""
             held = tuple(self._of_layer(last.id, depth + 1))
-            command = "" if held else f"cstore rm --kind layer {shlex.quote(last.id)}"
+            command = "" if held else f"cstore rm --kind layer {shell_word(last.id)}"
             yield Holder("layer", last.id, last.names, f"{how}{through}", "", last.created, command, held)
 
     def _is_known(self, layer: str) -> bool:
@@ -223,7 +222,7 @@ class _Search:
         times = "once" if mount.count == 1 else f"{mount.count} times"
         shows = "its layer" if of_container else "it"
         there = not flaw_of_part(layer) and self._context.driver.is_mounted(layer, mount.path)
-        gone = "" if there else ", says the count, but no mount is to be seen here"
+        gone = "" if there else "according to the mount count, but no mount is visible here"
         yield Holder("mount", mount.path, (), f"shows {shows}, {times}{gone}", "", "", command)
 
     def _living(self, container: Container) -> Iterator[Holder]:
@@ -238,7 +237,7 @@ class _Search:
 
 def _word(image: Image) -> str:
     """A name to type: nobody shall copy what was not meant for a shell."""
-    return shlex.quote(image.names[0] if image.names else image.id)
+    return shell_word(image.names[0] if image.names else image.id)
 
 
 def flattened(found: Iterable[Holder], depth: int = 0) -> Iterator[tuple[int, Holder]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import suppress
 
 from cstore.arguments import checked
 from cstore.errors import NotAnItem, RecordsDamaged, SystemFailure, UnsafeID
+from cstore.ids import is_hex
 from cstore.insight.parts import Parts
 from cstore.kernel.mountinfo import read_mounts
 from cstore.store.context import context_of
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
     from cstore.store.store import Store
 
-_SHORT_LINK = re.compile(r"[A-Z0-9]{26}")
-_HASH = re.compile(r"[0-9a-f]{2,64}")
-_CONTAINER = re.compile(r"([0-9a-f]{64})")
+_LINK_LENGTH, _LINK_LETTERS = 26, frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _USERS = 20
 _LONG = 12
 """Digits from which on a hash may be a digest of something; as many as lists show."""
@@ -102,9 +100,10 @@ class _Search:
             yield from self._of_process(int(text))
         if "/" in text or os.path.lexists(text):
             yield from self._of_path(text)
-        if _SHORT_LINK.fullmatch(text.rpartition("/")[2]):
-            yield from self._of_link(text.rpartition("/")[2])
-        yield from self._of_name(text.rpartition("/")[2] if "/" not in text or _HASH.fullmatch(text) else text)
+        last = text.rpartition("/")[2]
+        if len(last) == _LINK_LENGTH and _LINK_LETTERS.issuperset(last):
+            yield from self._of_link(last)
+        yield from self._of_name(text)
 
     # ── paths ──
 
@@ -191,7 +190,7 @@ class _Search:
             name = path[len(os.path.realpath(case.directory)) + 1 :].partition("/")[0]
             was = next((each.path for each in case.kept if each.name == name), "")
             place = f"; it was {was}" if was else ""
-            return f"`{case.by}` took it out, case {case.id}{place}"
+            return f"`{case.by}` moved it into quarantine, case {case.id}{place}"
         return ""
 
     def _of_link(self, name: str) -> Iterator[Identity]:
@@ -209,12 +208,12 @@ class _Search:
     # ── hashes ──
 
     def _of_name(self, text: str) -> Iterator[Identity]:
-        for way in (text, f"sha256:{text}") if _HASH.fullmatch(text) and len(text) >= _LONG else (text,):
+        for way in (text, f"sha256:{text}") if _is_hash(text) and len(text) >= _LONG else (text,):
             for item in candidates(self._tables, way):
                 names, users = self._names(item.kind, item.id), self._users(item.kind, item.id)
                 how = _way(text, item.id, names)
                 yield Identity(item.kind, item.id, names, self._place(item.kind, item.id), "", how, users)
-        if _HASH.fullmatch(text):
+        if _is_hash(text):
             yield from self._of_directory(text)
             yield from self._in_quarantine(text)
 
@@ -237,6 +236,8 @@ class _Search:
                     yield self._identity(part)
 
     def _in_quarantine(self, text: str) -> Iterator[Identity]:
+        if not os.path.lexists(self._context.layout.quarantine):
+            return
         from cstore.store.quarantine import cases
 
         for case in cases(self._context):
@@ -273,8 +274,10 @@ class _Search:
         yield from (each.with_(how=f"{how}; {each.how}") for each in found)
 
     def _of_group(self, pid: int) -> Iterator[Identity]:
+        import re
+
         with suppress(OSError), open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
-            for identifier in dict.fromkeys(_CONTAINER.findall(file.read())):
+            for identifier in dict.fromkeys(re.findall(r"[0-9a-f]{64}", file.read())):
                 if identifier in self._tables.containers:
                     names = self._names("container", identifier)
                     how = f"the control group of process {pid} names it"
@@ -302,7 +305,7 @@ class _Search:
                 if each.device == mount.device and each.root == mount.root:
                     part = self._part_of(each.mount_point)
                     if part is not None and part.owner:
-                        yield self._identity(part, "", f"{what} is mounted on {each.mount_point}, too")
+                        yield self._identity(part, "", f"{what} is also mounted on {each.mount_point}")
                         return
         for name in reversed(mount.root.split("/")):
             if name in self._tables.layers:
@@ -330,14 +333,19 @@ class _Search:
         return None if found is None else Known("container", found.id, found.names)
 
 
+def _is_hash(text: str) -> bool:
+    """Whether a text may be the beginning of a SHA-256 hash, or all of it."""
+    return 2 <= len(text) <= 64 and is_hex(text)
+
+
 def _way(text: str, identifier: str, names: tuple[str, ...]) -> str:
     """How a text names an item."""
     if identifier.startswith(text):
-        return "it is its ID" if identifier == text else "its ID begins so"
+        return "this is its ID" if identifier == text else "its ID begins with this"
     if text in names:
-        return "it is its name"
-    digest = text.startswith("sha256:") or _HASH.fullmatch(text)
-    return "it is a digest of it, of its archive or of its manifest" if digest else "it is short for its name"
+        return "this is its name"
+    digest = text.startswith("sha256:") or _is_hash(text)
+    return "this is a digest of it, of its archive or of its manifest" if digest else "this is short for its name"
 
 
 def _is_in(path: str, folder: str) -> bool:

@@ -266,7 +266,7 @@ class _Look:
             (found for extra in self._tables.additional if (found := extra.images.get(container.image))), None
         )
         if image is None and container.image:
-            self._problems.append(f"image {container.image} is not there")
+            self._problems.append(f"image {container.image} is missing")
         return () if image is None else image.names
 
     def _config(self, image: Image) -> ConfigSummary | None:

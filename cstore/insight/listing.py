@@ -291,7 +291,7 @@ def _by_name(_: Listing, value: str) -> Test:
     try:
         pattern = re.compile(value)
     except re.error as error:
-        raise UsageMistake(f"{value!r} is no regular expression: {error}") from None
+        raise UsageMistake(f"{value!r} is not a regular expression: {error}") from None
     return lambda record: any(pattern.search(name) for name in record.names)
 
 

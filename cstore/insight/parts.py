@@ -18,7 +18,6 @@ A path is of one of these kinds:
 from __future__ import annotations
 
 import os
-import re
 from functools import cached_property
 
 from cstore.drivers.inspection import open_inspector
@@ -26,8 +25,7 @@ from cstore.drivers.registry import facts_of
 from cstore.drivers.staging import OWN
 from cstore.errors import RecordsDamaged
 from cstore.fs.atomic import TEMPORARY_PREFIX
-from cstore.ids import belongs_to_records, belongs_to_the_driver
-from cstore.store.context import driver_place
+from cstore.ids import belongs_to_records, belongs_to_the_driver, is_generated
 from cstore.store.lost_records import TAR_SPLIT, hidden_containers, transient_layers
 from cstore.values import Value
 
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
 
-_GENERATED = re.compile(r"[0-9a-f]{64}")
 _FOREIGN_DRIVERS = frozenset({"aufs", "devicemapper"})
 _PODMANS: Mapping[str, str] = {
     "libpod": "Podman's database",
@@ -48,7 +45,7 @@ _PODMANS: Mapping[str, str] = {
     "networks": "Podman's networks",
     "secrets": "Podman's secrets",
     "artifacts": "Podman's artifacts",
-    "cache": "a cache of image layers' places",
+    "cache": "a cache of the locations of image layers",
     "defaultNetworkBackend": "Podman's choice of a network program",
     "tmp": "Podman's temporary files",
     "mounts": "mount points of other tools",
@@ -87,7 +84,7 @@ class Parts:
     def __init__(self, context: Context, tables: Tables) -> None:
         self._context, self._tables = context, tables
         layout = context.layout
-        homes = dict.fromkeys((layout.driver_home, *self._image_homes()))
+        homes = layout.homes
         inner = os.path.relpath(os.path.dirname(context.driver.path_of("0" * 64)), layout.driver_home)
         inner = "" if inner in {"..", "."} else inner
         self._tree_folders = {os.path.normpath(os.path.join(home, inner)) for home in homes}
@@ -104,13 +101,9 @@ class Parts:
             *self._image_folders, *self._container_folders, *self._layer_folders,
         }  # fmt: skip
 
-    def _image_homes(self) -> tuple[str, ...]:
-        layout = self._context.layout
-        return (os.path.join(layout.image_store, layout.driver),) if layout.image_store else ()
-
     @cached_property
     def _inspector(self) -> Inspector:
-        return open_inspector(self._context.driver, driver_place(self._context))
+        return open_inspector(self._context.driver, self._context.driver_place)
 
     @cached_property
     def _hidden_layers(self) -> set[str]:
@@ -129,7 +122,7 @@ class Parts:
     @cached_property
     def _short_names(self) -> dict[str, str]:
         """The layers whose directory has only the last part of the ID as its name, as the Go tool's vfs makes them."""
-        return {layer.rpartition("/")[2]: layer for layer in self._tables.layers.ids() if "/" in layer}
+        return {layer.rpartition("/")[2]: layer for layer, _ in self._tables.layers.heads() if "/" in layer}
 
     def roots(self) -> list[str]:
         """The directories that hold the store, without the run root; none is in another."""
@@ -159,24 +152,24 @@ class Parts:
         if path in {layout.storage_lock, layout.userns_lock} or name == f"{layout.driver}-locks":
             return Part(path, "records", how="it is a lock of the store")
         if name == OWN:
-            return Part(path, "staging", how="cstore makes and removes trees there")
+            return Part(path, "staging", how="cstore creates and removes trees there")
         if path == layout.quarantine or path.startswith(f"{layout.quarantine}.aside-"):
-            return Part(path, "quarantine", how="it holds what repairs took out of the store")
+            return Part(path, "quarantine", how="it holds what repairs removed from the store")
         if path == layout.partial:
-            return Part(path, "cstore", how="it holds what has come of blobs whose download was cut")
+            return Part(path, "cstore", how="it holds partial downloads")
         if path in {layout.reserve, layout.intents}:
-            return Part(path, "cstore", how="cstore keeps its notes and its reserve of space there")
+            return Part(path, "cstore", how="cstore keeps its journals and its reserved space there")
         driver = name.removesuffix("-layers").removesuffix("-images").removesuffix("-containers")
         if driver in _FOREIGN_DRIVERS or facts_of(driver) is not None:
             return Part(path, "foreign", how=f"a store of the {driver} driver keeps it there")
         known = next((what for start, what in _PODMANS.items() if name == start or name.startswith(f"{start}-")), "")
-        return Part(path, "foreign", how=known or "no tool of the store gives that name")
+        return Part(path, "foreign", how=known or "no tool creates this name")
 
     def _in_home(self, path: str, name: str) -> Part:
         if name in {"staging", "tempdirs", OWN}:
-            return Part(path, "staging", how="trees are made and removed there")
+            return Part(path, "staging", how="trees are created and removed there")
         if name.startswith(TEMPORARY_PREFIX):
-            return Part(path, "orphan", how="a process that died never renamed it into place")
+            return Part(path, "orphan", how="a killed process never renamed it into place")
         if belongs_to_the_driver(name) or not os.path.isdir(path) or os.path.islink(path):
             return Part(path, "driver", how="it is the storage driver's own")
         layer = self._short_names.get(name, name)
@@ -184,21 +177,21 @@ class Parts:
             return Part(path, "layer", "layer", layer, "its name is the layer's ID")
         if self._tables.layers.flaws:
             return Part(path, "unknown", how="no readable record has that ID, but the layer records are damaged")
-        if _GENERATED.fullmatch(name) or self._inspector.bears_marks(name):
+        if is_generated(name) or self._inspector.bears_marks(name):
             return Part(path, "orphan", how="no record has that ID, so `cstore gc` would remove it")
-        return Part(path, "foreign", how="no record has that ID, and no tool gives such a name")
+        return Part(path, "foreign", how="no record has that ID, and no tool creates this name")
 
     def _beside_trees(self, path: str, name: str) -> Part:
         """What is in a home whose trees are in a directory of their own."""
         if name in {"staging", "tempdirs", OWN}:
-            return Part(path, "staging", how="trees are made and removed there")
+            return Part(path, "staging", how="trees are created and removed there")
         return Part(path, "driver", how="it is the storage driver's own")
 
     def _of_layers(self, path: str, name: str) -> Part:
         if name.startswith("mountpoints."):
-            return Part(path, "records", how="it says what is mounted, and how often")
+            return Part(path, "records", how="it counts the mounts")
         if name == "tmp":
-            return Part(path, "staging", how="files of layers are made and removed there")
+            return Part(path, "staging", how="files of layers are created and removed there")
         layer = name.removesuffix(TAR_SPLIT)
         if layer in self._tables.layers or layer in self._hidden_layers:
             what = "it is the layer's tar-split" if layer != name else "it holds the layer's data items"
@@ -217,11 +210,11 @@ class Parts:
         tables = self._tables
         flaws = {"layer": tables.layers.flaws, "image": tables.images.flaws}.get(owner, tables.containers.flaws)
         if name.startswith(TEMPORARY_PREFIX):
-            return Part(path, "orphan", how="a process that died never renamed it into place")
+            return Part(path, "orphan", how="a killed process never renamed it into place")
         if belongs_to_records(name) and not split:
             return Part(path, "records", how=f"it belongs to the {owner} records")
         if flaws:
             return Part(path, "unknown", how=f"no readable record has that ID, but the {owner} records are damaged")
-        if split or _GENERATED.fullmatch(name):
+        if split or is_generated(name):
             return Part(path, "orphan", how=f"no {owner} has that ID, so `cstore gc` would remove it")
-        return Part(path, "foreign", how=f"no {owner} has that ID, and no tool gives such a name")
+        return Part(path, "foreign", how=f"no {owner} has that ID, and no tool creates this name")

@@ -131,7 +131,7 @@ def _last_read(context: Context, image: str) -> float:
     if flags & (os.ST_NOATIME | os.ST_RDONLY):
         how = "read-only" if flags & os.ST_RDONLY else "with noatime"
         raise Unsupported(
-            f"nobody can tell when images were last used: {context.layout.images} is mounted {how}",
+            f"cstore cannot tell when images were last used: {context.layout.images} is mounted {how}",
             hint="choose by age instead: --older-than",
         )
     # With relatime, a time of reading is up to a day old before the next one takes its place.

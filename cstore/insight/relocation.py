@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from cstore.errors import CstoreError
+from cstore.insight.mentioning_files import database_names, naming_lines, pattern_of
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from cstore.config import StoreConfig
 
@@ -22,7 +24,11 @@ _OF_ENGINES = {
 
 
 class Mention(Value):
-    """Something that names a place: `kind` is config, container, mount or engine; `remedy` is what to do about it."""
+    """Something that names a place, and what to do about it.
+
+    `kind` is config, unit (of systemd), quadlet, container, mount, engine (what Podman keeps there) or database (one of
+    Podman that lies elsewhere).
+    """
 
     kind: str
     where: str
@@ -40,35 +46,55 @@ def mentions(old: str, config: StoreConfig) -> Iterator[Mention]:
     Raises:
         CstoreError: the store there cannot be read.
     """
+    spelled = {os.path.abspath(old), os.path.realpath(old)}
     old = os.path.realpath(old)
-    yield from _in_configuration(old, config)
+    files = set()
+    for mention in _in_configuration(spelled, config):
+        files.add(mention.where.rpartition(":")[0] or mention.where)
+        yield mention
+    for line in naming_lines(spelled, _homes(old), files):
+        yield Mention(line.kind, line.where, line.line, line.remedy)
     yield from _containers(old)
     yield from _mounts(old)
+    yield from _databases(old, config, spelled)
     for name, what in _OF_ENGINES.items():
         path = os.path.join(old, name)
         if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
             yield Mention("engine", path, what, "Podman looks for it in its graph root only: move it with Podman")
 
 
-def _in_configuration(old: str, config: StoreConfig) -> Iterator[Mention]:
+def _in_configuration(old: Collection[str], config: StoreConfig) -> Iterator[Mention]:
     from cstore.config.origins import origins_of
 
+    pattern = pattern_of(old)
     for origin in origins_of(config):
-        if _names(origin.value, old):
+        if pattern.search(origin.value):
             yield Mention("config", origin.place, f"{origin.key} = {origin.value}", "cstore config set changes it")
         for value, place in origin.overridden:
-            if _names(value, old):
+            if pattern.search(value):
                 yield Mention("config", place, f"{origin.key} = {value}", "another file overrides it; edit it by hand")
 
 
-def _names(value: str, old: str) -> bool:
-    """Whether a value has a path in it, or one below it."""
-    place = value.find(old)
-    while place >= 0:
-        if value[place + len(old) : place + len(old) + 1] in {"", "/", '"', ",", " ", "]"}:
-            return True
-        place = value.find(old, place + 1)
-    return False
+def _homes(old: str) -> list[str]:
+    """The homes of the user who asks, and of the one to whom the store belongs."""
+    import pwd
+
+    from cstore.config.environment import read_environment
+
+    homes = [read_environment().home]
+    for uid in (os.geteuid(), os.stat(old).st_uid):
+        with suppress(KeyError):
+            homes.append(pwd.getpwuid(uid).pw_dir)
+    return [home for home in homes if os.path.isabs(home)]
+
+
+def _databases(old: str, config: StoreConfig, spelled: Collection[str]) -> Iterator[Mention]:
+    """Find databases of Podman that lie elsewhere: Podman refuses another graph root than its database names."""
+    for name in ("bolt_state.db", "db.sql"):
+        path = os.path.join(config.graph_root, "libpod", name)
+        if not os.path.realpath(path).startswith(f"{old}/") and database_names(path, spelled):
+            what = "Podman's database of containers, pods and volumes names it"
+            yield Mention("database", path, what, "podman system reset makes a new one, without containers and pods")
 
 
 def _containers(old: str) -> Iterator[Mention]:
@@ -85,7 +111,7 @@ def _containers(old: str) -> Iterator[Mention]:
             continue
         for container in found:
             name = container.names[0] if container.names else container.id
-            yield Mention("container", name, f"a container of the {driver} store", "it was not copied: create it anew")
+            yield Mention("container", name, f"a container of the {driver} store", "cstore sync --containers copies it")
 
 
 def _mounts(old: str) -> Iterator[Mention]:

@@ -27,7 +27,7 @@ _CLONE_NEWUSER = 0x10000000
 _ALL_IDS = 2**32 - 1
 _FORBIDDEN = (
     "user namespaces may be restricted here: see the sysctls user.max_user_namespaces and kernel.*userns*, and the "
-    "security options of the container; without one, only a store without owners can be made: "
+    "security options of the container; without one, cstore can only use a store without owners: "
     "--storage-driver vfs --storage-opt vfs.ignore_chown_errors=true"
 )
 
@@ -165,7 +165,7 @@ def _enter_with_help(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
         if pid > 0:
             _, status = os.waitpid(pid, 0)
     if status:
-        reason = complaint.decode(errors="replace").strip() or "newuidmap or newgidmap failed without a word"
+        reason = complaint.decode(errors="replace").strip() or "newuidmap or newgidmap failed without a message"
         refused = "see the lines of this user in /etc/subuid and /etc/subgid"
         hint = f"{reason}; {refused if 'not allowed' in reason else 'the system or the container forbids it'}"
         raise SystemFailure("map IDs into", "a user namespace", PermissionError(errno.EPERM, reason), hint=hint)

@@ -27,6 +27,6 @@ def start_thread(name: str, work: Callable[..., object], *arguments: Any) -> thr
         thread.start()
     except RuntimeError:  # which is all that Python says
         reason = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        hint = "let some others end, or raise the limit of processes (ulimit -u, or that of the container)"
+        hint = "end other processes, or raise the process limit (ulimit -u, or that of the container)"
         raise SystemFailure("start", "a thread", reason, hint=hint) from None
     return thread

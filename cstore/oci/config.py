@@ -173,7 +173,7 @@ class ImageConfig(Value):
         with_layer = sum(not item.empty_layer for item in self.history)
         if with_layer > len(self.rootfs.diff_ids):
             raise ImageInvalid(
-                f"its history tells of {with_layer} layers, and it has {len(self.rootfs.diff_ids)}",
+                f"its history has {with_layer} layers, but the image has {len(self.rootfs.diff_ids)}",
                 go_text="too many non-empty layers in History section",
             )
 
@@ -189,7 +189,7 @@ class ImageConfig(Value):
             except InvalidDigest as error:
                 raise ImageInvalid(f"the DiffID of layer {place} is {diff_id!r}: {error.reason}") from None
             if not diff_id.startswith("sha256:"):
-                raise ImageInvalid(f"the DiffID of layer {place} is {diff_id!r}, and only sha256 is used for layers")
+                raise ImageInvalid(f"the DiffID of layer {place} is {diff_id!r}, but layers must use sha256")
 
 
 def empty_config() -> ImageConfig:
@@ -235,7 +235,7 @@ def _load(raw: bytes) -> object:
 
 
 def _refuse(word: str) -> object:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 def _field(document: Mapping[str, Any], key: str) -> Any:
@@ -265,7 +265,7 @@ def _list(document: Mapping[str, Any], key: str) -> list[Any]:
 def _time(document: Mapping[str, Any]) -> str:
     found = _text(document, "created")
     if found and not _TIME.fullmatch(found):
-        raise ImageInvalid(f"it was created at {found!r}, which is no time", go_text=f'parsing time "{found}"')
+        raise ImageInvalid(f"it was created at {found!r}, which is not a time", go_text=f'parsing time "{found}"')
     return found
 
 

@@ -126,7 +126,7 @@ def _health_check(config: Config, value: str) -> None:
         elif name in _HEALTH_TIMES:
             check[_HEALTH_TIMES[name]] = _nanoseconds(text)
         else:
-            raise ValueError(f"{option!r} is no option of it")
+            raise ValueError(f"{option!r} is not one of its options")
     kind, _, command = value.partition(" ")
     command = command.strip()
     if kind.upper() == "NONE" and not command and not check:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from cstore import gojson
+from cstore.digests import digest_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -13,3 +20,31 @@ DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
+
+
+# ── the manifest of an image that came without one ──
+#
+# The manifest of an image that came without one, byte for byte as skopeo and Podman make it up (docker 16).
+
+LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+"""It says gzip although digest and size are those of the uncompressed tar: so do the others, and digests must agree."""
+
+
+def made_up_manifest(config: bytes, layers: Iterable[tuple[str, int]]) -> bytes:
+    """Write the manifest of an image whose source had none.
+
+    Args:
+        config: the image JSON.
+        layers: DiffID and uncompressed length of each layer, bottom first.
+    """
+    document = {
+        "schemaVersion": 2,
+        "mediaType": DOCKER_MANIFEST,
+        "config": _descriptor(DOCKER_CONFIG, len(config), digest_of(config)),
+        "layers": [_descriptor(LAYER_TYPE, size, diff_id) for diff_id, size in layers],
+    }
+    return gojson.encode(document)
+
+
+def _descriptor(kind: str, size: int, digest: str) -> dict[str, object]:
+    return {"mediaType": kind, "size": size, "digest": digest}

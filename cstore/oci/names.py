@@ -8,8 +8,6 @@ name without one belongs to a *home*: `docker.io` for what Docker wrote, `localh
 
 from __future__ import annotations
 
-import re
-
 from cstore.digests import check_digest
 from cstore.errors import InvalidDigest, InvalidName
 from cstore.values import Value
@@ -17,13 +15,15 @@ from cstore.values import Value
 DOCKER = "docker.io"
 LOCAL = "localhost"
 
-_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
-_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?", re.ASCII)
-TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)
-_HEX_ID = re.compile(r"[a-f0-9]{64}", re.ASCII)
-_LONGEST = 255
+_DIGITS = "0123456789"
+_LOWER = "abcdefghijklmnopqrstuvwxyz" + _DIGITS
+_ALPHANUMERIC = frozenset(_LOWER + _LOWER.upper())
+_GAPS = {**dict.fromkeys(map(ord, _LOWER), " "), ord(" "): "!"}
+"""Leaves of a component of a path what stands between its letters and digits."""
+_IN_LABEL, _IN_TAG = _ALPHANUMERIC | {"-"}, _ALPHANUMERIC | set("_.-")
+_HEX = frozenset("0123456789abcdef")
+_IN_ADDRESS = _HEX | set("ABCDEF:")
+_LONGEST, _LONGEST_TAG = 255, 128
 
 
 class ImageName(Value):
@@ -55,14 +55,46 @@ def parse_name(text: str, *, home: str = DOCKER) -> ImageName:
     repository, tag = _without_tag(named)
     if digest:
         _check_digest(text, digest)
-    if (tag or named.endswith(":")) and not TAG.fullmatch(tag):
-        raise _invalid(text, f"{tag!r} is no tag")
-    if _HEX_ID.fullmatch(named):
+    if (tag or named.endswith(":")) and not is_tag(tag):
+        raise _invalid(text, f"{tag!r} is not a tag")
+    if len(named) == 64 and _HEX.issuperset(named):
         reason = f"invalid repository name ({named}), cannot specify 64-byte hexadecimal strings"
         raise _invalid(text, "64 hex digits are an ID", go_text=reason)
     domain, path = _with_domain(repository, home)
     _check(text, domain, path)
     return ImageName(domain, path, tag or ("" if digest else "latest"), digest)
+
+
+def is_path(text: str) -> bool:
+    """Whether a text can be a path: components of `a-z0-9`, joined by `.`, `_`, `__` or dashes, between slashes."""
+    return all(map(_is_component, text.split("/")))  # no regular expression: to import `re` takes as long as a lookup
+
+
+def _is_component(text: str) -> bool:
+    gaps = text.translate(_GAPS).split(" ")
+    ends = len(gaps) > 1 and not (gaps[0] or gaps[-1])
+    return ends and all(gap in {".", "_", "__"} or not gap.strip("-") for gap in gaps[1:-1])
+
+
+def is_tag(text: str) -> bool:
+    """Whether a text can be a tag."""
+    return 0 < len(text) <= _LONGEST_TAG and _IN_TAG.issuperset(text) and text[0] not in ".-"
+
+
+def _is_domain(text: str) -> bool:
+    if text.startswith("["):
+        address, closed, port = text[1:].partition("]")
+        return bool(closed and address) and _IN_ADDRESS.issuperset(address) and (not port or _is_port(port))
+    host, colon, port = text.partition(":")
+    return all(map(_is_label, host.split("."))) and (not colon or _is_port(colon + port))
+
+
+def _is_label(text: str) -> bool:
+    return bool(text) and _IN_LABEL.issuperset(text) and "-" not in {text[0], text[-1]}
+
+
+def _is_port(text: str) -> bool:
+    return len(text) > 1 and text[0] == ":" and not text[1:].strip(_DIGITS)
 
 
 def repository_of(name: str) -> str:
@@ -88,12 +120,12 @@ def _with_domain(repository: str, home: str) -> tuple[str, str]:
 
 
 def _check(text: str, domain: str, path: str) -> None:
-    if not _DOMAIN.fullmatch(domain):
-        raise _invalid(text, f"{domain!r} is no domain")
-    if path.lower() != path and PATH.fullmatch(path.lower()):
+    if not _is_domain(domain):
+        raise _invalid(text, f"{domain!r} is not a domain")
+    if path.lower() != path and is_path(path.lower()):
         reason = f"invalid reference format: repository name ({path}) must be lowercase"
         raise _invalid(text, f"{path!r} is not in lower case", go_text=reason)
-    if not PATH.fullmatch(path):
+    if not is_path(path):
         raise _invalid(text, "it is not of the form [DOMAIN/]PATH[:TAG]")
     if len(domain) + len(path) + 1 > _LONGEST:
         reason = "repository name must not be more than 255 characters"

@@ -52,6 +52,15 @@ def parse_platform(text: str) -> Platform:
     return Platform(os_name, architecture, variant)
 
 
+def wanted_platform(text: str) -> Platform:
+    """The platform that was asked for, or with "" that of this machine.
+
+    Raises:
+        UsageMistake: it is none.
+    """
+    return parse_platform(text) if text else host_platform()
+
+
 def show_platform(platform: Platform | None) -> str:
     """Write a platform as it is typed."""
     if platform is None:

@@ -49,7 +49,7 @@ def scan(data: bytes) -> Scan:
     found = Scan()
     if b"\0" in data:
         only = not data.strip(b"\0")
-        reason = "it is filled with NUL bytes" if only else "it holds NUL bytes, as files do after a crash"
+        reason = "it is filled with NUL bytes" if only else "it contains NUL bytes, as files may after a crash"
         found.flaw = Flaw(reason, data.index(b"\0"))
         data = data[: data.index(b"\0")]
     _scan_text(data.decode("utf-8", "surrogateescape"), found)
@@ -60,10 +60,10 @@ def _scan_text(text: str, found: Scan) -> None:
     place = _skip_blank(text, 0)
     if text[place:].strip(" \t\n\r") in {"", "null"}:
         if not text[place:]:
-            _break(found, text, place, "it holds nothing but white space")
+            _break(found, text, place, "it contains only white space")
         return
     if text[place] != "[":
-        _break(found, text, place, "it does not hold a list")
+        _break(found, text, place, "it is not a list")
         return
     place = _skip_blank(text, place + 1)
     if text[place : place + 1] == "]":
@@ -115,7 +115,7 @@ def to_record(kind: type[R], value: object) -> R:
         ValueError: it is not an object, a field has the wrong type, or there is no ID. The text says which.
     """
     if not isinstance(value, dict):
-        raise ValueError(f"it is {_name_of(value)} and not an object")  # noqa: TRY004  - data, not a programming error
+        raise ValueError(f"it is {_name_of(value)}, not an object")  # noqa: TRY004  - data, not a programming error
     columns = COLUMNS[kind]
     known, _ = divide(value, {key: key for key in columns})
     if not known.get("id"):

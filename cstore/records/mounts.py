@@ -104,13 +104,13 @@ def _list(value: Any) -> list[Any]:
     if value is None:
         return []
     if type(value) is not list:
-        raise ValueError("it does not hold a list")
+        raise ValueError("it is not a list")
     return value
 
 
 def _mount(entry: Any, roots: tuple[str, ...]) -> Mount:
     if type(entry) is not dict or "id" not in entry:
-        raise ValueError("an entry is no mount")
+        raise ValueError("an entry is not a mount")
     path = text(entry.get("path", ""), "path")
     for root in roots if "\ufffd" in path else ():
         recorded = "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in root)

@@ -30,6 +30,7 @@ LARGE = 1 << 17
 
 _START, _SEAM = b'[{"id":"', b'},{"id":"'
 _NAMES, _DIGEST = b',"names":[', b',"digest":"'
+_NAMES_INITIAL, _DIGEST_INITIAL = _NAMES[2], _DIGEST[2]
 _CAPITALS = [bytes([letter]) for letter in b"NAMESID"]
 _TEXT = frozenset({str})
 _COMMA = b'","'
@@ -212,31 +213,35 @@ class Cut:
         """Go from seam to seam.
 
         Raises:
-            ValueError, StopIteration, SystemError: a record does not begin with ID and names.
+            ValueError, IndexError, StopIteration, SystemError: a record does not begin with ID and names.
         """
-        data, place = self._data, len(_START)
+        data, place, seam_length = self._data, len(_START), len(_SEAM)
+        add_head, add_start, quote, seam = self._heads.append, self._starts.append, data.index, data.find
         while True:
-            end = data.index(b'"', place)
+            end = quote(b'"', place)
+            if end == place:
+                raise ValueError("an ID is empty")
             names: Sequence[str] = ()
             after = end + 1
-            if data.startswith(_DIGEST, after):  # of an image, between its ID and its names
-                after = data.index(b'"', after + len(_DIGEST)) + 1
-            if data.startswith(_NAMES, after):
+            initial = data[after + 2]  # which of thousands of records needs a closer look
+            if initial == _DIGEST_INITIAL and data.startswith(_DIGEST, after):  # an image's, between ID and names
+                after = quote(b'"', after + len(_DIGEST)) + 1
+                initial = data[after + 2]
+            if initial == _NAMES_INITIAL and data.startswith(_NAMES, after):
                 names = _names(data[after + len(_NAMES) - 1 : data.index(b"]", after) + 1])
-            self._heads.append((data[place:end].decode(), names))
-            self._starts.append(place)
-            seam = data.find(_SEAM, end)
-            if seam < 0:
+            add_head((data[place:end].decode(), names))
+            add_start(place)
+            place = seam(_SEAM, end) + seam_length
+            if place < seam_length:
                 return
-            place = seam + len(_SEAM)
 
     def is_whole(self) -> bool:
         """Whether nothing speaks against this cut."""
         data, count = self._data, len(self._heads)
-        if b'"id":""' in data or (b"\\" in data and any("\\" in identifier for identifier, _ in self._heads)):
+        if b"\\" in data and any("\\" in identifier for identifier, _ in self._heads):
             return False
         # A list of objects within a record may have a seam, too, and would be torn apart there. Most files have none.
-        flat = data.count(b"[{") == 1 and data.count(b",{") == count - 1
+        flat = data.count(b"{") == count or (data.count(b"[{") == 1 and data.count(b",{") == count - 1)
         if not flat and not all(_is_sound(self.raw(number)) for number in range(count)):
             return False
         # More of these keys than records would mean that some stand elsewhere, or twice.
@@ -251,14 +256,14 @@ def cut_at_seams(data: bytes) -> Cut | None:
     cut = Cut(data)
     try:
         cut.scan()
-    except REFUSALS:
+    except (*REFUSALS, IndexError):
         return None
     return cut if cut.is_whole() else None
 
 
 def _has_odd_keys(data: bytes) -> bool:
     """Whether `id` or `names` may be spelled otherwise: in capitals, or with escapes."""
-    if b"\\u00" in data and any(b"\\u00%d" % digit in data for digit in (4, 5, 6, 7)):
+    if b"\\" in data and any(b"\\u00%d" % digit in data for digit in (4, 5, 6, 7)):
         return True
     if not any(letter in data for letter in _CAPITALS):
         return False
@@ -287,5 +292,5 @@ def _names(raw: bytes) -> list[str]:
         return inner.decode().split('","')
     names = load(raw)
     if type(names) is not list or not names or not _TEXT.issuperset(map(type, names)):
-        raise ValueError("these are no names")
+        raise ValueError("these are not names")
     return names

@@ -27,8 +27,8 @@ class Section(Generic[R]):
     """The records of one file.
 
     A row is a record's place in the file. It holds the record, or only its head as long as nobody asked for more, or
-    None once the record was removed. The first `_base_rows` rows are those of `_base`, the bytes that were
-    read; the rows behind them were added since, and `_tail` has the bytes in which they were saved, if they were.
+    None once the record was removed. The first `_base_rows` rows are those of `_base`, the bytes that were read; rows
+    behind them were added since, and `_tail` has the bytes in which they were saved, if they were.
 
     Attributes:
         kind: the class of its records.
@@ -216,15 +216,21 @@ class Section(Generic[R]):
     def _by_id(self) -> dict[str, int]:
         """ID → its last row. The few IDs that several rows have are in `_repeated` as well, with all their rows."""
         if self._index is None:
-            rows = [(number, _id_of(row)) for number, row in enumerate(self._rows) if row is not None]
-            self._index = {identifier: number for number, identifier in rows}
-            self._repeated = {}
-            if len(self._index) < len(rows):
-                self._find_repeated(rows, self._index)
+            index = {
+                (row[0] if isinstance(row, tuple) else row.id): number
+                for number, row in enumerate(self._rows)
+                if row is not None
+            }
+            self._index, self._repeated = index, {}
+            if len(index) < len(self._rows):
+                self._find_repeated(index)
         return self._index
 
-    def _find_repeated(self, rows: list[tuple[int, str]], index: dict[str, int]) -> None:
-        for number, identifier in rows:
+    def _find_repeated(self, index: dict[str, int]) -> None:
+        for number, row in enumerate(self._rows):
+            if row is None:
+                continue
+            identifier = row[0] if isinstance(row, tuple) else row.id
             if index[identifier] != number or identifier in self._repeated:
                 self._repeated.setdefault(identifier, []).append(number)
 
@@ -372,10 +378,6 @@ class Section(Generic[R]):
                 raw = self._tail[place]
                 texts.append(raw if old is None else codec.rewrite(raw, old, row))
         return texts
-
-
-def _id_of(row: R | Head) -> str:
-    return row[0] if isinstance(row, tuple) else row.id
 
 
 def make_directory(path: str, *, sync: bool = True) -> None:

@@ -64,7 +64,7 @@ def read_file(path: str) -> tuple[bytes, Identity | None]:
         status = os.fstat(fd)
         _refuse_other_types(path, status.st_mode)
         if status.st_size > _LARGEST:
-            raise RecordsDamaged(path, f"it has {status.st_size} bytes, and no store has so many records")
+            raise RecordsDamaged(path, f"it has {status.st_size} bytes, more than the records of any store")
         return _read_all(fd, status.st_size), identity_of(status)
     except OSError as error:
         raise SystemFailure("read", path, error) from None
@@ -110,7 +110,7 @@ def read_together(paths: Sequence[str]) -> list[tuple[bytes, Identity | None]]:
         from cstore.traces import trace
 
         trace("read %s again, which changed meanwhile", paths[0])
-    raise SystemFailure("read a steady state of", paths[0], OSError(errno.EAGAIN, ""), hint="try again")
+    raise SystemFailure("read a consistent state of", paths[0], OSError(errno.EAGAIN, ""), hint="try again")
 
 
 def read_readable(paths: Sequence[str]) -> tuple[list[tuple[bytes, Identity | None]], dict[str, RecordsDamaged]]:

@@ -84,7 +84,7 @@ class Table(Generic[R]):
             section.flaws += filter(None, [unreadable.get(section.path)])
             section.read(whole=whole)
             if section.empty and empty_is_damage and empty_is_damage(section.path):
-                section.flaws.append(RecordsDamaged(section.path, "it is empty, but what it should describe exists"))
+                section.flaws.append(RecordsDamaged(section.path, "it is empty, but its items exist"))
             sections.append(section)
         table = cls(kind, sections)
         if absence_is_damage:
@@ -96,7 +96,7 @@ class Table(Generic[R]):
     def _look_for_absent(self, is_damage: Callable[[str, Container[str]], bool]) -> None:
         for section in self._sections:
             if section.identity is None and not section.flaws and is_damage(section.path, self):
-                section.flaws.append(RecordsDamaged(section.path, "it is missing, but what it described exists"))
+                section.flaws.append(RecordsDamaged(section.path, "it is missing, but its items exist"))
 
     def promote(self) -> bool:
         """Make a table that was read degraded one to write by, if there is no difference: it is whole, and current.

@@ -26,7 +26,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.oci.names import ImageName
-    from cstore.registry.access import Access, Clock, Credentials, Retrying
+    from cstore.registry.access import Access, Clock, Credentials, Retry, Retrying
     from cstore.registry.blobs import BlobReader
     from cstore.registry.credentials import (
         find_credentials,
@@ -56,6 +56,7 @@ __all__ = [
     "Policy",
     "RegistryError",
     "Repository",
+    "Retry",
     "Retrying",
     "Sent",
     "Settings",
@@ -87,6 +88,7 @@ _HOMES = {
     "Policy": "cstore.registry.policy",
     "RegistryError": "cstore.registry.errors",
     "Repository": "cstore.registry.repository",
+    "Retry": "cstore.registry.access",
     "Retrying": "cstore.registry.access",
     "Sent": "cstore.registry.uploads",
     "Settings": "cstore.registry.settings",

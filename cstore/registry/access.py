@@ -41,13 +41,45 @@ class Retrying(Value):
         return float(min(self.longest_delay, self.first_delay * 2 ** min(attempt - 1, 30)))
 
 
+class Retry(Value):
+    """Something is tried again.
+
+    Attributes:
+        action: what it is for, as a message says it after "cannot".
+        attempt: which attempt comes next, counted from 1.
+        wait: seconds until then.
+        reason: what went wrong, in a sentence.
+    """
+
+    action: str
+    attempt: int
+    wait: float
+    reason: str
+
+
 class Clock:
-    """Time as the client sees it. A test gives another one, that does not wait."""
+    """Time as the client sees it. A test gives another one, that does not wait.
+
+    Attributes:
+        hear: told of every retry before the wait for it, by whichever thread.
+    """
+
+    hear: Callable[[Retry], None] | None = None
 
     def __init__(self) -> None:
         from threading import Event
 
         self._stopped = Event()
+
+    def pause(self, retry: Retry) -> None:
+        """Tell of a retry, and wait for it.
+
+        Raises:
+            RegistryUnreachable: `stop` was called.
+        """
+        if self.hear is not None:
+            self.hear(retry)
+        self.sleep(retry.wait)
 
     def now(self) -> float:
         """Seconds since some moment."""

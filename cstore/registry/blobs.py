@@ -6,6 +6,7 @@ import re
 
 from urllib3.exceptions import HTTPError
 
+from cstore.registry.access import Retry
 from cstore.registry.errors import AnswerInvalid, RegistryError, RegistryUnreachable
 from cstore.registry.wire import Request, finish
 
@@ -143,13 +144,13 @@ class BlobReader:
             self._failures = 0
         self._since = self.position
         self._failures += 1
+        wait, attempt = retrying.delay(self._failures), self._failures + 1
         if self._failures >= retrying.attempts:
             if len(self._endpoints) == 1:
                 raise error
             self._endpoints.pop(0)
-            self._failures = 0
-        else:
-            endpoint.wire.clock.sleep(retrying.delay(self._failures))
+            self._failures, wait, attempt = 0, 0.0, 1
+        endpoint.wire.clock.pause(Retry(self._action, attempt, wait, error.message))
         self.resumed += 1
 
     def _open(self) -> None:

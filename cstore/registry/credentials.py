@@ -9,6 +9,7 @@ import json
 import os
 from base64 import b64decode, b64encode
 
+from cstore.arguments import checked
 from cstore.errors import ConfigError, SystemFailure
 from cstore.fs.atomic import write_file
 from cstore.registry.access import Credentials
@@ -30,6 +31,7 @@ HUB_KEY = "https://index.docker.io/v1/"
 _LARGEST = 8 << 20
 
 
+@checked
 def find_credentials(settings: Settings, registry: str, repository: str = "") -> Credentials | None:
     """Find the credentials for a repository, or for a registry as a whole.
 
@@ -40,6 +42,7 @@ def find_credentials(settings: Settings, registry: str, repository: str = "") ->
     return found[0] if found else None
 
 
+@checked
 def find_with_source(settings: Settings, registry: str, repository: str = "") -> tuple[Credentials, str] | None:
     """The same, with the file or program that they are from."""
     for helper in settings.registries.helpers:
@@ -159,6 +162,7 @@ def _table(document: dict[str, Any], key: str, path: str) -> dict[str, Any]:
 # ── login and logout ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@checked
 def keep_credentials(settings: Settings, key: str, credentials: Credentials) -> str:
     """Keep credentials for a registry, or for a path there; return the file or program that has them.
 
@@ -181,6 +185,7 @@ def keep_credentials(settings: Settings, key: str, credentials: Credentials) -> 
     return path
 
 
+@checked
 def forget_credentials(settings: Settings, key: str) -> bool:
     """Remove the credentials for a registry, or for a path there; say whether there were any.
 
@@ -203,6 +208,7 @@ def forget_credentials(settings: Settings, key: str) -> bool:
     return True
 
 
+@checked
 def forget_all(settings: Settings) -> int:
     """Remove all credentials of the file that login writes; return how many there were.
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 
-from cstore.oci.names import PATH
+from cstore.oci.names import is_path
 from cstore.registry.errors import AnswerInvalid, cleaned
 from cstore.registry.wire import Request, Wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LISTING_LIMIT = 4 << 20
 """Bytes that a page may have."""
@@ -22,11 +26,14 @@ def list_repositories(wire: Wire) -> list[str]:
         RegistryError: it gives no list.
     """
     path, scopes = "/v2/_catalog?n=1000", ("registry:catalog:*",)
-    return sorted(listed(wire, path, "repositories", PATH, scopes, "list repositories"))
+    return sorted(listed(wire, path, ("repositories", is_path), scopes, "list repositories"))
 
 
-def listed(wire: Wire, path: str, key: str, shape: re.Pattern[str], scopes: tuple[str, ...], action: str) -> list[str]:
-    """All pages of a list; each names the next one."""
+def listed(
+    wire: Wire, path: str, wanted: tuple[str, Callable[[str], bool]], scopes: tuple[str, ...], action: str
+) -> list[str]:
+    """All pages of a list; each names the next one. `wanted` are its key and what tells whether a name is valid."""
+    key, is_valid = wanted
     found: dict[str, None] = {}
     for _ in range(_MOST_PAGES):
         request = Request(method="GET", path=path, action=action, scopes=scopes)
@@ -36,7 +43,7 @@ def listed(wire: Wire, path: str, key: str, shape: re.Pattern[str], scopes: tupl
             raise AnswerInvalid(wire.registry, f"cannot {action}: the response is not a list")
         before = len(found)
         for name in names:
-            if not isinstance(name, str) or not shape.fullmatch(name):
+            if not isinstance(name, str) or not is_valid(name):
                 raise AnswerInvalid(wire.registry, f"cannot {action}: {cleaned(str(name))!r} is not a valid name")
             found[name] = None
         following = _NEXT.search(response.headers.get("Link", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cstore.arguments import checked
 from cstore.errors import Refused
 from cstore.oci.names import ImageName, parse_name
 from cstore.registry.access import Access, Credentials
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _TRANSPORT = "docker://"
 
 
+@checked
 def parse_reference(text: str) -> ImageName:
     """Read what stands behind `docker:`, or the whole: a name in full, or one that is Docker's own.
 
@@ -29,6 +31,7 @@ def parse_reference(text: str) -> ImageName:
     return parse_name(text.removeprefix(_TRANSPORT))
 
 
+@checked
 def open_repository(
     name: str | ImageName, *, access: Access | None = None, settings: Settings | None = None, writing: bool = False
 ) -> Repository:
@@ -95,6 +98,7 @@ def open_registry(registry: str, access: Access, settings: Settings) -> Wire:
     return _wire(Location(host, registry.partition("/")[2], location.insecure), access, settings)
 
 
+@checked
 def check_login(registry: str, access: Access, settings: Settings) -> None:
     """Make sure that a registry accepts the credentials that `access` names.
 
@@ -109,6 +113,7 @@ def check_login(registry: str, access: Access, settings: Settings) -> None:
         wire.close()
 
 
+@checked
 def catalog(registry: str, *, access: Access | None = None, settings: Settings | None = None) -> list[str]:
     """The repositories of a registry, as far as it tells.
 
@@ -123,6 +128,7 @@ def catalog(registry: str, *, access: Access | None = None, settings: Settings |
         wire.close()
 
 
+@checked
 def registry_key(text: str) -> str:
     """What credentials for a registry, or for a path there, are kept under, from what somebody typed.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 
+from cstore.arguments import checked
 from cstore.errors import ConfigError
 from cstore.registry.errors import PolicyRefuses, cleaned
 from cstore.registry.signatures import KIND as SIGSTORE
@@ -100,6 +101,7 @@ class Policy(Value):
         return next((known[scope] for scope in (*scopes, "") if scope in known), self.default)
 
 
+@checked
 def read_policy(path: str) -> Policy:
     """Read a policy file; "" for none, which accepts everything.
 

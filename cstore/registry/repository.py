@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from cstore.digests import algorithm_of, check_digest, digest_of, is_digest_of
 from cstore.errors import InvalidDigest
 from cstore.oci.media_types import DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
-from cstore.oci.names import TAG
+from cstore.oci.names import is_tag
 from cstore.registry.blobs import BlobReader
 from cstore.registry.errors import AnswerInvalid, NotInRegistry, RegistryError, RegistryFailed
 from cstore.registry.listing import listed
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Self, TypeVar
 
     from cstore.oci.names import ImageName
-    from cstore.registry.access import Retrying
+    from cstore.registry.access import Retry, Retrying
     from cstore.registry.uploads import Opened
 
     T = TypeVar("T")
@@ -60,6 +60,11 @@ class Repository:
         self._begun: dict[str, str] = {}
         self._first: Endpoint | None = None
         """The one that answered last: what is asked for next is likely to be there, too."""
+
+    def hear(self, tell: Callable[[Retry], None]) -> None:
+        """Tell of every retry from now on, by whichever thread makes it."""
+        for endpoint in self.endpoints:
+            endpoint.wire.clock.hear = tell
 
     def close(self) -> None:
         """Close all connections and end every wait."""
@@ -165,7 +170,11 @@ class Repository:
         return sorted(
             self._at_first(
                 lambda endpoint: listed(
-                    endpoint.wire, endpoint.path("tags/list?n=1000"), "tags", TAG, endpoint.scopes("pull"), "list tags"
+                    endpoint.wire,
+                    endpoint.path("tags/list?n=1000"),
+                    ("tags", is_tag),
+                    endpoint.scopes("pull"),
+                    "list tags",
                 )
             )
         )
@@ -306,7 +315,7 @@ class Repository:
         if by_digest and not is_digest_of(reference, raw):
             raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: digest mismatch")
         if not by_digest and algorithm_of(told) == "sha256" and not is_digest_of(told, raw):
-            reason = f"cannot {action}: digest mismatch: the content is not what Docker-Content-Digest says"
+            reason = f"cannot {action}: digest mismatch: the content does not match Docker-Content-Digest"
             raise AnswerInvalid(endpoint.wire.registry, reason)
         return Manifest(
             raw, media_type_of(endpoint.wire, response, raw, action), reference if by_digest else digest_of(raw)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from cstore.arguments import checked
 from cstore.config.environment import read_environment
 from cstore.config.rootless import rootless_identity
 from cstore.errors import ConfigError
@@ -54,6 +55,7 @@ class Settings(Value):
     search_path: str = ""
 
 
+@checked
 def load_settings(environ: Mapping[str, str] | None = None, *, system: str = SYSTEM, auth_file: str = "") -> Settings:
     """Find and read the configuration.
 

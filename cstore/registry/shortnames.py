@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cstore.arguments import checked
 from cstore.errors import ConfigError, InvalidName
 from cstore.oci.names import LOCAL, parse_name
 from cstore.registry.errors import ShortNameAmbiguous
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from cstore.registry.settings import Settings
 
 
+@checked
 def is_short(text: str) -> bool:
     """Whether a name names no registry."""
     first, slash, _ = text.partition("@")[0].partition("/")
     return not slash or not (first == LOCAL or "." in first or ":" in first or first.lower() != first)
 
 
+@checked
 def resolve(
     text: str, settings: Settings, choose: Callable[[Sequence[ImageName]], ImageName] | None = None
 ) -> list[ImageName]:
@@ -64,7 +67,7 @@ def resolve(
     if config.mode == "enforcing":
         where = ", ".join(config.search)
         raise ShortNameAmbiguous(
-            text, map(str, candidates), f"it could be in any of {where}, and there is no terminal to ask at"
+            text, map(str, candidates), f"it could be in any of {where}, and there is no terminal to ask on"
         )
     return candidates
 

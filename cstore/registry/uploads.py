@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from cstore.errors import InvalidOption, SystemFailure
+from cstore.registry.access import Retry
 from cstore.registry.errors import (
     AnswerInvalid,
     NotInRegistry,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     class Readable(Protocol):
         """What a blob's bytes come from."""
 
-        def readinto(self, buffer: bytearray, /) -> int | None:
+        def readinto(self, buffer: memoryview, /) -> int | None:
             """Fill a buffer, or some of it; 0 at the end."""
 
     Opened = Callable[[int], AbstractContextManager[Readable]]
@@ -83,7 +84,8 @@ class Upload:
                 before = self._offset
                 if failures >= retrying.attempts:
                     raise
-                self._wire.clock.sleep(retrying.delay(failures))
+                wait = retrying.delay(failures)
+                self._wire.clock.pause(Retry(self._action, failures + 1, wait, error.message))
                 self._resumed += 1
                 if self._offset == self._size and self._is_there():
                     break  # only the answer was lost
@@ -164,7 +166,7 @@ class Upload:
         left = end - start
         with self._opened(start) as reader:
             while left:
-                buffer = bytearray(min(left, _PIECE))
+                buffer = memoryview(bytearray(min(left, _PIECE)))
                 try:
                     count = reader.readinto(buffer) or 0
                 except OSError as error:  # which is none of the connection
@@ -173,7 +175,7 @@ class Upload:
                     raise InvalidOption(f"cannot {self._action}: the source ended {left} bytes early")
                 left -= count
                 self._sent += count
-                yield bytes(memoryview(buffer)[:count])
+                yield bytes(buffer[:count])
 
     def _end(self) -> None:
         """Tell the registry that this was all, and what its digest is; a small blob goes with it."""

@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from urllib3.exceptions import HTTPError
 
+from cstore.registry.access import Retry
 from cstore.registry.authorization import Authorization
 from cstore.registry.connections import Connections
 from cstore.registry.errors import (
@@ -137,10 +138,10 @@ class Wire:
             response = ask()
             try:
                 return response, self._body_of(response, limit, action)
-            except RegistryUnreachable:
+            except RegistryUnreachable as error:
                 if attempt == retrying.attempts:
                     raise
-                self.clock.sleep(retrying.delay(attempt))
+                self.clock.pause(Retry(action, attempt + 1, retrying.delay(attempt), error.message))
         raise AssertionError
 
     def _body_of(self, response: urllib3.BaseHTTPResponse, limit: int, action: str) -> bytes:
@@ -223,7 +224,7 @@ class Wire:
                 again = again or response.status in {429, 503}
             if not again or attempt >= retrying.attempts:
                 raise failure
-            self.clock.sleep(wait)
+            self.clock.pause(Retry(action, attempt + 1, wait, failure.message))
 
     def _once(self, request: Request) -> urllib3.BaseHTTPResponse:
         url = f"{self._known_scheme()}://{self.registry}{request.path}"

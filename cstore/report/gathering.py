@@ -25,8 +25,8 @@ GROUPS = {
     "unique": "layers that one image needs, and the data of images",
     "container": "the containers' own layers and data",
     "unused": "layers that no image and no container needs",
-    "orphaned": "files that a tool made and no record owns",
-    "quarantined": "what repairs and rm --keep set aside",
+    "orphaned": "files that a tool created and no record owns",
+    "quarantined": "what repairs and rm --keep moved into quarantine",
     "internal": "records, tar-splits and files of the driver and of cstore",
     "foreign": "files of other tools",
 }

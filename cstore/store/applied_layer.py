@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import SystemFailure
+from cstore.errors import InvalidDigest, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import sync_directory
 from cstore.fs.staging import StagingDirectory, StagingRoot
+from cstore.store.lookup import container_of_layer
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from cstore.archive.apply import Applied
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from cstore.idmap import IDMap
     from cstore.records.model import Layer
     from cstore.store.context import Context
+    from cstore.store.creation import LayerPlan, NewLayer
+    from cstore.store.reading import Reader
+    from cstore.store.session import Writer
 
 
 class AppliedLayer(Value):
@@ -49,10 +53,11 @@ def fill(
     *,
     again: bool = False,
     sync: bool | None = None,
+    donor: str = "",
 ) -> AppliedLayer:
     """Read the archive from `source` into `staged`, `again` if one was before. On failure nothing else is left.
 
-    What was read is on the disk then, if the store syncs; or if `sync` says so.
+    What was read is on the disk then, if the store syncs; or if `sync` says so. `donor`: see `ApplyOptions`.
 
     Raises:
         ArchiveError: the archive cannot be a layer.
@@ -75,6 +80,7 @@ def fill(
             unseen=staged.unseen,
             force_mask=staged.force_mask,
             again=again,
+            donor=donor,
         )
         applied = apply_archive(source, staged.tree, tar_split, options, progress)
     except BaseException:
@@ -112,3 +118,108 @@ def archive_fields(applied: Applied) -> dict[str, Any]:
         "uids": applied.uids,
         "gids": applied.gids,
     }
+
+
+# ── bringing a layer to its place ──
+#
+# What belongs to a new layer, brought to its place: tree, tar-split and data, before its record says so.
+
+
+def attach(
+    writer: Writer,
+    record: Layer,
+    request: NewLayer,
+    plan: LayerPlan,
+    staged: StagedTree,
+    applied_layer: AppliedLayer | None,
+) -> Layer:
+    """Bring tree, tar-split and data to their places; return the record that describes them."""
+    from cstore.records.bigdata import write_item
+
+    layout, sync = writer.layout, writer.context.sync
+    writer.driver.adopt(staged, record.id, record.parent or None)
+    for key, value in request.data.items():
+        write_item(layout.layer_data(record.id), key, value, sync=sync)
+    record = record.with_(data_names=tuple(request.data))
+    if applied_layer is not None:
+        applied_layer.publish(layout.tar_split(record.id), sync=sync)
+        return record.with_(**archive_fields(applied_layer.applied))
+    if request.far:
+        from cstore.store.far_layers import far_fields
+
+        return record.with_(**far_fields(request.far))
+    return record if plan.template is None else _like(writer, record, plan.template)
+
+
+def _like(writer: Writer, record: Layer, template: Layer) -> Layer:
+    """Take over from the template what describes its contents (semantics 5)."""
+    from cstore.fs.atomic import write_file
+
+    source = writer.layout.tar_split(template.id)
+    try:
+        with open(source, "rb") as stream:
+            parts = iter(lambda: stream.read(1 << 20), b"")
+            write_file(writer.layout.tar_split(record.id), parts, sync=writer.context.sync)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise SystemFailure("read", source, error) from None
+    return record.with_(metadata=template.metadata, **contents_of(template))
+
+
+# ── what an archive must be ──
+#
+# What a new layer's archive must be, and the layer that has the same contents already.
+
+
+def check_request(request: NewLayer) -> None:
+    """Find a mistake in what is expected, before anything is read.
+
+    Raises:
+        InvalidDigest: it is no digest by which a layer can be known.
+    """
+    if not (request.toc_digest or request.expect):
+        return
+    from cstore.digests import check_digest
+
+    if request.toc_digest:
+        check_digest(request.toc_digest)
+    if request.expect and not check_digest(request.expect).startswith("sha256:"):
+        raise InvalidDigest(request.expect, "layers are identified by sha256 only")
+
+
+def check_archive(request: NewLayer, applied: Applied) -> None:
+    """Hold an archive to what is expected of it.
+
+    Raises:
+        ArchiveUnexpected: it is another one, or empty.
+    """
+    another = bool(request.expect) and request.expect not in {applied.compressed_digest, applied.diff_digest}
+    if another or (request.refuse_empty and not applied.diff_size):
+        from cstore.errors import ArchiveUnexpected
+
+        wanted = request.expect if another else ""
+        raise ArchiveUnexpected(wanted, applied.compressed_digest, applied.diff_digest, applied.diff_size)
+
+
+def same_layer(tables: Reader, parent: str, id_map: IDMap, applied: Applied) -> Layer | None:
+    """Find a layer that has these contents above the same parent, with the same ID map, and is no container's."""
+    for layer in layers_by_digest(tables, applied.diff_digest):
+        same = (layer.diff_digest, layer.parent, layer.id_map) == (applied.diff_digest, parent, id_map)
+        if same and container_of_layer(tables, layer.id) is None:
+            return layer
+    return None
+
+
+def layers_by_digest(tables: Reader, digest: str) -> Sequence[Layer]:
+    """Find the whole layers whose archive has this digest, be it as it came or uncompressed."""
+    extra = [layer for store in tables.additional for layer in store.layers]
+    every = [*(layer for layer in tables.layers if not layer.incomplete), *extra]
+    return [layer for layer in every if digest in {layer.diff_digest, layer.compressed_digest}]
+
+
+def id_by_contents(parent: str, applied: Applied) -> str:
+    """The ID that skopeo and Podman give to a layer of these contents."""
+    from cstore.oci.chain import next_layer_id
+
+    return next_layer_id(parent, applied.diff_digest)

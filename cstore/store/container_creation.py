@@ -19,13 +19,14 @@ from cstore.records.codec import now
 from cstore.records.model import Container, Layer
 from cstore.records.table import Location
 from cstore.store import container_journal as journal
+from cstore.store.applied_layer import fill
 from cstore.store.bigdata import store_items, with_items
 from cstore.store.creation import check_new_id
 from cstore.store.lookup import find_layer, get_image
-from cstore.store.maps import default_map, map_fields, map_on_disk, wanted_map
+from cstore.store.maps import default_map, explained, map_fields, map_on_disk, wanted_map
 from cstore.store.places import ItemKind, volatile_location
 from cstore.store.reading import Reader
-from cstore.store.session import Writer, make_roots, writing
+from cstore.store.session import Writer, prepare, writing
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
+    from cstore.archive.streams import ReadInto
     from cstore.drivers.contract import StagedTree
     from cstore.records.model import Image
     from cstore.store.context import Context
@@ -56,6 +58,7 @@ class NewContainer(Value):
         mount_options: how the container's layer shall be mounted.
         flags: to be recorded as they are.
         data: data items, by key.
+        created: when it was made, RFC 3339; "" for now.
     """
 
     image: str = ""
@@ -75,6 +78,7 @@ class NewContainer(Value):
     data: Mapping[str, bytes] = {}
     layer: str = ""
     label_options: tuple[str, ...] = ()
+    created: str = ""
 
 
 class _Base(Value):
@@ -94,10 +98,17 @@ class _Base(Value):
         return IDENTITY if self.layer is None else self.layer.id_map
 
 
-def create_container(context: Context, request: NewContainer) -> Container:
+def create_container(context: Context, request: NewContainer, contents: int | ReadInto | None = None) -> Container:
     """Make a container from an image, or from nothing.
 
+    Args:
+        context: the store.
+        request: what is asked for.
+        contents: an archive of what the container has written, read to its end before the container is there; None for
+            one that has written nothing.
+
     Raises:
+        ArchiveError: `contents` cannot be a layer; nothing of it remains.
         ImageUnknown: the image is not known, or went away meanwhile.
         LayerUnknown: the image's top layer is missing, or went away meanwhile.
         IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
@@ -113,7 +124,7 @@ def create_container(context: Context, request: NewContainer) -> Container:
         id_map = _choose_map(context, request, image)
         check_possible(id_map)
         base = _find_base(context, request, image, id_map)
-        return _create(context, request, image, id_map, base)
+        return _create(context, request, image, id_map, base, contents)
 
 
 # ── the request ──
@@ -124,10 +135,10 @@ def _labeled(context: Context, request: NewContainer) -> NewContainer:
     from cstore.store.labels import choose_labels
 
     if request.label_options and request.process_label:
-        raise InvalidOption("labels and label options are given", hint="give one of them")
+        raise InvalidOption("both labels and label options are given", hint="give only one of them")
     if bool(request.process_label) != bool(request.mount_label):
         raise InvalidOption(
-            "a process label and a mount label belong together, and one of them is missing",
+            "a process label and a mount label belong together, but one of them is missing",
             hint="give both, or neither",
             go_text="ProcessLabel and Mountlabel must either not be specified or both specified",
         )
@@ -186,12 +197,17 @@ def _find_base(context: Context, request: NewContainer, image: Image | None, id_
     return _Base(layer, shown if must_change else layer.id_map)
 
 
-def _create(context: Context, request: NewContainer, image: Image | None, id_map: IDMap, base: _Base) -> Container:
+def _create(
+    context: Context,
+    request: NewContainer,
+    image: Image | None,
+    id_map: IDMap,
+    base: _Base,
+    contents: int | ReadInto | None,
+) -> Container:
     from cstore.fs.atomic import sync_filesystem
-    from cstore.store.recovery import sweep
 
-    make_roots(context.layout)
-    sweep(context)
+    prepare(context)
     options = TreeOptions(
         id_map=base.own_map,
         parent_map=base.id_map,
@@ -200,12 +216,15 @@ def _create(context: Context, request: NewContainer, image: Image | None, id_map
     )
     staged = context.driver.stage(base.id or None, options)
     try:
+        if contents is not None:
+            with explained(base.own_map):
+                fill(context, staged, contents, base.own_map, None).staging.remove()
         if staged.copied and context.sync:
             sync_filesystem(staged.tree)  # without a lock: nobody shall wait for our disk
         item_kinds = (
             (ItemKind.LAYERS, ItemKind.IMAGES, ItemKind.CONTAINERS) if image else (ItemKind.LAYERS, ItemKind.CONTAINERS)
         )
-        with writing(context, *item_kinds) as writer:
+        with writing(context, *item_kinds, prepared=True) as writer:
             names = _check_new(writer, request)
             _check_still_there(writer, request, image, base)
             container, layer = _records(writer, request, image, id_map, base)
@@ -239,7 +258,7 @@ def _records(
         image="" if image is None else image.id,
         layer=layer.id,
         metadata=request.metadata,
-        created=now(),
+        created=request.created or now(),
         flags=_flags(writer, request),
         **map_fields(id_map),
     )

@@ -10,8 +10,8 @@ from cstore.fs.lockfile import make_directories
 from cstore.fs.writable import on_read_only_media
 from cstore.ids import flaw_of_part
 from cstore.store.lookup import container_of_layer, get_container, get_layer
-from cstore.store.ownership import leave_to_its_user
 from cstore.store.reading import Reader
+from cstore.store.session import leave_to_its_user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _parts(name: str) -> list[str]:
     for part in parts:
         flaw = flaw_of_part(part)
         if flaw:
-            raise InvalidDataName("container", name, f"it is no path below its directory: of {part!r}, {flaw}")
+            raise InvalidDataName("container", name, f"it is not a path below its directory: {part!r}: {flaw}")
     return parts
 
 

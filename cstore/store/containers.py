@@ -53,15 +53,20 @@ class Containers:
 
     # ── making and removing ──
 
-    def create(self, request: NewContainer) -> Container:
+    def create(self, request: NewContainer, contents: Source | None = None) -> Container:
         """Make a container from an image, or from nothing; see `container_creation.create_container`.
 
-        Raises ImageUnknown, LayerUnknown, IDTaken, NameTaken, InvalidID, InvalidName, InvalidIDMap,
+        Raises ArchiveError, ImageUnknown, LayerUnknown, IDTaken, NameTaken, InvalidID, InvalidName, InvalidIDMap,
         InvalidOption, InvalidDataName, DriverError.
         """
         from cstore.store import container_creation
 
-        return container_creation.create_container(self._context, request)
+        if contents is None:
+            return container_creation.create_container(self._context, request)
+        from cstore.store.ends import opened_source
+
+        with opened_source(contents) as opened:
+            return container_creation.create_container(self._context, request, opened)
 
     def delete(self, word: str, *, force: bool = False) -> None:
         """Delete a container with all that is its own; see `container_removal.delete_container`.

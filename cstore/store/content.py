@@ -50,14 +50,12 @@ def _apply(
     context: Context, word: str, source: int | ReadInto, progress: Callable[[int], None] | None, *, keep: bool = True
 ) -> int:
     from cstore.store.applied_layer import archive_fields, fill
-    from cstore.store.id_advice import explained
-    from cstore.store.recovery import sweep
+    from cstore.store.maps import explained
     from cstore.store.replacing import replace_contents
-    from cstore.store.session import make_roots, writing
+    from cstore.store.session import prepare, writing
 
     layer = get_own_layer(Reader(context), word)
-    make_roots(context.layout)
-    sweep(context)
+    prepare(context)
     before = _contents(context, layer.id)
     age = _newest_change(context, layer.id)
     staged = context.driver.stage_again(layer.id, layer.parent or None)
@@ -69,7 +67,7 @@ def _apply(
                 context, staged, source, layer.id_map, progress, again=keep and bool(layer.diff_digest)
             )
         try:
-            with writing(context, ItemKind.LAYERS) as writer:
+            with writing(context, ItemKind.LAYERS, prepared=True) as writer:
                 current = writer.layers.get(layer.id)
                 if current is None:
                     raise LayerUnknown(word)
@@ -182,8 +180,8 @@ def _recorded_compression(layer: Layer) -> Compression:
         return Compression(layer.compression)
     except ValueError:
         raise Unsupported(
-            f"layer {layer.id} is recorded with compression {layer.compression}, which is none that cstore knows",
-            hint="say how to compress it, or --uncompressed",
+            f"layer {layer.id} is recorded with compression {layer.compression}, which cstore does not know",
+            hint="choose a compression, or --uncompressed",
         ) from None
 
 
@@ -200,7 +198,7 @@ def _rebuild(context: Context, layer: Layer, tar_split: str, sink: Sink) -> None
     counted = CountingSink(sink)
     rebuild(tar_split, context.driver.content_roots(layer.id), counted, layer.id)
     if layer.diff_digest and counted.count != layer.diff_size:
-        raise TarSplitDamaged(tar_split, f"it gives {counted.count} bytes, and the record says {layer.diff_size}")
+        raise TarSplitDamaged(tar_split, f"it has {counted.count} bytes, but the record says {layer.diff_size}")
 
 
 class _Compared:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from cstore.store.places import ItemKind, Place
     from cstore.store.store import Store
 
+    Prepared = tuple[StoreConfig, Layout, DriverPlace, Callable[[], Driver]]
+    """A store that was found: its settings, its paths, where its driver works, and what opens the driver."""
+
 
 class Additional(Value):
     """Where an additional store is, and whether only its images count: its layers may be the store's own."""
@@ -39,6 +42,7 @@ class Context:
     """One open store.
 
     Attributes:
+        driver_place: where the driver works, and with which options.
         sync: whether a success must survive a power cut.
         additional: the stores that are looked into after this one, and only read.
         places: where each kind's records are.
@@ -50,17 +54,18 @@ class Context:
         self,
         config: StoreConfig,
         layout: Layout,
+        driver_place: DriverPlace,
         make_driver: Callable[[], Driver],
         lock_policy: LockPolicy | None,
-        sync: bool,
         additional: tuple[Additional, ...] = (),
     ) -> None:
         self.config = config
         self.layout = layout
+        self.driver_place = driver_place
         self._make_driver = make_driver
         self._driver: Driver | None = None
         self._lock_policy = lock_policy
-        self.sync = sync
+        self.sync = config.sync
         self.additional = additional
         self.degraded = False
         within.declare_tops(layout.tops)
@@ -93,8 +98,8 @@ class Context:
     def unsynced(self) -> Context:
         """The same store for a caller who syncs what is done for several items in one call."""
         config, layout = self.config.with_(sync=False), self.layout
-        _, _, make_driver = _prepare_driver(config, layout.home_name or layout.driver)
-        return Context(config, layout, make_driver, self._lock_policy, sync=False, additional=self.additional)
+        prepared = _prepare_driver(config, layout.home_name or layout.driver)
+        return Context(*prepared, self._lock_policy, self.additional)
 
     @property
     def ignore_chown_errors(self) -> bool:
@@ -123,20 +128,6 @@ def context_of(store: Context | Store) -> Context:
     return context
 
 
-def driver_place(context: Context) -> DriverPlace:
-    """Where the store's driver works."""
-    from cstore.drivers.registry import DriverPlace
-
-    config, layout = context.config, context.layout
-    return DriverPlace(
-        home=layout.driver_home,
-        run_home=os.path.join(config.run_root, layout.driver),
-        image_home=os.path.join(config.image_store, layout.driver) if config.image_store else "",
-        options=config.driver_options,
-        sync=config.sync,
-    )
-
-
 # ── opening ──
 
 
@@ -157,7 +148,9 @@ def open_context(
     if not config.graph_root:
         raise ConfigError("the configuration of the store", "the graph root is empty", hint="name a directory")
     names = choose_drivers(config.graph_root, config.driver, config.driver_priority)
-    config, layout, make_driver = _prepare_driver(config, names[0]) if len(names) == 1 else _first_usable(config, names)
+    config, layout, place, make_driver = (
+        _prepare_driver(config, names[0]) if len(names) == 1 else _first_usable(config, names)
+    )
     config = _told_of_others(config, layout.driver)
     additional = _additional(layout, config)
     used = [each.layout.graph_root for each in additional if not each.images_only]
@@ -166,7 +159,7 @@ def open_context(
         from cstore.store.neighbours import notices
 
         config = config.with_(warnings=(*config.warnings, *notices(layout, named, used)))
-    context = Context(config, layout, make_driver, lock_policy, config.sync, additional)
+    context = Context(config, layout, place, make_driver, lock_policy, additional)
     context.degraded = degraded
     return context
 
@@ -190,11 +183,11 @@ def _told_of_others(config: StoreConfig, driver: str) -> StoreConfig:
     if not present or driver in present:
         return config
     others = " and ".join(present)
-    told = f"{config.graph_root} holds a store of {others}, which is not looked into, because the driver is {driver}"
+    told = f"{config.graph_root} holds a store of {others}, which is ignored because the driver is {driver}"
     return config.with_(warnings=(*config.warnings, f"{told}; name it with --storage-driver {present[0]}"))
 
 
-def _first_usable(config: StoreConfig, names: Sequence[str]) -> tuple[StoreConfig, Layout, Callable[[], Driver]]:
+def _first_usable(config: StoreConfig, names: Sequence[str]) -> Prepared:
     """Open the first driver that can keep a new store there. If it is not the preferred one, a warning says why."""
     from cstore.errors import DriverUnusable
     from cstore.traces import trace
@@ -202,7 +195,7 @@ def _first_usable(config: StoreConfig, names: Sequence[str]) -> tuple[StoreConfi
     reasons = []
     for name in names:
         try:
-            chosen, layout, make_driver = _prepare_driver(config, name)
+            chosen, layout, place, make_driver = _prepare_driver(config, name)
             driver = make_driver()
             driver.require()
         except DriverUnusable as error:
@@ -211,11 +204,12 @@ def _first_usable(config: StoreConfig, names: Sequence[str]) -> tuple[StoreConfi
             continue
         if reasons:
             chosen = chosen.with_(warnings=(*chosen.warnings, f"{reasons[0].message}; a new store uses {name} instead"))
-        return chosen, layout, lambda found=driver: found
+        return chosen, layout, place, lambda found=driver: found
     raise reasons[0]
 
 
-def _prepare_driver(config: StoreConfig, home_name: str) -> tuple[StoreConfig, Layout, Callable[[], Driver]]:
+def _prepare_driver(config: StoreConfig, home_name: str) -> Prepared:
+    """Say where the driver works; it is opened when it is first needed."""
     from cstore.config import with_driver
     from cstore.drivers.registry import DriverPlace, prepare_driver, reported_name
 
@@ -225,11 +219,11 @@ def _prepare_driver(config: StoreConfig, home_name: str) -> tuple[StoreConfig, L
     place = DriverPlace(
         home=layout.driver_home,
         run_home=layout.driver_run_home,
-        image_home=os.path.join(config.image_store, name) if config.image_store else "",
+        image_home=layout.image_home,
         options=_own_left_out(config),
         sync=config.sync,
     )
-    return config, layout, prepare_driver(name, place)
+    return config, layout, place, prepare_driver(name, place)
 
 
 def _own_left_out(config: StoreConfig) -> tuple[str, ...]:

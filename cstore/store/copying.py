@@ -58,11 +58,12 @@ class _Side(Value):
 
 
 class _Making(Value):
-    """Where copies are made: the side, the owner of all of them if there is one, and who is told."""
+    """Where copies are made: the side, the owner of all of them if there is one, who is told, and how lasting."""
 
     into: _Side
     fixed: tuple[int, int] | None
     progress: Callable[[int], None] | None
+    sync: bool
 
     @property
     def new_owner(self) -> tuple[int, int]:
@@ -110,7 +111,7 @@ def copy(
     with _opened(context, target, writing=True) as into:
         for source in sources:
             with _source_side(context, source, target, into) as out_of:
-                _copy(source, out_of, target, _Making(into, owner, progress))
+                _copy(source, out_of, target, _Making(into, owner, progress, context.sync))
         if context.sync:
             from cstore.fs.atomic import sync_filesystem
 
@@ -157,7 +158,6 @@ def _shown(context: Context, source: LayerPath) -> _Side | None:
     What a container with other owners than its layer shows takes a mount.
     """
     from cstore.drivers.inspection import open_inspector
-    from cstore.store.context import driver_place
 
     tables = Reader(context)
     layer = find_layer(tables, source.layer)
@@ -166,7 +166,7 @@ def _shown(context: Context, source: LayerPath) -> _Side | None:
     container = container_of_layer(tables, layer.id)
     if container is not None and container.id_map != layer.id_map:
         return None
-    roots = tuple(open_inspector(context.driver, driver_place(context)).seen_roots(layer.id))
+    roots = tuple(open_inspector(context.driver, context.driver_place).seen_roots(layer.id))
     return _Side(-1, f"{source.layer}:", layer.id_map, roots) if roots else None
 
 
@@ -220,8 +220,8 @@ def _copy(source: LayerPath, out_of: _Side, target: LayerPath, making: _Making) 
             return
         fds.append(found.fd)
         target = _named_in(source, target, making.into)
-        if target.layer or not _copied_through(found, from_name, target, owner):
-            _copy_file(found, from_name, target, making.into, owner)
+        if target.layer or not _copied_through(found, from_name, target, owner, sync=making.sync):
+            _copy_file(found, from_name, target, making, owner)
     except CstoreError as error:
         error.go_text = f'error copying "{from_name}" to "{to_name}": {error.go_text}'
         raise
@@ -288,7 +288,7 @@ def _copy_tree(found: int | Opener, name: str, target: LayerPath, making: _Makin
             _refuse_inside(found, target_fd, name, where)
         merge_tree(name, found, target_fd, owner, making.progress, spare=None if target.layer else where)
     except CstoreError as error:
-        error.hint = "; ".join(filter(None, [error.hint, f"what was copied before it stays in {where}"]))
+        error.hint = "; ".join(filter(None, [error.hint, f"files copied before it stay in {where}"]))
         raise
     finally:
         os.close(target_fd)
@@ -304,17 +304,18 @@ def _named_in(source: LayerPath, target: LayerPath, into: _Side) -> LayerPath:
     return target if name in {"", ".", ".."} else target.with_(path=os.path.join(target.path or "/", name))
 
 
-def _copied_through(found: _Found, name: str, target: LayerPath, owner: Owner) -> bool:
+def _copied_through(found: _Found, name: str, target: LayerPath, owner: Owner, *, sync: bool) -> bool:
     from cstore.store.host_files import place_through
 
     if os.path.isdir(target.path):
         raise _is_directory(target.path)
-    return place_through(found.fd, found.copy, name, target.path.rstrip("/") or "/", owner)
+    return place_through(found.fd, found.copy, name, target.path.rstrip("/") or "/", owner, sync=sync)
 
 
-def _copy_file(found: _Found, name: str, target: LayerPath, into: _Side, owner: Owner) -> None:
+def _copy_file(found: _Found, name: str, target: LayerPath, making: _Making, owner: Owner) -> None:
     from cstore.fs.tree.merge import place_file
 
+    into = making.into
     where = into.name + target.path
     path = _inside(target).rstrip(b"/")
     folder, _, last = path.rpartition(b"/")
@@ -324,7 +325,7 @@ def _copy_file(found: _Found, name: str, target: LayerPath, into: _Side, owner: 
     try:
         if _is_there(os.fsdecode(last), folder_fd):
             raise _is_directory(where)
-        place_file(name, found.copy, folder_fd, os.fsdecode(last), owner)
+        place_file(name, found.copy, folder_fd, os.fsdecode(last), owner, sync=making.sync)
     finally:
         os.close(folder_fd)
 

@@ -20,15 +20,20 @@ from cstore.ids import check_id, new_id, unique_names
 from cstore.records.codec import now
 from cstore.records.model import Layer
 from cstore.records.table import Location
-from cstore.store.applied_layer import AppliedLayer, fill
-from cstore.store.attaching import attach
-from cstore.store.expecting import check_archive, check_request, id_by_contents, same_layer
-from cstore.store.id_advice import check_reachable, explained
+from cstore.store.applied_layer import (
+    AppliedLayer,
+    attach,
+    check_archive,
+    check_request,
+    fill,
+    id_by_contents,
+    same_layer,
+)
 from cstore.store.lookup import container_of_layer, find_own_layer, get_layer, tree_names
-from cstore.store.maps import layer_map, map_fields
+from cstore.store.maps import check_reachable, explained, layer_map, map_fields
 from cstore.store.places import ItemKind, volatile_location
 from cstore.store.reading import Reader
-from cstore.store.session import Writer, writing
+from cstore.store.session import Writer, prepare, writing
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -54,7 +59,8 @@ class NewLayer(Value):
     digest that one must have, compressed or not; `refuse_empty`, that it must hold something; with `reuse`, a layer of
     the same contents above the same parent is taken instead; `by_contents` gives the ID that Podman would. `far` is
     where an additional layer store keeps it (far_layers.py). `toc_digest` is that of the table of contents by which a
-    layer was chosen whose files are staged: its archive is not known then.
+    layer was chosen whose files are staged: its archive is not known then. `donor` is a directory, perhaps with the
+    same files, whose blocks are shared where the file system can.
     """
 
     parent: str = ""
@@ -78,6 +84,7 @@ class NewLayer(Value):
     far: str = ""
     toc_digest: str = ""
     owners_on_disk: bool = False
+    donor: str = ""
 
 
 class LayerPlan(Value):
@@ -178,7 +185,7 @@ def _create(
     try:
         if source is not None:
             with explained(plan.id_map):
-                applied_layer = fill(context, staged, source, plan.id_map, progress)
+                applied_layer = fill(context, staged, source, plan.id_map, progress, donor=request.donor)
             check_archive(request, applied_layer.applied)
             if accept is not None:
                 applied_layer = applied_layer.with_(applied=accept(applied_layer.applied))
@@ -208,15 +215,11 @@ def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
         ParentIsContainer: the parent is a container's own layer.
         IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
     """
-    from cstore.store.recovery import sweep
-    from cstore.store.session import make_roots
-
     check_request(request)
     wanted = request.with_(names=()) if request.reuse else request
     plan = _plan_layer(Reader(context), wanted, context, chosen_id="")
     check_reachable(plan.id_map)
-    make_roots(context.layout)
-    sweep(context)
+    prepare(context)
     with explained(plan.id_map):
         staged = context.driver.stage(plan.source.id if plan.source else None, _tree_options(request, plan))
     return StagedLayer(request, plan, staged)
@@ -316,7 +319,7 @@ def _publish(
     context: Context, request: NewLayer, before: LayerPlan, staged: StagedTree, applied_layer: AppliedLayer | None
 ) -> Layer:
     """Give the tree its ID and record, or raise and leave the records as they were."""
-    with writing(context, ItemKind.LAYERS) as writer:
+    with writing(context, ItemKind.LAYERS, prepared=True) as writer:
         record, plan = add_incomplete(writer, request, before)
         try:
             writer.save(ItemKind.LAYERS)

@@ -13,22 +13,19 @@ from contextlib import suppress
 
 from cstore.errors import CstoreError
 from cstore.fs.atomic import sync_filesystem
-from cstore.store.applied_layer import AppliedLayer, fill
-from cstore.store.attaching import attach
+from cstore.store.applied_layer import AppliedLayer, attach, check_archive, fill
 from cstore.store.creation import add_incomplete, stage_layer
-from cstore.store.expecting import check_archive
-from cstore.store.id_advice import explained
+from cstore.store.maps import explained
 from cstore.store.places import ItemKind
 from cstore.store.session import writing
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Self
 
     from cstore.archive.streams import ReadInto
-    from cstore.layout import Layout
     from cstore.records.model import Layer
     from cstore.store.context import Context
     from cstore.store.creation import NewLayer, StagedLayer
@@ -97,7 +94,7 @@ def publish_layers(
 
 
 def _publish(context: Context, prepared: Sequence[PreparedLayer], *, keep_going: bool) -> list[Layer | CstoreError]:
-    with writing(context.unsynced(), ItemKind.LAYERS) as writer:
+    with writing(context.unsynced(), ItemKind.LAYERS, prepared=True) as writer:
         results: list[Layer | CstoreError] = []
         try:
             for each in prepared:
@@ -112,7 +109,7 @@ def _publish(context: Context, prepared: Sequence[PreparedLayer], *, keep_going:
                     del results[number + 1 :]
                     break
             if context.sync:
-                _sync([*_homes(writer.layout), writer.layout.layers])
+                _sync([*writer.layout.homes, writer.layout.layers])
             writer.save(ItemKind.LAYERS, sync=context.sync)
         except BaseException:
             _withdraw(writer, results)
@@ -148,12 +145,6 @@ def _withdraw(writer: Writer, records: Iterable[Layer | CstoreError]) -> None:
         with suppress(CstoreError):  # what stays is flagged for the next writer
             if not isinstance(record, CstoreError):
                 withdraw(writer, record.id)
-
-
-def _homes(layout: Layout) -> Iterator[str]:
-    yield layout.driver_home
-    if layout.image_store:
-        yield os.path.join(layout.image_store, os.path.basename(layout.driver_home))
 
 
 def _sync(paths: Iterable[str]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cstore.errors import CstoreError
 from cstore.fs.duplicates import Duplicates, Sharing
-from cstore.store.ownership import leave_to_its_user
 from cstore.store.reading import Reader
+from cstore.store.session import leave_to_its_user
 
 __all__ = ["Sharing", "dedup"]
 

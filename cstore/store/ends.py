@@ -111,7 +111,7 @@ class _Reading:
 
 def _waited(count: int | None, name: str) -> int:
     if count is None:
-        raise SystemFailure("read", name, BlockingIOError(11, os.strerror(11)), hint="give an object that waits")
+        raise SystemFailure("read", name, BlockingIOError(11, os.strerror(11)), hint="give an object that blocks")
     return count
 
 
@@ -133,7 +133,7 @@ def _require_open(end: object, verb: str, name: str) -> None:
     except OSError as error:
         raise SystemFailure(verb, name, error) from None
     except OverflowError:
-        raise InvalidOption(f"{name}: {end} is not the number of a descriptor") from None
+        raise InvalidOption(f"{name}: {end} is not a file descriptor") from None
 
 
 @contextmanager

@@ -30,17 +30,15 @@ from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.fs.lockfile import LockFile
 from cstore.fs.staging import StagingRoot
 from cstore.ids import belongs_to_records, flaw_of_part
-from cstore.store.context import driver_place
 from cstore.store.item_journal import aside_of, item_directory
 from cstore.store.lookup import referenced, table_of, tree_names
 from cstore.store.lost_records import TAR_SPLIT, transient_containers, transient_layers
-from cstore.store.ownership import leave_to_its_user
 from cstore.store.places import ItemKind, is_made
-from cstore.store.session import Trusted, Writer, writing
+from cstore.store.session import Trusted, Writer, leave_to_its_user, writing
 from cstore.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from cstore.drivers.inspection import Inspector
     from cstore.store.context import Context
@@ -197,14 +195,14 @@ def _staged(context: Context) -> Iterator[Leftover]:
         yield from _leftover(path, "staging")
 
 
-def leftovers(context: Context, tables: Tables) -> Iterator[Leftover]:
-    """Find what belongs to no record and was made by a tool.
+def leftovers(context: Context, tables: Tables, promised: Container[str] = ()) -> Iterator[Leftover]:
+    """Find what belongs to no record and was made by a tool, or was promised to the quarantine, whatever its name.
 
     Raises:
         RecordsDamaged: a record file cannot be trusted.
         SystemFailure: a directory cannot be read.
     """
-    yield from (each for each in _unrecorded(context, tables) if each.kind != _FOREIGN)
+    yield from (each for each in _unrecorded(context, tables) if each.kind != _FOREIGN or each.path in promised)
 
 
 def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
@@ -214,7 +212,7 @@ def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
     trees = context.driver.layers()
     layers = set(tables.layers.ids()) | transient_layers(layout)
     kept = layers | tree_names(tables.layers) | referenced(tables)
-    inspector = open_inspector(context.driver, driver_place(context))
+    inspector = open_inspector(context.driver, context.driver_place)
     for layer in trees:
         if layer not in kept:
             yield from _tree_leftover(context, layer, kind="layer" if _is_ours(layer, inspector) else _FOREIGN)
@@ -348,7 +346,7 @@ def remove(
         elif leftover.kind == "link":
             within.unlink(leftover.path)  # the driver's home may be a mount of its own, which nothing is renamed out of
         elif leftover.kind == _FOREIGN and quarantine is not None:
-            quarantine.keep(leftover.path, "no tool gives that name")
+            quarantine.keep(leftover.path, "no tool creates this name")
         elif leftover.kind != _FOREIGN:
             with ExitStack() as stack:
                 if os.path.dirname(leftover.path) == writer.layout.run_layers:  # a mount may be writing its count there

@@ -26,7 +26,7 @@ _SECONDS_FOR_A_READER = 2.0
 
 
 def place_through(
-    source_fd: int, copy: int | Callable[[Plan, int, str], None], source: str, target: str, owner: Owner
+    source_fd: int, copy: int | Callable[[Plan, int, str], None], source: str, target: str, owner: Owner, *, sync: bool
 ) -> bool:
     """Write into a device or a pipe, or through a link; say whether the target was such a one.
 
@@ -36,9 +36,10 @@ def place_through(
         source: what to call the source.
         target: a path of the host that is no directory.
         owner: whose the file shall be.
+        sync: whether a new file's bytes shall be on the disk before it has its name.
 
     Raises:
-        InvalidOption: it is a link that leads to nothing, or as `write_into`.
+        InvalidOption: it is a dangling link, or as `write_into`.
         SystemFailure: it cannot be written.
     """
     from cstore.fs.tree.merge import place_file
@@ -48,14 +49,14 @@ def place_through(
     if not os.path.lexists(target):
         return False
     if is_link and not os.path.exists(target):
-        raise InvalidOption(f"{target} is a link that leads to nothing", hint="remove it, or give another target")
+        raise InvalidOption(f"{target} is a dangling link", hint="remove it, or give another target")
     if not is_replaceable(target):
         write_into(source_fd, source, target)
         return True
     if is_link:
         folder, last = os.path.split(os.path.realpath(target))
         with opened(folder, os.O_RDONLY | os.O_DIRECTORY) as folder_fd:
-            place_file(source, copy, folder_fd, last, owner)
+            place_file(source, copy, folder_fd, last, owner, sync=sync)
     return is_link
 
 
@@ -68,7 +69,7 @@ def write_into(source_fd: int, source: str, target: str) -> None:
     """
     if not stat.S_ISREG(os.fstat(source_fd).st_mode):
         raise InvalidOption(
-            f"{source} is no regular file, so it cannot be written into {target}", hint="give another target"
+            f"{source} is not a regular file, so it cannot be written to {target}", hint="give another target"
         )
     target_fd = _opened(target)
     try:
@@ -93,5 +94,5 @@ def _opened(target: str) -> int:
             if error.errno != errno.ENXIO or not stat.S_ISFIFO(os.stat(target).st_mode):
                 raise SystemFailure("open", target, error) from error
         if time.monotonic() > end:
-            raise InvalidOption(f"nobody reads from the pipe {target}", hint="start what reads from it first")
+            raise InvalidOption(f"no process reads from the pipe {target}", hint="start the reader first")
         time.sleep(0.02)

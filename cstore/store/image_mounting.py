@@ -47,7 +47,7 @@ def mount_image(
     layer, mapped = base_layer(context, image, IDENTITY, label)
     if mapped:
         raise Unsupported(
-            f"the owners in image {image.id} are mapped, and its store is only read, so there can be no other copy",
+            f"the owners in image {image.id} are mapped, and no unmapped copy can go to its read-only store",
             hint="copy the image into this store",
             go_text="cannot create an image with canonical UID/GID mappings in a read-only store",
         )

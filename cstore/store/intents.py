@@ -6,6 +6,7 @@ Containers with their layers have a journal of their own, as they come and go un
 between the steps. An intent whose lock is free has lost its owner, and the next writer concludes it:
 
     {"layers": [ID, ...]}             go, unless something needs them, or a living owner counts on them
+    {"free": [ID, ...]}               likewise, and unless they have a name or are mounted by then
     {"uses": ID}                      a layer that the owner counts on and did not make
     {"image": ID}                     made by the owner: goes, unless somebody has named it, or uses it
     {"data": ID}                      the data of an image that was to go: they go, if its record has gone
@@ -133,10 +134,9 @@ class _Found(Value):
         """What its steps say under `key`."""
         return [str(step[key]) for step in self.steps if key in step]
 
-    @property
-    def layers(self) -> list[str]:
-        """The layers that it is about."""
-        lists = (step.get("layers") for step in self.steps)
+    def layers(self, *keys: str) -> list[str]:
+        """The layers that its steps list under some keys."""
+        lists = (step.get(key) for step in self.steps for key in keys)
         return [str(layer) for found in lists if isinstance(found, list) for layer in found]
 
 
@@ -162,7 +162,9 @@ def conclude(writer: Writer) -> None:
     """Conclude what dead owners began. Under the locks of layers and images. What resists is for the next writer."""
     found = _find(writer.layout)
     try:
-        claimed = {layer for each in found if each.fd < 0 for layer in (*each.layers, *each.values("uses"))}
+        claimed = {
+            layer for each in found if each.fd < 0 for layer in (*each.layers("layers", "free"), *each.values("uses"))
+        }
         for each in found:
             if each.fd >= 0:
                 with suppress(CstoreError):
@@ -235,7 +237,16 @@ def _settle(writer: Writer, intent: _Found, claimed: set[str]) -> None:
     for image in (*intent.values("image"), *intent.values("data")):
         if image not in writer.images:
             discard_image_data(writer, image)
-    _drop_unneeded(writer, [layer for layer in intent.layers if layer not in claimed])
+    going = [*intent.layers("layers"), *(layer for layer in intent.layers("free") if _is_free(writer, layer))]
+    _drop_unneeded(writer, [layer for layer in going if layer not in claimed])
+
+
+def _is_free(writer: Writer, layer: str) -> bool:
+    """Whether a layer has no name, and is not mounted: somebody may want it now."""
+    record = writer.layers.get(layer)
+    with writer.mounts() as mounts:
+        mounted = mounts.get(layer)
+    return record is not None and not record.names and (mounted is None or not mounted.count)
 
 
 def _unmount(writer: Writer, steps: Sequence[dict[str, Any]]) -> None:

@@ -75,7 +75,7 @@ class Layers:
             InvalidDigest: it is none.
         """
         from cstore.digests import check_digest
-        from cstore.store.expecting import layers_by_digest
+        from cstore.store.applied_layer import layers_by_digest
 
         found = layers_by_digest(self._reader, check_digest(digest))
         if compressed is None:

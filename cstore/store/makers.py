@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 from contextlib import suppress
 
 from cstore.errors import UnsafeID
+from cstore.records.scanner import load
+from cstore.store.neighbours import shell_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def stop_command(context: Context, container: Container) -> str:
 
 def _word(container: Container) -> str:
     """A name to type: nobody shall copy what was not meant for a shell."""
-    return shlex.quote(container.names[0] if container.names else container.id)
+    return shell_word(container.names[0] if container.names else container.id)
 
 
 def _maker(context: Context, container: Container) -> str:
@@ -62,7 +62,7 @@ def _maker(context: Context, container: Container) -> str:
 
 def _facts(metadata: str) -> dict[str, Any]:
     try:
-        found = json.loads(metadata) if metadata else {}
-    except (ValueError, RecursionError):
+        found = load(metadata.encode()) if metadata else {}
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

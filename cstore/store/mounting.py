@@ -123,8 +123,8 @@ def _options(context: Context, tables: Tables, layer: Layer, label: str, options
     if id_map and not context.driver.can_shift(id_map):
         raise DriverError(
             context.driver.name,
-            f"layer {layer.id} has other owners than its container's ID map says, and they cannot be shifted here",
-            hint="create the container anew, with a copy of the image's top layer for its map",
+            f"layer {layer.id} has other owners than its container's ID map requires, and they cannot be shifted here",
+            hint="create the container again, with a copy of the image's top layer for its map",
             go_text=f"cannot mount layer {layer.id}: shifting not enabled",
         )
     recorded = () if found is None else found.mount_options
@@ -235,7 +235,7 @@ def _found_mounted(context: Context) -> dict[str, str]:
     """
     from cstore.kernel.mountinfo import read_mounts
 
-    homes = (context.layout.driver_home, os.path.join(context.layout.run_root, context.layout.driver))
+    homes = (context.layout.driver_home, context.layout.driver_run_home)
     inside = tuple(os.path.realpath(home) + "/" for home in homes)
     found: dict[str, str] = {}
     try:

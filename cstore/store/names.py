@@ -104,7 +104,7 @@ def clear_flag(context: Context, word: str, flag: str) -> None:
 
 def _change_flags(context: Context, word: str, flag: str, new: dict[str, Any]) -> None:
     if flag in _OF_THE_STORE:
-        raise InvalidOption(f"the flag {flag!r} says how far an item is made, and is set by the store alone")
+        raise InvalidOption(f"only the store itself sets the flag {flag!r}")
 
     def change(record: Any) -> Any:
         return record.with_(flags={**{name: record.flags[name] for name in record.flags if name != flag}, **new})

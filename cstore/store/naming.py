@@ -139,7 +139,7 @@ def _item_kind(kind: str) -> ItemKind | None:
     try:
         return ItemKind(kind) if kind else None
     except ValueError:
-        raise InvalidOption(f"{kind!r} is no kind of item", hint="write layer, image or container") from None
+        raise InvalidOption(f"{kind!r} is not a kind of item", hint="write layer, image or container") from None
 
 
 def _described(tables: Tables, item: Item) -> dict[str, object]:
@@ -219,6 +219,8 @@ def _short(tables: Tables, text: str, item_kinds: Sequence[ItemKind]) -> Iterato
 
 def _completed(text: str) -> list[str]:
     """The names that a short name may be short for, in Podman's order; one, if it has a host."""
+    if ":/" in text:
+        return []  # an item and a path in it: neither a port nor a tag begins with a slash
     from cstore.oci.names import DOCKER, LOCAL, parse_name
 
     try:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
+"""Characters that mean nothing to a shell."""
+
+
 def notices(layout: Layout, named: Sequence[str], used: Sequence[str]) -> Iterator[str]:
     """Say what a user of the store should know of its neighbours.
 
@@ -26,18 +30,25 @@ def notices(layout: Layout, named: Sequence[str], used: Sequence[str]) -> Iterat
     """
     for store in named:
         if store not in used:
-            yield f"the additional image store {store} is in use already; remove it from additionalimagestores"
+            yield f"the additional image store {store} is already in use; remove it from additionalimagestores"
     yield from _image_store_gone(layout)
     for store in used:
         yield from _additional_store_gone(store, layout)
 
 
-def command_in(layout: Layout, command: str) -> str:
-    """A cstore command line that works on another store than the open one, whatever is configured here."""
+def shell_word(text: str) -> str:
+    """A text as one word of a shell's command line."""
+    if text and _PLAIN.issuperset(text):
+        return text  # as nearly all are: to import `shlex` takes longer than to look at a store
     from shlex import quote
 
+    return quote(text)
+
+
+def command_in(layout: Layout, command: str) -> str:
+    """A cstore command line that works on another store than the open one, whatever is configured here."""
     program, _, rest = command.partition(" ")
-    return f"{program} --graph {quote(layout.graph_root)} --storage-driver {layout.driver} {rest}"
+    return f"{program} --graph {shell_word(layout.graph_root)} --storage-driver {layout.driver} {rest}"
 
 
 def passed_over(layout: Layout) -> Iterator[str]:
@@ -54,7 +65,7 @@ def require_image_store(layout: Layout) -> None:
         Unsupported: the image store is not there.
     """
     for sentence in _image_store_gone(layout):
-        raise Unsupported(sentence, hint="if it is lost for good, open the store without it, and repair that")
+        raise Unsupported(sentence, hint="if it is lost for good, open the store without it and repair the store")
 
 
 def _others(root: str, layout: Layout, command: str) -> Iterator[str]:
@@ -65,7 +76,7 @@ def _others(root: str, layout: Layout, command: str) -> Iterator[str]:
     for name in drivers_with_records(root):
         if name != layout.driver:
             other = Layout(root, layout.run_root, name)
-            way = f"look into it with: {command_in(other, command)}" if name in DRIVERS else "cstore cannot read it"
+            way = f"inspect it with: {command_in(other, command)}" if name in DRIVERS else "cstore cannot read it"
             article = "an" if name.startswith(("a", "o")) else "a"
             yield f"{article} {name} store; {way}"
 
@@ -81,7 +92,7 @@ def _image_store_gone(layout: Layout) -> Iterator[str]:
     problem = "holds no store" if os.path.isdir(layout.image_store) else "does not exist"
     yield (
         f"the image store {layout.image_store} {problem}, so its images and layers are missing; "
-        "if its disk is not mounted, mount it before anything is written"
+        "if its disk is not mounted, mount it before you write to the store"
     )
 
 

@@ -49,13 +49,13 @@ def occupants(context: Context, layer: str) -> Iterator[tuple[int, str]]:
     seen = {ours, ""}
     for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
         if pid not in own and place.is_home_of(pid):
-            yield pid, "lives in it"
+            yield pid, "runs in it"
         namespace = _namespace(pid)
         if namespace not in seen:
             seen.add(namespace)
             with suppress(OSError, ValueError):
                 if any(place.is_its(each) for each in read_mounts(pid)):
-                    yield pid, "is in a mount namespace that has it mounted"
+                    yield pid, "is in a mount namespace where it is mounted"
 
 
 class _Place:

@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 
 from cstore.digests import check_digest
-from cstore.errors import CstoreError, InvalidDigest, SystemFailure
+from cstore.errors import InvalidDigest, LockTimeout, SystemFailure
 from cstore.fs import within
 from cstore.fs.lock_policy import LockPolicy
 from cstore.fs.lockfile import LockFile
@@ -72,7 +72,7 @@ class PartialBlobs:
     def remove(self, digest: str) -> None:
         """Forget a blob. Whoever reads it keeps what is open."""
         with suppress(OSError):
-            os.unlink(self.path(digest))
+            within.unlink(self.path(digest))
 
     def list(self) -> Sequence[PartialBlob]:
         """All that are there, sorted by digest."""
@@ -89,18 +89,31 @@ class PartialBlobs:
         return found
 
     def collect(self, older_than: float, *, dry_run: bool) -> Sequence[PartialBlob]:
-        """Remove those of an age that nobody is working on, or find them; return them."""
-        gone = []
+        """Remove those of an age that nobody is working on, or find them; return them.
+
+        Raises:
+            SystemFailure: one cannot be removed.
+        """
+        gone, at_once = [], LockPolicy(timeout=0)
         for blob in self.list():
             if blob.age < older_than:
                 continue
             lock = LockFile(self._context.layout.digest_lock(blob.digest))
-            with suppress(CstoreError):
-                if dry_run:
-                    with lock.shared(LockPolicy(timeout=0)):
+            try:
+                with lock.shared(at_once) if dry_run else lock.exclusive(at_once):
+                    if dry_run or _unlinked(blob.path):
                         gone.append(blob)
-                    continue
-                with lock.exclusive(LockPolicy(timeout=0)):
-                    os.unlink(blob.path)
-                    gone.append(blob)
+            except LockTimeout:  # somebody is working on it
+                continue
         return gone
+
+
+def _unlinked(path: str) -> bool:
+    """Remove a blob; False if somebody has used and removed it meanwhile."""
+    try:
+        within.unlink(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise SystemFailure("remove", path, error) from None
+    return True

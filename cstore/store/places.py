@@ -50,8 +50,13 @@ class Place(Value):
 
 def places(layout: Layout) -> dict[ItemKind, Place]:
     """Map every kind to its place."""
+    layers, layer_locks = {Location.STABLE: layout.stable_layers}, [layout.layers_lock]
+    if layout.image_store:
+        layers[Location.IMAGE_STORE] = layout.image_store_layers
+        layer_locks.append(layout.image_store_layers_lock)
+    layers[Location.VOLATILE] = layout.volatile_layers
     return {
-        ItemKind.LAYERS: _layers(layout),
+        ItemKind.LAYERS: Place(layers, tuple(layer_locks)),
         ItemKind.IMAGES: Place({Location.STABLE: layout.stable_images}, (layout.images_lock,)),
         ItemKind.CONTAINERS: Place(
             {Location.STABLE: layout.stable_containers, Location.VOLATILE: layout.volatile_containers},
@@ -78,18 +83,6 @@ def volatile_location(layout: Layout, item_kind: ItemKind) -> Location:
     """
     path = layout.volatile_layers if item_kind is ItemKind.LAYERS else layout.volatile_containers
     return Location.VOLATILE if layout.transient or os.path.isfile(path) else Location.STABLE
-
-
-def _layers(layout: Layout) -> Place:
-    if not layout.image_store:
-        files = {Location.STABLE: layout.stable_layers, Location.VOLATILE: layout.volatile_layers}
-        return Place(files, (layout.layers_lock,))
-    files = {
-        Location.STABLE: layout.stable_layers,
-        Location.IMAGE_STORE: layout.image_store_layers,
-        Location.VOLATILE: layout.volatile_layers,
-    }
-    return Place(files, (layout.layers_lock, layout.image_store_layers_lock))
 
 
 def is_made(layout: Layout) -> bool:

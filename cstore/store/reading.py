@@ -84,6 +84,20 @@ class Reader:
         return table
 
 
+class Steady(Reader):
+    """The records as they are when they are first asked for, however long it takes: for who asks thousands of times."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._held: dict[ItemKind, Table[Any]] = {}
+
+    def _table(self, item_kind: ItemKind) -> Table[Any]:
+        table = self._held.get(item_kind)
+        if table is None:
+            table = self._held[item_kind] = super()._table(item_kind)
+        return table
+
+
 def load_table(context: Context, item_kind: ItemKind, *, degraded: bool) -> Table[Any]:
     """Read one kind's records, consistently and without a lock."""
 
@@ -166,4 +180,4 @@ def _read_together(context: Context) -> dict[ItemKind, Table[Any]]:
         if all(table.flaws or table.is_current() for table in tables.values()):
             return tables
     graph_root = context.layout.graph_root
-    raise SystemFailure("read a steady state of", graph_root, OSError(errno.EAGAIN, ""), hint="try again")
+    raise SystemFailure("read a consistent state of", graph_root, OSError(errno.EAGAIN, ""), hint="try again")

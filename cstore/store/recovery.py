@@ -7,7 +7,6 @@ import os
 from cstore.contexts import suppress
 from cstore.errors import CstoreError, RecordsDamaged
 from cstore.records.layers import incomplete
-from cstore.store.context import driver_place
 from cstore.store.lookup import referenced
 from cstore.store.places import REPLACING, ItemKind, item_journal
 from cstore.traces import trace
@@ -26,7 +25,7 @@ def sweep(context: Context) -> list[str]:
     from cstore.drivers.registry import may_have_staged
 
     removed: list[str] = []
-    if may_have_staged(context.layout.driver, driver_place(context)):
+    if may_have_staged(context.layout.driver, context.driver_place):
         removed += context.driver.sweep()
     if _holds_anything(context.layout.layers_staging, ""):
         from cstore.fs.staging import StagingRoot

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from cstore.contexts import suppress
-from cstore.drivers.removal import StagedRemoval
+from cstore.drivers.contract import StagedRemoval
 from cstore.errors import (
     CstoreError,
     LayerHasChildren,

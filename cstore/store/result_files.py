@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import contextmanager, suppress
@@ -9,6 +10,7 @@ from contextlib import contextmanager, suppress
 from cstore.errors import InvalidOption, SystemFailure
 from cstore.fs.atomic import sync_directory
 from cstore.fs.closing import opened
+from cstore.fs.parts import clear_parts, hold, make_part, part_names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def result_at(path: str, *, sync: bool) -> Iterator[int]:
         SystemFailure: the file cannot be made or written.
     """
     if "\0" in path:
-        raise InvalidOption(f"{path!r} is no path: there is a zero byte in it")
+        raise InvalidOption(f"{path!r} is not a path: it contains a zero byte")
     if is_replaceable(path):
         with _replacement(os.path.realpath(path), sync=sync) as descriptor:
             yield descriptor
@@ -67,23 +69,27 @@ def is_replaceable(path: str) -> bool:
 
 @contextmanager
 def _replacement(path: str, *, sync: bool) -> Iterator[int]:
-    beside = os.path.join(os.path.dirname(path), f".cstore-{os.urandom(6).hex()}.part")
-    descriptor = _nameless(os.path.dirname(path))
-    named = descriptor < 0
+    clear_parts(path)
+    descriptor, beside = _nameless(os.path.dirname(path)), ""
     try:
-        if named:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        if descriptor < 0:
+            beside, descriptor = make_part(path, _new_file)
     except OSError as error:
         raise SystemFailure("create", path, error) from error
     try:
         yield descriptor
-        _publish(descriptor, beside, path, named=named, sync=sync)
+        _publish(descriptor, beside, path, sync=sync)
     except BaseException:
-        with suppress(FileNotFoundError):  # it may have its name already, or never had one
-            os.unlink(beside)
+        if beside:
+            with suppress(FileNotFoundError):  # it may have its name already
+                os.unlink(beside)
         raise
     finally:
         os.close(descriptor)
+
+
+def _new_file(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
 def _nameless(folder: str) -> int:
@@ -96,24 +102,41 @@ def _nameless(folder: str) -> int:
         return -1
 
 
-def _give_name(descriptor: int, name: str) -> None:
+def _give_name(descriptor: int, path: str) -> None:
+    """Give a file without a name one: at once, where nothing has it, so that there is no moment with another one."""
+    hold(descriptor)
     here = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.link(str(descriptor), name, src_dir_fd=here, follow_symlinks=True)
+        for name in (path, *part_names(path)):
+            with suppress(FileExistsError):
+                os.link(str(descriptor), name, src_dir_fd=here, follow_symlinks=True)
+                if name != path:
+                    _take_place(name, path)
+                return
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     finally:
         os.close(here)
 
 
-def _publish(descriptor: int, beside: str, path: str, *, named: bool, sync: bool) -> None:
-    """Give a finished file its name."""
+def _take_place(beside: str, path: str) -> None:
+    try:
+        os.rename(beside, path)
+    except OSError:
+        os.unlink(beside)
+        raise
+
+
+def _publish(descriptor: int, beside: str, path: str, *, sync: bool) -> None:
+    """Give a finished file its name; `beside` is that which it has, or "" if it has none."""
     try:
         if os.path.exists(path):
             os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
         if sync:
             os.fsync(descriptor)
-        if not named:
-            _give_name(descriptor, beside)
-        os.rename(beside, path)
+        if beside:
+            os.rename(beside, path)
+        else:
+            _give_name(descriptor, path)
         if sync:
             sync_directory(os.path.dirname(path) or ".")
     except OSError as error:

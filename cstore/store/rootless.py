@@ -76,8 +76,8 @@ def refuse_unseen(layer: str, path: str) -> None:
 
     if alone() and is_mountpoint(path):
         raise Unsupported(
-            "it would be mounted for this command alone, and only until that ends",
-            hint=f"mount it in a namespace that lasts: cstore unshare sh -c 'ls \"$(cstore mount {layer})\"'",
+            "the mount would exist only for this command and end with it",
+            hint=f"mount it in a lasting namespace: cstore unshare sh -c 'ls \"$(cstore mount {layer})\"'",
             go_text="cannot mount in rootless mode outside of a user namespace that lasts",
         )
 
@@ -91,11 +91,11 @@ def obstacle() -> str:
         return f"{' and '.join(absent)} (package uidmap) must be installed"
     if no_new_privileges():
         return (
-            f"{' and '.join(_MAPPERS)} have no rights under no-new-privileges: "
-            "start the container, or the service, without that option"
+            f"{' and '.join(_MAPPERS)} have no privileges under no-new-privileges: "
+            "start the container or the service without that option"
         )
     if not all(may_ever_have(number) for number in _MAPPERS_NEED):
-        return f"{' and '.join(_MAPPERS)} need CAP_SETUID and CAP_SETGID, which this container was started without"
+        return f"{' and '.join(_MAPPERS)} need CAP_SETUID and CAP_SETGID, which this container lacks"
     weak = [path for path in map(_found, _MAPPERS) if not _has_rights(path)]
     if weak:
         return f"{' and '.join(weak)} must be set-user-ID root, on a file system that is not mounted nosuid"
@@ -126,7 +126,7 @@ def _absent_ranges() -> str:
         for start, count in read_ranges(str(identity.uid), path):
             if not any(r.container_id <= start and start + count <= r.container_id + r.size for r in ranges):
                 return (
-                    f"this container has not the IDs {start} to {start + count - 1} that {path} sets aside: "
+                    f"this container lacks the IDs {start} to {start + count - 1} that {path} assigns: "
                     "start it with more IDs"
                 )
     return ""
@@ -159,8 +159,8 @@ def shortcomings() -> list[str]:
         if not read_ranges(str(identity.uid), path):
             line = line_to_add(login_name(identity.uid), _USUAL_COUNT, path)
             sentences.append(
-                f"{path} sets no IDs aside for you, so only your own user and group exist inside; "
-                f"let the administrator add the line {line}"
+                f"{path} assigns no IDs to you, so only your own user and group exist inside; "
+                f"ask the administrator to add the line {line}"
             )
     return sentences
 
@@ -210,7 +210,7 @@ def run(words: Sequence[str]) -> NoReturn:
     try:
         os.execvp(words[0], words)  # noqa: S606  - to start what the user says is the purpose
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ProgramMissing("run", words[0], error, hint="it is looked for in $PATH") from None
+        raise ProgramMissing("run", words[0], error, hint="cstore looks for it in $PATH") from None
     except OSError as error:
         raise ProgramRefused("run", words[0], error) from None
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 
 from cstore.contexts import ExitStack, contextmanager
-from cstore.errors import SystemFailure
+from cstore.errors import SystemFailure, Unsupported
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.writable import on_read_only_media
 from cstore.store.places import ItemKind
@@ -167,11 +167,17 @@ class Writer(Trusted):
 
 @contextmanager
 def writing(
-    context: Context, *item_kinds: ItemKind, graph: bool = False, recovering: bool = True, freeing: bool = False
+    context: Context,
+    *item_kinds: ItemKind,
+    graph: bool = False,
+    recovering: bool = True,
+    freeing: bool = False,
+    prepared: bool = False,
 ) -> Iterator[Writer]:
     """Hold the exclusive locks of `item_kinds`, with `graph` the graph lock too, and give a view to change records.
 
-    What makes room, `freeing`, may use the space that is kept back for it.
+    What makes room, `freeing`, may use the space that is kept back for it. A caller who had something to stage has
+    `prepared` the store already.
 
     What a dead writer left undone is done first, unless not `recovering`: only repair goes on without.
 
@@ -179,10 +185,10 @@ def writing(
         LockTimeout: somebody else held a lock for longer than the store's lock policy.
         RecordsDamaged: when a table is asked for that cannot be trusted.
     """
-    from cstore.store.recovery import finish_items, recover, sweep
+    from cstore.store.recovery import finish_items, recover
 
-    make_roots(context.layout)
-    sweep(context)
+    if not prepared:
+        prepare(context)
     reserve = given_up(context.layout) if freeing else kept_back(context.layout)
     held: dict[ItemKind, list[HeldLock]] = {}
     writer = Writer(context, held)
@@ -248,17 +254,25 @@ def mounting(context: Context, *, freeing: bool = False) -> Iterator[Writer]:
         yield Writer(context, {})
 
 
+def prepare(context: Context) -> None:
+    """Make the roots, and remove what dead processes staged. Whatever writes begins with this.
+
+    Raises:
+        Unsupported, SystemFailure: as `make_roots`.
+    """
+    from cstore.store.recovery import sweep
+
+    make_roots(context.layout)
+    sweep(context)
+
+
 def make_roots(layout: Layout) -> None:
     """Make the roots and the driver's home, which every program expects of a store, for their owner only.
-
-    Whatever writes begins with this.
 
     Raises:
         Unsupported: root is about to write into another user's store.
         SystemFailure: one of them cannot be made.
     """
-    from cstore.store.ownership import leave_to_its_user
-
     leave_to_its_user(layout)
     roots = (layout.run_root, layout.graph_root, layout.image_store, layout.driver_home)
     for path in filter(None, roots):
@@ -270,3 +284,58 @@ def _make_root(path: str) -> None:
         make_directories(path, sync=True)
     except OSError as error:
         raise SystemFailure("make the directory", path, error, hint="choose another with --graph or --run") from error
+
+
+# ── whose a store is ──
+#
+# Whose a store is: what root makes in another user's store, that user could not read any more.
+
+
+def leave_to_its_user(layout: Layout) -> None:
+    """Make sure that root does not write into an ordinary user's store. Reading it is fine.
+
+    A store is the user's who owns most of its directories. A graph root without any is nobody's store yet, whoever
+    owns it: that is how a user's directory is given to a container as the place of root's store.
+
+    Raises:
+        Unsupported: the store is another user's.
+    """
+    if os.geteuid() != 0:
+        return
+    owner = _owner(layout)
+    if owner is None or not _sees_every_user():
+        return
+    from cstore.store.rootless import login_name
+
+    uid, gid = owner
+    name = login_name(uid)
+    known = not name.isdecimal()
+    user = f"{name} (UID {uid})" if known else f"UID {uid}"
+    way = f"runuser -u {name} -- cstore" if known else f"setpriv --reuid={uid} --regid={gid} --clear-groups cstore"
+    raise Unsupported(
+        f"the store at {layout.graph_root} belongs to {user}, who could not use files that root writes there",
+        hint=f"run the command as its owner: {way} …",
+    )
+
+
+def _owner(layout: Layout) -> tuple[int, int] | None:
+    """The user and group who own most directories of the store; None if that is root, or there are none.
+
+    A single one that is somebody else's is damage, which root may repair.
+    """
+    owners = []
+    for path in (layout.driver_home, layout.layers, layout.images, layout.containers):
+        try:
+            status = os.stat(path)
+        except OSError:
+            continue
+        owners.append((status.st_uid, status.st_gid))
+    others = [owner for owner in owners if owner[0] != 0]
+    return max(others, key=others.count) if others and 2 * len(others) >= len(owners) else None
+
+
+def _sees_every_user() -> bool:
+    """Whether this is root of the machine: in a user namespace, owners are what the namespace says."""
+    from cstore.config.rootless import current_process
+
+    return current_process().whole_map

@@ -19,8 +19,8 @@ def read_settings_text(path: str) -> str:
     if not os.path.lexists(path):
         return ""
     if os.path.islink(path) or not os.path.isfile(path):
-        kind = "a symbolic link" if os.path.islink(path) else "no regular file"
-        raise ConfigError(path, f"is {kind}", hint="put the file itself there, or change it with an editor")
+        kind = "a symbolic link" if os.path.islink(path) else "not a regular file"
+        raise ConfigError(path, f"is {kind}", hint="put a regular file there, or change it with an editor")
     return read_file(path).text
 
 

@@ -50,14 +50,14 @@ def put_directory(context: Context, word: str, directory: str) -> Layer:
 def _check_allowed(context: Context) -> None:
     if not context.config.pulling.enable_partial_images:
         raise Unsupported(
-            "layers made from a directory are not enabled",
+            "layers from directories are not enabled",
             hint='set enable_partial_images = "true" among the pull_options in storage.conf',
             go_text="partial images are disabled",
         )
     name = context.driver.name
     if not context.driver_facts.takes_directories:
         raise Unsupported(
-            f"the storage driver {name} cannot take a directory for a layer",
+            f"the storage driver {name} cannot use a directory as a layer",
             hint="pack it with tar, and use import-layer or applydiff",
             go_text=f"graph driver {name} does not support partial pull",
         )

@@ -102,8 +102,8 @@ def _size(context: Context, tables: Tables, request: AutoMap, image: Image | Non
         size = max(size, _needed(context, tables, request, image.layer))
     if size > most:
         raise InvalidOption(
-            f"the image needs a user namespace of {size} IDs, and {most} are the most an automatic one may have",
-            hint="raise auto-userns-max-size in storage.conf, or ask for a size",
+            f"the image needs a user namespace of {size} IDs, but an automatic one may have {most} at most",
+            hint="raise auto-userns-max-size in storage.conf, or request a size",
             go_text=f"the container needs a user namespace with size {size} that is bigger than the maximum value "
             f"allowed with userns=auto {most}",
         )
@@ -245,7 +245,7 @@ def _remedy(context: Context, error: NoFreeIDs) -> str:
 
     path = USER_FILE if error.noun == "UIDs" else GROUP_FILE
     line = line_to_add(context.config.userns_owner, error.wanted - error.free, path)
-    return f"add the line {line} to {path}, ask for a smaller map, or delete containers"
+    return f"add the line {line} to {path}, request a smaller map, or delete containers"
 
 
 def _paired(inside: Iterable[Span], outside: Iterable[Span]) -> Iterator[IDRange]:

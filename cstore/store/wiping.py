@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from cstore.errors import CstoreError
 from cstore.store.garbage import leftovers, remove
 from cstore.store.occupants import refuse_occupied
@@ -14,29 +16,37 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cstore.store.context import Context
+    from cstore.store.quarantine.finishing import Promised
     from cstore.store.session import Writer
 
 
 def wipe(context: Context) -> None:
     """Remove every container, image and layer of the store, and what belongs to none of them.
 
-    Additional stores are not touched, nor is what has a name that no tool gives.
+    Additional stores are not touched, nor is what has a name that no tool gives. The quarantine stays, and gets what a
+    killed `rm --keep` had promised to it and not moved: its records were gone before.
 
     Raises:
         ContainerOccupied: a process lives in a container, or another mount namespace holds it; nothing was removed.
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
         SystemFailure: the first layer that could not be removed; all the others are gone.
     """
+    from cstore.store.quarantine.finishing import Promised
+
     if not is_made(context.layout):
         return
-    with writing(context, ItemKind.LAYERS, ItemKind.IMAGES, ItemKind.CONTAINERS, graph=True, freeing=True) as writer:
+    with ExitStack() as stack:
+        promised = Promised(context, stack)
+        item_kinds = (ItemKind.LAYERS, ItemKind.IMAGES, ItemKind.CONTAINERS)
+        writer = stack.enter_context(writing(context, *item_kinds, graph=True, freeing=True))
         for item_kind in ItemKind:
             writer.table(item_kind).verify()
         for container in writer.containers:
             refuse_occupied(context, container)
+        promised.forget_records(writer)
         _wipe_items(writer, ItemKind.CONTAINERS, discard_container_data)
         _wipe_items(writer, ItemKind.IMAGES, discard_image_data)
-        _wipe_layers(writer)
+        _wipe_layers(writer, promised)
 
 
 def _wipe_items(writer: Writer, item_kind: ItemKind, discard_data: Callable[[Writer, str], None]) -> None:
@@ -49,7 +59,7 @@ def _wipe_items(writer: Writer, item_kind: ItemKind, discard_data: Callable[[Wri
         discard_data(writer, item)
 
 
-def _wipe_layers(writer: Writer) -> None:
+def _wipe_layers(writer: Writer, promised: Promised) -> None:
     """Flag all layers in one save, so that a crash leaves none of them half; then newest first, out of sight."""
     layers = list(writer.layers)
     with writer.mounts() as mounts:
@@ -66,8 +76,8 @@ def _wipe_layers(writer: Writer) -> None:
         except CstoreError as error:
             first = first or error
     writer.save(ItemKind.LAYERS)
-    for leftover in leftovers(writer.context, writer):  # else the links of layers that are gone would stay for ever
-        failure = remove(writer, leftover)
+    for leftover in leftovers(writer.context, writer, promised):  # else links of layers that are gone would stay
+        failure = remove(writer, leftover, promised=promised)
         first = first or failure
     if first is not None:
         raise first

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ImageSink,
         ImageSource,
         Planned,
+        Retried,
     )
     from cstore.transfer.copying import copy, opened_source, sink_of, store_at
     from cstore.transfer.importing import ImportRequest, import_image
@@ -65,6 +66,7 @@ __all__ = [
     "Place",
     "Planned",
     "RegistryAccess",
+    "Retried",
     "SaveRequest",
     "SeenImage",
     "StoreSink",
@@ -112,6 +114,7 @@ _HOMES = {
     "Place": "places",
     "Planned": "contract",
     "RegistryAccess": "registry_ends",
+    "Retried": "contract",
     "SaveRequest": "saving",
     "SeenImage": "looking",
     "StoreSink": "store_sink",

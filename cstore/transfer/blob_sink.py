@@ -15,7 +15,7 @@ from cstore.archive.compression import Compression
 from cstore.archive.streams import FileSink, HashingSink, compressed
 from cstore.digests import algorithm_of, digest_from, digest_of, new_hash
 from cstore.errors import ImageArchiveError, Unsupported, UsageMistake
-from cstore.oci.platforms import host_platform, parse_platform
+from cstore.oci.platforms import wanted_platform
 from cstore.transfer import media
 from cstore.transfer.contract import (
     BlobDone,
@@ -25,6 +25,7 @@ from cstore.transfer.contract import (
     Planned,
     Remembers,
     RemoteSource,
+    TriesAgain,
 )
 from cstore.transfer.manifests import Descriptor, Index, Manifest, rewritten
 from cstore.transfer.members import Part, PartReader
@@ -88,11 +89,11 @@ class BlobSink(ABC):
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
         """Take an image (see `contract.ImageSink`)."""
         if request.all_platforms and not self.several:
-            raise Unsupported(f"{self.shown} takes one image, not an index of several", hint="leave out --all")
+            raise Unsupported(f"{self.shown} accepts one image, not an index of several", hint="leave out --all")
         if request.platform and request.all_platforms:
-            raise UsageMistake(
-                "one platform and all platforms cannot both be wanted", hint="leave out --platform or --all"
-            )
+            raise UsageMistake("one platform and all platforms cannot both be wanted", hint="omit --platform or --all")
+        if isinstance(source, TriesAgain):
+            source.hear(tell)
         try:
             return _Taking(self, source, request, tell).run()
         except BaseException:
@@ -136,8 +137,7 @@ class _Taking:
             return document
         if depth == _DEEPEST:
             raise ImageArchiveError(self._source.shown, f"indexes within indexes, more than {_DEEPEST} deep")
-        wanted = self._request.platform
-        choice = Choice(parse_platform(wanted) if wanted else host_platform())
+        choice = Choice(wanted_platform(self._request.platform))
         entry = chosen_instances(document.manifests, choice, self._source.shown)[0]
         return self._wanted(read_document(self._source, entry), depth + 1)
 

@@ -1,13 +1,16 @@
 """Images from one store to another, whatever their drivers and places: the same records, and every layer verified.
 
 A layer is put together from its files and the record of its archive, and unpacked as it comes: nothing is packed into a
-file between. What its record says of the archive that it came in, and all data items of layers and images, go with it,
-so the image is the one that it was: digest, manifest and all. The source is only read.
+file between. On a file system that can, btrfs or XFS, the copy's files share the blocks of the source's: what has been
+compared with the archive need not be written. What its record says of the archive that it came in, and all data items
+of layers and images, go with it, so the image is the one that it was: digest, manifest and all. The source is only
+read.
 """
 
 from __future__ import annotations
 
 from cstore.archive.compression import Compression
+from cstore.arguments import checked
 from cstore.errors import CstoreError, IDTaken, ImageInvalid, LayerNotVerified, TopLayerDiffers
 from cstore.store import NewImage, NewLayer
 from cstore.transfer.contract import BlobDone, BlobPresent, CopiedImage, CopyRequest, Planned
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from cstore.transfer.contract import Tell
 
 
+@checked
 def clone_all(source: Store, target: Store, request: CopyRequest, tell: Tell) -> Iterator[CopiedImage | CstoreError]:
     """Bring every image of a store to another one; of each comes what was done, or the error that stopped it.
 
@@ -137,10 +141,18 @@ def _bring(
         target.add_names(image.id, names)
 
 
+def _tree(store: Store, layer: Layer) -> str:
+    """Where a layer's files are, whose blocks a copy on the same file system can share; "" if nobody can say."""
+    try:
+        return store.context.driver.content_roots(layer.id)[0]
+    except (CstoreError, OSError, IndexError):
+        return ""
+
+
 def _bring_layer(source: Store, layer: Layer, target: Store, intent: Intent) -> None:
     """Make a layer as it is elsewhere."""
     if not layer.diff_digest:
-        raise ImageInvalid(f"layer {layer.id} was never an archive, so nothing says whether a copy of it is right")
+        raise ImageInvalid(f"layer {layer.id} was never an archive, so a copy of it cannot be verified")
 
     def accept(applied: Applied) -> Applied:
         if applied.diff_digest != layer.diff_digest:
@@ -158,6 +170,7 @@ def _bring_layer(source: Store, layer: Layer, target: Store, intent: Intent) -> 
         metadata=layer.metadata,
         flags={key: value for key, value in layer.flags.items() if key != "incomplete"},
         data={key: source.layers.get_data(layer.id, key) for key in layer.data_names},
+        donor=_tree(source, layer),
     )
     intent.note(layers=[layer.id])
     try:

@@ -75,8 +75,26 @@ class BlobPresent(Value):
     size: int
 
 
+class Retried(Value):
+    """Something that failed is tried again.
+
+    Attributes:
+        digest: of the blob; "" if it was something else.
+        action: what failed, such as `fetch blob DIGEST`.
+        attempt: which attempt comes next, counted from 1; 1 for the first at the next mirror.
+        wait: seconds until then.
+        reason: what went wrong, in a sentence.
+    """
+
+    digest: str
+    action: str
+    attempt: int
+    wait: float
+    reason: str
+
+
 if TYPE_CHECKING:
-    Event: TypeAlias = Planned | BlobProgress | BlobDone | BlobPresent
+    Event: TypeAlias = Planned | BlobProgress | BlobDone | BlobPresent | Retried
     Tell: TypeAlias = Callable[[Event], None]
 
 
@@ -169,6 +187,14 @@ class RemoteSource(Protocol):
 
     def forked(self) -> None:
         """Told in a forked process, which shall use no connection of its parent."""
+
+
+@runtime_checkable
+class TriesAgain(Protocol):
+    """What a source is as well that tries again what fails."""
+
+    def hear(self, tell: Tell) -> None:
+        """Tell of every retry (`Retried`) from now on, perhaps by another thread."""
 
 
 @runtime_checkable

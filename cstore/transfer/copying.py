@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack, contextmanager
 
 from cstore.archive.streams import FileReader, FileSink
+from cstore.arguments import checked
 from cstore.errors import ImageArchiveError, SystemFailure, UsageMistake
 from cstore.oci.names import DOCKER, LOCAL
 from cstore.transfer import places
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from cstore.transfer.registry_ends import RegistryAccess
 
 
+@checked
 def copy(
     source: str | Place | ImageSource,
     destination: str | Place | ImageSink,
@@ -67,6 +69,7 @@ def _nobody(_event: object) -> None:
 
 
 @contextmanager
+@checked
 def opened_source(
     text: str | Place, *, store: Store | None = None, platform: str = "", access: RegistryAccess | None = None
 ) -> Iterator[ImageSource]:
@@ -135,10 +138,9 @@ def members_at(path: str) -> Iterator[Members]:
         ArchiveError: it is no archive.
         SystemFailure: it cannot be read.
     """
+    from cstore.transfer.formats import settled
     from cstore.transfer.members import DirectoryMembers
-    from cstore.transfer.nested import settled
-    from cstore.transfer.opening import is_plain, naming
-    from cstore.transfer.scanning import scan_tar
+    from cstore.transfer.opening import is_plain, naming, scan_tar
 
     with ExitStack() as stack:
         try:
@@ -173,6 +175,7 @@ def _unpacked(fd: int, path: str) -> IO[bytes]:
 # ── sinks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@checked
 def sink_of(
     text: str | Place, *, store: Store | None = None, sync: bool | None = None, access: RegistryAccess | None = None
 ) -> ImageSink:
@@ -190,7 +193,7 @@ def sink_of(
     place = parse_place(text) if isinstance(text, str) else text
     if place.transport == places.STORE:
         if place.reference.startswith("@"):
-            raise UsageMistake("an image's ID is computed, and cannot be chosen", hint="name the image")
+            raise UsageMistake("an image's ID is computed and cannot be chosen", hint="name the image")
         from cstore.transfer.store_sink import StoreSink
 
         return StoreSink(store_at(place, store), place.reference, home=LOCAL if place.bare else DOCKER)
@@ -213,6 +216,7 @@ def sink_of(
     return made[place.transport](place.path, place.reference, sync=sync)
 
 
+@checked
 def store_at(place: Place, store: Store | None = None) -> Store:
     """Open the store of a place: the one that it spells, else the given one, else the configured one.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from cstore.digests import algorithm_of, check_digest, digest_of, is_digest_of
+from cstore.digests import check_digest
 from cstore.errors import ImageArchiveError, InvalidDigest
 from cstore.oci.names import LOCAL
 from cstore.transfer.manifests import LARGEST, load_json, urls_in
 from cstore.transfer.members import get_part, plain_name
-from cstore.transfer.oci_layout import INDEX, digest_differs, names_of_configs
+from cstore.transfer.oci_layout import INDEX, names_of_configs, require_digest
 from cstore.transfer.plan import MOST_IMAGES, ImagePlan, LayerPlan, layer_count_differs, merge, read_config
 
 TYPE_CHECKING = False
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cstore.transfer.plan import Naming
 
 MANIFEST = "manifest.json"
+REPOSITORIES = "repositories"
+"""What names images in the oldest archives, which have no manifest; see v1_archive.py."""
 _LARGEST_MANIFEST = 1 << 20
 _BLOBS = "blobs/"
 _KEYS = {key.lower(): key for key in ("Config", "RepoTags", "Layers", "LayerSources")}
@@ -39,11 +41,11 @@ def read_plans(members: Members, naming: Naming) -> list[ImagePlan]:
         go_text = "invalid manifest, manifest cannot be null (but can be [])"
         raise ImageArchiveError(MANIFEST, "expected a list of images, found null", go_text=go_text)
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        hint = "skopeo copy makes an OCI layout of a dir: directory" if isinstance(items, dict) else ""
+        hint = "skopeo copy converts a dir: directory to an OCI layout" if isinstance(items, dict) else ""
         raise ImageArchiveError(MANIFEST, "expected a list of JSON objects, one for each image", hint=hint)
     items = [{_KEYS.get(key.lower(), key): value for key, value in item.items()} for item in items]
     if len(items) > MOST_IMAGES:
-        raise ImageArchiveError(MANIFEST, f"it names {len(items)} images, and may name {MOST_IMAGES}")
+        raise ImageArchiveError(MANIFEST, f"it names {len(items)} images, more than the allowed {MOST_IMAGES}")
     names = [_names(item, f"{MANIFEST}, image {place}", naming) for place, item in enumerate(items)]
     # Docker and containerd write an index as well, which may know a name that is missing here.
     indexed = {} if all(names) or members.find(INDEX) is None else names_of_configs(members, naming.with_(home=LOCAL))
@@ -129,5 +131,4 @@ def check_blob_name(name: str, raw: bytes) -> None:
         check_digest(said)
     except InvalidDigest:
         return
-    if not is_digest_of(said, raw):
-        raise digest_differs(name, said, digest_of(raw, algorithm_of(said)))
+    require_digest(name, said, raw)

@@ -25,7 +25,7 @@ from cstore.fs.lockfile import LockFile
 from cstore.kernel.process import spawn
 from cstore.kernel.threads import start_thread
 from cstore.store.partial import PartialBlobs
-from cstore.transfer.contract import BlobDone, BlobPresent, BlobProgress
+from cstore.transfer.contract import BlobDone, BlobPresent, BlobProgress, TriesAgain
 from cstore.transfer.layer_intake import exact_layer
 from cstore.transfer.manifests import Descriptor
 from cstore.transfer.oci_layout import check_size, digest_differs
@@ -128,7 +128,7 @@ class Fetching:
             return
         self.settle(described.digest)
         if blob.fd < 0:
-            raise ImageArchiveError(described.digest, "its layer was there, and has been deleted", hint="try again")
+            raise ImageArchiveError(described.digest, "its layer existed, but was deleted", hint="try again")
         yield _Following(self, described.digest, blob)
         self._partial.remove(described.digest)
         self._tell(BlobDone(described.digest, described.size))
@@ -141,12 +141,12 @@ class Fetching:
             ImageArchiveError: something can be read from `wake`: nobody waits any more.
         """
         if self._socket is None:
-            raise ImageArchiveError("a blob", "nobody is fetching it")
+            raise ImageArchiveError("a blob", "no process is fetching it")
         waiting = [self._socket.fileno(), *([wake] if wake >= 0 else [])]
         if wake in select.select(waiting, [], [])[0]:
-            raise ImageArchiveError("a blob", "it is not wanted any more")
+            raise ImageArchiveError("a blob", "it is no longer needed")
         if not self._received(self._socket):
-            raise SystemFailure("run", "the process that fetches", OSError("it ended without a word"))
+            raise SystemFailure("run", "the process that fetches", OSError("it ended without a message"))
 
     def drain(self) -> None:
         """Note what has been said so far, so that the other side need not wait for us."""
@@ -163,6 +163,9 @@ class Fetching:
 
     def _note(self, said: tuple[int, str, Any], descriptors: Sequence[int]) -> None:
         what, digest, value = said
+        if what == _TOLD:
+            self._tell(value)
+            return
         blob = self._blobs[digest]
         size = self._needs[digest].size
         if what == _FILE:
@@ -179,8 +182,6 @@ class Fetching:
         elif what == _FAILED:
             blob.failure, spoiled = value
             self.spoiled |= spoiled
-        else:
-            self._tell(value)
 
 
 class _Following:
@@ -215,7 +216,7 @@ class _Following:
         except OSError as error:
             raise SystemFailure("read", self._digest, error) from error
         if not count:
-            raise ImageArchiveError(self._digest, "what was fetched of it has been cut", hint="try again")
+            raise ImageArchiveError(self._digest, "its partial download was truncated", hint="try again")
         self._at += count
         return count
 
@@ -243,6 +244,8 @@ class _Work:
         forked = getattr(self._source, "forked", None)
         if forked is not None:
             forked()
+        if isinstance(self._source, TriesAgain):
+            self._source.hear(lambda event: self._say(_TOLD, "", event))
         threads = [start_thread("cstore-fetch", self._lane, todo, lanes) for _ in range(lanes)]
         for thread in threads:
             thread.join()
@@ -332,4 +335,4 @@ def _write(fd: int, data: memoryview, at: int, name: str) -> None:
             count = os.pwrite(fd, data, at)
             data, at = data[count:], at + count
     except OSError as error:
-        raise SystemFailure("write what is fetched of", name, error) from None
+        raise SystemFailure("write the partial download of", name, error) from None

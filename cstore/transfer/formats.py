@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 
 from cstore.errors import CstoreError, ImageArchiveError, UsageMistake
 from cstore.oci.names import DOCKER, LOCAL, parse_name
-from cstore.oci.platforms import host_platform, parse_platform, show_platform, suits
-from cstore.transfer import docker_archive, oci_layout, v1_archive
-from cstore.transfer.oci_layout import Choice
+from cstore.oci.platforms import show_platform, suits, wanted_platform
+from cstore.transfer import docker_archive, oci_layout
+from cstore.transfer.docker_archive import MANIFEST, REPOSITORIES
+from cstore.transfer.manifests import LARGEST, load_json
+from cstore.transfer.members import Catalogue, DirectoryMembers
+from cstore.transfer.oci_layout import INDEX, LAYOUT, Choice
 from cstore.transfer.plan import Naming
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextlib import ExitStack
 
-    from cstore.oci.config import Platform
-    from cstore.transfer.members import Members
+    from cstore.transfer.members import Members, Part
     from cstore.transfer.plan import ImagePlan
 
 DOCKER_FORMAT, OCI_FORMAT = "docker", "oci"
@@ -60,7 +64,7 @@ def read_plans(members: Members, wanted: Wanted, warnings: list[str], *, complet
         with suppress(CstoreError):  # they are read to say what there is
             plans = _read(members, wanted, naming.with_(wanted=(), forgiving=True), [], complete=False)
     if not plans and not wanted.names:
-        raise ImageArchiveError(members.shown, "there is no image in it")
+        raise ImageArchiveError(members.shown, "it contains no image")
     plans = _named(plans, naming, members.shown)
     for plan in plans:
         _judge(plan, warnings)
@@ -70,10 +74,15 @@ def read_plans(members: Members, wanted: Wanted, warnings: list[str], *, complet
 def _read(members: Members, wanted: Wanted, naming: Naming, warnings: list[str], *, complete: bool) -> list[ImagePlan]:
     format_ = _format_of(members, wanted)
     if format_ == OCI_FORMAT:
-        choice = Choice(_platform(wanted), wanted.all_platforms)
+        choice = Choice(wanted_platform(wanted.platform), wanted.all_platforms)
         return oci_layout.read_plans(members, choice, naming.with_(home=LOCAL), warnings, complete=complete)
-    reader = docker_archive if format_ == DOCKER_FORMAT else v1_archive
-    return _for_platform(reader.read_plans(members, naming), wanted, members.shown)
+    if format_ == DOCKER_FORMAT:
+        plans = docker_archive.read_plans(members, naming)
+    else:
+        from cstore.transfer import v1_archive
+
+        plans = v1_archive.read_plans(members, naming)
+    return _for_platform(plans, wanted, members.shown)
 
 
 def check(wanted: Wanted) -> None:
@@ -85,37 +94,33 @@ def check(wanted: Wanted) -> None:
     if wanted.format not in _FORMATS:
         raise UsageMistake(f"there is no format {wanted.format!r}", hint="choose docker or oci")
     if wanted.platform and wanted.all_platforms:
-        raise UsageMistake("one platform and all platforms cannot both be wanted", hint="leave out --platform or --all")
+        raise UsageMistake("one platform and all platforms cannot both be wanted", hint="omit --platform or --all")
     for name in wanted.names:
         parse_name(name)
-    _platform(wanted)
-
-
-def _platform(wanted: Wanted) -> Platform:
-    return parse_platform(wanted.platform) if wanted.platform else host_platform()
+    wanted_platform(wanted.platform)
 
 
 def _format_of(members: Members, wanted: Wanted) -> str:
     if wanted.format:
         return wanted.format
-    if members.find(docker_archive.MANIFEST):
+    if members.find(MANIFEST):
         return DOCKER_FORMAT
-    if members.find(oci_layout.INDEX):
+    if members.find(INDEX):
         return OCI_FORMAT
-    if members.find(v1_archive.REPOSITORIES):
+    if members.find(REPOSITORIES):
         return "v1"
-    known = f"{docker_archive.MANIFEST!r}, {oci_layout.INDEX!r} or {v1_archive.REPOSITORIES!r}"
+    known = f"{MANIFEST!r}, {INDEX!r} or {REPOSITORIES!r}"
     raise ImageArchiveError(
         members.shown,
-        f"it is no archive of images: there is no {known} in it",
-        hint="cstore import makes an image of a root file system's tar, cstore import-layer a layer",
+        f"it is not an archive of images: there is no {known} in it",
+        hint="cstore import creates an image from a root file system's tar, cstore import-layer a layer",
     )
 
 
 def _for_platform(plans: list[ImagePlan], wanted: Wanted, shown: str) -> list[ImagePlan]:
     if not wanted.platform:
         return plans
-    platform = parse_platform(wanted.platform)
+    platform = wanted_platform(wanted.platform)
     found = [plan for plan in plans if suits(plan.config.platform, platform)]
     if not found:
         offered = ", ".join(sorted({show_platform(plan.config.platform) for plan in plans}))
@@ -133,7 +138,7 @@ def _named(plans: list[ImagePlan], naming: Naming, shown: str) -> list[ImagePlan
         found = [(place, full) for place, plan in enumerate(plans) for full in plan.names if full in spelled]
         if not found:
             raise ImageArchiveError(
-                shown, f"it has no image of the name {name!r}", hint=_offer(plans), go_text=f'Tag "{name}" not found'
+                shown, f"it has no image named {name!r}", hint=_offer(plans), go_text=f'Tag "{name}" not found'
             )
         for place, full in found:
             kept.setdefault(place, []).append(full)
@@ -151,4 +156,98 @@ def _judge(plan: ImagePlan, warnings: list[str]) -> None:
         raise ImageArchiveError(plan.member, reason, go_text="max depth exceeded")
     system = plan.config.platform.os
     if system and system.lower() != "linux":
-        warnings.append(f"{plan.member}: the image is for {system}, and will not run here")
+        warnings.append(f"{plan.member}: the image is for {system}, so it cannot run here")
+
+
+# ── in a directory of an archive ──
+#
+# Images in a directory of an archive, as `tar c layout` packs them, or in one of a directory.
+#
+# What is at the top of an archive counts; only where that is no archive of images is it looked for one further down.
+# One
+# is taken in its place. Several are named, and so is one in a root file system, which is hardly what was meant.
+
+DOCUMENTS = (MANIFEST, INDEX, REPOSITORIES)
+_DEEPEST = 2
+_OF_SYSTEMS = frozenset({"bin", "etc", "lib", "proc", "sbin", "usr", "var"})
+"""Names at the top of a root file system."""
+_MOST_NAMED = 3
+
+
+def settled(members: Members, opened: ExitStack) -> Members:
+    """The members that make an archive of images: these, or those of the one directory in which there is one.
+
+    What has to be opened for that is closed with `opened`.
+
+    Raises:
+        ImageArchiveError: several directories have one, or one of a root file system.
+    """
+    if any(_is_there(members, name) for name in DOCUMENTS):
+        return members
+    names = _names_beneath(members)
+    folders = sorted({name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in DOCUMENTS} - {""})
+    found = [folder for folder in folders if _holds_images(_Below(members, folder))]
+    if not found:
+        return members
+    tops = {name.partition("/")[0] for name in names}
+    if len(found) == 1 and found[0].count("/") < _DEEPEST and not tops & _OF_SYSTEMS:
+        return _entered(members, found[0], opened)
+    shown = ", ".join(map(repr, found[:_MOST_NAMED]))
+    more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    there = isinstance(members, DirectoryMembers)
+    way_out = f"cstore load {os.path.join(members.shown if there else 'DIRECTORY', found[0])}"
+    raise ImageArchiveError(
+        members.shown,
+        f"it is not an image archive, but contains {'one' if len(found) == 1 else 'some'}: {shown}{more}",
+        hint=f"choose one: {way_out}" if there else f"unpack it into a directory, and choose one: {way_out}",
+    )
+
+
+def _is_there(members: Members, name: str) -> bool:
+    try:
+        return members.find(name) is not None
+    except CstoreError:
+        return True  # whoever reads it says what is wrong with it
+
+
+def _entered(members: Members, folder: str, opened: ExitStack) -> Members:
+    if not isinstance(members, DirectoryMembers):
+        return _Below(members, folder)
+    fd = members.enter(folder)
+    opened.callback(os.close, fd)
+    return DirectoryMembers(fd, os.path.join(members.shown, folder))
+
+
+def _holds_images(members: _Below) -> bool:
+    """Whether a directory has documents of images, and no others that are only called alike."""
+    with suppress(CstoreError):
+        if members.find(INDEX) is not None and members.find(LAYOUT) is not None:
+            return True
+        part = members.find(MANIFEST)
+        if part is not None:
+            items = load_json(part.read(LARGEST), MANIFEST)
+            return isinstance(items, list) and all(isinstance(item, dict) and "Config" in item for item in items)
+        part = members.find(REPOSITORIES)
+        if part is not None:
+            tags = load_json(part.read(LARGEST), REPOSITORIES)
+            return isinstance(tags, dict) and all(isinstance(each, dict) for each in tags.values())
+    return False
+
+
+class _Below:
+    """The members in a directory of an archive."""
+
+    def __init__(self, members: Members, folder: str) -> None:
+        self._members, self._folder = members, folder
+        self.shown = members.shown
+
+    def find(self, name: str) -> Part | None:
+        """See `Members.find`."""
+        part = self._members.find(f"{self._folder}/{name}")
+        return part.with_(name=name) if part is not None and part.fd >= 0 else part
+
+
+def _names_beneath(members: Members) -> Iterable[str]:
+    if isinstance(members, Catalogue):
+        return members.names()
+    return list(members.names(_DEEPEST)) if isinstance(members, DirectoryMembers) else ()

@@ -8,13 +8,14 @@ from __future__ import annotations
 from cstore import gojson
 from cstore.arguments import checked
 from cstore.digests import digest_of
-from cstore.errors import CstoreError, ImageInvalid, InvalidOption
+from cstore.errors import ImageInvalid, InvalidOption
 from cstore.oci.config import parse_config
 from cstore.oci.instructions import changed
 from cstore.oci.names import LOCAL, parse_name
-from cstore.oci.platforms import host_platform, parse_platform
+from cstore.oci.platforms import wanted_platform
 from cstore.records.codec import now
 from cstore.store import NewImage, NewLayer
+from cstore.store.applied_layer import id_by_contents
 from cstore.transfer import media
 from cstore.values import Value
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from cstore.archive.apply import Applied
     from cstore.records.model import Image, Layer
     from cstore.store import Store
     from cstore.store.ends import Source
+    from cstore.store.intents import Intent
 
 METADATA = "{}"
 _MESSAGE = "imported from a tarball"
@@ -69,38 +72,35 @@ def import_image(
     """
     name = str(parse_name(request.name, home=LOCAL)) if request.name else ""
     if "@" in name:
-        raise InvalidOption(f"{request.name!r} has a digest, which no image has before it is made")
+        raise InvalidOption(f"{request.name!r} has a digest, which a new image cannot have")
     document = _document(request)
-    before = {layer.id for layer in store.layers.list()}
     wanted = NewLayer(by_contents=True, reuse=True, expect=request.expect, refuse_empty=True)
-    layer = store.layers.put(wanted, source, progress)
-    image = ""
+    intent = store.begin()
+
+    def note_layer(applied: Applied) -> Applied:
+        layer = id_by_contents("", applied)
+        intent.note(**({"layers": [layer]} if store.layers.find(layer) is None else {"uses": layer}))
+        return applied
+
     try:
-        made = _create(store, layer, document, request.message)
-        image = made.id
+        layer = store.layers.put(wanted, source, progress, note_layer)
+        image = _create(store, layer, document, request.message, intent).id
+        if name:
+            intent.note(of=image, names=[name])
+        intent.note(complete=True)
         if name:
             store.add_names(image, (name,))
     except BaseException:
-        _undo(store, image, "" if layer.id in before else layer.id)
+        intent.give_up()
         raise
+    intent.done()
     return store.images.get(image)
-
-
-def _undo(store: Store, image: str, layer: str) -> None:
-    from contextlib import suppress
-
-    with suppress(CstoreError):
-        if image:
-            store.images.delete(image)
-    with suppress(CstoreError):
-        if layer:
-            store.layers.delete(layer)
 
 
 def _document(request: ImportRequest) -> dict[str, Any]:
     """Make the config, but for what the layer will tell."""
     given = _given(request.config)
-    platform = parse_platform(request.platform) if request.platform else host_platform()
+    platform = wanted_platform(request.platform)
     said = {"architecture": platform.architecture, "os": platform.os, "variant": platform.variant}
     kept = {key: value for key, value in given.items() if key not in {"rootfs", "history", "created"}}
     if not request.platform and kept.get("os") and kept.get("architecture"):
@@ -131,7 +131,7 @@ def _given(raw: bytes) -> dict[str, Any]:
     return found if whole or not found else {"config": found}
 
 
-def _create(store: Store, layer: Layer, document: dict[str, Any], message: str) -> Image:
+def _create(store: Store, layer: Layer, document: dict[str, Any], message: str, intent: Intent) -> Image:
     created = now()
     step = {
         "created": created,
@@ -158,6 +158,8 @@ def _create(store: Store, layer: Layer, document: dict[str, Any], message: str) 
     )
     digest = digest_of(manifest)
     data = {config.digest: config.raw, f"manifest-{digest}": manifest, "manifest": manifest}
+    if store.images.find(config.id) is None:
+        intent.note(image=config.id)
     return store.images.create(
         NewImage(id=config.id, layer=layer.id, metadata=METADATA, digest=digest, created=created, data=data)
     )

@@ -157,7 +157,7 @@ class LayerIntake:
                 return None
             raise MemberMissing(
                 layer.member,
-                f"this layer is not distributed with the image, only at {', '.join(layer.urls)}",
+                f"this layer is not distributed with the image, but at {', '.join(layer.urls)}",
                 hint="podman pull and skopeo copy fetch such layers from there",
             )
         return part or get_part(members, layer.member, plan.member)

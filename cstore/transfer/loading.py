@@ -12,13 +12,12 @@ from contextlib import ExitStack
 from cstore.arguments import checked
 from cstore.digests import digest_of
 from cstore.errors import IDTaken, InvalidOption, TopLayerDiffers
+from cstore.oci.media_types import made_up_manifest
 from cstore.oci.names import DOCKER, LOCAL, parse_name
-from cstore.oci.schema2 import made_up_manifest
 from cstore.store import NewImage
 from cstore.store.ends import opened_source
-from cstore.transfer.formats import Wanted, check, read_plans
+from cstore.transfer.formats import Wanted, check, read_plans, settled
 from cstore.transfer.layer_intake import LayerIntake
-from cstore.transfer.nested import settled
 from cstore.transfer.opening import open_members
 from cstore.values import Value
 

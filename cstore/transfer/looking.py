@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from cstore.arguments import checked
 from cstore.digests import digest_of
 from cstore.errors import ImageArchiveError
 from cstore.insight.configs import ConfigSummary, summary
-from cstore.oci.platforms import host_platform, parse_platform, show_platform
+from cstore.oci.platforms import show_platform, wanted_platform
 from cstore.transfer.blob_sink import is_image
 from cstore.transfer.manifests import Descriptor, Index, Manifest
 from cstore.transfer.oci_layout import Choice, chosen_instances
@@ -48,6 +49,7 @@ class SeenImage(Value):
     config: ConfigSummary | None
 
 
+@checked
 def look(source: ImageSource, platform: str = "") -> SeenImage:
     """Read what an image's documents say; of an index, those of the image for a platform ("": that of this machine).
 
@@ -56,7 +58,7 @@ def look(source: ImageSource, platform: str = "") -> SeenImage:
         RegistryError: it cannot be had.
     """
     top = document = read_document(source, artifacts=True)
-    choice = Choice(parse_platform(platform) if platform else host_platform())
+    choice = Choice(wanted_platform(platform))
     for _ in range(_DEEPEST):
         if isinstance(document, Manifest):
             break

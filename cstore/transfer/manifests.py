@@ -72,7 +72,7 @@ def parse_document(raw: bytes, member: str, *, artifacts: bool = False) -> Manif
         kind_of_artifact = named if isinstance(named, str) and named else config.media_type
         raise NoImage(
             member,
-            f"it is no image but an artifact of type {kind_of_artifact!r}",
+            f"it is not an image but an artifact of type {kind_of_artifact!r}",
             go_text=f'unsupported image-specific operation on artifact with type "{config.media_type}"',
         )
     layers = _descriptors(document, "layers", member)
@@ -144,7 +144,7 @@ def load_json(raw: bytes, member: str) -> object:
 
 
 def _refuse_constant(text: str) -> object:
-    raise ValueError(f"{text} is no number in JSON")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _kind(document: Mapping[str, Any], member: str) -> str:
@@ -152,7 +152,7 @@ def _kind(document: Mapping[str, Any], member: str) -> str:
     is_index, is_manifest = "manifests" in document, "config" in document or "layers" in document
     if (is_index and is_manifest) or "fsLayers" in document or "history" in document:
         found = sorted({"config", "fsLayers", "history", "layers", "manifests"} & document.keys())
-        reason = f"it could be of two kinds, for it has {', '.join(found)}"
+        reason = f"it is ambiguous, because it has {', '.join(found)}"
         raise ImageArchiveError(member, reason, go_text="rejecting ambiguous manifest, unexpected fields")
     said = document.get("mediaType")
     if said is None:
@@ -162,7 +162,7 @@ def _kind(document: Mapping[str, Any], member: str) -> str:
     if not isinstance(said, str) or said not in media.INDEXES | media.MANIFESTS:
         raise ImageArchiveError(member, f"expected a manifest or an index, found media type {said!r}")
     if is_index != (said in media.INDEXES):
-        raise ImageArchiveError(member, f"it calls itself {said!r}, and has not the fields of that")
+        raise ImageArchiveError(member, f"it calls itself {said!r}, but lacks the fields of that type")
     return said
 
 

@@ -131,7 +131,7 @@ class Part(Value):
         from cstore.archive.streams import fill
 
         if self.size > limit:
-            reason = f"it has {self.size} bytes, and may have {limit}"
+            reason = f"it has {self.size} bytes, more than the allowed {limit}"
             raise ImageArchiveError(self.name, reason, go_text=f"exceeded maximum allowed size of {limit} bytes")
         data = bytearray(self.size)
         with self.opened() as reader, memoryview(data) as view:
@@ -161,7 +161,7 @@ def get_part(members: Members, name: str, wanted: str) -> Part:
     """
     part = members.find(plain_name(name, wanted))
     if part is None:
-        raise MemberMissing(name, f"there is no such member, and {wanted} names it", hint="fetch the archive again")
+        raise MemberMissing(name, f"this member, which {wanted} names, is missing", hint="fetch the archive again")
     return part
 
 
@@ -241,7 +241,7 @@ def _open_beneath(root: int, name: str) -> int:
         return open_in_root(root, os.fsencode(name), flags)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise ImageArchiveError(name, "its symbolic links lead in a ring") from None
+            raise ImageArchiveError(name, "its symbolic links form a loop") from None
         outside = _open_outside(root, name, flags) if error.errno in _ABSENT else -1
         if outside < 0:
             raise SystemFailure("open", name, error) from error
@@ -260,7 +260,7 @@ def _open_outside(root: int, name: str, flags: int) -> int:
         return -1
     try:
         if not name.startswith("blobs/"):
-            raise ImageArchiveError(name, "it is, or lies behind, a symbolic link that leads out of the directory")
+            raise ImageArchiveError(name, "it is, or is behind, a symbolic link that leads out of the directory")
         if not stat.S_ISREG(os.fstat(place).st_mode):
             raise ImageArchiveError(name, "expected a regular file")
         return os.open(f"/proc/self/fd/{place}", flags)
@@ -310,7 +310,7 @@ class Catalogue:
         if entry.type == DIRECTORY or not name:
             return name
         if name in self._places:
-            flaw = "it comes twice, and programs differ on which one counts"
+            flaw = "it occurs twice, and programs differ on which one is valid"
             self._places[name] = self._places[name].with_(flaw=flaw)
             return name
         if len(self._places) == _MOST_MEMBERS:
@@ -348,9 +348,9 @@ class Catalogue:
         if place is None:
             if meant == name:
                 return None
-            raise ImageArchiveError(name, f"it is a link to {meant!r}, which is no file of the archive")
+            raise ImageArchiveError(name, f"it is a link to {meant!r}, which is not a file of the archive")
         if place.link:
-            raise ImageArchiveError(name, "its links lead in a ring")
+            raise ImageArchiveError(name, "its links form a loop")
         if not place.is_file:
             raise ImageArchiveError(name, "expected a regular file")
         return Part(

@@ -207,7 +207,7 @@ class _Reading:
         except ImageArchiveError as error:
             if entry.media_type or isinstance(error, NoImage):
                 raise
-            raise NoImage(member, f"nothing says what it is, and it is no manifest: {error.reason}") from None
+            raise NoImage(member, f"it has no type and is not a manifest: {error.reason}") from None
         if entry.media_type and isinstance(document, Index) != (entry.media_type in media.INDEXES):
             raise ImageArchiveError(member, f"expected {entry.media_type!r}, found {document.media_type!r}")
         if isinstance(document, Manifest):
@@ -249,7 +249,7 @@ class _Reading:
             # With such a manifest Podman lists no image of the store, or cannot save this one: so it gets one as an
             # image without any does.
             raw = index = b""
-            told = f"has a layer of the type {unknown[0]!r}" if unknown else "does not say of what types its parts are"
+            told = f"has a layer of the type {unknown[0]!r}" if unknown else "does not give the types of its parts"
             self.passed_over.append(f"{member} {told}; a manifest of its config is kept instead")
         return ImagePlan(member, config, tuple(layers), names, raw, index, entry.platform)
 
@@ -272,8 +272,7 @@ class _Reading:
         part = get_part(self._members, member, "a descriptor")
         check_size(member, entry.size, part.size)
         raw = part.read(LARGEST)
-        if not is_digest_of(entry.digest, raw):
-            raise digest_differs(member, entry.digest, digest_of(raw, algorithm_of(entry.digest)))
+        require_digest(member, entry.digest, raw)
         return member, raw
 
 
@@ -330,6 +329,16 @@ def check_size(member: str, expected: int, found: int) -> None:
     """
     if expected not in {-1, found}:
         raise ImageArchiveError(member, f"expected {expected} bytes, and it has {found}", go_text="blob size mismatch")
+
+
+def require_digest(member: str, digest: str, data: bytes) -> None:
+    """Hold what a member has to a digest.
+
+    Raises:
+        ImageArchiveError: it has another one.
+    """
+    if not is_digest_of(digest, data):
+        raise digest_differs(member, digest, digest_of(data, algorithm_of(digest)))
 
 
 def digest_differs(member: str, expected: str, found: str, what: str = "digest") -> ImageArchiveError:

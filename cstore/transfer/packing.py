@@ -90,36 +90,50 @@ class DirectoryPackage:
 
 
 @contextmanager
-def new_directory(path: str, *, sync: bool) -> Iterator[DirectoryPackage]:
+def new_directory(path: str, *, sync: bool, replace: bool = False) -> Iterator[DirectoryPackage]:
     """Make a directory that has its name only when everything is in it.
 
+    With `replace`, it takes the place of the one that is there, which goes. What a killed maker of the same left goes,
+    too.
+
     Raises:
-        InvalidOption: there is one of that name with something in it.
+        InvalidOption: there is one of that name with something in it, which is not to be replaced.
         SystemFailure: it cannot be made.
     """
     from cstore.fs.atomic import sync_directory
+    from cstore.fs.parts import clear_parts, make_part
+    from cstore.fs.rename import exchange_trees
     from cstore.fs.tree.remove import remove_tree
 
     path = os.path.abspath(path)
-    if os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
-        raise InvalidOption(f"{path} exists, and is not an empty directory", hint="choose another name")
-    beside = os.path.join(os.path.dirname(path), f".cstore-{os.urandom(6).hex()}.part")
+    if not replace and os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
+        raise InvalidOption(f"{path} exists and is not an empty directory", hint="choose another name")
+    clear_parts(path)
     try:
-        os.mkdir(beside)
+        beside, held = make_part(path, _new_directory)
     except OSError as error:
-        raise SystemFailure("make the directory", beside, error) from error
+        raise SystemFailure("make the directory", path, error) from error
     try:
         yield DirectoryPackage(beside, sync=sync)
         if sync:
             for folder, _, _ in os.walk(beside):
                 sync_directory(folder)
         try:
-            os.rename(beside, path)
+            (exchange_trees if replace else os.rename)(beside, path)
         except OSError as error:
-            raise SystemFailure("make the directory", path, error) from error
+            raise SystemFailure("replace" if replace else "make the directory", path, error) from error
         if sync:
             sync_directory(os.path.dirname(path))
+        if replace:
+            remove_tree(beside)  # the old one
     except BaseException:
         if os.path.lexists(beside):
             remove_tree(beside)
         raise
+    finally:
+        os.close(held)
+
+
+def _new_directory(path: str) -> int:
+    os.mkdir(path)
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

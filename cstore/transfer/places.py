@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore.arguments import checked
 from cstore.errors import UsageMistake
 from cstore.values import Value
 
@@ -61,6 +62,7 @@ class Place(Value):
         return f"[{driver}{self.graph_root}{run}]"
 
 
+@checked
 def parse_place(text: str) -> Place:
     """Read a place.
 
@@ -74,7 +76,7 @@ def parse_place(text: str) -> Place:
         raise UsageMistake(f"cstore has no transport {transport!r}", hint=_ELSEWHERE[transport])
     if not colon or transport not in TRANSPORTS or (transport == REGISTRY and not rest.startswith("//")):
         if "://" in text:
-            raise UsageMistake(f"{text!r} is no place of images", hint=f"write {_SPELLINGS}")
+            raise UsageMistake(f"{text!r} is not a place for images", hint=f"write {_SPELLINGS}")
         return Place(STORE, reference=text, bare=True)
     if transport == REGISTRY:
         if not rest[2:]:
@@ -103,7 +105,7 @@ def _of_store(text: str, rest: str) -> Place:
     graph, _, run = roots.partition("+")
     if (at and not driver) or not graph.startswith("/") or (run and not run.startswith("/")):
         raise UsageMistake(
-            f"{said!r} is no store: its roots are absolute paths",
+            f"{said!r} is not a store: its roots must be absolute paths",
             hint="write containers-storage:[DRIVER@GRAPH+RUN]NAME",
         )
     return Place(STORE, "", reference, driver, graph, run, tuple(filter(None, options.split(","))))

@@ -129,6 +129,6 @@ def layer_count_differs(member: str, in_manifest: int, in_config: int) -> ImageA
     """Say that manifest and config do not tell of the same number of layers."""
     return ImageArchiveError(
         member,
-        f"it names {in_manifest} layers, and its config has {in_config}",
+        f"it names {in_manifest} layers, but its config has {in_config}",
         go_text=f"invalid manifest, layers length mismatch: expected {in_manifest}, got {in_config}",
     )

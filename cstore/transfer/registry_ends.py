@@ -5,11 +5,13 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager, suppress
 
 from cstore.archive.streams import FileSink
+from cstore.arguments import checked
 from cstore.errors import CstoreError
 from cstore.oci.names import parse_name
 from cstore.registry import Access, load_settings, read_policy
 from cstore.registry.errors import AccessDenied, NotInRegistry, RegistryUnreachable
 from cstore.transfer.blob_sink import COMPRESSED, BlobSink
+from cstore.transfer.contract import Retried
 from cstore.transfer.members import Part, PartReader
 from cstore.transfer.rate import Limited, Rate
 from cstore.transfer.scratch import scratch_file
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from cstore.archive.streams import ReadInto
     from cstore.oci.names import ImageName
-    from cstore.registry import Policy, Repository, Settings
+    from cstore.registry import Policy, Repository, Retry, Settings
     from cstore.transfer.contract import CopiedImage, CopyRequest, ImageSource, Tell
     from cstore.transfer.manifests import Descriptor
 
@@ -86,6 +88,10 @@ class RegistrySource:
         self.repository = self._opened()
         self._manifests: dict[str, bytes] = {}
 
+    def hear(self, tell: Tell) -> None:
+        """See `TriesAgain.hear`."""
+        self.repository.hear(lambda retry: tell(_told(retry)))
+
     def _opened(self) -> Repository:
         from cstore.registry import open_repository
 
@@ -130,6 +136,7 @@ class RegistrySource:
 
 
 @contextmanager
+@checked
 def first_of(names: Sequence[ImageName], access: RegistryAccess) -> Iterator[RegistrySource]:
     """Open the first of several images that a registry has: what a short name may mean.
 
@@ -150,6 +157,7 @@ def first_of(names: Sequence[ImageName], access: RegistryAccess) -> Iterator[Reg
         raise failure
 
 
+@checked
 def tags_of(names: Sequence[ImageName], access: RegistryAccess) -> list[ImageName]:
     """Every tag of the first repository of several that a registry has.
 
@@ -191,7 +199,8 @@ class RegistrySink(BlobSink):
         self._repository = open_repository(self._name, access=access.access, settings=access.settings(), writing=True)
         self._neighbors: tuple[str, ...] = ()
         self._rate = Rate(0)
-        self._there: set[str] = set()
+        self._known: dict[str, bool] = {}
+        """Of each blob that was asked for, whether the registry has it: nobody asks twice."""
 
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
         """Take an image (see `contract.ImageSink`)."""
@@ -199,6 +208,7 @@ class RegistrySink(BlobSink):
         if not request.dry_run:
             self._neighbors = tuple(self._relatives(source))
         with self._repository:
+            self._repository.hear(lambda retry: tell(_told(retry)))
             return super().take(source, request, tell)
 
     def _relatives(self, source: ImageSource) -> Iterator[str]:
@@ -212,13 +222,12 @@ class RegistrySink(BlobSink):
 
     def has(self, blob: Descriptor) -> bool:
         """See `BlobSink.has`. What another repository of the registry has costs one request to have here as well."""
-        if blob.digest not in self._there:
+        if blob.digest not in self._known:
             repository = self._repository
-            if repository.has_blob(blob.digest) or any(
+            self._known[blob.digest] = repository.has_blob(blob.digest) or any(
                 repository.mount_blob(blob.digest, other) for other in self._neighbors
-            ):
-                self._there.add(blob.digest)
-        return blob.digest in self._there
+            )
+        return self._known[blob.digest]
 
     def put(self, blob: Descriptor, source: ReadInto) -> None:
         """See `BlobSink.put`. What can be read only once waits in a file: a push that was cut goes on."""
@@ -228,7 +237,7 @@ class RegistrySink(BlobSink):
                 pour(source, FileSink(spool.fileno(), "a temporary file"))
                 source = PartReader(spool.fileno(), Part(blob.digest, blob.size))
             self._repository.upload(blob.digest, blob.size, _opener(source, self._rate), missing=True)
-        self._there.add(blob.digest)
+        self._known[blob.digest] = True
 
     def put_manifest(self, raw: bytes, described: Descriptor, *, instance: bool) -> None:
         """See `BlobSink.put_manifest`."""
@@ -240,21 +249,14 @@ class RegistrySink(BlobSink):
         return (str(self._name),)
 
 
-class _Refillable:
-    """A reader that fills whatever buffer it is given."""
-
-    def __init__(self, source: ReadInto) -> None:
-        self._source = source
-
-    def readinto(self, buffer: bytearray, /) -> int:
-        """Read once."""
-        with memoryview(buffer) as view:
-            return self._source.readinto(view)
+def _told(retry: Retry) -> Retried:
+    what, _, digest = retry.action.rpartition(" ")
+    return Retried(digest if what.endswith("blob") else "", retry.action, retry.attempt, retry.wait, retry.reason)
 
 
-def _opener(part: PartReader, rate: Rate) -> Callable[[int], AbstractContextManager[_Refillable]]:
+def _opener(part: PartReader, rate: Rate) -> Callable[[int], AbstractContextManager[ReadInto]]:
     @contextmanager
-    def opened(offset: int) -> Iterator[_Refillable]:
-        yield _Refillable(Limited(part.again(offset), rate))
+    def opened(offset: int) -> Iterator[ReadInto]:
+        yield Limited(part.again(offset), rate)
 
     return opened

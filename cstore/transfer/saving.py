@@ -62,7 +62,7 @@ def save(store: Store, request: SaveRequest, sink: Target, progress: Callable[[i
     """
     images = check_save(store, request)
     if request.format == OCI_DIRECTORY:
-        raise UsageMistake(f"{request.format} is a directory", hint="say which, with --output")
+        raise UsageMistake(f"{request.format} is a directory", hint="name it with --output")
     layers = LayerWriter(store, progress)
     outside = (request.compression or Compression.NONE) if request.format == DOCKER_ARCHIVE else Compression.NONE
     with opened_sink(sink, sync=store.config.sync) as opened, compressed(opened, outside) as outer:

@@ -10,7 +10,7 @@ from functools import partial
 from cstore import gojson
 from cstore.archive.streams import FileSink
 from cstore.errors import ImageArchiveError, InvalidOption, SystemFailure
-from cstore.fs.atomic import sync_directory, write_file
+from cstore.fs.atomic import write_file
 from cstore.oci.names import parse_name
 from cstore.records.model import Layer
 from cstore.store.result_files import result_at
@@ -151,14 +151,15 @@ class DirectorySink(BlobSink):
         self._path, self._sync = path, sync
         self._replaced = os.path.isfile(os.path.join(path, _VERSION_FILE))
         if not self._replaced and os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
-            raise InvalidOption(f"{path} exists, and holds no image", hint="choose another name")
-        self._beside = f"{path}.cstore-{os.urandom(6).hex()}.part" if self._replaced else path
+            raise InvalidOption(f"{path} exists but holds no image", hint="choose another name")
         self._opened = ExitStack()
         self._package: DirectoryPackage | None = None
 
     def _into(self) -> DirectoryPackage:
         if self._package is None:
-            self._package = self._opened.enter_context(new_directory(self._beside, sync=self._sync))
+            self._package = self._opened.enter_context(
+                new_directory(self._path, sync=self._sync, replace=self._replaced)
+            )
             add_bytes(self._package, _VERSION_FILE, _DIRECTORY_VERSION)
         return self._package
 
@@ -177,28 +178,12 @@ class DirectorySink(BlobSink):
     def finish(self) -> tuple[str, ...]:
         """See `BlobSink.finish`."""
         self._opened.close()
-        if self._replaced:
-            _replace(self._beside, self._path, sync=self._sync)
         return ()
 
     def give_up(self) -> None:
         """See `BlobSink.give_up`."""
         error = InterruptedError()
         self._opened.__exit__(type(error), error, None)
-
-
-def _replace(new: str, old: str, *, sync: bool) -> None:
-    """Put a directory in the place of another one, which goes."""
-    from cstore.fs.rename import exchange_trees
-    from cstore.fs.tree.remove import remove_tree
-
-    try:
-        exchange_trees(new, old)
-    except OSError as error:
-        raise SystemFailure("replace", old, error) from error
-    if sync:
-        sync_directory(os.path.dirname(old))
-    remove_tree(new)
 
 
 class _Spooling(BlobSink):
@@ -319,4 +304,4 @@ class _Spooled(LayerWriter):
 
 
 def _nothing(shown: str) -> tuple[bytes, Descriptor]:
-    raise ImageArchiveError(shown, "no image has been put into it")
+    raise ImageArchiveError(shown, "no image was written to it")

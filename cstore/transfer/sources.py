@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from cstore.archive.compression import LONGEST_MAGIC, Compression, sniff
 from cstore.archive.streams import PeekingReader
-from cstore.digests import algorithm_of, digest_from, digest_of, is_digest_of, new_hash
+from cstore.digests import digest_from, new_hash
 from cstore.errors import ImageArchiveError, InvalidName
 from cstore.oci.names import DOCKER, parse_name
 from cstore.oci.platforms import best, host_platform
@@ -15,7 +15,7 @@ from cstore.transfer import media
 from cstore.transfer.docker_archive import MANIFEST
 from cstore.transfer.manifests import LARGEST, Descriptor, Index, Manifest, make_manifest, parse_document
 from cstore.transfer.members import get_part
-from cstore.transfer.oci_layout import NAME_KEYS, blob_name, check_size, digest_differs, read_index
+from cstore.transfer.oci_layout import NAME_KEYS, blob_name, check_size, read_index, require_digest
 from cstore.transfer.stored import take_apart
 from cstore.transfer.verifying import drained
 
@@ -45,19 +45,18 @@ def read_document(
         return parse_document(_bounded(source.manifest(), source.shown), source.shown, artifacts=artifacts)
     raw = _bounded(source.manifest(wanted.digest), wanted.digest)
     check_size(wanted.digest, wanted.size, len(raw))
-    if not is_digest_of(wanted.digest, raw):
-        raise digest_differs(wanted.digest, wanted.digest, digest_of(raw, algorithm_of(wanted.digest)))
+    require_digest(wanted.digest, wanted.digest, raw)
     return parse_document(raw, wanted.digest, artifacts=artifacts)
 
 
-def read_blob(source: ImageSource, blob: Descriptor) -> bytes:
+def read_blob(source: ImageSource, blob: Descriptor, limit: int = LARGEST) -> bytes:
     """Read a small blob, such as a config, held to its digest and size.
 
     Raises:
         ImageArchiveError: it is another one, or too large.
     """
-    if blob.size > LARGEST:
-        raise ImageArchiveError(blob.digest, f"it has {blob.size} bytes, and may have {LARGEST}")
+    if blob.size > limit:
+        raise ImageArchiveError(blob.digest, f"it has {blob.size} bytes, more than the allowed {limit}")
     data = bytearray()
     with source.open(blob) as reader:
         for piece in drained(reader):
@@ -66,14 +65,13 @@ def read_blob(source: ImageSource, blob: Descriptor) -> bytes:
                 break
     check_size(blob.digest, blob.size, len(data))
     whole = bytes(data)
-    if not is_digest_of(blob.digest, whole):
-        raise digest_differs(blob.digest, blob.digest, digest_of(whole, algorithm_of(blob.digest)))
+    require_digest(blob.digest, blob.digest, whole)
     return whole
 
 
 def _bounded(raw: bytes, where: str) -> bytes:
     if len(raw) > LARGEST:
-        raise ImageArchiveError(where, f"it has {len(raw)} bytes, and may have {LARGEST}")
+        raise ImageArchiveError(where, f"it has {len(raw)} bytes, more than the allowed {LARGEST}")
     return raw
 
 
@@ -113,8 +111,7 @@ class LayoutSource:
         """See `ImageSource.manifest`."""
         wanted = digest or self._entry.digest
         raw = get_part(self._members, blob_name(wanted), "the index").read(LARGEST)
-        if not is_digest_of(wanted, raw):
-            raise digest_differs(blob_name(wanted), wanted, digest_of(raw, algorithm_of(wanted)))
+        require_digest(blob_name(wanted), wanted, raw)
         return raw
 
     @contextmanager

@@ -14,7 +14,7 @@ from cstore.errors import CstoreError, ImageArchiveError
 from cstore.oci.names import DOCKER, parse_name
 from cstore.store.partial import PartialBlobs
 from cstore.transfer.blob_sink import Verified
-from cstore.transfer.contract import BlobDone, BlobPresent, CopiedImage, Planned, RemoteSource
+from cstore.transfer.contract import BlobDone, BlobPresent, CopiedImage, Planned, RemoteSource, TriesAgain
 from cstore.transfer.docker_root import DockerRootSource
 from cstore.transfer.formats import check
 from cstore.transfer.layer_intake import needs_of
@@ -61,6 +61,8 @@ class StoreSink:
             return self._imported(source)
         if isinstance(source, StoreSource):
             return self._cloned(source, request, tell)
+        if isinstance(source, TriesAgain):
+            source.hear(tell)
         several = request.all_platforms
         name = self._name or source.name
         wanted = LoadRequest(platform=request.platform, all_platforms=several, tag="" if several else name)
@@ -178,7 +180,7 @@ class _Document(Part):
     def read(self, limit: int) -> bytes:
         """Give everything (see `Part.read`)."""
         if self.size > limit:
-            raise ImageArchiveError(self.name, f"it has {self.size} bytes, and may have {limit}")
+            raise ImageArchiveError(self.name, f"it has {self.size} bytes, more than the allowed {limit}")
         return self.data
 
 
@@ -193,7 +195,7 @@ class _Layer(Part):
     def opened(self) -> Iterator[ReadInto]:  # type: ignore[override]  # it reads, as a part of a file does
         """Give a reader."""
         if self.blob is None or self.give is None:
-            raise ImageArchiveError(self.name, "nothing says where it is")
+            raise ImageArchiveError(self.name, "its location is unknown")
         with self.give(self.blob) as reader:
             yield reader if self.tell is None else Verified(reader, self.blob, self.tell)
         if self.tell is not None:

@@ -63,7 +63,7 @@ def take_apart(store: Store, word: str) -> StoredImage:
     found = tuple(layer.diff_digest for layer in layers)
     if found != config.rootfs.diff_ids:
         raise ImageInvalid(
-            f"the layers of {image.id} in the store are not those that its config names, "
+            f"the layers of {image.id} in the store are not those of its config: "
             f"{len(found)} of {len(config.rootfs.diff_ids)}"
         )
     return StoredImage(image.id, config, manifest, layers, () if name is None else (name,))
@@ -99,9 +99,9 @@ def _config(store: Store, image: Image, manifest: Manifest | None) -> ImageConfi
     try:
         raw = store.images.get_data(image.id, digest)
     except DataItemUnknown:
-        raise ImageInvalid(f"{image.id} has no config in the store, so no program could run it") from None
+        raise ImageInvalid(f"{image.id} has no config in the store, so no program can run it") from None
     if not is_digest_of(digest, raw):
-        raise ImageInvalid(f"the config of {image.id} in the store is not the one of digest {digest}")
+        raise ImageInvalid(f"the config of {image.id} in the store does not have the digest {digest}")
     return parse_config(raw)
 
 
@@ -113,7 +113,7 @@ def _chain(store: Store, image: Image) -> tuple[Layer, ...]:
         if layer in layers:
             raise ImageInvalid(f"layer {layer.id} of {image.id} is its own ancestor")
         if not layer.diff_digest:
-            raise Unsupported(f"layer {layer.id} of {image.id} was never an archive, so it has no digest")
+            raise Unsupported(f"layer {layer.id} of {image.id} was not imported from an archive, so it has no digest")
         layers.insert(0, layer)
         below = layer.parent
     return tuple(layers)
@@ -141,7 +141,7 @@ class _Hashing:
     def check(self, layer: Layer) -> None:
         """See that it was the layer that its record tells of."""
         if self._hashing.digest != layer.diff_digest:
-            raise ContentDamaged(layer.id, "/", f"does not give the archive of digest {layer.diff_digest} any more")
+            raise ContentDamaged(layer.id, "/", f"no longer gives the archive with the digest {layer.diff_digest}")
 
 
 class LayerWriter:

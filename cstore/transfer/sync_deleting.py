@@ -82,7 +82,7 @@ def _by_digest(repository: Repository, tags: Collection[str]) -> dict[str, list[
 def _delete(repository: Repository, one: str, digest: str, tags: list[str], *, needed: bool) -> Iterator[Told]:
     error: CstoreError | None = None
     if needed:
-        error = Unsupported("another tag that stays is the same image, and a registry deletes both or none")
+        error = Unsupported("another tag that stays names the same image, and a registry can only delete both")
     elif digest:
         try:
             repository.delete_manifest(digest)
@@ -119,7 +119,13 @@ def delete_names(store: Store, kept: Collection[str], scope: Scope) -> Iterator[
 
 
 def gone_from(
-    transport: str, kept: Collection[str], scope: Scope, prefix: str, access: RegistryAccess, store: Store | None
+    transport: str,
+    kept: Collection[str],
+    scope: Scope,
+    prefix: str,
+    access: RegistryAccess,
+    store: Store | None,
+    spared: Callable[[str], bool] | None = None,
 ) -> Iterator[Told]:
     """Delete what is gone at a destination.
 
@@ -130,6 +136,7 @@ def gone_from(
         prefix: `HOST[/PATH]` of a registry as the destination.
         access: how registries are spoken to.
         store: the store that is the destination.
+        spared: whether the source does not speak for a repository of the registry, wherever it is; None for none.
     """
     if transport == places.STORE:
         if store is not None:
@@ -142,7 +149,8 @@ def gone_from(
     if not scope.path or scope.path.endswith("/"):
         host, _, below = prefix.partition("/")
         every = catalog(host, access=access.access, settings=settings)
-        repositories |= {f"{host}/{one}" for one in every if not below or one.startswith(f"{below}/")}
+        found = (one for one in every if spared is None or not spared(one))
+        repositories |= {f"{host}/{one}" for one in found if not below or one.startswith(f"{below}/")}
     yield from delete_tags(
         sorted(repositories),
         kept,

@@ -15,10 +15,12 @@ import os
 from contextlib import suppress
 from fnmatch import fnmatchcase
 
+from cstore.arguments import checked
 from cstore.digests import digest_of
 from cstore.errors import CstoreError, Refused, UsageMistake
 from cstore.oci.names import DOCKER, LOCAL, ImageName, parse_name
 from cstore.transfer import places
+from cstore.transfer.containers import UNNAMED, ContainerSource, is_container, name_of, restore_container
 from cstore.transfer.contract import CopyRequest, Remembers
 from cstore.transfer.copying import members_at, opened_source, sink_of, store_at
 from cstore.transfer.manifests import Index, Manifest
@@ -31,6 +33,7 @@ from cstore.values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from cstore.store import Store
     from cstore.transfer.contract import ImageSource, Tell
@@ -50,12 +53,14 @@ class SyncRequest(Value):
         delete: what the destination has and the source has not any more goes: tags of repositories, names of a store.
         copy: how each image is copied.
         listed: images of the source, one by one, instead of all; patterns are none here.
+        containers: the containers of a store as well (see `containers`), and images without a name that they use.
     """
 
     scoped: bool = False
     delete: bool = False
     copy: CopyRequest = CopyRequest()
     listed: tuple[str, ...] = ()
+    containers: bool = False
 
 
 class Synced(Value):
@@ -70,13 +75,18 @@ class Synced(Value):
 
 
 class _Item(Value):
-    """An image of the source: its name, and where it is. `below`: the part of its path that counts at a registry."""
+    """An image of the source: its name, and where it is. `below`: the part of its path that counts at a registry.
+
+    `container` is the ID of a container of a store; one that comes back from elsewhere is told by its name.
+    """
 
     name: ImageName
     place: Place
     below: str
+    container: str = ""
 
 
+@checked
 def sync(
     source: str | Place,
     destination: str | Place,
@@ -127,7 +137,7 @@ class _Sync:
             raise UsageMistake(f"{source.transport} holds one image", hint="cstore copy-image copies one")
         if destination.transport not in _SOURCES:
             raise UsageMistake(
-                f"many images cannot go to {destination.transport}", hint=f"choose one of: {', '.join(_SOURCES)}"
+                f"{destination.transport} cannot hold many images", hint=f"choose one of: {', '.join(_SOURCES)}"
             )
         if request.delete and (request.listed or destination.transport not in {places.REGISTRY, places.STORE}):
             raise UsageMistake("--delete is for a registry or a store, and for a source that is not a list")
@@ -136,7 +146,8 @@ class _Sync:
 
     def all(self) -> Iterator[Synced]:
         """Copy everything, then delete what is gone."""
-        items = list(self._listed())
+        items = [item for item in self._listed() if self._request.containers or not self._comes_back(item)]
+        items.sort(key=lambda item: is_container(item.name.path))  # their images first
         if not items:
             raise Refused(f"there is no image at {self._from}", hint="nothing was changed")
         done = [(item, self._goal(item)) for item in items]
@@ -158,8 +169,13 @@ class _Sync:
         store = store_at(self._to, self._store) if to_store else None
         prefix = self._to.reference.rstrip("/")
         access = self._access or RegistryAccess()
-        for name, error in gone_from(self._to.transport, kept, scope, prefix, access, store):
+        spared = None if self._request.containers else is_container
+        for name, error in gone_from(self._to.transport, kept, scope, prefix, access, store, spared):
             yield Synced("", name, DELETED if error is None else KEPT, error=error)
+
+    def _comes_back(self, item: _Item) -> bool:
+        """Whether an item is a container that was kept elsewhere and shall be one of a store again."""
+        return self._to.transport == places.STORE and is_container(item.name.path)
 
     # ── which images ──
 
@@ -206,8 +222,9 @@ class _Sync:
                 yield _Item(name, Place(places.REGISTRY, reference=str(name)), below)
 
     def _of_store(self) -> Iterator[_Item]:
-        pattern = self._from.reference
-        for image in store_at(self._from, self._store).images.list():
+        pattern, store = self._from.reference, store_at(self._from, self._store)
+        images = store.images.list()
+        for image in images:
             for text in image.names:
                 if pattern and not fnmatchcase(text, pattern):
                     continue
@@ -215,6 +232,19 @@ class _Sync:
                     name = parse_name(text, home=LOCAL)
                     if not name.digest:
                         yield _Item(name, self._from.with_(reference=text), name.path)
+        if self._request.containers:
+            yield from self._of_containers(store, pattern)
+
+    def _of_containers(self, store: Store, pattern: str) -> Iterator[_Item]:
+        for container in store.containers.list():
+            if pattern and not any(fnmatchcase(name, pattern) for name in container.names):
+                continue
+            image = store.images.find(container.image) if container.image else None
+            if image is not None and not image.names:
+                name = name_of(image.id, UNNAMED)
+                yield _Item(name, self._from.with_(reference=f"@{image.id}"), name.path)
+            name = name_of(container.id)
+            yield _Item(name, self._from.with_(reference=container.id), name.path, container.id)
 
     def _of_layout(self) -> Iterator[_Item]:
         from cstore.transfer.oci_layout import read_index
@@ -264,7 +294,9 @@ class _Sync:
         whole = goal.transport != places.STORE and not request.platform
         request = request.with_(all_platforms=whole)
         try:
-            with opened_source(item.place, store=self._store, platform=request.platform, access=self._access) as found:
+            with self._opened(item) as found:
+                if self._comes_back(item):
+                    return self._restored(found, item, request)
                 if self._is_equal(found, goal):
                     return Synced(str(item.place), str(goal), EQUAL)
                 if goal.transport == places.DIRECTORY:
@@ -274,6 +306,23 @@ class _Sync:
         except CstoreError as error:
             return Synced(str(item.place), str(goal), FAILED, error=error)
         return Synced(str(item.place), str(goal), COPIED, done.digest, done.size)
+
+    def _opened(self, item: _Item) -> AbstractContextManager[ImageSource]:
+        if item.container:
+            return ContainerSource(store_at(self._from, self._store), item.container)
+        platform = self._request.copy.platform
+        return opened_source(item.place, store=self._store, platform=platform, access=self._access)
+
+    def _restored(self, source: ImageSource, item: _Item, request: CopyRequest) -> Synced:
+        """Make a container again, unless it is there; one that has changed since is never replaced."""
+        store, shown = store_at(self._to, self._store), f"container {item.name.tag}"
+        known = store.containers.find(item.name.tag)
+        if known is not None and known.id == item.name.tag:
+            with ContainerSource(store, known.id) as ours:
+                if digest_of(ours.manifest()) == self._digest(source):
+                    return Synced(str(item.place), shown, EQUAL)
+        done = restore_container(store, source, request, self._tell)
+        return Synced(str(item.place), shown, COPIED, done.digest, done.size)
 
     def _is_equal(self, source: ImageSource, goal: Place) -> bool:
         """Whether the destination has the same manifest or index; of an image put together anew, the same config."""
@@ -301,7 +350,7 @@ class _Sync:
 
     def _digest(self, source: ImageSource) -> str:
         """The digest of what would be copied of an image."""
-        from cstore.oci.platforms import parse_platform
+        from cstore.oci.platforms import wanted_platform
         from cstore.transfer.registry_ends import RegistrySource
 
         platform = self._request.copy.platform
@@ -310,5 +359,5 @@ class _Sync:
             return known or digest_of(source.manifest())
         document = read_document(source, artifacts=True)
         if isinstance(document, Index):
-            return chosen_instances(document.manifests, Choice(parse_platform(platform)), source.shown)[0].digest
+            return chosen_instances(document.manifests, Choice(wanted_platform(platform)), source.shown)[0].digest
         return digest_of(document.raw)

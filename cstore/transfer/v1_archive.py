@@ -12,6 +12,7 @@ from cstore.digests import digest_from, new_hash
 from cstore.errors import ImageArchiveError
 from cstore.oci.run_config import run_config
 from cstore.records.model import ZERO_TIME
+from cstore.transfer.docker_archive import REPOSITORIES
 from cstore.transfer.manifests import LARGEST, load_json
 from cstore.transfer.members import get_part
 from cstore.transfer.plan import ImagePlan, LayerPlan, merge, read_config
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from cstore.transfer.members import Members, Part
     from cstore.transfer.plan import Naming
 
-REPOSITORIES = "repositories"
 
 _DROPPED = frozenset({"id", "parent", "Size", "parent_id", "layer_id", "throwaway"})
 _TEXTS = ("comment", "container", "docker_version", "author", "architecture", "variant", "os")
@@ -74,7 +74,7 @@ class _Reading:
         while wanted and wanted not in self._plans:
             where = f"{wanted}/json"
             if any(wanted == known for known, _, _ in chain) or len(chain) == _LONGEST_CHAIN:
-                raise ImageArchiveError(where, "its parents have no end", go_text="max depth exceeded")
+                raise ImageArchiveError(where, "its parents form a loop", go_text="max depth exceeded")
             raw = get_part(self._members, where, "an image").read(LARGEST)
             document = dict(_objects(load_json(raw, where), where))
             chain.append((wanted, document, raw))

@@ -75,8 +75,8 @@ class Delivery:
         if applied.repeated:
             raise ImageArchiveError(
                 layer.member,
-                f"its entry {show_name(applied.repeated)!r} comes twice, and no other program would take it",
-                hint="cstore import-layer takes such archives",
+                f"its entry {show_name(applied.repeated)!r} occurs twice, and no other program would accept it",
+                hint="cstore import-layer accepts such archives",
                 go_text="duplicates of file paths not supported",
             )
         if layer.compression not in {None, applied.compression}:

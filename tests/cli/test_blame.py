@@ -78,7 +78,7 @@ def test_what_is_gone_was_removed_by_a_layer(told: CommandLine) -> None:
     assert rows(told("blame", "app:1:/tmp").ok().out)[0] == removed
     assert [row[0] for row in rows(told("blame", "app:1:/etc/cache").ok().out)] == ["D", "A"]
     done = told("blame", "app:1:/never")
-    assert (done.code, "no layer of it has, or ever had" in done.err) == (1, True)
+    assert (done.code, "none of its layers has or ever had" in done.err) == (1, True)
 
 
 def test_layers_and_containers_have_the_history_of_an_image(told: CommandLine) -> None:

@@ -142,7 +142,7 @@ def test_owners_go_through_the_maps(
     told = cli("copy", str(source), "m:/again")
     assert told.code == 1
     assert "UID 60000" in told.err
-    assert "what was copied before it stays in m:/again" in told.err
+    assert "files copied before it stay in m:/again" in told.err
 
 
 def test_no_path_leaves_its_layer(cli: CommandLine, layer: Callable[[str], str], source: Path, tmp_path: Path) -> None:

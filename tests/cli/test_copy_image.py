@@ -201,7 +201,7 @@ def test_a_whole_store_goes_to_another_driver_and_place(
         (["oci:", "x"], "names no path", 2),
         (["docker://", "x"], "names no image", 2),
         (["containers-storage:[overlay@graph+run]x", "y"], "absolute paths", 2),
-        (["http://example.org/x", "y"], "is no place of images", 2),
+        (["http://example.org/x", "y"], "is not a place for images", 2),
         (["nosuch", "dir:/x"], "image not known", 1),
         (["oci:/nowhere", "x"], "No such file", 1),
         (["--compression", "xz", "x", "y"], "'xz' is not one of", 2),

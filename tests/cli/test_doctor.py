@@ -77,7 +77,7 @@ def test_who_holds_a_lock_is_named(cli: CommandLine, store_roots: StoreRoots) ->
         if not pid:
             os._exit(0 if f"{path} is held by PID" in str(facts(cli)) else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert facts(cli)["locks"] == [("ok", "none of the store's locks is held")]
+    assert facts(cli)["locks"] == [("ok", "no process holds a lock of the store")]
 
 
 def test_a_mount_that_is_gone_is_a_warning(run: Runner, store_roots: StoreRoots) -> None:

@@ -97,6 +97,39 @@ def test_all_images_are_looked_into(told: CommandLine) -> None:
     assert told("find", "--all", "--name", "x.conf").ok().lines == ["img/top:1:/x.conf"]
 
 
+def test_what_layers_above_hide_is_found_nowhere(told: CommandLine, tmp_path: Path) -> None:
+    """All images together show what each of them shows alone, however a layer hides or brings back what is beneath."""
+    above = [
+        make_tar(directory("bin"), whiteout("bin/.wh..opq"), regular("bin/new", b"new", mode=0o4755)),
+        make_tar(whiteout("etc"), regular("bin/su", b"again", mode=0o4711)),
+        make_tar(regular("etc", b"a file"), symlink("bin/wall", "su"), whiteout("bin/new")),
+        make_tar(directory("etc", mode=0o700), regular("etc/other", b"back")),
+    ]
+    parent, images = "base", ["img/base:1"]
+    for number, data in enumerate(above):
+        (tmp_path / "above").write_bytes(data)
+        told("import-layer", "-i", f"above{number}", "-f", str(tmp_path / "above"), parent).ok()
+        parent, images = f"above{number}", [*images, f"img/above:{number}"]
+        told("create-image", "-n", images[-1], parent).ok()
+    told("create-image", "-n", "img/beside:1", "top").ok()
+    images += ["img/beside:1", "img/top:1"]
+
+    for words in (
+        [],
+        ["--name", "*u*"],
+        ["--type", "f"],
+        ["--type", "d"],
+        ["--setuid"],
+        ["--owner", "0"],
+        ["--path", "/bin/*"],
+    ):
+        alone = {f"{image}:{path}" for image in images for path in told("find", *words, image).ok().lines}
+        together = told("find", "--all", *words).ok().lines
+
+        assert len(together) == len(set(together))
+        assert set(together) == alone, words
+
+
 def test_the_document_says_which_image_has_a_file(told: CommandLine) -> None:
     """And is complete, or says why not."""
     found = told("find", "--all", "--name", "x.conf", "--json").ok().json

@@ -53,7 +53,7 @@ def test_too_few_digits_are_told_with_the_candidates(cli: CommandLine, typed: Ca
     cli("create-layer", "-i", "aaaabbbb1111").ok()
     cli("create-layer", "-i", "aaaabbbb2222").ok()
 
-    assert "2 IDs begin so: aaaabbbb1111, aaaabbbb2222" in typed("layer", "aaaab")
+    assert "2 IDs begin with it: aaaabbbb1111, aaaabbbb2222" in typed("layer", "aaaab")
 
 
 def test_scripts_are_spared_the_search(cli: CommandLine) -> None:

@@ -163,7 +163,7 @@ def test_filtered_lists_keep_their_shape(repair: CommandLine) -> None:
         (["images", "--columns", "id,repository"], "names, id, layers, size, unique"),
         (["images", "--filter", "dangling"], "dangling=VALUE"),
         (["images", "--filter", "dangling=perhaps"], "neither true nor false"),
-        (["containers", "--filter", "name=("], "no regular expression"),
+        (["containers", "--filter", "name=("], "not a regular expression"),
         (["images", "-q", "--columns", "id"], "contradict"),
         (["layers", "--tree", "--sort", "id"], "omit one of them"),
     ],

@@ -89,7 +89,7 @@ def test_a_pushed_digest_goes_into_a_file(cli: CommandLine, image: Pushed, regis
     assert registry.request("GET", "/v2/pushed/tags/list").status == 404
     told = cli("push", PLAIN, "--digestfile", str(tmp_path / "digest"), image.name, goal).ok()
     assert told.lines == [(tmp_path / "digest").read_text()] == [image.digest]
-    assert "no name that says where" in cli("push", PLAIN, json.loads(image.raw)["config"]["digest"][7:]).err
+    assert "no name that gives a destination" in cli("push", PLAIN, json.loads(image.raw)["config"]["digest"][7:]).err
 
 
 def test_sync_prints_a_line_an_image(cli: CommandLine, image: Pushed, registry: Registry) -> None:

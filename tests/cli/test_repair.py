@@ -140,7 +140,7 @@ def test_what_cannot_be_healed(cut: CommandLine) -> None:
 
     assert told.code == 1
     assert told.lines[0] == "cannot be healed: layer base"
-    assert "it takes the archive sha256:" in told.out
+    assert "it needs the archive sha256:" in told.out
     assert told.lines[-1] == "nothing could be healed"
 
 

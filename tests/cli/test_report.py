@@ -159,7 +159,7 @@ def test_text_is_made_safe(text: str, shown: str) -> None:
 
 def test_a_check_is_made_only_if_wanted(furnished: CommandLine, tmp_path: Path) -> None:
     """Its findings are in the page; without it, the page says that there was none."""
-    assert "No check was made" in page_of(furnished, tmp_path).sections["findings"]
+    assert "The store was not checked" in page_of(furnished, tmp_path).sections["findings"]
 
     page = page_of(furnished, tmp_path, "--check")
 

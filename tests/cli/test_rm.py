@@ -156,7 +156,7 @@ def test_a_container_that_runs_goes_by_force_if_it_is_named(mounted: CommandLine
         finally:
             process.kill()
 
-    assert (refused.code, f"process {process.pid} (sleep) lives in it" in refused.err) == (1, True)
+    assert (refused.code, f"process {process.pid} (sleep) runs in it" in refused.err) == (1, True)
     assert [line.split("\t")[0] for line in done][:2] == ["container", "layer"]
     assert [line.split("\t")[:2] for line in done] == [line.split("\t")[:2] for line in planned]
     assert mounted("containers", "-q").ok().lines == []
@@ -173,7 +173,7 @@ def test_a_container_that_runs_is_not_taken_along(mounted: CommandLine) -> None:
             process.kill()
 
     assert told.code == 1
-    assert f"process {process.pid} (sleep) lives in it" in told.err
+    assert f"process {process.pid} (sleep) runs in it" in told.err
     assert mounted("rm", "--force", "img").ok().lines[0].startswith("container\t")
     assert [image["names"] for image in mounted("images", "-j").ok().json] == [["shown"]]
 

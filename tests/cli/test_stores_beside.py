@@ -68,7 +68,7 @@ def test_the_graph_root_as_additional_store_is_listed_once(
         assert told.lines.count("image") == 1
         assert "additionalimagestores" in told.err
         assert run("layers").ok().lines.count("base") == 1
-        assert "is in use already" in run("check").ok().err
+        assert "is already in use" in run("check").ok().err
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -186,7 +186,7 @@ def test_a_check_names_the_stores_that_it_passes_over(
     overlay("create-layer").ok()
 
     told = overlay("check").ok()
-    command = told.err[told.err.index("look into it with: ") :].removeprefix("look into it with: ").splitlines()[0]
+    command = told.err[told.err.index("inspect it with: ") :].removeprefix("inspect it with: ").splitlines()[0]
     assert command == f"cstore --graph {tmp_path / 'main'} --storage-driver vfs check"
     bare_cli(*shlex.split(command)[1:]).ok()
     assert "base" not in told.out

@@ -161,7 +161,7 @@ def test_digests_and_names(overlay: CommandLine) -> None:
 
     assert found(overlay, record["diff-digest"])[0]["id"] == record["id"]
     assert found(overlay, record["diff-digest"].partition(":")[2])[0]["id"] == record["id"]
-    assert found(overlay, "img")[0]["how"] == "it is its name"
+    assert found(overlay, "img")[0]["how"] == "this is its name"
 
 
 @pytest.mark.parametrize("text", ["/etc/passwd", "nothing", "00ff00ff", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "\x1b[31m\n", ""])

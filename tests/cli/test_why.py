@@ -98,7 +98,9 @@ def test_a_count_without_a_mount_is_told(furnished: CommandLine, store_roots: St
 
     (line,) = furnished("why", "web").ok().lines[1:2]
 
-    assert line.startswith("  mount /nonexistent shows its layer, 2 times, says the count, but no mount is to be seen")
+    assert line.startswith(
+        "  mount /nonexistent shows its layer, 2 times, according to the mount count, but no mount is visible"
+    )
     assert line.endswith("cstore unmount web")
 
 

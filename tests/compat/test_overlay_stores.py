@@ -98,7 +98,7 @@ def test_containers_on_an_image_that_is_only_read(
     refused = ours("delete-image", "name")
     assert (refused.code, f"belongs to the additional store {other}" in refused.stderr) == (1, True)
     refused = ours("delete-layer", "base")
-    assert (refused.code, "which is only read" in refused.stderr) == (1, True)
+    assert (refused.code, "which is read-only" in refused.stderr) == (1, True)
     told = ours("delete-layer", "--json", "base").stdout
     assert json.loads(told) == json.loads(peer("delete-layer", "--json", "base").stdout)
     assert ours("check").ok().stderr == ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.builders import differences, tree_manifest
-from tests.compat.test_load_save import LAYERS, NAME, on, podman, skopeo
+from tests.compat.test_load_save import LAYERS, NAME, _options, on, podman, skopeo, tool
 from tests.conftest import OverlayRoots
 from tests.unit.transfer.archives import as_directory, oci_layout, platforms_layout
 
@@ -112,3 +112,56 @@ def test_what_copy_image_writes_skopeo_reads(ours: Runner, name: str, tmp_path: 
     skopeo("copy", place, other)
 
     assert ours("copy-image", other, "back:1").ok().stdout.strip() == identifier
+
+
+def test_buildah_and_cstore_give_each_other_images(
+    ours: Runner, name: str, registry: Registry, short: str, tmp_path: Path
+) -> None:
+    """The same IDs and digests, both ways, also of an image that Buildah has built on one that cstore pushed."""
+    theirs = [*_options(OverlayRoots(f"{short}/g2", f"{short}/r2"))]
+    base, built = f"{registry.host}/of/cstore:1", f"{registry.host}/of/buildah:1"
+    identifier = ours("pull", PLAIN, name).ok().stdout.strip()
+    digest = ours("push", PLAIN, name, f"docker://{base}").ok().stdout.strip()
+
+    assert tool("buildah", *theirs, "pull", "-q", PLAIN, base).strip() == identifier
+    assert json.loads(tool("buildah", *theirs, "images", "--json"))[0]["digest"] == digest
+    (tmp_path / "file").write_text("from Buildah")
+    tool("buildah", *theirs, "from", "--name", "making", base)
+    tool("buildah", *theirs, "add", "making", str(tmp_path / "file"), "/there")
+    told = str(tmp_path / "digest")
+    made = tool("buildah", *theirs, "commit", "-q", "making", built).strip()
+    tool("buildah", *theirs, "push", "-q", PLAIN, "--digestfile", told, built, f"docker://{built}")
+
+    assert ours("pull", PLAIN, built).ok().stdout.strip() == made
+    images = {image["id"]: image["digest"] for image in json.loads(ours("images", "--json").ok().stdout)}
+    with open(told, encoding="utf-8") as file:
+        assert images[made] == file.read().strip()
+    assert ours("cat", f"{built}:/there").ok().stdout == "from Buildah"
+    # What Buildah has just pushed is there under its digest: to push it again sends nothing new.
+    assert (
+        ours("push", PLAIN, built, f"docker://{registry.host}/of/buildah:2").ok().stdout.strip()
+        == json.loads(skopeo("inspect", PLAIN, f"docker://{built}"))["Digest"]
+    )
+    assert ours("check").ok().stdout == ""
+
+
+def test_umoci_and_cstore_give_each_other_images(ours: Runner, name: str, registry: Registry, tmp_path: Path) -> None:
+    """What cstore puts into a layout umoci unpacks and adds to, and what comes of that goes to a registry and back."""
+    layout, bundle = f"{tmp_path}/layout", f"{tmp_path}/bundle"
+    ours("copy-image", PLAIN, f"docker://{name}", f"oci:{layout}:given").ok()
+    tool("umoci", "unpack", "--image", f"{layout}:given", bundle)
+    with open(f"{bundle}/rootfs/from-umoci", "w", encoding="utf-8") as file:
+        file.write("from umoci")
+    tool("umoci", "repack", "--image", f"{layout}:made", bundle)
+    with open(f"{layout}/index.json", encoding="utf-8") as file:
+        entries = {
+            each["annotations"]["org.opencontainers.image.ref.name"]: each for each in json.load(file)["manifests"]
+        }
+
+    goal = f"{registry.host}/of/umoci:1"
+    ours("copy-image", PLAIN, f"oci:{layout}:made", f"docker://{goal}").ok()
+
+    assert entries["given"]["digest"] == json.loads(skopeo("inspect", PLAIN, f"docker://{name}"))["Digest"]
+    assert entries["made"]["digest"] == json.loads(skopeo("inspect", PLAIN, f"docker://{goal}"))["Digest"]
+    ours("pull", PLAIN, goal).ok()
+    assert ours("cat", f"{goal}:/from-umoci").ok().stdout == "from umoci"

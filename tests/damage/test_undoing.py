@@ -80,7 +80,7 @@ def test_links_made_since_stay(fresh: Maker) -> None:
 
     undone = undo(specimen.open().context, result.case)
 
-    assert undone.left == (f"{specimen.home('l')}: other things are in it by now",)
+    assert undone.left == (f"{specimen.home('l')}: it has other files now",)
     assert os.listdir(specimen.home("l")) == ["A" * 26]
 
 

@@ -60,6 +60,7 @@ class Disk:
 
     def synced_below(self, path: str) -> None:
         """A file system is on the disk. The driver's home may have one of its own, and only that is counted on."""
+        self.synced(path)
         home = os.path.join(self.graph, path.removeprefix(self.graph).strip("/").partition("/")[0]) + "/"
         self.dirty = {path for path in self.dirty if not path.startswith(home)}
         self.entries = {path for path in self.entries if not path.startswith(home)}
@@ -118,6 +119,12 @@ def judge(trace: str, graph: str) -> list[str]:
     return list(dict.fromkeys(disk.wrong))
 
 
+def lines(trace: str, folder: str) -> int:
+    """Count the calls of a trace that name something in a directory: what was judged."""
+    with open(trace, encoding="utf-8", errors="replace") as file:
+        return sum(folder + "/" in line for line in file)
+
+
 def _whole(lines: Iterable[str]) -> Iterator[str]:
     """Join calls that strace tells of in two lines, because another thread's came between."""
     begun: dict[str, str] = {}
@@ -161,6 +168,9 @@ def _take(disk: Disk, call: str, rest: str) -> None:
 def _named(disk: Disk, call: str, paths: list[str], rest: str) -> None:
     if not paths[-1].startswith(disk.graph):
         return
+    if call.startswith("link"):
+        unsafe = [path for path in disk.dirty if path == paths[0] or os.path.basename(path).startswith("#")]
+        disk.wrong += [f"{paths[-1]} gets its name before {path} is on the disk" for path in unsafe]
     if call.startswith("rename"):
         disk.renamed(*paths[:2])
         if "RENAME_EXCHANGE" in rest:

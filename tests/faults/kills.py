@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import gc
 import importlib
-import json
 import os
 import pkgutil
 import random
@@ -33,14 +32,14 @@ from cstore.errors import CstoreError
 from tests.crash.killer import alone
 from tests.disk import fresh_disk
 from tests.faults import commands
+from tests.faults.commands import ANEW, GC, REPAIR, UNDO
 from tests.faults.lab import Laboratory, difference, said_badly, strays_out
 from tests.mounts import detach_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import NoReturn
 
-GC, REPAIR = "gc", "repair"
 _MOST_STRIKES = 5
 _CLOSE_LOOKS = 0.15
 """How many kills are followed by a close look at once. All trials end with one."""
@@ -48,55 +47,9 @@ _GC_INSTEAD = 0.3
 _REPAIRS = 3
 """How often a repair may be asked for until there is nothing to do; killed ones leave steps to plan again."""
 _TIME = 60
-_STRANGER = "ab" * 32
 
 
-def litter(graph: str, driver: str) -> None:
-    """Leave what interrupted commands of any tool leave: bytes without records, stray links, temporary files."""
-    folder = "dir" if driver == "vfs" else ""
-    places = {
-        f"cstore-staging/{driver}/temp-dir-123/file": b"staged",
-        f"cstore-staging/{driver}/lock-123": b"",
-        f"{driver}/{folder}/{_STRANGER}/diff/file": b"of an unfinished layer",
-        f"{driver}-layers/{_STRANGER}.tar-split.gz": b"its headers",
-        f"{driver}-layers/{_STRANGER}/item": b"its data",
-        f"{driver}-images/{_STRANGER}/item": b"of an unfinished image",
-        f"{driver}-images/image/.tmp-123": b"half an item",
-        f"{driver}-layers/.tmp-123": b"half of the records",
-    }
-    for path, data in places.items():
-        os.makedirs(os.path.dirname(os.path.join(graph, path)), exist_ok=True)
-        with open(os.path.join(graph, path), "wb") as file:
-            file.write(data)
-    if driver == "overlay":
-        os.symlink(f"../{_STRANGER}/diff", os.path.join(graph, "overlay/l", "A" * 26))
-
-
-def damage(graph: str, driver: str) -> None:
-    """Damage what a repair heals from headers and records, and what it can only put aside."""
-    trees = os.path.join(graph, *(("vfs/dir", "{}") if driver == "vfs" else ("overlay", "{}/diff")))
-    os.chmod(os.path.join(trees.format("base"), "a/f"), 0o640)
-    os.unlink(os.path.join(trees.format("top"), "a/new"))
-    with open(os.path.join(trees.format("spare"), "stranger"), "wb") as file:
-        file.write(b"not of this layer")
-    if driver == "overlay":
-        with open(os.path.join(graph, "overlay/low/link"), encoding="ascii") as file:
-            os.unlink(os.path.join(graph, "overlay/l", file.read()))
-    records = os.path.join(graph, f"{driver}-images", "images.json")
-    with open(records, encoding="utf-8") as file:
-        rows = json.load(file)
-    rows[0]["big-data-sizes"]["item"] = 12345
-    with open(records, "w", encoding="utf-8") as file:
-        json.dump(rows, file)
-
-
-PREPARED: dict[str, tuple[list[str], Callable[[str, str], None]]] = {
-    GC: (["gc"], litter),
-    REPAIR: (["repair", "--yes"], damage),
-}
-"""Commands that need something to do first: their words, and what does it to a graph root of a driver."""
-
-ALL = (*(command for command in commands.ALL if command != "mount"), *PREPARED)
+ALL = tuple(command for command in commands.ALL if not {"mount", "unmount"} & {command})
 """What is killed. A mount leaves a count, which a killed mount may have made larger: it is neither old nor new."""
 
 
@@ -127,33 +80,29 @@ class Killing(Laboratory):
         command = self._choice.choice(commands)
         for needed in {GC, command} - self._new.keys():
             self._learn(needed)
-        self._start(command)
+        self._begin(command)
         done, wrong = [f"{self.driver} {command}"], []
         for number in range(self._choice.randint(1, _MOST_STRIKES)):
             struck = GC if number and self._choice.random() < _GC_INSTEAD else command
             done.append(self._strike(command, self._line(struck), struck))
-            if command != REPAIR:
+            if command not in {REPAIR, UNDO}:
                 wrong += [f"{done[-1]}: {line}" for line in self._half(command)]
+            if command in ANEW:
+                break  # one that was done, and is run again, would rightly make another
         return ", ".join(done), wrong + self._end(command)
 
     def _line(self, command: str) -> list[str]:
-        words = PREPARED[command][0] if command in PREPARED else commands.ALL[command]
-        return self.words(words)
-
-    def _start(self, command: str) -> None:
-        self._restore()
-        if command in PREPARED:
-            PREPARED[command][1](os.path.join(self._store, "graph"), self.driver)
+        return self.words(commands.ALL[command])
 
     def _learn(self, command: str) -> None:
         """Let a command run to its end: how long that takes, and what becomes of the store."""
-        self._start(command)
+        self._begin(command)
         began = time.monotonic()
         done = self._finish(self._line(command))
         self._needed[command] = time.monotonic() - began
         assert done.returncode == 0, f"{command} fails without any kill: {done.stderr}"
         self._conclude()
-        self._new[command], self._names_of[command] = self._state(), self._names()
+        self._new[command], self._names_of[command] = self._whole(command), self._names()
         self._records_of[command], self._aside[command] = self._records(), self._put_aside()
 
     # ── one kill ──
@@ -174,6 +123,9 @@ class Killing(Laboratory):
         self._needed[struck] = self._needed[struck] * 1.01 if hit else (self._needed[struck] + moment) / 2
         assert alone(process), f"a worker outlived the killed {command}"
         return f"{struck} killed after {moment * 1000:.1f} ms" + ("" if hit else " (it was done)")
+
+    def _perform(self, words: list[str]) -> subprocess.CompletedProcess[str]:
+        return self._finish(words)
 
     def _finish(self, line: list[str]) -> subprocess.CompletedProcess[str]:
         process = self._fork(line)
@@ -238,36 +190,24 @@ class Killing(Laboratory):
 
     def _end(self, command: str) -> list[str]:
         """What is wrong when the command has run undisturbed, and gc after it."""
-        for _ in range(_REPAIRS if command == REPAIR else 1):
+        if command in ANEW:
+            self._conclude()
+        done = command in ANEW and self._whole(command) == self._new[command]
+        said, wrong = "", []
+        for _ in range(_REPAIRS if command == REPAIR else 0 if done else 1):
             last = self._finish(self._line(command))
-        wrong = said_badly(last, may_be_silent=True)
+            said, wrong = last.stderr.strip(), said_badly(last, may_be_silent=True)
         self._conclude()
-        wrong += self._damage("in the end")
-        state, names = self._state(), self._names()
+        wrong += [] if command == UNDO else self._damage("in the end")
+        state, names = self._whole(command), self._names()
         if state != self._new[command]:
-            wrong.append(f"not what it should be: {difference(state, self._new[command])}: {last.stderr.strip()}")
+            wrong.append(f"not what it should be: {difference(state, self._new[command])}: {said}")
         wanted = self._names_of[command]
         least, most = wanted & self._names_before, wanted | self._names_before
         wrong += [f"left: {name} ({count} of them)" for name, count in (names - most).items()]
         wrong += [f"lost: {name} ({count} of them)" for name, count in (least - names).items()]
         lost = self._aside[command].keys() - self._put_aside().keys()
         return wrong + self._leftovers() + [f"not in quarantine: {name}" for name in lost]
-
-    def _records(self) -> dict[str, Any]:
-        """What the records tell, but for dates and random IDs: the state without contents, which take long."""
-        store = self._opened()
-        containers, images = store.containers.list(), store.images.list()
-        own = {container.layer for container in containers}
-        state: dict[str, Any] = {}
-        for layer in store.layers.list():
-            name = "of a container" if layer.id in own else layer.id
-            told = layer.names, layer.parent, layer.metadata, layer.data_names, layer.diff_digest
-            state[f"layer {name}"] = *told, None
-        for image in images:
-            state[f"image {image.id}"] = image.names, image.layer, image.metadata, image.data_names, image.data_digests
-        for container in containers:
-            state[f"container {container.id}"] = container.names, container.image, container.data_digests
-        return state
 
     def _names(self) -> Counter[str]:
         """How often there is each name in the store, but for locks, insides of layers, and the quarantine."""

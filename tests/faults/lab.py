@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from cstore.check import CheckOptions, check_store
 from cstore.config import Overrides, load_config
+from cstore.docker.facts import LAST_UPDATED
 from cstore.errors import CstoreError
 from cstore.store import open_store
-from tests.faults.commands import ALL, prepare
+from tests.faults.commands import ALL, ANEW, PREPARED, REPAIR, UNDO, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cstore.records.model import Layer
     from cstore.store import Store
 
 FULL, BROKEN, DESCRIPTORS, MEMORY, AGAIN = "ENOSPC", "EIO", "EMFILE", "ENOMEM", "EAGAIN"
@@ -43,11 +45,15 @@ FAULTS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Each call, and what may become of it."""
 
+_PROGRAM = (sys.executable, "-m", "cstore")
+_UNFINISHED = (".tmp-", "temp-dir-", "stuck-", ".copy-", ".cstore-")
+"""How the names begin of what is being made, in the store and on the host."""
 _FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
 _TIME = 120.0
 _STRAYS = (
     (re.compile(r"[0-9a-f]{64}"), "ID"),
     (re.compile(r"\b[A-Z2-7]{26}\b"), "LINK"),
+    (re.compile(r"/=[A-Za-z0-9+=]{40,}"), "/=DIGEST"),
     (re.compile(r"[0-9]+"), "#"),
 )
 
@@ -85,6 +91,7 @@ class Laboratory:
         self._original = os.path.join(work, "original")
         self._store = os.path.join(work, "store")
         self._traces = os.path.join(work, "traces")
+        self._old: dict[str, dict[str, Any]] = {}
         self._new: dict[str, dict[str, Any]] = {}
         config = os.path.join(work, "storage.conf")
         with open(config, "w", encoding="utf-8") as file:
@@ -113,13 +120,35 @@ class Laboratory:
         shutil.rmtree(self._store, ignore_errors=True)
         subprocess.run(["cp", "-a", self._original, self._store], check=True)
 
+    def _begin(self, command: str) -> None:
+        """Have a fresh copy of the store, with something to do for a command that needs it."""
+        self._restore()
+        if command in PREPARED:
+            _, spoil, first = PREPARED[command]
+            if spoil is not None:
+                spoil(os.path.join(self._store, "graph"), self.driver)
+            if first:
+                done = self._perform(self.words(first))
+                assert done.returncode == 0, done.stderr
+
+    def _perform(self, words: list[str]) -> subprocess.CompletedProcess[str]:
+        return self._run([*_PROGRAM, *words])
+
     def words(self, words: list[str]) -> list[str]:
         """A command line on the store, without the program."""
         roots = [f"--graph={self._store}/graph", f"--run={self._store}/run", "--storage-driver", self.driver]
-        return [*roots, *(word.format(inputs=self._inputs) for word in words)]
+        known = {"inputs": self._inputs, "store": self._store, "case": self._case}
+        return [*roots, *(word.format(**known) for word in words)]
+
+    @property
+    def _case(self) -> str:
+        """The case that is in quarantine, if there is one."""
+        quarantine = os.path.join(self._store, "graph", "cstore-quarantine")
+        found = [name for name in os.listdir(quarantine) if name != "lock"] if os.path.isdir(quarantine) else []
+        return found[0] if found else "none"
 
     def _words(self, command: str) -> list[str]:
-        return [sys.executable, "-m", "cstore", *self.words(ALL[command])]
+        return [*_PROGRAM, *self.words(ALL[command])]
 
     def _run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -129,14 +158,15 @@ class Laboratory:
 
     def command(self, command: str) -> tuple[list[str], dict[str, str], str]:
         """The words of a command on a fresh copy of the store, its environment, and the graph root."""
-        self._restore()
+        self._begin(command)
         return self._words(command), self._environment, os.path.join(self._store, "graph")
 
     # ── which faults ──
 
     def cases(self, command: str) -> list[Case]:
         """Every class of call of a command, once with each fault."""
-        self._restore()
+        self._begin(command)
+        self._old[command] = self._whole(command)
         shutil.rmtree(self._traces, ignore_errors=True)
         os.mkdir(self._traces)
         calls = ",".join(f"?{call}" for call in FAULTS)
@@ -144,7 +174,7 @@ class Laboratory:
         done = self._run([*trace, *self._words(command)])
         assert done.returncode == 0, f"{command} fails without any fault: {done.stderr}"
         self._conclude()
-        self._new[command] = self._state()
+        self._new[command] = self._whole(command)
         found: dict[tuple[str, str], Case] = {}
         for call, number, kind in self._events():
             for fault in FAULTS[call]:
@@ -174,23 +204,33 @@ class Laboratory:
 
     def trial(self, case: Case) -> list[str]:
         """Let a case happen; return what is wrong after it."""
-        self._restore()
+        self._begin(case.command)
         words = self._words(case.command)
         tracing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={case.call}", "-e", case.injection]
         done = self._run([*tracing, *words])
         wrong = [] if case.killed else said_badly(done)
-        wrong += self._damage("at once")
+        spoilt = case.command in {REPAIR, UNDO}
+        old, new = self._old[case.command], self._new[case.command]
+        wrong += [] if spoilt else self._damage("at once")
+        if case.command in ANEW:
+            self._conclude()
+            if self._whole(case.command) == new:
+                return wrong + self._leftovers()
         again = self._run(words)
         wrong += said_badly(again, case.killed)
         self._conclude()
-        wrong += self._damage("after the next try")
-        state, new = self._state(), self._new[case.command]
-        if state not in (self.before, new):
-            wrong.append(f"neither old nor new: {difference(state, self.before)}; {difference(state, new)}")
+        wrong += [] if case.command == UNDO else self._damage("after the next try")
+        state = self._whole(case.command)
+        if state not in (old, new):
+            wrong.append(f"neither old nor new: {difference(state, old)}; {difference(state, new)}")
         if again.returncode != 0 and state != new:
             wrong.append(f"cannot be run again: {again.stderr.strip()}")
         wrong += self._leftovers()
         return wrong
+
+    def _whole(self, command: str) -> dict[str, Any]:
+        """All that a user can get out of the store; of one that may be damaged, what the records tell."""
+        return self._records() if command in {REPAIR, UNDO} else self._state()
 
     def _conclude(self) -> None:
         """Let a writer conclude what there is, and gc take the rest."""
@@ -211,7 +251,7 @@ class Laboratory:
     def _leftovers(self) -> list[str]:
         found = []
         for folder, folders, files in os.walk(self._store):
-            left = [name for name in (*files, *folders) if name.startswith((".tmp-", "temp-dir-", "stuck-"))]
+            left = [name for name in (*files, *folders) if name.startswith(_UNFINISHED)]
             found += [os.path.join(folder, name) for name in left]
         intents = os.path.join(self._store, "graph", "cstore-intents")
         found += [os.path.join(intents, name) for name in (os.listdir(intents) if os.path.isdir(intents) else [])]
@@ -223,20 +263,47 @@ class Laboratory:
         own = {container.layer for container in store.containers.list()}
         state: dict[str, Any] = {}
         for layer in store.layers.list():
-            name = "of a container" if layer.id in own else layer.id
+            name = "of a container" if layer.id in own else _called(layer)
             items = {key: digest(store.layers.get_data(layer.id, key)) for key in layer.data_names}
             held = contents(store, layer.id) if layer.diff_digest else str(store.layers.changes(layer.id))
-            state[f"layer {name}"] = layer.names, layer.parent, layer.metadata, items, held, store.mounted(layer.id)
+            told = layer.names, strays_out(layer.parent), layer.metadata
+            state[f"layer {name}"] = *told, items, held, store.mounted(layer.id)
         for image in store.images.list():
-            items = {key: digest(store.images.get_data(image.id, key)) for key in image.data_names}
-            told = dict(image.data_digests), dict(image.data_sizes)
-            state[f"image {image.id}"] = image.names, image.layer, image.metadata, items, told
+            lasting = [key for key in image.data_names if key != LAST_UPDATED]
+            items = {key: digest(store.images.get_data(image.id, key)) for key in lasting}
+            if any("anew" in name for name in image.names):
+                state["image anew"] = image.names, image.layer, image.metadata, sorted(map(strays_out, items))
+            else:
+                told_of = [(key, image.data_digests.get(key), image.data_sizes.get(key)) for key in lasting]
+                state[f"image {image.id}"] = image.names, image.layer, image.metadata, items, told_of
         for container in store.containers.list():
             items = {key: digest(store.containers.get_data(container.id, key)) for key in container.data_names}
-            told = dict(container.data_digests), dict(container.data_sizes)
+            facts = dict(container.data_digests), dict(container.data_sizes)
             there = any(layer.id == container.layer for layer in store.layers.list())
-            state[f"container {container.id}"] = container.names, container.image, there, items, told
+            state[f"container {container.id}"] = container.names, container.image, there, items, facts
         return state
+
+    def _records(self) -> dict[str, Any]:
+        """What the records tell, but for dates and random IDs: the state without contents, which take long."""
+        store = self._opened()
+        containers, images = store.containers.list(), store.images.list()
+        own = {container.layer for container in containers}
+        state: dict[str, Any] = {}
+        for layer in store.layers.list():
+            name = "of a container" if layer.id in own else layer.id
+            told = layer.names, layer.parent, layer.metadata, layer.data_names, layer.diff_digest
+            state[f"layer {name}"] = *told, None
+        for image in images:
+            state[f"image {image.id}"] = image.names, image.layer, image.metadata, image.data_names, image.data_digests
+        for container in containers:
+            state[f"container {container.id}"] = container.names, container.image, container.data_digests
+        return state
+
+
+def _called(layer: Layer) -> str:
+    """A layer's ID, but not one that is another one every time."""
+    random = "ID" in strays_out(layer.id) and not layer.diff_digest
+    return f"called {layer.names}" if random else layer.id
 
 
 def strays_out(text: str) -> str:

@@ -13,9 +13,8 @@ import pytest
 from cstore.kernel.statfs import filesystem_name
 from tests.builders import make_tar, regular
 from tests.faults import durability
-from tests.faults.commands import COMMANDS
+from tests.faults.commands import COMMANDS, damage
 from tests.faults.durability import Disk
-from tests.faults.kills import damage
 from tests.faults.lab import Laboratory
 
 if TYPE_CHECKING:
@@ -50,6 +49,31 @@ def test_a_power_cut_after_any_call_leaves_nothing_half(laboratory: Laboratory, 
     durability.traced(words, environment, trace)
 
     assert durability.judge(trace, graph) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["save", "--quiet", "--output", "{store}/host/saved", "docker.io/library/app"],
+        ["save", "--quiet", "--format", "oci-dir", "--output", "{store}/host/saved", "docker.io/library/app"],
+        ["copy", "base:/a/b/g", "{store}/host/file"],
+        ["copy-image", "--quiet", "docker.io/library/app", "dir:{store}/host/directory"],
+    ],
+    ids=["archive", "directory", "copy", "dir"],
+)
+@pytest.mark.parametrize("there", [False, True])
+def test_a_result_on_the_host_survives_a_power_cut(laboratory: Laboratory, words: list[str], there: bool) -> None:
+    """Its bytes come before its name, be it new or in the place of another one; then its name, before success."""
+    if laboratory.driver == "overlay":
+        pytest.skip("the driver has no part in it")
+    _, environment, graph = laboratory.command("save")
+    program, trace = [sys.executable, "-m", "cstore", *laboratory.words(words)], os.path.join(laboratory.work, "trace")
+    host = os.path.join(os.path.dirname(graph), "host")
+    for _ in range(2 if there and "oci-dir" not in words else 1):
+        durability.traced(program, environment, trace)
+
+    assert durability.judge(trace, host) == []
+    assert durability.lines(trace, host)
 
 
 def test_imports_that_share_their_syncs_are_durable_all_the_same(laboratory: Laboratory, tmp_path: Path) -> None:

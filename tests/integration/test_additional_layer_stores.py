@@ -171,7 +171,7 @@ def test_paths_that_will_not_do_are_told_by_who_uses_them(open_it: Callable[...,
     store = open_it("relative", f"{tmp_path}/missing:ref")
     store.layers.create(NewLayer(id="other"))
 
-    with pytest.raises(DriverError, match=r"relative is no absolute path; .*missing is no directory") as caught:
+    with pytest.raises(DriverError, match=r"relative is not an absolute path; .*missing is not a directory") as caught:
         store.layers.from_additional_store(TOC, REFERENCE, NewLayer())
     assert caught.value.go_text == f'additional layer ("{TOC}", "{REFERENCE}") not found: unknown layer'
     assert store.layers.ids() == ["other"]

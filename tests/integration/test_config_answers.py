@@ -77,8 +77,8 @@ def test_links_and_directories_are_no_drop_ins() -> None:
 
     assert json.loads(in_namespace(files, 0, {}, "config")[1])["driver"] == "vfs"
     said = in_namespace(files, 0, {}, "config", "--sources")[1]
-    assert f"passed over: {DROP_IN}/a.conf: it is a symbolic link" in said
-    assert f"passed over: {DROP_IN}/b.conf: it is a directory" in said
+    assert f"ignored: {DROP_IN}/a.conf: it is a symbolic link" in said
+    assert f"ignored: {DROP_IN}/b.conf: it is a directory" in said
 
 
 def test_a_later_directory_replaces_a_drop_in_of_the_same_name() -> None:
@@ -123,8 +123,7 @@ def test_the_file_that_debian_ships_makes_no_noise_for_a_user() -> None:
     assert (code, err) == (0, "")
     assert json.loads(out)["root"] == "/home/user/.local/share/containers/storage"
     assert (
-        "/var/lib/containers/storage is no directory of yours"
-        in in_namespace(files, _USER, {}, "config", "--sources")[1]
+        "/var/lib/containers/storage is not your directory" in in_namespace(files, _USER, {}, "config", "--sources")[1]
     )
 
 
@@ -272,7 +271,7 @@ def test_other_drivers_options_and_sync_stop_nobody() -> None:
     code, _, err = in_namespace(files, 0, {}, "--storage-opt", "vfs.sync=often", "layers")
     assert (code, "'often' is neither" in err) == (1, True)
     code, _, err = in_namespace(files, 0, {}, "--storage-opt", "bogus.size=1g", "layers")
-    assert (code, "'bogus.size' begins with no driver's name" in err) == (1, True)
+    assert (code, "'bogus.size' does not begin with the name of a driver" in err) == (1, True)
 
 
 def test_set_writes_a_drop_in_and_leaves_the_main_file_alone() -> None:
@@ -314,7 +313,7 @@ def test_set_says_where_a_value_does_not_count() -> None:
     """A later file that has the key wins, and a file that the environment names is the one that is changed."""
     files: dict[str, str | None] = {f"{DROP_IN}/60-x.conf": "[storage]\ndriver='vfs'\n", "/srv/c.conf": "[storage]\n"}
     err = in_namespace(files, 0, {}, "config", "set", "driver", "overlay")[2]
-    assert f"50-cstore.conf does not decide storage.driver: it comes from {DROP_IN}/60-x.conf, line 2" in err
+    assert f"50-cstore.conf does not determine storage.driver, which comes from {DROP_IN}/60-x.conf, line 2" in err
 
     out = in_namespace(files, 0, {"CONTAINERS_STORAGE_CONF": "/srv/c.conf"}, "config", "set", "driver", "vfs")[1]
     assert out == "/srv/c.conf\n"

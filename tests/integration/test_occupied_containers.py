@@ -54,7 +54,7 @@ def test_a_process_in_the_container_keeps_it(store: Store, way: str) -> None:
     path = store.mount("web")
     with subprocess.Popen(["sleep", "60"], cwd=path) as process:
         try:
-            with pytest.raises(ContainerOccupied, match=rf"process {process.pid} \(sleep\) lives in it"):
+            with pytest.raises(ContainerOccupied, match=rf"process {process.pid} \(sleep\) runs in it"):
                 delete()
             assert os.path.ismount(path)
             assert store.containers.get("web").id == "c1"

@@ -87,7 +87,7 @@ DAMAGE: dict[str, tuple[Callable[[str], object], list[str]]] = {
     "nonsense-beneath": (lambda home: write_lower(home, "nonsense"), ["top/lower", "'nonsense'", "cstore repair"]),
     "path-beneath": (lambda home: write_lower(home, "l/../../etc"), ["top/lower", "cstore repair"]),
     "unknown-link": (lambda home: write_lower(home, f"l/{UNKNOWN_LINK}"), [UNKNOWN_LINK, "cstore repair"]),
-    "ancestor-gone": (lambda home: shutil.rmtree(f"{home}/base"), ["lies on the short link", "cstore repair"]),
+    "ancestor-gone": (lambda home: shutil.rmtree(f"{home}/base"), ["needs the short link", "cstore repair"]),
     "too-deep": (
         lambda home: write_lower(home, ":".join([f"l/{UNKNOWN_LINK}"] * 501)),
         ["501 ancestors", "squash"],

@@ -379,7 +379,7 @@ def test_a_chain_without_its_foot_is_named(driver: OverlayDriver) -> None:
     """Which layer, which link; nothing is mounted."""
     layer = chain(driver, 3)
     shutil.rmtree(driver.path_of("l0"))
-    with pytest.raises(DriverError, match="lies on the short link"):
+    with pytest.raises(DriverError, match="needs the short link"):
         driver.mount(layer, MountOptions())
 
     assert mounts_below(os.path.dirname(driver.path_of(layer))) == []

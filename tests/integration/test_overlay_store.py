@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.config import Overrides, load_config
+from cstore.check import check_store
+from cstore.config import Overrides, StoreConfig, load_config
 from cstore.errors import ArchiveError, LayersMounted
 from cstore.kernel import mount
 from cstore.store import NewLayer, Store, open_store
@@ -188,6 +189,24 @@ def test_a_home_may_have_the_older_name(reopen: Callable[..., Store], tmp_path: 
     assert "overlay-layers" in names
     assert "overlay" not in names
     assert os.path.isdir(tmp_path / "run/overlay2")
+
+
+def test_an_older_name_of_the_home_is_not_that_in_an_image_store(tmp_path: Path) -> None:
+    """There the home is called overlay: the driver, the inspector and the check look in the same places."""
+    graph, run, images = (str(tmp_path / name) for name in ("graph", "run", "images"))
+    config = StoreConfig(graph_root=graph, run_root=run, driver="overlay2", image_store=images)
+    store = open_store(config)
+    with archive(tmp_path, typical_tar()) as source:
+        store.layers.put(NewLayer(id="base", read_only=True), source.fileno())
+
+    place = store.context.driver_place
+    assert place.image_home == f"{images}/overlay"
+    assert place.run_home == f"{run}/overlay2"
+    assert store.context.layout.homes == (f"{graph}/overlay2", f"{images}/overlay")
+    assert os.path.isdir(f"{images}/overlay/base/diff")
+    os.mkfifo(f"{images}/overlay/tempdirs")
+    wrong = [finding.subject.path for finding in check_store(store).findings if finding.kind == "thing-wrong"]
+    assert f"{images}/overlay/tempdirs" in wrong
 
 
 def test_a_whiteout_of_nothing_is_in_nobodys_way(store: Store, reopen: Callable[..., Store], tmp_path: Path) -> None:

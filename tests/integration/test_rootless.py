@@ -203,7 +203,7 @@ def test_without_ranges_one_owner_is_all(poor_user: User) -> None:
     assert ":65536 to /etc/subuid" in failed.stderr
     done = poor_user.cstore("unshare", "cat", "/proc/self/uid_map").ok()
     assert done.stdout.split() == ["0", str(poor_user.uid), "1"]
-    assert "/etc/subuid sets no IDs aside for you" in done.stderr
+    assert "/etc/subuid assigns no IDs to you" in done.stderr
     assert poor_user.cstore("layers", "--quiet").ok().stdout.count("\n") == 1
 
 

@@ -242,9 +242,12 @@ def test_what_the_registry_has_is_not_sent(
     same = copy("pulled", f"docker://{proxy.host}/app:2", store=store, access=whole)
     assert (same.digest, same.copied, proxy.taken) == (image.digest, (), 0)
 
+    proxy.forget()
     new = copy("pulled", f"docker://{proxy.host}/elsewhere:1", store=store, access=whole)
     assert len(new.copied) == 3
     assert proxy.taken > 0
+    asked = [one.line for one in proxy.requests("HEAD .*/blobs/|POST .*mount=")]
+    assert len(asked) == len(set(asked))
     proxy.forget()
     again = copy("pulled", f"docker://{proxy.host}/elsewhere:2", store=store, access=whole)
     assert (again.digest, again.copied, proxy.taken) == (new.digest, (), 0)

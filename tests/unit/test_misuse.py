@@ -16,7 +16,17 @@ from cstore.check import CheckOptions
 from cstore.check.repair import RepairOptions
 from cstore.docker import ImageStore, LayerStore
 from cstore.insight import Rules
-from cstore.transfer import ImportRequest, LoadRequest, SaveRequest, import_image, load
+from cstore.transfer import (
+    CopyRequest,
+    ImportRequest,
+    LoadRequest,
+    SaveRequest,
+    SyncRequest,
+    copy,
+    import_image,
+    load,
+    sync,
+)
 from tests.builders import listing, make_tar, regular
 
 if TYPE_CHECKING:
@@ -24,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ARCHIVE = make_tar(regular("file", b"text"))
-DOORS = ("transfer", "check", "check.repair", "contents", "insight")
+DOORS = ("transfer", "registry", "check", "check.repair", "contents", "insight")
 CLASSES = ("layers", "images", "containers", "quarantine")
 FREE = {"Any", "object", "R", "Process", "Environment", "Intent | None"}
 """Annotations of which nothing is expected."""
@@ -94,6 +104,8 @@ REQUESTS: dict[type[Any], Callable[[cstore.Store, Any], object]] = {
     LoadRequest: lambda store, request: load(store, ARCHIVE, request),
     SaveRequest: lambda store, request: importlib.import_module("cstore.transfer").save(store, request, io.BytesIO()),
     Rules: lambda store, request: importlib.import_module("cstore.insight").plan_prune(store, request),
+    CopyRequest: lambda _, request: copy("dir:/nowhere", "oci:/nowhere", request),
+    SyncRequest: lambda _, request: list(sync("dir:/nowhere", "oci:/nowhere", request, print)),
     StoreConfig: lambda _, request: open_store(request),
     LockPolicy: lambda store, request: open_store(store.config, lock_policy=request),
 }

@@ -92,7 +92,7 @@ class Archive:
         finally:
             os.close(descriptor)
         if left:
-            raise ContentDamaged("", os.fsdecode(node.path), "was cut while it was read")
+            raise ContentDamaged("", os.fsdecode(node.path), "was truncated while it was read")
 
 
 def lay_out(scan: Scan, dialect: Dialect, order: Sequence[Node], guess: Guess = Guess()) -> Archive:  # noqa: B008

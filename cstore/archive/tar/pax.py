@@ -66,13 +66,13 @@ def _parse_record(body: bytes, place: int) -> tuple[bytes, bytes, int]:
     if not equals or not key:
         raise ValueError("has a record without a key")
     if b"\0" in (value if key in _NO_NUL_IN_VALUE else key):
-        raise ValueError("has a NUL byte where none can be")
+        raise ValueError("has a NUL byte in a wrong place")
     return key, value, end
 
 
 def _check_pair(key: bytes, value: bytes, count: int) -> None:
     if (key == _SPARSE_OFFSET) != (count % 2 == 0) or b"," in value:
-        raise ValueError("has a sparse map in disorder")
+        raise ValueError("has an unordered sparse map")
 
 
 def parse_decimal(text: bytes) -> int:

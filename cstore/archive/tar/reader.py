@@ -189,7 +189,7 @@ class TarReader:
             entry.sparse = read_pax_map(entry, records, self._body_block, offset)
         if entry.sparse is not None:
             if entry.type in HEADER_ONLY:
-                raise ArchiveMalformed("a sparse file that is no file", offset)
+                raise ArchiveMalformed("a sparse entry that is not a file", offset)
             entry.stored = self.left
             check_map(entry.sparse, entry.size, entry.stored, offset)
         self._flush()
@@ -208,7 +208,7 @@ class TarReader:
         if block != ZERO_BLOCK:
             return block
         if self._header_block() not in {ZERO_BLOCK, None}:
-            raise ArchiveMalformed("after a block of zeros comes another header", self.offset - BLOCK)
+            raise ArchiveMalformed("another header follows a block of zeros", self.offset - BLOCK)
         return None
 
     def _header_block(self) -> bytes | None:

@@ -102,7 +102,7 @@ def _read_record_map(records: dict[bytes, bytes]) -> SparseMap:
     text = records.get(SPARSE_MAP, b"")
     numbers = text.split(b",") if text else []
     if count < 0 or len(numbers) != 2 * count:
-        raise ValueError("has not as many parts as it says")
+        raise ValueError("has fewer parts than it says")
     return _pair_up(parse_decimal(number) for number in numbers)
 
 
@@ -145,12 +145,12 @@ def check_map(parts: SparseMap, size: int, stored: int, offset: int) -> None:
     last = 0
     for start, length in parts:
         if start < last or length < 0 or start + length > size:
-            raise ArchiveMalformed("the map of a sparse file is in disorder or leaves the file", offset)
+            raise ArchiveMalformed("the map of a sparse file is unordered or exceeds the file", offset)
         last = start + length
     if size < 0:
         raise ArchiveMalformed("a sparse file has a negative size", offset)
     total = sum(length for _, length in parts)
     if total != stored:
         go_text = "references non-existent data" if total > stored else "contains unreferenced data"
-        reason = f"a sparse file's map covers {total} bytes, and its body has {stored}"
+        reason = f"a sparse file's map covers {total} bytes, but its body has {stored}"
         raise ArchiveMalformed(reason, offset, go_text=f"archive/tar: sparse file {go_text}")

@@ -120,7 +120,7 @@ def _read_verified(displaced: int, path: bytes, line: FileEntry) -> Iterator[byt
     finally:
         os.close(fd)
     if (checksum, size) != (line.checksum, line.size):
-        raise TarSplitDamaged(os.fsdecode(line.name), "a displaced file has changed while the archive was unpacked")
+        raise TarSplitDamaged(os.fsdecode(line.name), "a displaced file changed while the archive was unpacked")
 
 
 def _remove_displaced(tree: str, name: bytes) -> None:

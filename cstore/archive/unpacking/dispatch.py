@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from cstore.archive.tar.header import Entry
     from cstore.archive.tar.reader import TarReader
     from cstore.archive.tarsplit import Packer
+    from cstore.archive.unpacking.intake import RingWindows
     from cstore.archive.unpacking.orders import Terms
     from cstore.archive.unpacking.owners import Owners
-    from cstore.archive.unpacking.windows import RingWindows
 
 _LATEST = (1 << 63) - 1
 """Nanoseconds until the year 2262, where the Go tool's times end."""
@@ -160,12 +160,12 @@ class Dispatcher:
             if not self._make_node(entry, head):
                 return
         else:
-            raise EntryFailed(show_name(entry.name), f"there is no type {chr(entry.type)!r} of entries")
+            raise EntryFailed(show_name(entry.name), f"the entry type {chr(entry.type)!r} is unknown")
         packer.bare(entry.name)
 
     def _link_symbolically(self, entry: Entry, head: tuple[Any, ...]) -> None:
         if not entry.link:
-            raise EntryFailed(show_name(entry.name), "it is a symbolic link to nothing")
+            raise EntryFailed(show_name(entry.name), "it is a symbolic link without a target")
         # The times of a link are not bounded as those of other entries are.
         times = (max(entry.atime, entry.mtime), entry.mtime)
         self._order((codes.SYMLINK, *head[:5], times, *head[6:], entry.link))
@@ -211,7 +211,7 @@ class Dispatcher:
         folder, base = split_name(plain)
         victim = victim_of(base)
         if victim is None:
-            raise ArchiveHostile(show_name(entry.name), "it would remove the directory that it is in, or more")
+            raise ArchiveHostile(show_name(entry.name), "it would remove its own directory, or more")
         self._keep_body()
         self._add_bare(entry.name, plain)
         if not self._terms.tracks:
@@ -224,7 +224,7 @@ class Dispatcher:
 
     @staticmethod
     def _refuse_root(entry: Entry) -> None:
-        raise ArchiveHostile(show_name(entry.name), "it names the root of the layer and is no directory")
+        raise ArchiveHostile(show_name(entry.name), "it names the root of the layer but is not a directory")
 
     # ── bodies ──
 

@@ -89,7 +89,7 @@ class Displaced:
     def _note(self, position: int, path: bytes, item: int) -> None:
         self.report.displaced.append((position, path, item))
         if len(self.report.displaced) > _MOST:
-            raise OverflowError(f"more than {_MOST} of its entries take the place of earlier ones")
+            raise OverflowError(f"more than {_MOST} of its entries replace earlier ones")
 
     def _next_item(self) -> int:
         if self._fd < 0:

@@ -7,6 +7,7 @@ import stat
 
 from cstore.archive.names import join_name, show_name
 from cstore.archive.unpacking.paths import Missing, strip_acls, strip_attributes
+from cstore.archive.unpacking.sharing import pass_equal
 from cstore.archive.unpacking.times import DirectoryTimes
 from cstore.archive.whiteout import is_whiteout_device, make_opaque
 from cstore.errors import EntryFailed
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    from cstore.archive.unpacking.beneath import CopyUp
-    from cstore.archive.unpacking.ground import Ground
+    from cstore.archive.unpacking.clearing import Clearing
+    from cstore.archive.unpacking.lowers import CopyUp
     from cstore.archive.unpacking.orders import Order, Terms
     from cstore.archive.unpacking.paths import Folder, Paths
 
@@ -36,39 +37,43 @@ class Entries:
         unfinished: the order that began the present file, while its contents come.
     """
 
-    def __init__(self, terms: Terms, paths: Paths, ground: Ground, ring: memoryview, lower: CopyUp) -> None:
+    def __init__(self, terms: Terms, paths: Paths, clearing: Clearing, ring: memoryview, lower: CopyUp) -> None:
         self.times = DirectoryTimes()
         self.unfinished: Order | None = None
         self._terms = terms
         self._paths = paths
         self._open_folders = paths.open_folders
-        self._ground = ground
+        self._clearing = clearing
         self._lower = lower
         self._ring = ring
         self._uid, self._gid = os.geteuid(), os.getegid()
         self._tracks = terms.tracks
         self.root_listed = False
         self._fd = -1
+        self._donor = terms.donor
+        self._shared = False
 
     def _folder(self, order: Order) -> Folder:
-        return self._open_folders.get(order[1]) or self._ground.folder(order[1], order[2])
+        return self._open_folders.get(order[1]) or self._clearing.folder(order[1], order[2])
 
     def _remember(self, folder: Folder, order: Order) -> None:
         """Note that something without contents was created."""
         if self._tracks:
             self._paths.seen.add(join_name(folder.path, order[2]))
         if folder.path != order[1]:
-            self._ground.displaced.drop(order[8])
+            self._clearing.displaced.drop(order[8])
 
     # ── files ──
 
     def file(self, order: Order) -> None:
         """Create a file whose contents are in the ring."""
-        folder = self._open_folders.get(order[1]) or self._ground.folder(order[1], order[2])
-        fd = self._create(folder, order)
+        folder = self._open_folders.get(order[1]) or self._clearing.folder(order[1], order[2])
         size = order[10]
+        fd = self._create(folder, order, size)
         if size:
             self._write(fd, order[9], size)
+        if self._shared:
+            self._cut(fd)
         if folder.path != order[1]:
             self._keep_findable(folder, order, has_line=size > 0)
         self._complete(fd, folder, order)
@@ -84,6 +89,8 @@ class Entries:
 
     def seek(self, order: Order) -> None:
         """Go on elsewhere in the file."""
+        if self._shared:  # what lies between is a hole, whatever the clone has there
+            self._cut(self._fd)
         os.lseek(self._fd, order[1], os.SEEK_SET)
 
     def end(self, order: Order) -> None:
@@ -91,6 +98,8 @@ class Entries:
         size, begun = order[1], self.unfinished
         assert begun is not None  # noqa: S101  - the other process never sends END without BEGIN
         folder = self._folder(begun)
+        if self._shared:
+            self._cut(self._fd)
         if size >= 0:
             os.ftruncate(self._fd, size)
         if folder.path != begun[1]:
@@ -101,38 +110,50 @@ class Entries:
     def _keep_findable(self, folder: Folder, order: Order, *, has_line: bool) -> None:
         """See to a file whose name leads through links; `has_line`: its line has contents, which must be found."""
         if has_line:
-            self._ground.displaced.carry(folder.fd, order[2], order[8])
+            self._clearing.displaced.carry(folder.fd, order[2], order[8])
         else:
-            self._ground.displaced.drop(order[8])
+            self._clearing.displaced.drop(order[8])
 
-    def _create(self, folder: Folder, order: Order) -> int:
-        base, mode = order[2], order[3]
+    def _create(self, folder: Folder, order: Order, size: int = -1) -> int:
+        base, mode, donor = order[2], order[3], self._donor
+        how = _CREATE if donor is None else _CREATE & ~os.O_WRONLY | os.O_RDWR
         try:
-            fd = os.open(base, _CREATE, mode, dir_fd=folder.fd)
+            fd = os.open(base, how, mode, dir_fd=folder.fd)
         except FileExistsError:
-            self._ground.clear(folder, base, order[8])
-            fd = os.open(base, _CREATE, mode, dir_fd=folder.fd)
+            self._clearing.clear(folder, base, order[8])
+            fd = os.open(base, how, mode, dir_fd=folder.fd)
+        if donor is not None:
+            self._shared = donor.wants(size) and donor.give(join_name(folder.path, base), fd)
         if self._tracks:
             self._paths.seen.add(join_name(folder.path, base))
         return fd
 
     def _write(self, fd: int, start: int, size: int) -> None:
         end = start + size
+        if self._shared and pass_equal(fd, self._ring[start:end]):
+            return
         while start < end:
             start += os.write(fd, self._ring[start:end])
+
+    def _cut(self, fd: int) -> None:
+        """End a file where its contents have ended so far: a clone may be longer. A needless cut unshares a block."""
+        end = os.lseek(fd, 0, os.SEEK_CUR)
+        if os.fstat(fd).st_size != end:
+            os.ftruncate(fd, end)
+        self._shared = False
 
     def _complete(self, fd: int, folder: Folder, order: Order) -> None:
         """Set what belongs to a file and close it. The order matters: an owner resets modes and capabilities."""
         _, folder_path, base, mode, uid, gid, times, xattrs, *_ = order
         faithful = folder.faithful
         if uid != self._uid or gid != self._gid or not faithful:
-            self._ground.own(fd, join_name(folder_path, base), uid, gid)
+            self._clearing.own(fd, join_name(folder_path, base), uid, gid)
         if mode & _NOT_AT_CREATION or not faithful:
             if folder.default_acl:
                 strip_acls(fd)
             os.fchmod(fd, mode)
         if xattrs:
-            self._ground.set_xattrs(fd, join_name(folder_path, base), xattrs)
+            self._clearing.set_xattrs(fd, join_name(folder_path, base), xattrs)
         os.utime(fd, ns=times)
         os.close(fd)
 
@@ -144,16 +165,16 @@ class Entries:
         if not base:
             self._root(order)
             return
-        folder = self._open_folders.get(folder_path) or self._ground.folder(folder_path, base)
+        folder = self._open_folders.get(folder_path) or self._clearing.folder(folder_path, base)
         path = join_name(folder.path, base)
         first_listing = self._paths.is_first_listing(path)
         fresh, opaque = True, False
         try:
             os.mkdir(base, mode, dir_fd=folder.fd)
         except FileExistsError:
-            fresh = not self._ground.keeps_directory(folder, base, position, first_listing=first_listing)
+            fresh = not self._clearing.keeps_directory(folder, base, position, first_listing=first_listing)
             if fresh:
-                opaque = self._ground.clear(folder, base, position)
+                opaque = self._clearing.clear(folder, base, position)
                 os.mkdir(base, mode, dir_fd=folder.fd)
         foreign = not fresh and self._paths.is_foreign(path)
         self._remember(folder, order)
@@ -174,9 +195,9 @@ class Entries:
                 strip_attributes(fd)
             if inherited:
                 strip_acls(fd)
-            self._ground.own(fd, path, uid, gid)
+            self._clearing.own(fd, path, uid, gid)
             os.fchmod(fd, mode)
-            self._ground.set_xattrs(fd, path, xattrs)
+            self._clearing.set_xattrs(fd, path, xattrs)
             if opaque:
                 make_opaque(fd, self._terms.form)
         finally:
@@ -187,13 +208,13 @@ class Entries:
         _, _, _, mode, uid, gid, times, xattrs, position = order
         fd = self._paths.root.fd
         if self.root_listed:
-            self._ground.displaced.supersede(b"", position)
+            self._clearing.displaced.supersede(b"", position)
         elif self._paths.is_foreign(b""):
             strip_attributes(fd)
         self.root_listed = True
-        self._ground.own(fd, b"/", uid, gid)
+        self._clearing.own(fd, b"/", uid, gid)
         os.fchmod(fd, mode)
-        self._ground.set_xattrs(fd, b"/", xattrs)
+        self._clearing.set_xattrs(fd, b"/", xattrs)
         self._paths.refresh(b"")
         self.times.add(b"", times)
 
@@ -216,7 +237,7 @@ class Entries:
         try:
             create()
         except FileExistsError:
-            self._ground.clear(folder, order[2], order[8])
+            self._clearing.clear(folder, order[2], order[8])
             create()
         self._remember(folder, order)
 
@@ -225,11 +246,11 @@ class Entries:
         _, folder_path, base, mode, uid, gid, times, xattrs, *_ = order
         path = join_name(folder_path, base)
         if uid != self._uid or gid != self._gid or not folder.faithful:
-            self._ground.own_name(folder, base, path, uid, gid)
+            self._clearing.own_name(folder, base, path, uid, gid)
         if chmod and (mode & _NOT_AT_CREATION or not folder.faithful):
-            self._ground.strip_acl_of_name(folder, base)
+            self._clearing.strip_acl_of_name(folder, base)
             os.chmod(base, mode, dir_fd=folder.fd)
-        self._ground.set_xattrs_of_name(folder, base, path, xattrs)
+        self._clearing.set_xattrs_of_name(folder, base, path, xattrs)
         os.utime(base, ns=times, dir_fd=folder.fd, follow_symlinks=False)
 
     # ── hard links ──
@@ -252,7 +273,7 @@ class Entries:
         if self._terms.form.opaque_xattr and is_whiteout_device(found):
             self._refuse_target(order, "was removed by this layer")
         if self._is_link_to(found, folder, base):
-            self._ground.displaced.drop(order[8])
+            self._clearing.displaced.drop(order[8])
         else:
             ends = {"src_dir_fd": target.fd, "dst_dir_fd": folder.fd}
             self._make(folder, order, lambda: os.link(target_base, base, follow_symlinks=False, **ends))
@@ -290,9 +311,9 @@ class Entries:
         path = join_name(folder_path, base)
         moved = (found.st_uid, found.st_gid) != (uid, gid)
         if moved:
-            self._ground.own_name(folder, base, path, uid, gid)
+            self._clearing.own_name(folder, base, path, uid, gid)
         if not stat.S_ISLNK(found.st_mode):
             if moved or stat.S_IMODE(found.st_mode) != mode:
                 os.chmod(base, mode, dir_fd=folder.fd)
             os.utime(base, ns=times, dir_fd=folder.fd, follow_symlinks=False)
-        self._ground.set_xattrs_of_name(folder, base, path, xattrs)
+        self._clearing.set_xattrs_of_name(folder, base, path, xattrs)

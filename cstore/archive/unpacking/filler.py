@@ -6,17 +6,18 @@ import errno
 import gc
 import marshal
 import os
+import stat
 import sys
 
 from cstore import errors
-from cstore.archive.names import join_name, show_name
+from cstore.archive.names import join_name, show_name, split_name
+from cstore.archive.override import ATTRIBUTE, Override, override_in
 from cstore.archive.unpacking import orders as codes
-from cstore.archive.unpacking.below import Below
-from cstore.archive.unpacking.beneath import CopyUp
+from cstore.archive.unpacking.attributes import to_set
+from cstore.archive.unpacking.clearing import Clearing
 from cstore.archive.unpacking.entries import Entries
-from cstore.archive.unpacking.ground import Ground
-from cstore.archive.unpacking.implied import Likeness
-from cstore.archive.unpacking.paths import Paths
+from cstore.archive.unpacking.lowers import Below, CopyUp
+from cstore.archive.unpacking.paths import GONE, Missing, Paths
 from cstore.archive.unpacking.removal import Removal
 from cstore.contexts import suppress
 from cstore.kernel.process import close_all_but, die_with_parent
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, BinaryIO, NoReturn
 
+    from cstore.archive.composefs import Tree
     from cstore.archive.unpacking.orders import Order, Terms
 else:
     import _signal as signal  # `signal` puts enumerations around it, whose import takes longer
@@ -50,9 +52,10 @@ _RECURSION = 10_000  # a directory may be some thousand levels deep, and removin
 
 def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: Terms) -> NoReturn:
     """Be the filling process. Everything it needs must have been imported: it may see no library any more."""
-    message: tuple[int, Any] = (BROKEN, "it did not begin")
+    message: tuple[int, Any] = (BROKEN, "it did not start")
     try:
-        _confine(parent, {incoming, outgoing, root_fd, *(lower.hold() for lower in terms.lowers)}, root_fd)
+        others = {lower.hold() for lower in terms.lowers} | ({terms.donor.fd} if terms.donor else set())
+        _confine(parent, {incoming, outgoing, root_fd, *others}, root_fd)
         message = _serve(incoming, outgoing, root_fd, ring, terms)
     except OSError as error:
         message = (SYSTEM, error.errno or 0)
@@ -87,10 +90,10 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
     """Carry out orders; return the final answer."""
     below = Below(root_fd, terms)
     paths = Paths(root_fd, terms, below)
-    ground = Ground(root_fd, terms, paths)
-    likeness = Likeness(terms, paths, ground, below)
-    entries = Entries(terms, paths, ground, ring, CopyUp(paths, below))
-    removal = Removal(terms, paths, ground.displaced, below)
+    clearing = Clearing(root_fd, terms, paths)
+    likeness = Likeness(terms, paths, clearing, below)
+    entries = Entries(terms, paths, clearing, ring, CopyUp(paths, below))
+    removal = Removal(terms, paths, clearing.displaced, below)
     handlers = _handlers(entries, removal, outgoing)
     order: Order = (codes.FINISH,)
     try:
@@ -101,14 +104,14 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
         entries.times.set_found(paths)
         likeness.give(root_listed=entries.root_listed)
         removal.settle()
-        entries.times.set_listed(paths, displaced=bool(ground.displaced.report))
+        entries.times.set_listed(paths, displaced=bool(clearing.displaced.report))
     except errors.CstoreError as error:
         return REFUSED, (type(error).__name__, error.args, vars(error))
     except OSError as error:
         return _judge(error, entries.unfinished or order)
     except OverflowError as error:
         return _refuse(order, str(error))
-    return DONE, ground.displaced.report.pack()
+    return DONE, clearing.displaced.report.pack()
 
 
 def _handlers(entries: Entries, removal: Removal, outgoing: int) -> list[Callable[[Order], None]]:
@@ -167,3 +170,78 @@ def _describe_failure() -> str:
 def _write(fd: int, data: bytes) -> None:
     while data:
         data = data[os.write(fd, data) :]
+
+
+# ── directories without an entry ──
+#
+# Directories that an archive needs and does not list: as they are beneath the tree, where it is a part of a union.
+#
+# A directory in a union's upper part covers what is seen of the one beneath: its owner, mode, attributes and times.
+# What
+# an archive says nothing of must stay as it is, so those are copied, once all is known that the archive removes.
+
+_NO_SUCH_OWNER = frozenset({errno.EINVAL, errno.EPERM})
+
+
+class Likeness:
+    """Makes directories of the tree like those beneath."""
+
+    def __init__(self, terms: Terms, paths: Paths, clearing: Clearing, below: Below) -> None:
+        self._terms, self._paths, self._clearing, self._below = terms, paths, clearing, below
+        self._root_is_new = bool(terms.lowers) and not terms.again and not os.listdir(paths.root.fd)
+
+    def give(self, *, root_listed: bool) -> None:
+        """Make all like those beneath that no entry lists.
+
+        Raises:
+            EntryFailed: what is beneath cannot be known, or not be had here.
+        """
+        for path, _ in reversed(self._paths.implied):
+            if self._paths.takes_after(path):
+                self._give(path)
+        if self._root_is_new and not root_listed:
+            root = self._paths.root.fd
+            tree, folder = self._below.directory(b"")
+            self._clearing.set_xattrs(root, b"/", _attributes(tree, folder))  # the driver gave it owner and mode
+            _set_times(root, _status(tree, folder))
+
+    def _give(self, path: bytes) -> None:
+        below = self._below.look(path)
+        if below is None or not stat.S_ISDIR(below.st_mode):
+            return
+        try:
+            target = self._paths.folder(path, Missing.REFUSED)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise
+            return
+        if target.path == path:
+            self._dress(path, target.fd, *self._below.directory(path))
+
+    def _dress(self, path: bytes, target: int, tree: Tree, folder: bytes) -> None:
+        status = _status(tree, folder)
+        meant = override_in(tree.attributes(folder))
+        meant = meant or Override(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+        if self._terms.force_mask >= 0:
+            os.setxattr(target, ATTRIBUTE, Override(meant.uid, meant.gid, meant.mode, stat.S_IFDIR).text())
+        else:
+            try:
+                os.fchown(target, meant.uid, meant.gid)
+            except OSError as error:
+                if error.errno not in _NO_SUCH_OWNER:  # of a store of somebody else's, seen from a user namespace
+                    raise
+            os.fchmod(target, meant.mode)
+        self._clearing.set_xattrs(target, path, _attributes(tree, folder))
+        _set_times(target, status)
+
+
+def _attributes(tree: Tree, folder: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    return to_set(tuple(tree.attributes(folder).items()))
+
+
+def _status(tree: Tree, folder: bytes) -> os.stat_result:
+    return tree.status(*split_name(folder)) if folder else tree.root_status()
+
+
+def _set_times(target: int, status: os.stat_result) -> None:
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore.archive.composefs import Tree
+    from cstore.archive.unpacking.sharing import Donor
 
     Order = tuple[Any, ...]
 
@@ -55,6 +56,7 @@ class Terms(NamedTuple):
         unseen: what is beneath the last of those and cannot be read, in words; "" for nothing.
         force_mask: the mode of all that is made, what it should have being in an attribute; -1 for its own.
         again: an archive was unpacked into the tree before: its root is as it shall be, though nothing is in it.
+        donor: a tree with whose files new ones may share their blocks; None for none.
     """
 
     form: WhiteoutForm
@@ -66,6 +68,7 @@ class Terms(NamedTuple):
     unseen: str = ""
     force_mask: int = -1
     again: bool = False
+    donor: Donor | None = None
 
     @property
     def tracks(self) -> bool:

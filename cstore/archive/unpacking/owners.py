@@ -45,7 +45,7 @@ class Owners:
             return self._id_map.to_host(entry.uid, entry.gid)
         except InvalidIDMap as error:
             owner = (entry.uid, entry.gid)
-            reason = f"its owner is {entry.uid}:{entry.gid}, and in the ID map {error.reason}"
+            reason = f"its owner is {entry.uid}:{entry.gid}, but in the ID map {error.reason}"
             hint = subordinate_hint(*owner)
             raise EntryFailed(show_name(entry.name), reason, hint=hint, owner=owner, needs="the ID map") from error
 

@@ -28,7 +28,7 @@ from cstore.values import IntChoice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cstore.archive.unpacking.below import Below
+    from cstore.archive.unpacking.lowers import Below
     from cstore.archive.unpacking.orders import Terms
     from cstore.archive.unpacking.times import Times
 

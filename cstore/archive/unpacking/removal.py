@@ -21,8 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.archive.unpacking.below import Below
     from cstore.archive.unpacking.displaced import Displaced
+    from cstore.archive.unpacking.lowers import Below
     from cstore.archive.unpacking.orders import Order, Terms
     from cstore.archive.unpacking.paths import Folder, Paths
 

@@ -77,7 +77,7 @@ class ContainerRecords:
             if layer in self._layers:
                 found.append(self._record(container, layer, images))
             else:
-                self.lost.append((container, "no layer can be told to be its own"))
+                self.lost.append((container, "its own layer cannot be identified"))
         return found
 
     def _record(self, container: str, layer: str, images: Mapping[str, str]) -> Rebuilt:

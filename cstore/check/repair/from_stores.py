@@ -32,7 +32,7 @@ def layers_from_store(repair_view: RepairView, finding: Finding, layer: str) -> 
     """A layer, and what is missing of its ancestors, lowest first; nothing if the sources have not all of them."""
     for stored in _chain(repair_view, layer):
         subject, what = Subject("layer", stored.record.id), f"restore layer {stored.record.id}"
-        evidence = f"the store {stored.given} has a layer of that ID"
+        evidence = f"the store {stored.given} has a layer with that ID"
         yield Step(Action.ADD_LAYER, subject, what, finding.sentence, evidence, partial(_put, stored))
 
 
@@ -89,7 +89,7 @@ def image_from_store(repair_view: RepairView, finding: Finding, image: str) -> I
     if top and top not in repair_view.snapshot.all_layers and not layers:
         return
     yield from layers
-    evidence = f"the store {stored.given} has an image of that ID"
+    evidence = f"the store {stored.given} has an image with that ID"
     subject, what = Subject("image", image), f"restore image {image}"
     yield Step(Action.ADD_IMAGE, subject, what, finding.sentence, evidence, partial(_make_image, stored))
 

@@ -14,7 +14,7 @@ from cstore.check.compare import is_content
 from cstore.check.expected import ExpectedTree, Node, stacked
 from cstore.check.repair.heal_images import is_image_layer, plan_in_place
 from cstore.check.repair.owners import owners_shifted_to, read_headers
-from cstore.check.repair.plan import Action, Step, Unrepairable, counted
+from cstore.check.repair.plan import Action, Step, Unrepairable, counted, unrepairable
 from cstore.check.repair.remake import plan_remake
 from cstore.check.snapshot import StoreSnapshot
 from cstore.errors import SystemFailure
@@ -53,13 +53,13 @@ def attributes(repair_view: RepairView, findings: Sequence[Finding]) -> Iterator
     layer = first.subject.id
     doubt = _doubt(repair_view, layer)
     if doubt:
-        yield Unrepairable(first.subject, _all_of(findings), doubt, first.remedy.sentence)
+        yield unrepairable(first, doubt, _all_of(findings))
         return
     record = repair_view.snapshot.layers.get(layer)
     owners = any({"uid", "gid"} & names for names in differing)
     if record is not None and not record.uid_map and owners and owners_shifted_to(repair_view.survivors, layer):
         reason = "every file's owner is shifted, and no data is damaged: run inside cstore unshare"
-        yield Unrepairable(first.subject, _all_of(findings), reason, first.remedy.sentence)
+        yield unrepairable(first, reason, _all_of(findings))
         return
     paths = _paths(findings)
     names = dict.fromkeys(name for finding in findings for name in finding.evidence.get("differs", {}))
@@ -76,7 +76,7 @@ def _paths(findings: Sequence[Finding]) -> tuple[str, ...]:
 def _all_of(findings: Sequence[Finding]) -> str:
     """The sentence of the first finding, and how many are like it."""
     more = len(findings) - 1
-    return findings[0].sentence + (f"; {more} more of its files are like that" if more else "")
+    return findings[0].sentence + (f"; {more} more of its files have the same problem" if more else "")
 
 
 def anew(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
@@ -85,15 +85,15 @@ def anew(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepaira
     record = repair_view.snapshot.layers.get(layer)
     container = next((one.id for one in repair_view.snapshot.containers if one.layer == layer), "")
     if container and repair_view.snapshot.has_tree(layer):
-        reason = f"it is the own layer of container {container}, and what is in it is that container's work"
-        yield Unrepairable(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+        reason = f"it is container {container}'s own layer, whose files have no other copy"
+        yield unrepairable(finding, reason)
         return
     if misplaced := _misplaced(repair_view, layer):
-        yield Unrepairable(finding.subject, finding.sentence, misplaced, finding.remedy.sentence)
+        yield unrepairable(finding, misplaced)
         return
     if finding.evidence.get("type") in _DEVICES and in_user_namespace():
         reason = "it is a device, which only the host's root can create; a rebuilt layer would lack it too"
-        yield Unrepairable(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+        yield unrepairable(finding, reason)
         return
     expected = record.diff_digest if record else ""
     expected_layer = repair_view.survivors.expected_layers.get(layer)
@@ -105,7 +105,7 @@ def anew(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepaira
     if isinstance(planned, Step):
         yield planned
     else:
-        yield Unrepairable(finding.subject, finding.sentence, planned, finding.remedy.sentence)
+        yield unrepairable(finding, planned)
 
 
 def _remade(repair_view: RepairView, finding: Finding, expected: str) -> Step | str:
@@ -114,7 +114,7 @@ def _remade(repair_view: RepairView, finding: Finding, expected: str) -> Step | 
         return plan_remake(repair_view, finding, expected)
     planned = plan_in_place(repair_view, finding) or plan_remake(repair_view, finding, expected)
     if isinstance(planned, Step) and planned.action is Action.REMAKE_LAYER:
-        plain = "as a plain layer, because no source has what the composefs layer lacks"
+        plain = "as a plain layer, because no source has the missing parts of the composefs layer"
         return planned.with_(what=f"{planned.what} ({plain})")
     return planned
 
@@ -125,7 +125,7 @@ def unexpected(repair_view: RepairView, findings: Sequence[Finding]) -> Iterator
     layer = first.subject.id
     doubt = _doubt(repair_view, layer)
     if doubt:
-        yield Unrepairable(first.subject, _all_of(findings), doubt, first.remedy.sentence)
+        yield unrepairable(first, doubt, _all_of(findings))
         return
     strange = set(_paths(findings))
     paths = tuple(path for path in sorted(strange) if not _is_below(path, strange))
@@ -151,7 +151,7 @@ def _doubt(repair_view: RepairView, layer: str) -> str:
     must be true of all ancestors: what a wrong tar-split does not have may well be sound.
     """
     if any(container.layer == layer for container in repair_view.snapshot.containers):
-        return "it is a container's own layer, and what is in it is that container's work"
+        return "it is a container's own layer, whose files have no other copy"
     if misplaced := _misplaced(repair_view, layer):
         return misplaced
     chain = repair_view.snapshot.chain(layer) if repair_view.snapshot.inspector.whole else [layer]
@@ -179,7 +179,7 @@ def _misplaced(repair_view: RepairView, layer: str) -> str:
         named, _ = repair_view.snapshot.all_layers.get(record.parent if record else "", (None, False))
         if record and told and told.id != record.parent and (not named or named.diff_digest != told.diff_digest):
             who = record.parent or "nothing"
-            return f"the record of layer {each} names {who} as its parent, and all else tells of {told.id}"
+            return f"the record of layer {each} names {who} as its parent, but everything else points to {told.id}"
     return ""
 
 

@@ -8,12 +8,12 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cstore.check.places import thing_findings
 from cstore.check.repair.from_stores import can_be_made
-from cstore.check.repair.plan import Action, Step, Unrepairable
+from cstore.check.repair.plan import Action, Step, Unrepairable, unrepairable
 from cstore.check.repair.repair_context import set_mode, set_owner
 from cstore.check.repair.survivors import Survivors
 from cstore.check.snapshot import StoreSnapshot
-from cstore.check.things import thing_findings
 from cstore.errors import LayersMounted, LayerUnknown, RecordsDamaged, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import sync_filesystem
@@ -40,7 +40,7 @@ def links(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepair
     del repair_view
     act = partial(_mend_links, finding.subject.id)
     what = f"restore the short link of layer {finding.subject.id}"
-    evidence = "the link that still points to it, or a new one"
+    evidence = "an existing link to it, or a new one"
     yield Step(Action.MAKE_LINKS, finding.subject, what, finding.sentence, evidence, act)
 
 
@@ -66,13 +66,13 @@ def parts(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepair
     missing = [ancestor for ancestor in ancestors if not repair_view.snapshot.has_tree(ancestor)]
     lost = next((ancestor for ancestor in missing if not can_be_made(repair_view, ancestor)), "")
     if lost:
-        yield Unrepairable(finding.subject, finding.sentence, f"its ancestor {lost} has no directory")
+        yield unrepairable(finding, f"its ancestor {lost} has no directory")
         return
     action = Action.MAKE_PARTS_ABOVE if missing else Action.MAKE_PARTS
     path = str(finding.evidence["path"])
     act = partial(_mend_parts, layer, path)
     what = f"rewrite {path}"
-    evidence = f"the records name {len(ancestors)} layers beneath it"
+    evidence = f"the records name {len(ancestors)} layers below it"
     yield Step(action, finding.subject, what, finding.sentence, evidence, act, (path,))
 
 
@@ -109,7 +109,7 @@ def stray_link(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unr
         return
     act = partial(_aside, path)
     what = f"move {path} into quarantine"
-    yield Step(Action.TAKE_OUT, finding.subject, what, finding.sentence, "no layer has that link", act)
+    yield Step(Action.TAKE_OUT, finding.subject, what, finding.sentence, "no layer has this short link", act)
 
 
 def _aside(path: str, repair: RepairContext) -> None:
@@ -157,9 +157,9 @@ def _make_subvolume(layer: str, repair: RepairContext) -> None:
 def mounts(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """Mount counts: what the kernel says is true."""
     del repair_view
-    what = "count as mounted what is mounted, and nothing else"
+    what = "set the mount counts to the actual mounts"
     subject = finding.subject.with_(kind="store", id="", path="mount counts")
-    yield Step(Action.COUNT_MOUNTS, subject, what, finding.sentence, "the system's list of mounts", _recount)
+    yield Step(Action.COUNT_MOUNTS, subject, what, finding.sentence, "the kernel's list of mounts", _recount)
 
 
 def _recount(repair: RepairContext) -> None:
@@ -213,7 +213,7 @@ def _make_lock(path: str, repair: RepairContext) -> None:
     with suppress(OSError):
         if stat.S_ISREG(os.lstat(path).st_mode):
             return  # somebody has made it meanwhile, and may hold it
-    repair.quarantine.keep(path, "it was no lock file")
+    repair.quarantine.keep(path, "it was not a lock file")
     with LockFile(path).exclusive(repair.context.lock_policy):
         pass
 
@@ -230,7 +230,7 @@ def thing(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepair
 def _put_thing_aside(path: str, repair: RepairContext) -> None:
     with repair.locked():
         if any(found.subject.path == path for found in thing_findings(StoreSnapshot(repair.context))):
-            repair.quarantine.keep(path, "it was no file or directory of the store")
+            repair.quarantine.keep(path, "it was not a file or directory of the store")
 
 
 def mode(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
@@ -251,7 +251,7 @@ def owner(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepair
     del repair_view
     path, expected = finding.subject.path, int(finding.evidence["expected"])
     act, what = partial(_set_owner, path, expected), f"give {path} to user {expected}"
-    yield Step(Action.SET_OWNER, finding.subject, what, finding.sentence, "the store is theirs", act)
+    yield Step(Action.SET_OWNER, finding.subject, what, finding.sentence, "this user owns the store", act)
 
 
 def _set_owner(path: str, wanted: int, repair: RepairContext) -> None:

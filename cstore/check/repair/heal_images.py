@@ -86,7 +86,7 @@ def plan_in_place(repair_view: RepairView, finding: Finding) -> Step | None:
     parts = ["its image"] * bool(wanted.image)
     parts += [counted([f"diff/{name}" for name in wanted.contents])] * bool(wanted.contents)
     what = f"put {' and '.join(parts)} back into composefs layer {layer}"
-    evidence = "their digests are their names" if not wanted.image else f"{wanted.image} shows the same archive"
+    evidence = "the names are the digests" if not wanted.image else f"{wanted.image} shows the same archive"
     return Step(
         Action.RESTORE_FILES, finding.subject, what, finding.sentence, evidence, partial(_restore, record, wanted)
     )

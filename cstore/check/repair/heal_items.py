@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cstore.check.repair.image_files import ImageFiles, has_layers, is_config
-from cstore.check.repair.plan import Action, Step, Unrepairable
+from cstore.check.repair.plan import Action, Step, Unrepairable, unrepairable
 from cstore.digests import digest_of
 from cstore.errors import CstoreError
 from cstore.oci.chain import layer_ids
-from cstore.oci.schema2 import made_up_manifest
+from cstore.oci.media_types import made_up_manifest
 from cstore.records import bigdata
 from cstore.records.images import MANIFEST
 from cstore.store.places import ItemKind
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def _unrepairable(finding: Finding, reason: str) -> Unrepairable:
-    return Unrepairable(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+    return unrepairable(finding, reason)
 
 
 def image_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
@@ -45,9 +45,7 @@ def image_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unr
         data = None  # the record is wrong, and has no say against the key
     if data is None:
         lost = digest or named
-        yield _unrepairable(
-            finding, f"the bytes with the digest {lost} are nowhere" if lost else "no digest is recorded"
-        )
+        yield _unrepairable(finding, f"no copy with the digest {lost} exists" if lost else "no digest is recorded")
         return
     what = f"restore data item {key!r} of image {image}"
     act = _writer_of(record, files, key, data)
@@ -70,7 +68,7 @@ def _bytes_of(repair_view: RepairView, files: ImageFiles | None, digest: str) ->
         return data, "a source has it"
     made = _made_up(repair_view, files)
     if made is not None and digest_of(made) == digest:
-        return made, "it is what skopeo and Podman make up for such an image"
+        return made, "it is the manifest that skopeo and Podman create for such an image"
     return None, ""
 
 
@@ -191,10 +189,10 @@ def layer_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unr
     record = repair_view.snapshot.layers.get(layer)
     data = repair_view.sources.layer_item(layer, record.diff_digest, key) if record else None
     if data is None:
-        yield _unrepairable(finding, "no digest of it is recorded, and no source has the layer with it")
+        yield _unrepairable(finding, "it has no recorded digest, and no source has a layer with it")
         return
     what = f"restore data item {key!r} of layer {layer}"
-    act, evidence = partial(_write_layer_item, layer, key, data), "a source has the layer of this ID"
+    act, evidence = partial(_write_layer_item, layer, key, data), "a source has the layer with this ID"
     yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
 
 

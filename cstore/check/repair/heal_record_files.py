@@ -72,9 +72,7 @@ def heal_record_files(
             yield Step(Action.WRITE_RECORD_FILE, subject, what, why, evidence, act, advice=advice)
         if any(damaged is item_kind for damaged, _ in whys):
             for identifier, reason in rebuilding.lost[item_kind]:
-                yield Unrepairable(
-                    Subject(item_kind.value, identifier), "it has lost its record", reason, last_seen=True
-                )
+                yield Unrepairable(Subject(item_kind.value, identifier), "its record was lost", reason, last_seen=True)
 
 
 def _write_again(

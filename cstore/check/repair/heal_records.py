@@ -7,13 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cstore.check.findings import Subject
-from cstore.check.manifests import fit
+from cstore.check.items import fit
 from cstore.check.repair.container_records import writable_layers
 from cstore.check.repair.from_stores import image_from_store
 from cstore.check.repair.heal_contents import anew
 from cstore.check.repair.hints import KINDS
 from cstore.check.repair.image_records import top_layer
-from cstore.check.repair.plan import Action, Step, Unrepairable, how_to_name
+from cstore.check.repair.plan import Action, Step, Unrepairable, how_to_name, unrepairable
 from cstore.check.repair.rows import sound_records
 from cstore.oci.chain import next_layer_id
 from cstore.records.codec import encode
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cstore.check.repair.repair_view import RepairView
     from cstore.records.model import Container, Image, Layer
 
-_SHELVES = {item_kind.value: item_kind for item_kind in ItemKind}
+_KINDS = {item_kind.value: item_kind for item_kind in ItemKind}
 
 
 def _step(finding: Finding, action: Action, what: str, evidence: str, act: Callable[[RepairContext], None]) -> Step:
@@ -35,7 +35,7 @@ def _step(finding: Finding, action: Action, what: str, evidence: str, act: Calla
 
 
 def _give_up(finding: Finding, reason: str) -> Unrepairable:
-    return Unrepairable(finding.subject, finding.sentence, reason, finding.remedy.sentence)
+    return unrepairable(finding, reason)
 
 
 def lost_record(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
@@ -53,7 +53,7 @@ def lost_record(repair_view: RepairView, finding: Finding) -> Iterator[Step | Un
                 yield Step(Action.ADD_RECORD, subject, what, finding.sentence, one.evidence, act, advice=advice)
                 return
     reasons = {lost: reason for rows in rebuilding.lost.values() for lost, reason in rows}
-    yield _give_up(finding, reasons.get(identifier, "nothing of it is left in the store"))
+    yield _give_up(finding, reasons.get(identifier, "nothing of it remains in the store"))
 
 
 def _add(item_kind: ItemKind, made: Any, repair_context: RepairContext) -> None:
@@ -66,7 +66,7 @@ def _add(item_kind: ItemKind, made: Any, repair_context: RepairContext) -> None:
             place = layout.image_data if item_kind is ItemKind.IMAGES else layout.container_data
             there = os.path.isdir(place(record.id))
         if there:
-            repair_context.add(writer, item_kind, record, made.location, "it had lost its record")
+            repair_context.add(writer, item_kind, record, made.location, "its record was lost")
 
 
 def container_layer(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
@@ -90,7 +90,7 @@ def container_layer(repair_view: RepairView, finding: Finding) -> Iterator[Step 
 
     act = partial(_change, ItemKind.CONTAINERS, finding.subject.id, set_layer)
     yield _step(
-        finding, Action.SET_LAYER, f"name {own} as its layer", "it is the only writable layer that nobody has", act,
+        finding, Action.SET_LAYER, f"name {own} as its layer", "it is the only writable layer without a container", act,
     )  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def container_image(repair_view: RepairView, finding: Finding) -> Iterator[Step 
     tops = {found.layer: found.id for found in repair_view.snapshot.images if found.layer}
     other = tops.get(layer.parent, "") if layer else ""
     if not other:
-        yield _give_up(finding, "the image is gone; the container has all its files, and works without it")
+        yield _give_up(finding, "the image is missing; the container has all its files and works without it")
         return
 
     def name_other(found: Container) -> Container:
@@ -117,22 +117,22 @@ def container_image(repair_view: RepairView, finding: Finding) -> Iterator[Step 
 
     act = partial(_change, ItemKind.CONTAINERS, finding.subject.id, name_other)
     yield _step(
-        finding, Action.SET_IMAGE, f"name {other} as its image", "the layer beneath its own is that image's", act,
+        finding, Action.SET_IMAGE, f"name {other} as its image", "its own layer's parent belongs to that image", act,
     )  # fmt: skip
 
 
 def _change(item_kind: ItemKind, identifier: str, change: Callable[[Any], Any], repair_context: RepairContext) -> None:
-    repair_context.change(item_kind, identifier, "it contradicted what is in the store", change)
+    repair_context.change(item_kind, identifier, "it contradicted the contents of the store", change)
 
 
 def duplicate_id(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """Several records of one ID: the one that everybody sees stays."""
     del repair_view
-    item_kind = _SHELVES[finding.subject.kind]
+    item_kind = _KINDS[finding.subject.kind]
     act = partial(_drop_doubles, item_kind, finding.subject.id)
     yield _step(
-        finding, Action.DROP_DUPLICATES, "keep the record that counts, and take out the others",
-        "every program reads this one", act,
+        finding, Action.DROP_DUPLICATES, "keep the valid record and remove the others",
+        "all programs use this record", act,
     )  # fmt: skip
 
 
@@ -164,11 +164,11 @@ def _drop_doubles(item_kind: ItemKind, identifier: str, repair_context: RepairCo
 def duplicate_name(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """A name that several have: the later keeps it, as for every program."""
     del repair_view
-    item_kind = _SHELVES[finding.subject.kind]
+    item_kind = _KINDS[finding.subject.kind]
     act = partial(_settle_names, item_kind)
     yield _step(
-        finding, Action.SETTLE_NAMES, "let the later one keep the name",
-        "it is the one that answers to it already", act,
+        finding, Action.SETTLE_NAMES, "keep the name with the later item",
+        "programs already find this item by the name", act,
     )  # fmt: skip
 
 
@@ -181,7 +181,7 @@ def _settle_names(item_kind: ItemKind, repair_context: RepairContext) -> None:
                 continue
             after = before.with_(names=tuple(name for name in before.names if name != conflict.name))
             repair_context.quarantine.changed(
-                item_kind, table.location(before.id), before, after, "another has the name"
+                item_kind, table.location(before.id), before, after, "another item has the name"
             )
         table.repair_names()
         writer.save(item_kind)
@@ -196,7 +196,7 @@ def wrong_parent(repair_view: RepairView, finding: Finding) -> Iterator[Step | U
         return
     told = repair_view.true_parent(layer)
     if told is None or told == parent or (told and told not in repair_view.snapshot.all_layers):
-        yield _give_up(finding, "its parent is gone" if told else "nothing in the store tells what its parent was")
+        yield _give_up(finding, "its parent is missing" if told else "nothing in the store says what its parent was")
         return
     yield _parent_again(repair_view, finding, layer, told)
 
@@ -209,7 +209,7 @@ def _parent_again(repair_view: RepairView, finding: Finding, layer: str, told: s
 
     act = partial(_change, ItemKind.LAYERS, layer, set_parent)
     what = f"name {told or 'nothing'} as the parent of layer {layer}"
-    evidence = "config, driver or ID tell so"
+    evidence = "a config, the driver or the ID says so"
     return Step(Action.SET_PARENT, Subject("layer", layer), what, finding.sentence, evidence, act)
 
 
@@ -234,9 +234,9 @@ def unfinished_in_use(repair_view: RepairView, finding: Finding) -> Iterator[Ste
         missing = {key: value for key, value in fields.items() if not getattr(found, key)}
         return found.with_(flags=flags, **missing)
 
-    evidence = "its files give back its archive" if expected else "it is a writable layer with a directory"
+    evidence = "its files rebuild its archive" if expected else "it is a writable layer with a directory"
     act = partial(_change, ItemKind.LAYERS, layer, unmark)
-    yield _step(finding, Action.MARK_COMPLETE, "clear the mark of an unfinished layer", evidence, act)
+    yield _step(finding, Action.MARK_COMPLETE, "remove the flag incomplete", evidence, act)
 
 
 def wrong_digest(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
@@ -259,7 +259,7 @@ def wrong_digest(repair_view: RepairView, finding: Finding) -> Iterator[Step | U
         yield from anew(repair_view, finding)
         return
     if not found:
-        yield _give_up(finding, "nothing tells whether the record or the tar-split is right")
+        yield _give_up(finding, "nothing shows whether the record or the tar-split is correct")
         return
     fields = repair_view.contents(layer)
 
@@ -277,7 +277,7 @@ def _witness(repair_view: RepairView, layer: str, parent: str, digest: str) -> s
     if not digest:
         return ""
     if next_layer_id(parent, digest) == layer:
-        return "the layer's ID is made of this digest"
+        return "the layer's ID was computed from this digest"
     return "the config of an image names this digest" if repair_view.survivors.names_digest(digest) else ""
 
 

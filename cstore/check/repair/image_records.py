@@ -41,7 +41,7 @@ class ImageRecords:
             files = self._survivors.image_files.get(image) or ImageFiles("", image)
             hint = self._survivors.hint(ItemKind.IMAGES, image)
             if files.config is None and not hint and not self._top_by_containers(image):
-                self.lost.append((image, "no config and no container of it is left that says what it is made of"))
+                self.lost.append((image, "no config and no container of it remains that names its layers"))
                 continue
             found.append(self._record(files, hint))
         return _without_shared_names(found)

@@ -56,11 +56,11 @@ class LayerRecords:
         wanted = self._wanted(lost, parents)
         for layer in sorted(layer for layer in wanted if parents[layer] is None and self._has_unknown_parent(layer)):
             wanted.remove(layer)
-            self.lost.append((layer, "nothing tells what its parent was"))
+            self.lost.append((layer, "nothing says what its parent was"))
         self._told = self._told_by_configs(parents)
         given_up = {layer for layer, _ in self.lost}
         for layer in sorted(lost - wanted - given_up):
-            self.lost.append((layer, "nothing tells that it was ever finished, and nothing uses it"))
+            self.lost.append((layer, "nothing shows that it was completed, and nothing uses it"))
         made = [self._record(layer, parents[layer]) for layer in _parents_first(sorted(wanted), parents)]
         for one in made:
             facts = self._survivors.facts(one.record.id)

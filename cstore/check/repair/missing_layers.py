@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cstore.check.repair.from_stores import layers_from_store
 from cstore.check.repair.heal_records import lost_record, wrong_parent
-from cstore.check.repair.plan import Action, Step, Unrepairable
+from cstore.check.repair.plan import Action, Step, Unrepairable, unrepairable
 from cstore.errors import ContentDamaged
 from cstore.store.creation import NewLayer, put_layer
 from cstore.store.places import ItemKind
@@ -34,8 +34,8 @@ def missing_layer(repair_view: RepairView, finding: Finding) -> Iterator[Step | 
         if from_store:
             yield from from_store
             return
-        wanted = f"it takes the archive {expected_layer.diff_id}" if expected_layer else "nobody knows what was in it"
-        yield Unrepairable(finding.subject, finding.sentence, wanted, finding.remedy.sentence)
+        wanted = f"it needs the archive {expected_layer.diff_id}" if expected_layer else "its contents are unknown"
+        yield unrepairable(finding, wanted)
         return
     act = partial(_put, layer, expected_layer)
     what = f"restore layer {layer}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from cstore.check.findings import REPAIR
 from cstore.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cstore.check.findings import Subject
+    from cstore.check.findings import Finding, Subject
     from cstore.check.repair.repair_context import RepairContext
 
 MOST_SHOWN = 3
@@ -135,6 +136,17 @@ class Unrepairable(Value):
         """The same as JSON."""
         subject = {name: text for name, text in self.subject.as_dict().items() if text}
         return {"subject": subject, "why": self.why, "reason": self.reason, "remedy": self.remedy}
+
+
+def unrepairable(finding: Finding, reason: str, why: str = "") -> Unrepairable:
+    """Say why a finding cannot be healed, and what helps. That is not the command which has just been tried.
+
+    `why` is what is wrong, if other than the finding's sentence.
+    """
+    remedy = finding.remedy
+    another = remedy.command and remedy.command != REPAIR
+    helps = f"{remedy.sentence}: {remedy.command}" if another else remedy.sentence
+    return Unrepairable(finding.subject, why or finding.sentence, reason, helps)
 
 
 class Plan(Value):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cstore.check.repair import heal_contents, heal_driver, heal_items, heal_records, missing_layers
 from cstore.check.repair.heal_record_files import heal_record_files
-from cstore.check.repair.plan import Action, Phase, Plan, Step, Unrepairable
+from cstore.check.repair.plan import Action, Phase, Plan, Step, Unrepairable, unrepairable
 from cstore.check.repair.put_aside import put_aside
 from cstore.store.places import ItemKind
 
@@ -70,7 +70,7 @@ def _judged(
         aside = list(put_aside(repair_view, finding))
         return aside or found
     if not found and finding.severity.is_serious:
-        return [Unrepairable(finding.subject, finding.sentence, "a person must decide", finding.remedy.sentence)]
+        return [unrepairable(finding, "a person must decide")]
     return found
 
 

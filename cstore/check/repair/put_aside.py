@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cstore.check.repair.plan import Action, Step
-from cstore.errors import CstoreError, ImageUsedByContainer, UnsafeID
+from cstore.errors import CstoreError, ImageUsedByContainer, InUse, SystemFailure, UnsafeID
 from cstore.store.occupants import refuse_occupied
 from cstore.store.places import ItemKind
 
@@ -105,6 +105,8 @@ def _fulfil(repair: RepairContext, promised: Iterable[Kept]) -> None:
 def _belongings(repair: RepairContext, layer: str) -> list[str]:
     try:
         return repair.driver_repair.belongings(layer)
+    except SystemFailure:
+        raise  # it may work the next time, and what is not promised now would be deleted
     except CstoreError:
         return []
 
@@ -139,7 +141,7 @@ def _promise_ancestors(layer: str, repair: RepairContext, writer: Writer, why: s
         record = writer.layers.get(layer)
         try:
             yield from _promise_layer(layer, repair, writer, why)
-        except CstoreError:
+        except InUse:
             return
         layer = record.parent if record else ""
 

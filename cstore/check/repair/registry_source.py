@@ -85,7 +85,7 @@ class RegistryImage:
                 hashed.update(buffer[:count])
                 append(into, buffer[:count])
         if digest_from(hashed) != digest:
-            raise SourceUnusable(self.given, f"it gives another blob in the place of {digest}")
+            raise SourceUnusable(self.given, f"it returns another blob instead of {digest}")
 
 
 def _object(raw: bytes, given: str) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _object(raw: bytes, given: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise SourceUnusable(given, "its manifest is no JSON object")
+        raise SourceUnusable(given, "its manifest is not a JSON object")
     return found
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BLOCK = 1 << 20
 
-_NOT_SHOWN = "no known writer makes the recorded archive of its files, which are neither proven nor refuted by that"
+_NOT_SHOWN = "no known archive writer gives the recorded digest for its files; they may still be correct"
 
 Donors = dict[bytes, str]
 """Names in an archive → the file with their contents."""
@@ -53,7 +53,7 @@ def plan_remake(repair_view: RepairView, finding: Finding, expected: str) -> Ste
     layer = finding.subject.id
     what = f"rebuild layer {layer}, and move the damaged one into quarantine"
     if not expected:
-        return "no digest is recorded by which its archive could be known"
+        return "no digest is recorded to verify its archive"
     if repair_view.sources.has_layer(expected):
         evidence = f"a source has the archive {expected}"
         act = partial(remake, layer, expected, None)
@@ -68,14 +68,14 @@ def plan_remake(repair_view: RepairView, finding: Finding, expected: str) -> Ste
             evidence = f"its files, written as {archive.dialect.name} does, have the recorded digest"
             act = partial(remake, layer, expected, archive)
         else:
-            return f"{_NOT_SHOWN}; it takes the archive {expected}"
+            return f"{_NOT_SHOWN}; it needs the archive {expected}"
         return Step(Action.REMAKE_LAYER, finding.subject, what, finding.sentence, evidence, act)
     donors = find_donors(repair_view, layer, {problem.name for problem in facts.problems})
     lacking = [problem for problem in facts.problems if problem.name not in donors]
     if lacking:
         names = ", ".join(repr(os.fsdecode(problem.name)) for problem in lacking[:3])
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-        return f"the contents of {names}{more} are nowhere in this store; it takes the archive {expected}"
+        return f"the contents of {names}{more} are not in this store; it needs the archive {expected}"
     evidence = "its tar-split and its files" + (f", and {len(donors)} that other layers have" if donors else "")
     act = partial(remake, layer, expected, donors)
     return Step(Action.REMAKE_LAYER, finding.subject, what, finding.sentence, evidence, act)

@@ -14,7 +14,6 @@ from cstore.fs import within
 from cstore.fs.atomic import write_file
 from cstore.records import bigdata
 from cstore.records.section import make_directory
-from cstore.store.context import driver_place
 from cstore.store.places import ItemKind
 from cstore.store.session import writing
 
@@ -47,7 +46,7 @@ class RepairContext:
     @cached_property
     def driver_repair(self) -> DriverRepair:
         """Who knows what the driver keeps."""
-        return open_driver_repair(self.context.driver, driver_place(self.context))
+        return open_driver_repair(self.context.driver, self.context.driver_place)
 
     @contextmanager
     def locked(self) -> Iterator[Writer]:

@@ -318,7 +318,7 @@ class Sources:
                 while count := reader.readinto(buffer):
                     self._append(copy, buffer[:count])
                 if reader.left:
-                    raise SourceUnusable(piece.path, "it ends in the midst of a member")
+                    raise SourceUnusable(piece.path, "it ends in the middle of a member")
                 os.lseek(copy.fileno(), 0, os.SEEK_SET)
                 yield copy.fileno()
 

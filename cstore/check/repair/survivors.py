@@ -18,7 +18,6 @@ from cstore.errors import CstoreError, ForeignThing
 from cstore.fs import within
 from cstore.ids import flaw_of_id
 from cstore.oci.chain import layer_ids, next_layer_id
-from cstore.store.context import driver_place
 from cstore.store.lookup import tree_names
 from cstore.store.lost_records import transient_containers, transient_layers
 from cstore.store.places import ItemKind
@@ -54,7 +53,7 @@ class Survivors:
     @cached_property
     def driver_repair(self) -> DriverRepair:
         """Who knows what the driver keeps."""
-        return open_driver_repair(self.snapshot.context.driver, driver_place(self.snapshot.context))
+        return open_driver_repair(self.snapshot.context.driver, self.snapshot.context.driver_place)
 
     def hint(self, item_kind: ItemKind, identifier: str) -> dict[str, Any]:
         """What can still be read of a record; nothing, mostly."""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from cstore.store import PreparedLayer
 
 _INTERRUPTED = 130
-_MOST_JOBS = 64
 _BLOCK = 1 << 16
 _ALONE = {
     "batch": "a batch cannot run another one",
@@ -63,9 +62,9 @@ def batch(session: Session, keep_going: bool, jobs: str) -> None:
     The batch ends at the end of input, or with exit status 1 after the first command that fails. Commands cannot read
     standard input: give them files.
     """
-    if jobs and not (jobs.isascii() and jobs.isdecimal() and 0 < int(jobs) <= _MOST_JOBS):
-        raise UsageMistake(f"--jobs takes a number from 1 to {_MOST_JOBS}, and this is {jobs!r}")
-    answers = _Answers(session, framed=session.json, keep_going=keep_going, jobs=int(jobs or "1"))
+    from cstore.cli.moving import number_of_jobs
+
+    answers = _Answers(session, framed=session.json, keep_going=keep_going, jobs=number_of_jobs(jobs, 1))
     try:
         for number, words in _lines(answers.flush):
             if not answers.run(number, words):

@@ -11,11 +11,11 @@ from cstore.errors import InvalidOption, Unsupported
 
 @command("browse", example="cstore browse")
 def browse(session: Session, /) -> None:
-    """Look around in the store, with keys.
+    """Browse the store in a terminal interface.
 
-    Lists of images, containers and layers show names, sizes, ages and how many use an item. Enter opens the files of an
-    item, w shows who holds it, / searches, ? tells all keys. Only d changes anything: it deletes what its preview
-    shows, once that is agreed to, as `cstore rm` does. A terminal of 80 columns and 24 lines is enough.
+    Lists images, containers and layers with names, sizes, ages and the number of users. Enter opens the files of an
+    item, w shows what holds it, / searches, ? lists all keys. Only d changes anything: after confirmation, it deletes
+    what its preview shows, as `cstore rm` does. A terminal of 80 columns and 24 lines is enough.
 
     This needs Textual: pip install 'cstore[browse]'.
     """

@@ -47,7 +47,7 @@ def register(session: Session, parent: str, file: str, max_depth: str, quiet: bo
 def _depth(written: str) -> int:
     if written.isascii() and written.isdecimal() and int(written):
         return int(written)
-    raise UsageMistake(f"--max-depth takes a number of layers, at least 1, not {written!r}")
+    raise UsageMistake(f"--max-depth takes a number of layers from 1 upward, not {written!r}")
 
 
 @command("chains", example="cstore chains")
@@ -96,7 +96,7 @@ def export_chain(session: Session, /, named: str, file: str, quiet: bool, **sinc
     from cstore.docker import LayerStore
 
     if since["from"] and since["whole"]:
-        raise UsageMistake("since a layer and since nothing cannot both be meant", hint="omit --from or --whole")
+        raise UsageMistake("--from and --whole exclude each other", hint="omit --from or --whole")
     layers = LayerStore(session.open(Intent.CONTENT))
     layer = layers.look(layers.chain_of(named))
     made_up = since["whole"] or since["from"]

@@ -41,7 +41,7 @@ def config(
 ) -> None:
     """Print, explain, check or change the configuration.
 
-    Without arguments, prints the configuration in force as JSON: files, environment and options together. With FILE,
+    Without arguments, prints the configuration in effect as JSON: files, environment and options together. With FILE,
     prints what that file alone says. Opens no store.
 
     set and unset change one key in cstore's own drop-in, storage.conf.d/50-cstore.conf, which Podman 6 and newer tools
@@ -69,7 +69,7 @@ def config(
             raise UsageMistake(f"config {first} takes {count} words, not {len(rest)}", hint="see cstore config --help")
         act(rest)
     elif rest:
-        raise UsageMistake(f"there is no command config {first}", hint="see cstore config --help")
+        raise UsageMistake(f"config has no command {first}", hint="see cstore config --help")
     elif flags["--sources"]:
         _sources(session)
     else:
@@ -96,7 +96,7 @@ def _sources(session: Session) -> None:
     def lines() -> Iterator[str]:
         for one in found:
             yield from _lines_of(one)
-        yield from (f"passed over: {path}: {reason}" for path, reason in skipped)
+        yield from (f"ignored: {path}: {reason}" for path, reason in skipped)
         yield from (f"note: {one}" for one in said)
 
     document = {
@@ -152,7 +152,7 @@ def _target(session: Session, system: bool, user: bool, main: bool) -> str:
     from cstore.config import DROP_INS, MAIN, Places, read_environment, rootless_identity, user_directory
 
     if system and user:
-        raise UsageMistake("--system and --user contradict each other", hint="give only one of them")
+        raise UsageMistake("--system and --user exclude each other", hint="give only one of them")
     environment, identity = read_environment(), rootless_identity()
     named = session.settings.get("config") or environment.config_file
     if named and not (system or user):
@@ -195,8 +195,8 @@ def _publish(session: Session, path: str, changed: str, key: str) -> None:
     settings = config.choice.settings
     inner = key if keys.kind_of(key) else keys.PULL_OPTIONS
     if path not in {part.source for part in settings.parts}:
-        say(f"cstore: this run reads other files than {path}; cstore config --sources lists them")
+        say(f"cstore: this run does not read {path}; cstore config --sources lists the files that it reads")
     elif key and (place := settings.place(inner)) and settings.file(inner) != path:
-        say(f"cstore: {path} does not decide {key}: it comes from {place}")
+        say(f"cstore: {path} does not determine {key}, which comes from {place}")
     if os.path.basename(path) == _OWN_NAME:
         say("cstore: Podman up to 5 and Buildah up to 1 read no drop-ins; --main writes into storage.conf for them too")

@@ -55,12 +55,8 @@ def register_image(session: Session, /, file: str, name: tuple[str, ...], parent
     for one in name:
         full_tag(one)
     images = ImageStore(store)
-    made = images.create(raw)
-    if above:
-        images.set_parent(made, above)
-    if built_locally:
-        images.set_built_locally(made)
-    names = [images.tag(made, one) for one in name]
+    made = images.register(raw, names=name, parent=above, built_locally=built_locally)
+    names = [str(full_tag(one)) for one in name]
     session.show(View(lambda: output.image_document(made, names), lambda: [made]))
 
 

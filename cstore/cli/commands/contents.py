@@ -11,7 +11,7 @@ from cstore.cli.session import Intent, Session, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from cstore.contents import Contents, File
@@ -42,14 +42,16 @@ def ls(session: Session, /, place: str, long: bool, recursive: bool, null: bool,
         top = _listed(contents, path or b"/", follow=not long)
         if top.format != modes.S_IFDIR:
             found: Iterator[File] = iter((top,))
+            names = iter((top.path,))
         else:
+            names = contents.paths(top.path, deep=recursive)
             found = contents.walk(top.path) if recursive else contents.list(top.path)
         head = {"item": output.item_document(_item(contents)), "path": output.shown_path(top.path)}
         files = (output.file_document(contents, file) for file in found)
         session.show(
             View(
                 lambda: Streamed(head, "files", files, output.tail_of(contents.problems)),
-                lambda: _lines(contents, found, top.path, long=long),
+                lambda: _lines(contents, found, top.path) if long else map(_relative(top.path), names),
                 paths=True,
                 null=null,
             )
@@ -69,12 +71,17 @@ def _listed(contents: Contents, path: bytes, *, follow: bool) -> File:
         raise
 
 
-def _lines(contents: Contents, found: Iterator[File], top: bytes, *, long: bool) -> Iterator[str]:
+def _relative(top: bytes) -> Callable[[bytes], str]:
+    from cstore.cli.output.contents import relative
+
+    return lambda path: relative(path, top)
+
+
+def _lines(contents: Contents, found: Iterator[File], top: bytes) -> Iterator[str]:
     from cstore.cli.output import contents as output
 
     for file in found:
-        name = output.relative(file.path, top)
-        yield output.long_line(contents, file, name) if long else name
+        yield output.long_line(contents, file, output.relative(file.path, top))
 
 
 @command("cat", example="cstore cat debian:/etc/passwd\ncstore cat base:/etc/passwd web:/etc/passwd > both")

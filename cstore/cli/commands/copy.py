@@ -78,7 +78,7 @@ def _number(text: str, noun: str) -> int:
     if text.isascii() and text.isdecimal() and int(text) < LARGEST_ID:
         return int(text)
     raise InvalidOption(
-        f"--chown needs numbers, and {text!r} is no {noun}",
+        f"--chown takes numbers, and {text!r} is not a {noun}",
         hint="write --chown UID or --chown UID:GID",
         go_text=f'bad {noun}: strconv.ParseUint: parsing "{text}": invalid syntax',
     )

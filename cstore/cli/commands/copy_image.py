@@ -93,7 +93,9 @@ def request_of(wanted: dict[str, Any]) -> CopyRequest:
 
     how = wanted.get("compression", "")
     if how and how not in COMPRESSIONS:
-        raise UsageMistake(f"there is no compression {how!r} here", hint=f"choose one of: {', '.join(COMPRESSIONS)}")
+        raise UsageMistake(
+            f"the compression {how!r} is not available here", hint=f"choose one of: {', '.join(COMPRESSIONS)}"
+        )
     return CopyRequest(
         platform=wanted.get("platform", ""),
         all_platforms=bool(wanted.get("all")),

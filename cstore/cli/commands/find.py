@@ -126,7 +126,7 @@ def _criteria(wanted: dict[str, Any]) -> Criteria:
     mode, any_of, all_of = _mode(wanted["mode"])
     setting = 0o6000 if wanted["setuid"] else 0
     if setting and any_of:
-        raise InvalidOption("--setuid and --mode /… are two sets of bits, of which some must be set", hint="give one")
+        raise InvalidOption("--setuid and --mode /… exclude each other", hint="give one")
     return Criteria(
         name=os.fsencode(wanted["name"]) if wanted["name"] else None,
         path=os.fsencode(wanted["path"]) if wanted["path"] else None,
@@ -170,11 +170,11 @@ def _sizes(texts_: tuple[str, ...]) -> tuple[int | None, int | None]:
 
 def _time(text_: str, option: str) -> int | None:
     """A moment in nanoseconds: a date as RFC 3339 has it, or so long before now."""
+    if not text_:
+        return None
     import time
     from datetime import UTC, datetime
 
-    if not text_:
-        return None
     if text_[:-1].isascii() and text_[:-1].isdecimal() and text_[-1] in _SPANS:
         return time.time_ns() - int(text_[:-1]) * _SPANS[text_[-1]] * _SECOND
     try:

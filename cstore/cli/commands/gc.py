@@ -90,7 +90,9 @@ def _tell_foreign(session: Session, store: Store) -> None:
         return
     names = ", ".join(each.path for each in found[:_MOST_NAMED])
     more = f", and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    session.warn([f"left alone, as no tool gives such a name: {names}{more} (cstore gc --foreign moves it aside)"])
+    session.warn(
+        [f"kept, because no tool creates such names: {names}{more} (cstore gc --foreign moves them into quarantine)"]
+    )
 
 
 def _tell_partial(session: Session, store: Store, gone: AbstractSet[str]) -> None:

@@ -37,8 +37,8 @@ def create_image(session: Session, /, layer: str, metadata: str, metadata_file: 
         metadata = read_whole(metadata_file).decode(errors="replace")
     request = NewImage(id=wanted["id"], names=wanted["name"], layer=layer, metadata=metadata, digest=wanted["digest"])
     image = session.open(Intent.WRITE).images.create(request)
-    warning = f"image {image.id} has no manifest, and podman images refuses to list a store with such an image"
-    session.warn([f"{warning} (cstore import makes a whole image of a tar)"])
+    warning = f"image {image.id} has no manifest, so podman images fails on this store"
+    session.warn([f"{warning} (cstore import creates a complete image from a tar)"])
     session.show(View(image.document, lambda: plain.created(image.id, image.names)))
 
 

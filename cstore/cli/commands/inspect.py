@@ -28,7 +28,7 @@ _FILES = ("oci:", "oci-archive:", "docker-archive:", "dir:", "docker-root:")
 @words("items", "ITEM")
 @switch("--size", help="Measure sizes that are not recorded.")
 @kind_option
-@text("--platform", metavar="OS/ARCH", help="Of an image elsewhere, look at the one for this platform.")
+@text("--platform", metavar="OS/ARCH", help="For an image outside the store, show the one for this platform.")
 @trust_options
 @json_option
 def inspect(session: Session, /, items: tuple[str, ...], kind: str, size: bool, **elsewhere: Any) -> None:
@@ -39,8 +39,8 @@ def inspect(session: Session, /, items: tuple[str, ...], kind: str, size: bool, 
     that is not recorded is null, unless --size measures it. A terminal gets indented JSON; --json and pipes get one
     line.
 
-    An ITEM may be an image elsewhere, spelled as for copy-image: docker://NAME, oci:PATH[:REF] and so on. Reads only
-    its manifests and config: digests, sizes, platforms and history, none of its layers.
+    An ITEM may be an image outside the store, in the syntax of copy-image: docker://NAME, oci:PATH[:REF] and so on. Of
+    such an image, reads only manifests and config (digests, sizes, platforms and history), but no layers.
 
     Exit status: 1 if an ITEM is unknown or could be read only in part; `problems` says why.
     """

@@ -50,7 +50,7 @@ def _mount(store: Store, item: str, label: str, *, read_only: bool) -> str:
         path = store.images.mount(item, label=label) if read_only else store.mount(item, label=label)
     except UnknownItem as error:
         if not read_only and store.images.find(item) is not None:
-            error.hint = "it is an image: use cstore mount --read-only, or make a container of it"
+            error.hint = "it is an image: use cstore mount --read-only, or create a container from it"
         raise
     try:
         refuse_unseen(item, path)

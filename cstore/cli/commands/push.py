@@ -61,6 +61,6 @@ def _goal(text_: str, image: str) -> Place:
     from cstore.transfer import REGISTRY, STORE, Place, parse_place
 
     if not text_:
-        raise UsageMistake(f"{image} has no name that says where it goes", hint="name the destination")
+        raise UsageMistake(f"{image} has no name that gives a destination", hint="name the destination")
     place = parse_place(text_)
     return Place(REGISTRY, reference=text_) if place.transport == STORE and place.bare else place

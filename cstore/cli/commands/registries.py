@@ -71,7 +71,7 @@ def _first_searched(settings: Settings) -> str:
         UsageMistake: there is none.
     """
     if not settings.registries.search:
-        raise UsageMistake("no registry is given, and registries.conf names none to search", hint="name it: quay.io")
+        raise UsageMistake("no registry is given, and registries.conf has no search registry", hint="name it: quay.io")
     return settings.registries.search[0]
 
 

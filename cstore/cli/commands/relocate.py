@@ -17,8 +17,9 @@ def relocate(session: Session, old: str) -> None:
     """Show what still names the old place of a store.
 
     OLD is the graph root of a store whose images were copied elsewhere, for example with copy-image --all. Lists the
-    configuration files that name it, its remaining containers, mounts below it, and what Podman keeps there besides
-    images. Changes nothing. Prints kind, place and what was found, separated by tabs.
+    configuration files, systemd units and Quadlet files that name it, its remaining containers, mounts below it, what
+    Podman keeps there besides images, and a database of Podman at the new place that names the old one. Changes
+    nothing. Prints kind, place and what was found, separated by tabs.
 
     Exit status: 1 if something still names it.
     """

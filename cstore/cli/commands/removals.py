@@ -109,7 +109,7 @@ def _kept(session: Session, store: Store, plan: Plan, days: str) -> Plan:
     gone = {identifier for _, identifier in done.done}
     if done.case:
         undo = f"cstore repair --undo {done.case}"
-        session.warn([f"kept for {int(days)} days, then `cstore gc` deletes it; bring it back with: {undo}"])
+        session.warn([f"kept for {int(days)} days, then deleted by `cstore gc`; restore it with: {undo}"])
     return plan.with_(going=tuple(each for each in plan.going if {each.id, each.goes_with} & gone), freed=0)
 
 
@@ -145,7 +145,7 @@ def _agreed(plan: Plan, *, yes: bool) -> bool:
 @switch("-a", "--unused", help="Images without a container; the default with any rule below.")
 @switch("--dangling", help="Images without names; the default without any rule.")
 @text("--older-than", metavar="AGE", help="Images older than AGE, for example 30d or 12h.")
-@text("--unused-for", metavar="AGE", help="Images that nobody has read for AGE.")
+@text("--unused-for", metavar="AGE", help="Images that no program has read for AGE.")
 @texts("--keep", metavar="GLOB", help="Keep images whose name matches; may be repeated.")
 @text("--keep-last", metavar="N", help="Keep the newest N images of each repository.")
 @text("--max-size", metavar="SIZE", help="Delete the oldest images until all images together fit in SIZE.")
@@ -160,14 +160,14 @@ def prune(session: Session, /, **wanted: Any) -> None:
     rules, deletes only images that match all of them, and never one that a container or mount uses. --older-than
     counts from the creation of the image. No tool records when an image was last used; for --unused-for, an image is in
     use whenever a program reads its config: creating a container does, and so does `podman images`. The file system
-    must note reads: noatime refuses the rule, relatime counts an image as used for a day longer. GLOB matches the whole
-    name, the name without its tag, or either without `docker.io/library/` or `localhost/`. The output is that of
+    must record reads: noatime refuses the rule, relatime counts an image as used for a day longer. GLOB matches the
+    whole name, the name without its tag, or either without `docker.io/library/` or `localhost/`. The output is that of
     `cstore rm`.
 
     A policy is a TOML file whose keys are the rules, such as `older-than = "30d"`, `keep = ["debian*", "base:*"]`,
-    `keep-last = 2`, `max-size = "10G"`, `unused = true`: for a line in a crontab.
+    `keep-last = 2`, `max-size = "10G"`, `unused = true`; use one in a crontab, for example.
 
-    Exit status: 1 if a rule makes no sense, a record file is damaged, something could not be deleted, or the deletable
+    Exit status: 1 if a rule is invalid, a record file is damaged, something could not be deleted, or the deletable
     images do not meet the budget.
     """
     from cstore.insight import plan_prune
@@ -178,7 +178,7 @@ def prune(session: Session, /, **wanted: Any) -> None:
     carry_out(session, store, found.plan, dry_run=bool(wanted["dry_run"]), yes=bool(wanted["yes"]))
     if found.missing:
         session.failed = True
-        session.warn([f"the budget is missed by {found.missing} bytes: nothing else may go by these rules"])
+        session.warn([f"the budget is missed by {found.missing} bytes: the rules allow no further deletion"])
 
 
 def _with_policy(wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _with_policy(wanted: Mapping[str, Any]) -> dict[str, Any]:
         name = key.replace("-", "_")
         kinds = _POLICY.get(name)
         if kinds is None or type(value) not in kinds:
-            problem = "is not a rule" if kinds is None else "has a value that makes no sense"
+            problem = "is not a rule" if kinds is None else "has an invalid value"
             raise InvalidOption(f"{path}: {key!r} {problem}", hint=f"rules are {', '.join(sorted(_POLICY))}")
         if not wanted[name]:
             merged[name] = [str(each) for each in value] if type(value) is list else value

@@ -209,6 +209,6 @@ def _undo(session: Session, word: str) -> None:
     session.show(
         View(
             lambda: {"version": VERSION, "case": undone.case, "done": list(undone.done), "left": list(undone.left)},
-            lambda: [*undone.done, *(f"left as it is: {sentence}" for sentence in undone.left)],
+            lambda: [*undone.done, *(f"not restored: {sentence}" for sentence in undone.left)],
         )
     )

@@ -16,10 +16,9 @@ from cstore.errors import InvalidOption
 def report(session: Session, output: str, quick: bool, check: bool) -> None:
     """Write a page about the store, for a browser.
 
-    The page is one HTML file without scripts or pictures from elsewhere; it needs no network. It has a treemap of the
-    graph root, the images with their sizes, ages and containers, the layers and how many images share them, what each
-    image is made of with the bytes that layers above overwrite or delete, and age against size. FILE appears only when
-    it is complete.
+    The page is one self-contained HTML file; it needs no network. It has a treemap of the graph root; the images with
+    their sizes, ages and containers; the layers and the number of images that share them; the layers of each image with
+    the bytes that layers above overwrite or delete; and a chart of age and size. FILE appears only when it is complete.
 
     Reads every directory of the store, once for its size and once for each image. With --quick, takes sizes from the
     records, and leaves out files that no record owns and wasted bytes.

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 @command(
     "sync",
     example="cstore sync docker://quay.io/me/ docker://registry.example.org/mirror\n"
-    "cstore sync --scoped containers-storage: docker://registry.example.org/backup\n"
-    "cstore sync --scoped docker://registry.example.org/backup/ containers-storage:",
+    "cstore sync --scoped --containers containers-storage: docker://registry.example.org/backup\n"
+    "cstore sync --scoped --containers docker://registry.example.org/backup/ containers-storage:",
 )
 @word("source", "SOURCE")
 @word("destination", "DESTINATION")
 @text("--list", metavar="FILE", help="Sync the images named in FILE, one a line, instead of all of SOURCE.")
 @text("--platform", metavar="OS/ARCH", help="Sync the images for this platform, instead of all platforms.")
 @switch("--scoped", help="At a registry, put the registry of an image's name in front of its path.")
+@switch("--containers", help="Also sync the containers of a store: records, data items and writable layers.")
 @switch("--delete", help="Delete tags and names at DESTINATION that SOURCE does not have any more.")
 @moving_options
 @trust_options
@@ -38,6 +39,10 @@ def sync(session: Session, /, source: str, destination: str, quiet: bool, **want
     containers-storage:, oci:PATH or dir:PATH. Between registries, nothing passes through the store. Skips what is
     equal, reports what fails, and continues. Copies images for all platforms, but only those for this machine into a
     store. With --scoped, a store that goes to a registry and back has the same images and names.
+
+    --containers copies each container as an artifact of its own, localhost/cstore/containers:ID, and makes it again
+    on the way back; it never replaces a container that has changed since. What a container has written may hold
+    secrets: keep it in a registry that you trust.
 
     --delete deletes nothing if SOURCE has no image or cannot be listed, and keeps a tag whose image another tag
     needs.
@@ -54,6 +59,7 @@ def sync(session: Session, /, source: str, destination: str, quiet: bool, **want
     request = SyncRequest(
         scoped=bool(wanted["scoped"]),
         delete=bool(wanted["delete"]),
+        containers=bool(wanted["containers"]),
         copy=moving(request_of(wanted), wanted),
         listed=_lines(wanted["list"]),
     )

@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 def df(session: Session, items: tuple[str, ...], verbose: bool, freed_by: bool, kind: str) -> None:
     """Show what takes up the space of the store.
 
-    Without options, sizes are those that the records give, so the answer is quick. Lines have the kind, how many
-    there are, how many of them are used, their bytes, and the bytes of those that are not used; then the file system's
-    bytes: all, used, available.
+    Without options, takes sizes from the records, which is quick. Each line has a kind, the number of items, how many
+    of them are used, their bytes, and the bytes of unused items; the last line has the file system's total, used and
+    available bytes.
 
-    With --verbose, the disk is read: every byte below the graph root is in one line, so that the numbers in the
-    second column, ON DISK, add up to what du(1) counts. A line has the kind, the bytes on disk, size, shared and
-    unique bytes, the ID or the path, and the names. The size of an image or a container has all its layers in it;
-    unique is what nothing else needs. Its bytes on disk are those of its data items only, as layers have lines of
-    their own. Blocks that several files share count once; the last line has the total, and what du(1) makes of it.
-    Whatever is an orphan would be removed by `cstore gc`; `cstore whois PATH` tells more about a path.
+    With --verbose, reads the disk: every byte below the graph root is in exactly one line, so the second column, ON
+    DISK, adds up to the result of du(1). Each line has the kind, the bytes on disk, the size, the shared and the unique
+    bytes, the ID or path, and the names. The size of an image or container includes all its layers; its unique bytes
+    are those that nothing else needs; its bytes on disk are only those of its data items, because layers have their own
+    lines. Blocks that several files share count once. The last line has the total, and the result of du(1). `cstore gc`
+    removes orphans; `cstore whois PATH` explains a path.
 
-    With --freed-by, nothing is deleted. What the ITEMs share is freed if all of them go that need it.
+    With --freed-by, deletes nothing. Counts data that the ITEMs share if nothing else needs it.
 
-    Exit status: 1 if something could not be read, or the records are damaged; what is shown is true all the same.
+    Exit status: 1 if something could not be read, or the records are damaged; the output is correct but incomplete.
     """
     if items and not freed_by:
         raise InvalidOption("ITEM needs --freed-by", hint="cstore df --freed-by ITEM…")

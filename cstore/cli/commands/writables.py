@@ -85,8 +85,8 @@ def commit(session: Session, /, writable: str, image: str, name: tuple[str, ...]
     layers = LayerStore(store)
     images = ImageStore(store, layers)
     source, parent = layers.writable.get(writable), image_id(store, image)
-    made = images.commit(source, parent, author=author, comment=comment)
-    names = [images.tag(made, one) for one in name]
+    made = images.commit(source, parent, author=author, comment=comment, names=name)
+    names = [str(full_tag(one)) for one in name]
     session.show(View(lambda: output.image_document(made, names), lambda: [made]))
 
 

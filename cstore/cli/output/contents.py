@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from datetime import UTC, datetime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ def relative(path: bytes, top: bytes) -> str:
 
 def time_of(mtime: int) -> str:
     """A time in nanoseconds as RFC 3339; what no calendar can hold, as `@SECONDS`."""
+    from datetime import UTC, datetime  # not at once: plain lists have no times
+
     seconds, rest = divmod(mtime, _SECOND)
     try:
         text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

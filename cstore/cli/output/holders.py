@@ -38,7 +38,7 @@ def _names(names: tuple[str, ...]) -> str:
 
 def _sentence(holder: Holder, identifier: str, *, with_command: bool = True) -> str:
     maker = f", made by {holder.maker}" if holder.maker and holder.maker != "unknown" else ""
-    maker = ", made by an unknown tool" if holder.maker == "unknown" else maker
+    maker = ", made by cstore or by a tool that leaves no mark" if holder.maker == "unknown" else maker
     since = f", created {holder.created}" if holder.created and holder.kind == "container" else ""
     command = f": {holder.command}" if holder.command and with_command else ""
     return f"{holder.kind} {visible(identifier)}{_names(holder.names)} {holder.how}{maker}{since}{visible(command)}"

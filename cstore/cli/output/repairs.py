@@ -59,7 +59,7 @@ def grouped(planned: Plan) -> list[Group]:
         alike.setdefault((one.subject.kind, one.reason, one.remedy), []).append(one)
     groups += [_given_up(members) for members in alike.values()]
     if planned.unused:
-        groups.append(Group(("-",), "no use was found for", planned.unused, (_NOT_IT,)))
+        groups.append(Group(("-",), "not used", planned.unused, (_NOT_IT,)))
     if planned.steps and not planned.complete:
         groups.append(Group(("-",), f"to be planned: {_LATER}"))
     return groups
@@ -99,7 +99,7 @@ def _given_up(members: list[Unrepairable]) -> Group:
 
 
 _MANY = {
-    "put-aside": "move what is in the way into quarantine",
+    "put-aside": "move misplaced files into quarantine",
     "make-lock": "create lock files",
     "set-mode": "set the modes of directories",
     "set-owner": "set the owners of directories",
@@ -124,7 +124,7 @@ _MANY = {
     "add-image": "restore images",
     "record-item": "record the sizes and digests of data items",
     "count-mounts": "correct the mount counts",
-    "take-out": "move what cannot be healed, or belongs to nothing, into quarantine",
+    "take-out": "move items that cannot be healed, and files without an owner, into quarantine",
 }
 """What many steps of one action do, by the action's word."""
 

@@ -7,6 +7,7 @@ one document an event, for programs:
     {"progress":{"event":"blob","digest":…,"done":…,"size":…,"kept":…}}    at most once a second for each blob
     {"progress":{"event":"done","digest":…,"size":…}}
     {"progress":{"event":"present","digest":…,"size":…}}
+    {"progress":{"event":"retry","digest":…,"action":…,"attempt":…,"wait":…,"reason":…}}
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-    from cstore.transfer import CopiedImage, Planned
+    from cstore.transfer import CopiedImage, Planned, Retried
     from cstore.transfer.contract import Event, Tell
 
 _SHOWN = 19
@@ -54,12 +55,19 @@ def _line(event: Event) -> None:
     """Say what is done, a line for each blob."""
     from cstore.cli.output.streams import say
     from cstore.cli.output.text import human_size
-    from cstore.transfer import BlobDone, BlobPresent
+    from cstore.transfer import BlobDone, BlobPresent, Retried
 
     if isinstance(event, BlobDone):
         say(f"copied {event.digest} {human_size(max(event.size, 0))}")
     elif isinstance(event, BlobPresent):
         say(f"already present {event.digest}")
+    elif isinstance(event, Retried):
+        say(_retry_line(event))
+
+
+def _retry_line(event: Retried) -> str:
+    when = f"in {event.wait:.3g} s" if event.wait else "now"
+    return f"retrying {when} to {event.action}, attempt {event.attempt}: {event.reason}"
 
 
 class _Documents:
@@ -81,7 +89,7 @@ class _Documents:
 
 
 def _document(event: Event) -> dict[str, Any]:
-    from cstore.transfer import BlobDone, BlobPresent, Planned
+    from cstore.transfer import BlobDone, BlobPresent, Planned, Retried
 
     if isinstance(event, Planned):
         return {"event": "planned", **plan_document(event)}
@@ -89,6 +97,9 @@ def _document(event: Event) -> dict[str, Any]:
         return {"event": "done", "digest": event.digest, "size": event.size}
     if isinstance(event, BlobPresent):
         return {"event": "present", "digest": event.digest, "size": event.size}
+    if isinstance(event, Retried):
+        about = {"attempt": event.attempt, "wait": event.wait, "reason": event.reason}
+        return {"event": "retry", "digest": event.digest or None, "action": event.action, **about}
     return {"event": "blob", "digest": event.digest, "done": event.done, "size": event.size, "kept": event.begun}
 
 
@@ -103,7 +114,7 @@ class _Bars:
 
     def hear(self, event: Event) -> None:
         """Draw an event."""
-        from cstore.transfer import BlobDone, BlobProgress, Planned
+        from cstore.transfer import BlobDone, BlobProgress, Planned, Retried
 
         if isinstance(event, Planned):
             self._shown.update(self._whole, total=event.size or None)
@@ -116,6 +127,8 @@ class _Bars:
             self._shown.update(self._whole, completed=sum(self._done.values()))
         elif isinstance(event, BlobDone) and event.digest in self._tasks:
             self._shown.update(self._tasks[event.digest], visible=False)
+        elif isinstance(event, Retried):
+            self._shown.console.print(_retry_line(event), markup=False, highlight=False)
         if monotonic() - self._drawn >= progress.REFRESH:
             self._drawn = monotonic()
             self._shown.refresh()

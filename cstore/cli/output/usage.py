@@ -16,15 +16,15 @@ NOT_READ = (
     "sizes are those that the records give: directories, data of containers, staging, quarantine and what no record "
     "owns were not read (cstore df -v reads them)"
 )
-_SHARED = "files share blocks with each other, which are counted once"
+_SHARED = "blocks that several files share are counted once"
 _MEANINGS = {
     "data": "tar-splits and data items of layers",
     "records": "record files and their locks",
-    "driver": "files of the storage driver's own",
+    "driver": "the storage driver's own files",
     "staging": "what is being made or removed",
-    "quarantine": "what repairs took out",
-    "cstore": "cstore's notes and reserve",
-    "directory": "directories that hold all of these",
+    "quarantine": "items that repairs removed",
+    "cstore": "cstore's journals and reserved space",
+    "directory": "directories of the store",
 }
 
 
@@ -64,7 +64,7 @@ def show_summary(found: Summary) -> None:
         table.add_row(f"{each.kind}s", str(each.count), str(each.used), size, human_size(each.unused))
     out.print(table)
     if any(each.unknown for each in found.sums):
-        out.print("+ of some of them no size is recorded", style="dim")
+        out.print("+ some sizes are not recorded", style="dim")
     _show_room(found.file_system)
     out.print(NOT_READ, style="dim")
 

@@ -51,10 +51,10 @@ class DockerRoot:
         mounted = self._mounted()
         if mounted:
             found.append(
-                f"a Docker daemon seems to be at work on {self.path} ({mounted} is mounted); it may change meanwhile"
+                f"a Docker daemon seems to use {self.path} ({mounted} is mounted); the data may change meanwhile"
             )
         if uses_containerd(self._place.root):
-            found.append(f"the Docker daemon of {self.path} also keeps images with containerd; these are not shown")
+            found.append(f"the Docker daemon of {self.path} also stores images in containerd; these are not shown")
         return found
 
     def _mounted(self) -> str:

@@ -30,12 +30,12 @@ def read(path: str) -> bytes | None:
         return None
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO}:
-            raise DockerRootDamaged(path, "it is no regular file") from None
+            raise DockerRootDamaged(path, "it is not a regular file") from None
         raise SystemFailure("read", path, error) from None
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise DockerRootDamaged(path, "it is no regular file")
+            raise DockerRootDamaged(path, "it is not a regular file")
         if status.st_size > LARGEST:
             raise DockerRootDamaged(path, f"it has {status.st_size} bytes")
         return file.read(LARGEST)

@@ -71,10 +71,10 @@ def _image(place: Place, path: str, raw: bytes, references: list[str], layers: L
     except ImageInvalid as error:
         raise DockerRootDamaged(path, error.reason) from None
     if config.id != os.path.basename(path):
-        raise DockerRootDamaged(path, "its digest is not its name")
+        raise DockerRootDamaged(path, "its digest does not match its name")
     chain = config.rootfs.chain_id
     if chain and chain not in layers.by_chain:
-        raise DockerRootDamaged(path, f"its layers are not there: {chain}")
+        raise DockerRootDamaged(path, f"its layers are missing: {chain}")
     facts = os.path.join(place.records, "imagedb", "metadata", "sha256", config.id)
     return DockerImage(
         id=config.id,

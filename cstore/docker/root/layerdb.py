@@ -77,9 +77,7 @@ def read_layers(place: Place) -> Layers:
             found[layer.chain_id] = layer
     usable = _with_parents(found)
     flaws += [
-        DockerRootDamaged(
-            os.path.join(folder, chain[7:]), f"the layer beneath it, {layer.parent}, is missing or damaged"
-        )
+        DockerRootDamaged(os.path.join(folder, chain[7:]), f"its parent {layer.parent} is missing or damaged")
         for chain, layer in found.items()
         if chain not in usable
     ]
@@ -95,10 +93,10 @@ def _read_layer(path: str, chain_id: str) -> DockerLayer | None:
     above = files.read_text(parent_path)
     parent = _digest(parent_path, above) if above else ""
     if next_chain(parent, diff_id) != chain_id:
-        raise DockerRootDamaged(path, "its name is not the ChainID of what it records")
+        raise DockerRootDamaged(path, "its name is not the ChainID of its contents")
     cache_id = files.read_text(os.path.join(path, "cache-id"))
     if not _HEX.fullmatch(cache_id):
-        raise DockerRootDamaged(os.path.join(path, "cache-id"), "it names no tree")
+        raise DockerRootDamaged(os.path.join(path, "cache-id"), "it does not name a tree")
     tar_split = os.path.join(path, "tar-split.json.gz")
     return DockerLayer(chain_id, diff_id, parent, cache_id, _size(os.path.join(path, "size")), tar_split)
 

@@ -88,14 +88,14 @@ def find_place(path: str, driver: str = "") -> Place:
     found = _drivers(root)
     if driver and driver not in found:
         raise InvalidOption(
-            f"the Docker data root {path} has nothing of the driver {driver!r}",
+            f"the Docker data root {path} has no data of the driver {driver!r}",
             hint=f"it has: {', '.join(found) or '-'}",
         )
     if not found:
         raise _none_there(path)
     if not driver and len(found) > 1:
         raise InvalidOption(
-            f"several drivers have kept images in {path}: {', '.join(found)}", hint="choose one with --docker-driver"
+            f"{path} has images of several drivers: {', '.join(found)}", hint="choose one with --docker-driver"
         )
     return Place(root, driver or found[0])
 
@@ -123,10 +123,10 @@ def _drivers(root: str) -> list[str]:
 def _none_there(path: str) -> Exception:
     if uses_containerd(path):
         return Unsupported(
-            f"the Docker daemon of {path} keeps its images with containerd, where they cannot be read",
+            f"the Docker daemon of {path} stores its images in containerd, which cstore cannot read",
             hint="export the image with docker save, then cstore load",
         )
-    return InvalidOption(f"{path} is no Docker data root: it has no image/DRIVER/layerdb")
+    return InvalidOption(f"{path} is not a Docker data root: it has no image/DRIVER/layerdb")
 
 
 def uses_containerd(path: str) -> bool:

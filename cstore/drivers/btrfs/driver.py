@@ -124,7 +124,7 @@ def _check_disk(home: str) -> None:
     if found != NAME:
         raise DriverUnusable(
             NAME,
-            f"{root} is on {_spoken(found)}, and this driver needs btrfs",
+            f"{root} is on {_spoken(found)}, but this driver needs btrfs",
             hint="choose another driver with --storage-driver, or a directory on btrfs with --graph",
             go_text=f'"{home}" is not on a btrfs filesystem: prerequisites for driver not satisfied '
             "(wrong filesystem?)",

@@ -45,7 +45,7 @@ class Quotas:
             raise DriverError(
                 NAME,
                 f"a layer cannot be limited to {size} bytes: min_space is {self._least}",
-                hint="ask for more, or lower min_space in storage.conf",
+                hint="request more, or lower min_space in storage.conf",
                 go_text=f"btrfs: storage size cannot be less than {self._least}",
             )
         return size
@@ -65,7 +65,7 @@ class Quotas:
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.EACCES}:
                 raise SystemFailure("limit the size of", staged.tree, error) from error
-            raise DriverError(NAME, "only root can limit the size of a layer", hint="leave the size out") from None
+            raise DriverError(NAME, "only root can limit the size of a layer", hint="omit the size") from None
 
     def adopt(self, staged: StagedTree, layer: str) -> None:
         """Keep the limit of a staged tree, if it has one, as that of `layer`."""

@@ -75,7 +75,7 @@ def _snapshot(source: str, tree: str, layer: str) -> None:
             raise DriverError(
                 NAME,
                 f"layer {layer} is an ordinary directory, not a subvolume, so no snapshot can be made of it",
-                hint=f"cstore repair turns {source} into a subvolume",
+                hint=f"cstore repair converts {source} to a subvolume",
                 go_text="failed to create btrfs snapshot: invalid argument",
             ) from None
 

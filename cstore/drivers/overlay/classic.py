@@ -15,8 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cstore.drivers.overlay.mount import Stack
-    from cstore.drivers.overlay.mount_options import Words
+    from cstore.drivers.overlay.mount import Stack, Words
 
 
 def mount_classically(stack: Stack, words: Words, target: str) -> None:
@@ -73,7 +72,7 @@ def _mount_by_numbers(stack: Stack, words: Words, target: str) -> None:
             opened.callback(os.close, fds[-1])
         data = _data(stack, words, [str(fd) for fd in fds])
         if not _fits(data):
-            raise OSError(errno.E2BIG, f"its mount options take {len(data)} bytes, and the kernel takes a page of them")
+            raise OSError(errno.E2BIG, f"its mount options take {len(data)} bytes, and the kernel accepts a page")
         job = partial(_mount_there, target, words.flags, data)
         number = run_workers([job], keep=set(fds))[0]
     if number:

@@ -13,13 +13,12 @@ import stat
 from contextlib import contextmanager
 
 from cstore.archive.changes import Change, ChangeKind
-from cstore.archive.composefs import open_tree
+from cstore.archive.composefs import open_tree, opened
 from cstore.archive.names import join_name, split_name
 from cstore.archive.override import is_masked
-from cstore.archive.union import Lower, Union, opened
+from cstore.archive.union import Lower, Union
 from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, is_whiteout_device
-from cstore.drivers.overlay.indicator import by_kernel
-from cstore.drivers.overlay.marks import ELSEWHERE, REDIRECT, WHITEOUT, Marks, read_marks
+from cstore.drivers.overlay.marks import ELSEWHERE, REDIRECT, WHITEOUT, Marks, by_kernel, read_marks
 from cstore.errors import SystemFailure
 from cstore.layout import is_blob
 from cstore.values import Value

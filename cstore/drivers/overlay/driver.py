@@ -103,8 +103,7 @@ class OverlayDriver:
 
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
         """See `Driver.stage`."""
-        from cstore.drivers.overlay.making import make_layer
-        from cstore.drivers.overlay.refusals import check_mask, refuse_quotas
+        from cstore.drivers.overlay.making import check_mask, make_layer, refuse_quotas
 
         refuse_quotas([*self._options.quotas, *options.storage_options])
         below = None if parent is None else self._homes.find(parent)
@@ -128,7 +127,7 @@ class OverlayDriver:
     def _check_chain(self, below: Place) -> None:
         """Make sure that what is made above a layer can be mounted."""
         from cstore.drivers.overlay.lower import mend_links
-        from cstore.drivers.overlay.refusals import contents_lost
+        from cstore.drivers.overlay.making import contents_lost
 
         refuse_not_read(below)
         if not below.link:
@@ -193,7 +192,7 @@ class OverlayDriver:
 
         del parent
         if check_part(layer) in RESERVED:
-            raise DriverError(NAME, f"no layer can have the ID {layer!r}: the driver needs the name itself")
+            raise DriverError(NAME, f"the ID {layer!r} is reserved: the driver uses this name itself")
         made = os.path.dirname(staged.tree)
         target = Place(next(home for home in self._homes.writable if self._staging(home).made(staged.staging)), layer)
         self._check_lower(Place(os.path.dirname(made), os.path.basename(made)), layer)
@@ -215,13 +214,13 @@ class OverlayDriver:
         names = made.lower_names()
         if names and self._homes.behind(names[0]) is None and self._homes.search(names[0]) is None:
             raise DriverError(
-                NAME, f"the parent of layer {layer} was removed meanwhile", hint="try again with a parent that stays"
+                NAME, f"the parent of layer {layer} was removed meanwhile", hint="try again with another parent"
             )
 
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
         """See `Driver.replace`."""
+        from cstore.drivers.contract import StagedRemoval
         from cstore.drivers.overlay.making import sync_home
-        from cstore.drivers.removal import StagedRemoval
         from cstore.fs.rename import exchange_within
 
         place = self._writable(layer)
@@ -242,7 +241,7 @@ class OverlayDriver:
 
     def remove(self, layer: str) -> Removal:
         """See `Driver.remove`."""
-        from cstore.drivers.removal import NoRemoval, StagedRemoval
+        from cstore.drivers.contract import NoRemoval, StagedRemoval
 
         place = self._homes.look_up(layer)
         if place is None or place.home not in self._homes.writable:
@@ -260,10 +259,10 @@ class OverlayDriver:
         place = self._homes.find(layer)
         if place.home not in self._homes.writable:
             raise DriverError(
-                NAME, f"layer {layer} is in the additional store {place.home}, which is only read", hint="copy it first"
+                NAME, f"layer {layer} is in the additional store {place.home}, which is read-only", hint="copy it first"
             )
         if place.is_additional:
-            raise DriverError(NAME, f"layer {layer} is kept in {place.far}, which is only read", hint="make a child")
+            raise DriverError(NAME, f"layer {layer} is in {place.far}, which is read-only", hint="make a child")
         return place
 
     def stale(self) -> list[str]:

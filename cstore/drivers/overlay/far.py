@@ -39,9 +39,9 @@ def find_far(stores: Sequence[str], digest: str, reference: str) -> str:
     for store in stores:
         path, _, word = store.rpartition(":") if store.endswith(":ref") else (store, "", "")
         if not os.path.isabs(path):
-            reasons.append(f"{path} is no absolute path")
+            reasons.append(f"{path} is not an absolute path")
         elif not os.path.isdir(path):
-            reasons.append(f"{path} is no directory")
+            reasons.append(f"{path} is not a directory")
         else:
             far = os.path.join(path, base64.b64encode(reference.encode()).decode() if word else "", digest)
             reason = far_problem(far)
@@ -52,7 +52,7 @@ def find_far(stores: Sequence[str], digest: str, reference: str) -> str:
     raise DriverError(
         NAME,
         f"no additional layer store has the layer {digest}: {told}",
-        hint="see additionallayerstores in storage.conf, and mount what is not mounted",
+        hint="see additionallayerstores in storage.conf, and mount the stores that are not mounted",
         go_text=f'additional layer ("{digest}", "{reference}") not found: unknown layer',
     )
 
@@ -63,7 +63,7 @@ def far_problem(far: str) -> str:
     An empty directory is what a mount leaves that is gone, unless the layer is an empty one.
     """
     if not os.path.isabs(far) or os.path.normpath(far) != far:
-        return f"{far!r} is no path of a layer"
+        return f"{far!r} is not the path of a layer"
     try:
         with os.scandir(os.path.join(far, "diff")) as entries:
             empty = next(entries, None) is None
@@ -71,7 +71,7 @@ def far_problem(far: str) -> str:
             if not os.path.isfile(os.path.join(far, name)):
                 return f"{far} has no file {name}"
         if empty and not os.path.ismount(os.path.join(far, "diff")) and _holds_something(far):
-            return f"{far}/diff is empty: what should be mounted there is not"
+            return f"{far}/diff is empty: its file system is not mounted"
     except (OSError, ValueError) as error:
         return f"{far} is not mounted or cannot be read: {error}"
     return ""
@@ -90,7 +90,7 @@ def link_to_far(tree: str, far: str, id_map: IDMap) -> None:
         OSError: it cannot be made.
     """
     if id_map:
-        raise DriverError(NAME, f"{far} is only read, and no layer made of it has an ID map", hint="leave the map out")
+        raise DriverError(NAME, f"{far} is read-only, so its layers cannot have an ID map", hint="omit the map")
     within.rmdir(tree)
     with within.holder(tree) as (folder, name):
         os.symlink(os.path.join(far, "diff"), name, dir_fd=folder)

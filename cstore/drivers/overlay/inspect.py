@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
 
 from cstore.archive.directories import open_quietly
 from cstore.archive.override import is_masked
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw, Part
-from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.lower import DEEPEST, RESERVED, Homes, Place, link_of
 from cstore.drivers.overlay.marks import (
     METACOPY,
     WHITEOUT,
+    by_kernel,
     form_not_read,
     holds_contents,
     joined,
@@ -27,6 +26,7 @@ from cstore.errors import CstoreError
 from cstore.fs import within
 from cstore.ids import flaw_of_part
 from cstore.layout import COMPOSEFS_IMAGE, is_blob
+from cstore.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,11 +84,11 @@ class OverlayInspector:
                 found.append(Part(ancestor, (), error.message) if below is None else _part(below))
             return [found[0].with_(problem=error.message), *found[1:]]
         if len(names) > DEEPEST:
-            found[0] = found[0].with_(problem=f"its file lower names {len(names)} layers; of {DEEPEST} all is read")
+            found[0] = found[0].with_(problem=f"its file lower names {len(names)} layers; at most {DEEPEST} are read")
         with ExitStack() as stack:
-            item_kinds = [each for home in self._homes if (each := _KindOfItem.opened(stack, home)) is not None]
+            homes = [each for home in self._homes if (each := _OpenHome.opened(stack, home)) is not None]
             for name in names[:DEEPEST]:
-                part = next((part for item_kind in item_kinds if (part := item_kind.ordinary(name)) is not None), None)
+                part = next((part for home in homes if (part := home.ordinary(name)) is not None), None)
                 found.append(self._beneath(name, ancestors) if part is None else part)
         return found
 
@@ -148,7 +148,7 @@ class OverlayInspector:
         except CstoreError as error:
             return [Flaw(place.layer, "short-link", short, WRONG, error.message, target)]
         except OSError:
-            return [Flaw(place.layer, "short-link", short, WRONG, "it is no symbolic link", target)]
+            return [Flaw(place.layer, "short-link", short, WRONG, "it is not a symbolic link", target)]
         return [] if found == target else [Flaw(place.layer, "short-link", short, WRONG, found, target)]
 
     def _name_of(self, place: Place) -> str:
@@ -167,7 +167,7 @@ class OverlayInspector:
         try:
             names = place.lower_names()
         except CstoreError:
-            return [Flaw(place.layer, "lower", path, WRONG, "something else than short links", expected)]
+            return [Flaw(place.layer, "lower", path, WRONG, "something other than short links", expected)]
         right = runs_through([self._homes.owner_of(name) for name in names], ancestors)
         found = ":".join(f"l/{name}" for name in names)
         return [] if right else [Flaw(place.layer, "lower", path, WRONG, found, expected)]
@@ -223,7 +223,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST_LINK = 64
 
 
-class _KindOfItem(NamedTuple):
+class _OpenHome(NamedTuple):
     """A home and its short links, open: a chain has up to hundreds of layers, and nearly all are alike."""
 
     home: str
@@ -231,7 +231,7 @@ class _KindOfItem(NamedTuple):
     links: int
 
     @classmethod
-    def opened(cls, stack: ExitStack, home: str) -> _KindOfItem | None:
+    def opened(cls, stack: ExitStack, home: str) -> _OpenHome | None:
         """Open a home for as long as the stack lasts; None if it, or the directory of its links, is no directory."""
         try:
             layers = stack.enter_context(_opened(home, _FOLDER & ~os.O_NOFOLLOW))

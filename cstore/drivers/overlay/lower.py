@@ -112,7 +112,7 @@ class Place(Value):
             if not _is_link_name(name):
                 raise DriverError(
                     NAME,
-                    f"layer {self.layer}: its file {os.path.join(self.path, 'lower')} names {name!r}, which is no link",
+                    f"layer {self.layer}: its file {os.path.join(self.path, 'lower')} names {name!r}, not a short link",
                     hint="cstore repair heals it",
                 )
         return names
@@ -247,7 +247,7 @@ class Homes:
         if found is None:
             raise DriverError(
                 NAME,
-                f"layer {place.layer} lies on the short link {name}, and no layer has that link",
+                f"layer {place.layer} needs the short link {name}, which no layer has",
                 hint="run cstore repair; if an ancestor is lost, or in a store not configured here, with --from SOURCE",
                 go_text=f'can\'t stat lower layer "{os.path.join(self.own, "l", name)}"',
             )

@@ -16,11 +16,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import contextmanager
 from functools import reduce
 
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import OPAQUE_VALUE, WHITEOUT_PREFIX, WhiteoutForm
-from cstore.drivers.overlay.indicator import by_kernel
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
@@ -29,7 +29,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cstore.archive.directories import Directories
     from cstore.drivers.overlay.lower import Place
@@ -134,7 +134,7 @@ def refuse_not_read(place: Place) -> None:
     if form:
         reason = f"layer {place.layer} is {form}"
         if not place.is_additional:
-            raise DriverError(NAME, reason, hint="cstore repair --from ARCHIVE makes it anew, or pull the image again")
+            raise DriverError(NAME, reason, hint="cstore repair --from ARCHIVE rebuilds it, or pull the image again")
         raise DriverError(NAME, reason, hint="mount that store, or pull the image again without it")
     if not place.is_additional:
         place.require_diff()
@@ -271,3 +271,76 @@ def _meaning(file: int | bytes, name: str, mark: str) -> set[str]:
         return {mark}
     value = os.getxattr(file, name) if isinstance(file, int) else os.getxattr(file, name, follow_symlinks=False)
     return {OPAQUE} if value == OPAQUE_VALUE else {WHITEOUT} if value == _HOLDS_WHITEOUTS else set()
+
+
+# ── who writes the layers of a home ──
+#
+# Who writes the layers of a home: `.has-mount-program` tells it to every program (drivers 7.3).
+
+_NAME = ".has-mount-program"
+
+
+def by_program(home: str) -> bool:
+    """Whether a mount program has written layers here, so that the kernel might not read them rightly.
+
+    Raises:
+        SystemFailure: what is said cannot be read.
+    """
+    return _said(home) == "true"
+
+
+def by_kernel(home: str) -> bool:
+    """Whether nobody but the kernel has ever written layers here.
+
+    Raises:
+        SystemFailure: as above.
+    """
+    return _said(home) == "false"
+
+
+def leave_word(home: str, *, program: bool) -> None:
+    """Say who writes the layers here from now on. Once a program did, that remains said.
+
+    Raises:
+        SystemFailure: it cannot be written.
+    """
+    word = "true" if program else "false"
+    if _said(home) not in {word, "true"}:
+        _write(home, word)
+
+
+@contextmanager
+def word_left(home: str, *, program: bool) -> Iterator[None]:
+    """Say it before somebody writes, and take it back if nobody comes to do so.
+
+    Raises:
+        SystemFailure: it cannot be written.
+    """
+    before = _said(home)
+    leave_word(home, program=program)
+    try:
+        yield
+    except BaseException:
+        if not before:
+            within.unlink(os.path.join(home, _NAME))
+        elif _said(home) != before:
+            _write(home, before)
+        raise
+
+
+def _said(home: str) -> str:
+    """What was said, "" if nothing."""
+    path = os.path.join(home, _NAME)
+    try:
+        return within.read_small(home, _NAME).decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise SystemFailure("read", path, error) from error
+
+
+def _write(home: str, word: str) -> None:
+    from cstore.fs.atomic import write_file
+
+    os.makedirs(home, 0o700, exist_ok=True)
+    write_file(os.path.join(home, _NAME), word.encode(), sync=False)

@@ -9,9 +9,8 @@ from functools import cached_property
 
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
-from cstore.drivers.overlay.indicator import by_program, leave_word, word_left
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
-from cstore.drivers.overlay.marks import marks_beneath, refuse_not_read
+from cstore.drivers.overlay.marks import by_program, leave_word, marks_beneath, refuse_not_read, word_left
 from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, mount_stack
 from cstore.drivers.overlay.options import NAME, Options, flat_words
 from cstore.drivers.overlay.probe import Host, is_rootless
@@ -125,7 +124,7 @@ class Mounter:
         """
         way = self.way(place)
         if way.program and not self.program:
-            from cstore.drivers.overlay.refusals import program_only
+            from cstore.drivers.overlay.making import program_only
 
             raise program_only(place, way.program)
         return self._words("", (), volatile=False) if way.program else way.words
@@ -354,7 +353,7 @@ class Mounter:
         if self.is_mounted(place.merged):
             raise DriverError(
                 NAME,
-                f"layer {place.layer} is mounted on {place.merged}: its contents cannot be replaced under its users",
+                f"layer {place.layer} is mounted on {place.merged}, so its contents cannot be replaced",
                 hint=f"cstore unmount {place.layer}",
             )
 
@@ -393,6 +392,6 @@ def _clear_the_way(place: Place) -> None:
         remove_tree(os.path.join(place.home, stale))
     within.make_directories(place.home, f"{place.layer}/work")
     if not place.has_contents:
-        from cstore.drivers.overlay.refusals import contents_lost
+        from cstore.drivers.overlay.making import contents_lost
 
         raise contents_lost(place)

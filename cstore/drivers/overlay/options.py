@@ -86,7 +86,7 @@ def _stores(result: Options, _: str, value: str) -> None:
             raise DriverError(
                 NAME,
                 f"the additional image store {path!r} is a relative path",
-                hint="write it in full",
+                hint="give an absolute path",
                 go_text=f'overlay: image path "{path}" is not absolute.  Can not be relative',
             )
         if not os.path.isdir(path):
@@ -104,7 +104,7 @@ def _program(result: Options, _: str, value: str) -> None:
         raise DriverError(
             NAME,
             f"there is no mount program {value}",
-            hint="install it, or take mount_program out of the configuration",
+            hint="install it, or remove mount_program from the configuration",
             go_text=f'overlay: can\'t stat program "{value}"',
         )
     result.program = value

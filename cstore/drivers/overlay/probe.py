@@ -169,7 +169,7 @@ class Host:
         """
         self._refuse_backing(self.backing())
         if self._cache.known("overlay") is False:
-            raise _unusable(self._cache.reason("overlay") or "overlay was tried before and does not work", _OTHERS)
+            raise _unusable(self._cache.reason("overlay") or "overlay failed an earlier test", _OTHERS)
         if os.geteuid() == 0 and not may_mount():
             raise _unusable("this process may not mount anything: it has no CAP_SYS_ADMIN", _OTHERS)
 
@@ -215,8 +215,8 @@ def _try_out(folder: str, backing: str) -> None:
             os.makedirs(path)
         if not tells_types(folder):
             raise _unusable(
-                f"the file system of {folder} ({backing}) does not tell the types of directory entries",
-                "make it anew with ftype=1 (xfs) or another file system",
+                f"the file system of {folder} ({backing}) does not report the types of directory entries",
+                "create it again with ftype=1 (xfs), or use another file system",
             )
         words = ("userxattr",) if is_rootless() else ()
         fd = mount_nowhere(Stack("(a test)", (lower1, lower2), upper, work, words))

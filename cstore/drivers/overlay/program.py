@@ -54,7 +54,7 @@ def mount_by_program(program: str, stack: Stack, target: str, home: str, id_map:
         raise _failed(program, stack, target, os.strerror(error.errno or 0)) from None
     if done.returncode or not os.path.ismount(target):
         said = done.stderr.decode(errors="replace").strip()
-        raise _failed(program, stack, target, said or f"it ended with status {done.returncode} and without a word")
+        raise _failed(program, stack, target, said or f"it ended with status {done.returncode} without a message")
 
 
 def cannot_be_upper(diff: str) -> bool:
@@ -125,6 +125,6 @@ def _failed(program: str, stack: Stack, target: str, reason: str) -> DriverError
     return DriverError(
         NAME,
         f"layer {stack.layer} cannot be mounted on {target}: the mount program {program} failed: {reason}",
-        hint="run it by hand, or take mount_program out of the configuration to mount with the kernel",
+        hint="run it by hand, or remove mount_program from the configuration to mount with the kernel",
         go_text=f"using mount program {program}: {reason}",
     )

@@ -46,9 +46,9 @@ def choose_program(layer: str, marks: Marks, program: str, kernel_mounts: Callab
         if kernels:
             raise _refusal(
                 layer,
-                f"one that it shows was written by a mount program, another by the kernel with {_listed(kernels)}, and "
-                "nobody can mount both",
-                "write them to archives with the program that made each, and import these",
+                f"a mount program wrote one of its layers, and the kernel wrote another with {_listed(kernels)}; "
+                "nothing can mount both",
+                "export each layer with the program that wrote it, and import the archives",
             )
         found = program or usual_program()
         if not found:
@@ -61,7 +61,7 @@ def choose_program(layer: str, marks: Marks, program: str, kernel_mounts: Callab
         return ""
     what = "composefs layers" if marks.image else f"layers with {_listed(kernels)}"
     reason = f"it shows {what}, which the mount program {program} does not know"
-    raise _refusal(layer, reason, "let the kernel mount it: as root, on a file system that holds overlay mounts")
+    raise _refusal(layer, reason, "mount it with the kernel: as root, on a file system that supports overlay")
 
 
 def kernel_words(layer: str, marks: Marks, words: Sequence[str], version: tuple[int, int]) -> tuple[str, ...]:
@@ -77,16 +77,16 @@ def kernel_words(layer: str, marks: Marks, words: Sequence[str], version: tuple[
             layer,
             "some of its layers were written by root, others in a user namespace, and no mount honors the marks of "
             "both (trusted.overlay.*, user.overlay.*)",
-            "import the layers anew as root, or all of them in the user namespace",
+            "import the layers again, all as root or all in the user namespace",
         )
     elsewhere = marks.all & ELSEWHERE
     if marks.image and "userxattr" in words:
-        raise _refusal(layer, "it is, or lies on, a composefs layer, which only root can mount", "run cstore as root")
+        raise _refusal(layer, "it is or has a composefs layer, which only root can mount", "run cstore as root")
     if elsewhere and (marks.users or "userxattr" in words):
         raise _refusal(
             layer,
             f"it shows layers with {_listed(elsewhere)}, which the kernel does not follow in a user namespace",
-            "read it as whoever wrote it did",
+            "read it as the user who wrote it",
         )
     if marks.users:
         return ("userxattr", *(word for word in words if not word.startswith(("userxattr", *_FOLLOWING))))

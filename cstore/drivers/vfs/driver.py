@@ -131,5 +131,5 @@ def _same_directory(path: str, before: os.stat_result) -> bool:
 
 def _went_away(layer: str) -> DriverError:
     return DriverError(
-        "vfs", f"layer {layer} was removed while it was being copied", hint="try again with a layer that stays"
+        "vfs", f"layer {layer} was removed while it was being copied", hint="try again with another layer"
     )

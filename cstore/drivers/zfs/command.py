@@ -22,7 +22,7 @@ class CommandFailed(DriverError):
 
     def __init__(self, words: Sequence[str], said: str) -> None:
         self.command, self.said = " ".join(words), said
-        reason = said.strip() or "it failed without a word"
+        reason = said.strip() or "it failed without a message"
         super().__init__(
             NAME, f"{self.command}: {reason}", hint="run it by hand to see more", go_text=f'"{self.command}" => {said}'
         )

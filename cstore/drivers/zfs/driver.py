@@ -156,12 +156,12 @@ class ZfsDriver:
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
         """See `Driver.replace`. The new dataset is a clone of the old one, which shall go first: they swap roles."""
         del in_use  # a dataset that is mounted is never changed by halves
-        from cstore.drivers.removal import StagedRemoval
+        from cstore.drivers.contract import StagedRemoval
 
         if self._mounts.is_mounted(layer):
             raise DriverError(
                 NAME,
-                f"layer {layer} is mounted: its contents cannot be replaced under its users",
+                f"layer {layer} is mounted, so its contents cannot be replaced",
                 hint=f"cstore unmount {layer}",
             )
         dataset = self._dataset(layer)
@@ -180,7 +180,7 @@ class ZfsDriver:
 
     def remove(self, layer: str) -> Removal:
         """See `Driver.remove`."""
-        from cstore.drivers.removal import NoRemoval, StagedRemoval
+        from cstore.drivers.contract import NoRemoval, StagedRemoval
 
         if not self.exists(layer):
             return NoRemoval()

@@ -78,7 +78,7 @@ def failure(path: str, error: OSError) -> SystemFailure:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         hint = "free some space and try again"
     elif error.errno == errno.EXDEV:
-        hint = f"something is mounted inside the tree, which is no part of it: umount {path}"
+        hint = f"a file system that is not part of the tree is mounted inside it: umount {path}"
     elif isinstance(error, xattr.AttributeRefused):
         hint = f"its attribute {error.filename} was refused"
     elif error.errno == errno.EINVAL and in_user_namespace():

@@ -111,19 +111,22 @@ def merge_tree(
 
 
 def place_file(
-    path: str, source: int | Callable[[Plan, int, str], None], folder_fd: int, name: str, owner: Owner
+    path: str, source: int | Callable[[Plan, int, str], None], folder_fd: int, name: str, owner: Owner, *, sync: bool
 ) -> None:
     """Copy one file, pipe or device to `name` in an open directory, in one step.
 
     A file or link of that name is replaced; a directory is not. `source` is open, or what makes a copy of it. What a
-    copy to the same name was making when it was killed is removed.
+    copy to the same name was making when it was killed is removed. With `sync`, the bytes are on the disk before they
+    have the name; that the name is, is for the caller to see to.
 
     Raises:
         SystemFailure: it cannot be copied; what was there before still is.
     """
     source_fd, make = (source, _copy_opened) if isinstance(source, int) else (-1, source)
     plan = _plan(path, source_fd, folder_fd, owner)
-    run_workers([partial(_place, plan, make, name)], keep={folder_fd} | ({source_fd} if source_fd >= 0 else set()))
+    run_workers(
+        [partial(_place, plan, make, name, sync=sync)], keep={folder_fd} | ({source_fd} if source_fd >= 0 else set())
+    )
 
 
 def _plan(path: str, source_fd: int, target_fd: int, owner: Owner) -> Plan:
@@ -142,15 +145,17 @@ def _copy_opened(plan: Plan, at: int, name: str) -> None:
     _SingleCopier(plan).make(plan.source_fd, at, name)
 
 
-def _place(plan: Plan, make: Callable[[Plan, int, str], None], name: str) -> None:
+def _place(plan: Plan, make: Callable[[Plan, int, str], None], name: str, *, sync: bool) -> None:
     os.umask(0)
     part = part_name(name)
     try:
         _unlink(part, plan.target_fd)
-        if plan.source_fd >= 0 and _SingleCopier(plan).make_at_once(plan.source_fd, plan.target_fd, name):
+        if plan.source_fd >= 0 and _SingleCopier(plan).make_at_once(plan.source_fd, plan.target_fd, name, sync=sync):
             return
         try:
             make(plan, plan.target_fd, part)
+            if sync:
+                _sync(part, plan.target_fd)
             os.rename(part, name, src_dir_fd=plan.target_fd, dst_dir_fd=plan.target_fd)
         except BaseException:
             _unlink(part, plan.target_fd)
@@ -164,7 +169,7 @@ def _place(plan: Plan, make: Callable[[Plan, int, str], None], name: str) -> Non
 class _SingleCopier(Copier):
     """Copies a file that is open, wherever it came from."""
 
-    def make_at_once(self, source: int, at: int, name: str) -> bool:
+    def make_at_once(self, source: int, at: int, name: str, *, sync: bool) -> bool:
         """Copy a regular file without a name, and name it when it is whole; say whether it has the name.
 
         So nothing is left by who is killed, but in the moment in which it takes the place of another one. It is False
@@ -181,6 +186,8 @@ class _SingleCopier(Copier):
             raise
         try:
             self._fill_file(source, status, fd)
+            if sync:
+                os.fsync(fd)
             return _give_name(fd, name, at)
         finally:
             os.close(fd)
@@ -303,7 +310,7 @@ class _Merge:
         kinds = {stat.S_IFDIR: "directory", stat.S_IFLNK: "link", stat.S_IFREG: "file", stat.S_IFIFO: "pipe"}
         kind = kinds.get(stat.S_IFMT(there), "socket" if stat.S_ISSOCK(there) else "device")
         raise InvalidOption(
-            f"{self._target.where(name)} is a {kind}, and {self._source.where(name)} would take its place",
+            f"{self._target.where(name)} is a {kind}, but {self._source.where(name)} would replace it",
             hint="remove it first, or copy to another directory",
         )
 
@@ -351,6 +358,16 @@ def _give_name(fd: int, name: str, folder_fd: int) -> bool:
         else:
             return True
     return False
+
+
+def _sync(name: str, folder_fd: int) -> None:
+    """Bring a file to the disk; what is none has nothing but its name."""
+    if stat.S_ISREG(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode):
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def _unlink(name: str, folder_fd: int) -> None:

@@ -177,7 +177,7 @@ class _Removal:
         self._failures += 1
         if self._first is None:
             busy = error.errno in {errno.EBUSY, errno.EXDEV}
-            hint = f"something is mounted there: umount {path}" if busy else ""
+            hint = f"a file system is mounted there: umount {path}" if busy else ""
             self._first = SystemFailure("remove", path, OSError(errno.EBUSY, "") if busy else error, hint=hint)
 
 

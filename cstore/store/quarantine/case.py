@@ -190,7 +190,7 @@ def read_case(directory: str) -> Case:
     except CstoreError as error:
         return Case(name, directory, flaw=f"its journal cannot be read: {error.message}")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return Case(name, directory, flaw="its journal is not whole")
+        return Case(name, directory, flaw="its journal is incomplete")
 
 
 def readable(case: Case) -> Case:
@@ -213,7 +213,7 @@ def _entries(rows: Iterable[dict[str, Any]]) -> tuple[Kept | Recorded, ...]:
             continue
         number, successor = row["entry"], row["successor"]
         if not (isinstance(successor, str) and 0 <= number < len(found)):
-            raise ValueError("a line tells of no entry")
+            raise ValueError("a line is not an entry")
         found[number] = found[number].with_(successor=successor)
     return tuple(found)
 
@@ -252,5 +252,5 @@ def _read(fields: dict[str, str]) -> Kept | Recorded:
     if kept.path.startswith(_RAW):
         kept = kept.with_(path=os.fsdecode(bytes.fromhex(kept.path.removeprefix(_RAW))))
     if kept.name in {".", "..", JOURNAL} or "/" in kept.name or not os.path.isabs(kept.path):
-        raise ValueError("an entry names a place outside the case")
+        raise ValueError("an entry names a path outside the case")
     return kept

@@ -54,7 +54,7 @@ class Promised:
                 if each.item_kind is ItemKind.LAYERS and writer.layers.get(layer.id) == layer:
                     _forget(writer, layer.id)
 
-    def __contains__(self, path: str) -> bool:
+    def __contains__(self, path: object) -> bool:
         """Whether it was promised."""
         return path in self._found
 

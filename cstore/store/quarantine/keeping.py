@@ -15,8 +15,8 @@ from cstore.fs.atomic import sync_directory, write_file
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.rename import exchange_within, rename_within
 from cstore.records.codec import encode, now
-from cstore.store.ownership import leave_to_its_user
 from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, line_of, line_of_successor
+from cstore.store.session import leave_to_its_user
 from cstore.store.way import require_way
 
 if TYPE_CHECKING:

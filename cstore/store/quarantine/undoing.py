@@ -58,9 +58,9 @@ def undo(context: Context, word: str) -> Undone:
             # A record file may be what comes back, so records are read anew for each entry.
             with writing(context, *ItemKind, graph=True, recovering=False) as writer:
                 if isinstance(entry, Kept):
-                    progress.note(entry, f"{entry.path} is back", partial(_bring_back, writer, case, entry))
+                    progress.note(entry, f"{entry.path} was restored", partial(_bring_back, writer, case, entry))
                 else:
-                    what = f"the record of {entry.item_kind.value} {_id_of(entry)} is as it was"
+                    what = f"the record of {entry.item_kind.value} {_id_of(entry)} was restored"
                     progress.note(entry, what, partial(_restore, writer, entry))
         _close(case, progress.remaining, sync=context.sync)
         return Undone(case.id, tuple(progress.done), tuple(progress.left))
@@ -106,7 +106,7 @@ def _bring_back(writer: Writer, case: Case, kept: Kept) -> str:
             return ""
         if not _is_successor(kept):
             if not _is_exchanged(source, kept):
-                return "something else is there now"
+                return "another file is there now"
             remove_tree(source)
             return ""
         if kept.successor.startswith(FOLDER):
@@ -133,7 +133,7 @@ def _give_way(folder: str) -> str:
     try:
         within.rmdir(folder)
     except OSError as error:
-        return "other things are in it by now" if error.errno == errno.ENOTEMPTY else os.strerror(error.errno or 0)
+        return "it has other files now" if error.errno == errno.ENOTEMPTY else os.strerror(error.errno or 0)
     return ""
 
 
@@ -141,7 +141,7 @@ def _take_away(kept: Kept) -> str:
     """Remove what was put where nothing had been."""
     if os.path.lexists(kept.path):
         if not _is_successor(kept):
-            return "something else is there now"
+            return "another file is there now"
         if kept.successor.startswith(FOLDER):
             return _give_way(kept.path)
         remove_tree(kept.path)
@@ -213,13 +213,13 @@ def _restore(writer: Writer, entry: Recorded) -> str:
         before = entry.record(entry.before) if entry.before else None
         after = entry.record(entry.after) if entry.after else None
     except ValueError as error:
-        return f"its journal entry is no record ({error})"
+        return f"its journal entry is not a record ({error})"
     table = writer.table(entry.item_kind)
     present = table.get(_id_of(entry))
     if _same(present, before) or (before is not None and _same(present, _without_taken_names(table, before))):
         return ""
     if not _same(present, after):
-        return "it was changed since" if present is not None else "it went since"
+        return "it was changed since then" if present is not None else "it was deleted since then"
     if before is None:
         table.remove(_id_of(entry))
     elif present is None:

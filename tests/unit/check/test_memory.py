@@ -42,7 +42,7 @@ def test_a_memory_that_is_none(tmp_path: Path) -> None:
     path.write_text('{"version":1,"layers":[')
     assert [each.layer for each in Memory(str(path)).order([job("a")])] == ["a"]
     (tmp_path / "file").write_text("")
-    assert "begin anew" in Memory(str(tmp_path / "file" / "below.json")).keep([job("a")], ["a"], 1.0)
+    assert "from the beginning" in Memory(str(tmp_path / "file" / "below.json")).keep([job("a")], ["a"], 1.0)
 
 
 def test_the_place() -> None:

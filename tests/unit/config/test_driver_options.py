@@ -147,7 +147,7 @@ def test_what_concerns_a_driver(machine: Machine) -> None:
     ]
     assert [value for name, value, _ in options_for("overlay", given) if name == "size"] == ["1G", "3G"]
     assert list(options_for("zfs", ["zfs.size=1G"])) == []
-    with pytest.raises(InvalidOption, match="no driver's name"):
+    with pytest.raises(InvalidOption, match="the name of a driver"):
         list(options_for("overlay", ["bogus.size=1G"]))
 
 

@@ -48,7 +48,7 @@ def test_only_the_line_of_the_key_changes(before: str, key: str, value: object, 
 )
 def test_what_cannot_be_edited_by_line_is_left_to_an_editor(before: str, key: str) -> None:
     """Comments inside of an array and inline tables would be lost, so they are refused in a sentence."""
-    with pytest.raises(ConfigError, match="without touching other lines"):
+    with pytest.raises(ConfigError, match="without changing other lines"):
         with_value("/x.conf", before, key, value_of(key, "/b"))
 
 

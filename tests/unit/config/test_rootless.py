@@ -100,7 +100,7 @@ class TestRoots:
 
         assert config.graph_root == f"{machine.root}/g"
         assert config.run_root == f"{machine.root}/runtime/containers"
-        assert "/dev/null/r is no directory of yours" in config.notes[0]
+        assert "/dev/null/r is not your directory" in config.notes[0]
         assert (config.image_store, config.transient_store, config.root_auto_userns_user) == ("/sys/i", True, "x")
         assert (config.driver, config.driver_options) == ("overlay", ("mountopt=nodev",))
         assert config.pull_options == {"a": "b"}
@@ -176,7 +176,7 @@ class TestRoots:
         last.mkdir(parents=True)
         last.chmod(0o777)
 
-        with pytest.raises(ConfigError, match="somebody else could write to it"):
+        with pytest.raises(ConfigError, match="other users can write to it"):
             machine.load(machine.user(XDG_RUNTIME_DIR=""), USER)
 
     def test_home_comes_from_the_user_database(self, machine: Machine) -> None:

@@ -215,7 +215,7 @@ class TestPaths:
         """An empty path must not become the working directory."""
         machine.write("etc/storage.conf", f"[storage]\ndriver='vfs'\n{key}='$NOBODY'\n")
 
-        with pytest.raises(ConfigError, match=r"line 3: .*nothing is left"):
+        with pytest.raises(ConfigError, match=r"line 3: .*expands to nothing"):
             machine.load()
 
     @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ class TestDefaultMap:
             ("remap-uids = '0:1'", "triples"),
             ("remap-gids = '0:1:0'", "size"),
             ("remap-uids = '0:1:5:0:9:5'", "overlaps"),
-            ("remap-user = 'nobody-has-this'", "sets no IDs aside"),
+            ("remap-user = 'nobody-has-this'", "assigns no IDs"),
         ],
     )
     def test_a_map_that_cannot_be_is_an_error_with_its_line(self, machine: Machine, line: str, reason: str) -> None:

@@ -203,8 +203,12 @@ SPOILT: list[tuple[str, Callable[[DataRoot, str], None], str]] = [
     ("no DiffID", lambda root, chain: remove(root.record(chain, "diff")), "is no digest"),
     ("short DiffID", lambda root, chain: spoil(root.record(chain, "diff"), "sha256:12"), "is no digest"),
     ("a size with a newline", lambda root, chain: spoil(root.record(chain, "size"), "6\n"), "is no size"),
-    ("a tree elsewhere", lambda root, chain: spoil(root.record(chain, "cache-id"), "../../../etc"), "names no tree"),
-    ("no tree", lambda root, chain: remove(root.record(chain, "cache-id")), "names no tree"),
+    (
+        "a tree elsewhere",
+        lambda root, chain: spoil(root.record(chain, "cache-id"), "../../../etc"),
+        "does not name a tree",
+    ),
+    ("no tree", lambda root, chain: remove(root.record(chain, "cache-id")), "does not name a tree"),
 ]
 
 
@@ -229,7 +233,7 @@ def test_a_record_is_no_link(root: DataRoot) -> None:
 
     seen = DockerRoot(root.path)
     assert seen.layers == {}
-    assert "no regular file" in seen.flaws[0].message
+    assert "not a regular file" in seen.flaws[0].message
 
 
 def test_images_are_there_without_their_names(root: DataRoot) -> None:
@@ -393,7 +397,7 @@ def test_what_is_no_data_root_is_refused(tmp_path: Path) -> None:
         DockerRoot(str(tmp_path / "nowhere"))
     with pytest.raises(InvalidOption) as none:
         DockerRoot(str(tmp_path))
-    assert "no Docker data root" in none.value.message
+    assert "not a Docker data root" in none.value.message
     os.makedirs(tmp_path / "containerd/daemon/io.containerd.content.v1.content/blobs")
     with pytest.raises(Unsupported) as containerd:
         DockerRoot(str(tmp_path))

@@ -24,7 +24,7 @@ from cstore.errors import (
 )
 from cstore.oci.chain import EMPTY_DIFF_ID
 from cstore.oci.child import Child
-from cstore.oci.schema2 import made_up_manifest
+from cstore.oci.media_types import made_up_manifest
 from cstore.store.image_creation import NewImage
 from tests.unit.docker.conftest import ONE, THREE, TWO
 

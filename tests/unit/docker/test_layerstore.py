@@ -120,7 +120,7 @@ def test_an_unknown_parent_and_a_bad_archive_leave_nothing(register: Register, s
 
 def test_an_archive_with_a_file_twice_is_refused(register: Register, store: Store) -> None:
     """As Docker refuses it; import-layer takes such archives."""
-    with pytest.raises(ArchiveHostile, match=r"cannot accept the archive entry 'one.txt': it comes twice") as refused:
+    with pytest.raises(ArchiveHostile, match=r"cannot accept the archive entry 'one.txt': it occurs twice") as refused:
         register(make_tar(regular("one.txt", b"1"), regular("./one.txt", b"2")))
     assert refused.value.go_text == "duplicates of file paths not supported"
     assert store.layers.list() == []

@@ -146,7 +146,7 @@ def test_who_mounts_is_told_by_the_marks(monkeypatch: pytest.MonkeyPatch) -> Non
     assert choose_program("a", moved, "/bin/fuse", lambda: True) == ""
     with pytest.raises(DriverError, match="does not know"):
         choose_program("a", moved, "/bin/fuse", lambda: False)
-    with pytest.raises(DriverError, match="nobody can mount both"):
+    with pytest.raises(DriverError, match="nothing can mount both"):
         choose_program("a", moved | Marks(program=True), "/bin/fuse", lambda: True)
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(DriverError, match="attributes"):

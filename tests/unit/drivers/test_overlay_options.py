@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.drivers.overlay.mount_options import sort_words
+from cstore.drivers.overlay.mount import sort_words
 from cstore.drivers.overlay.options import flat_words, read_options, split_words
 from cstore.errors import DriverError, InvalidOption
 from cstore.kernel import fsmount, mount

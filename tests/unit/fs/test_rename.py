@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.fs import within
 from cstore.fs.rename import exchange_trees, rename_tree
 
 if TYPE_CHECKING:
@@ -58,3 +60,14 @@ def test_what_fails_leaves_modes_alone(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         exchange_trees(str(tmp_path / "tree"), str(tmp_path / "nothing"))
     assert mode(tmp_path / "tree") == 0o555
+
+
+def test_what_took_place_is_not_denied_by_the_close_after_it(tmp_path: Path) -> None:
+    """The directory that a name was looked up in is of no use any more: an error of closing it tells nothing."""
+    (tmp_path / "folder").mkdir()
+
+    with within.parent_of(str(tmp_path), "folder/name") as (folder, name):
+        os.mkdir(name, dir_fd=folder)
+        os.close(folder)  # so that the next close fails
+
+    assert (tmp_path / "folder/name").is_dir()

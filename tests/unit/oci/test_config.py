@@ -9,7 +9,7 @@ import pytest
 from cstore.digests import digest_of
 from cstore.errors import ImageInvalid
 from cstore.oci.config import HistoryItem, RootFS, parse_config
-from cstore.oci.schema2 import made_up_manifest
+from cstore.oci.media_types import made_up_manifest
 
 ONE = "sha256:" + "1" * 64
 TWO = "sha256:" + "2" * 64

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cstore.errors import InvalidName
 from cstore.oci.names import LOCAL, parse_name
@@ -55,3 +59,27 @@ def test_what_is_no_name_is_refused_in_docker_s_words_too(typed: str, peer: str)
     with pytest.raises(InvalidName) as told:
         parse_name(typed)
     assert told.value.go_text == peer
+
+
+COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+GRAMMAR = re.compile(
+    rf"(?:(?:{LABEL}(?:\.{LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?/)?{COMPONENT}(?:/{COMPONENT})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?",
+    re.ASCII,
+)
+"""As the distribution specification and Docker's reference library have it."""
+
+
+@given(st.text(alphabet="aZ09f._-/:[] \n\u00e9!", max_size=10))
+def test_the_grammar_is_docker_s(text: str) -> None:
+    """Whatever characters come together, a text is a name if, and only if, Docker's grammar says so."""
+    domain, slash, rest = text.partition("/")
+    named = slash and (domain == LOCAL or "." in domain or ":" in domain or domain.lower() != domain)
+    expected = GRAMMAR.fullmatch(text if named or not slash else f"x.y/{text}")
+    try:
+        parse_name(text)
+    except InvalidName:
+        assert not expected or (named and not rest)
+    else:
+        assert expected

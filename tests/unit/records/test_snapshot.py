@@ -97,5 +97,5 @@ def test_files_belong_together(replacing: tuple[str, str]) -> None:
 
 def test_a_file_that_never_rests_is_an_error() -> None:
     """Loading ends, one way or the other. This file never has the size it claims."""
-    with pytest.raises(SystemFailure, match="cannot read a steady state of /proc/version"):
+    with pytest.raises(SystemFailure, match="cannot read a consistent state of /proc/version"):
         read_together(["/proc/version"])

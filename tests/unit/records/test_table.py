@@ -190,7 +190,7 @@ def test_an_empty_file_is_an_empty_list_or_damage(tmp_path: Path) -> None:
 
     assert list(Table.load(LAYERS, files)) == []
     assert list(Table.load(LAYERS, files, empty_is_damage=lambda _: False)) == []
-    with pytest.raises(RecordsDamaged, match="it is empty, but what it should describe exists"):
+    with pytest.raises(RecordsDamaged, match="it is empty, but its items exist"):
         Table.load(LAYERS, files, empty_is_damage=lambda path: path == files[Location.STABLE])
 
 

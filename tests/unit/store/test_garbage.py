@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -157,30 +158,64 @@ class Killed(BaseException):
     """The end of a process, as far as this one can have it."""
 
 
-@pytest.mark.parametrize("image", ["f" * 64, "my-image"])
-def test_what_was_to_be_kept_when_rm_was_killed_is_kept(
-    image: str, store: Store, graph: str, put: Import, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The record has gone, the data not yet: gc moves them into the case, whatever name they have."""
+@pytest.fixture(params=["f" * 64, "my-image"])
+def half_kept(request: pytest.FixtureRequest, store: Store, put: Import, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The ID of an image whose removal was killed before anything went into quarantine: only its record is gone."""
 
-    def killed(_quarantine_writer: QuarantineWriter, _kept: object) -> None:
+    def killed(_writer: QuarantineWriter, _kept: object) -> None:
         raise Killed
 
     put(typical_tar(), id="my-layer")
-    store.images.create(NewImage(id=image, layer="my-layer", data={"item": b"precious"}))
+    store.images.create(NewImage(id=request.param, layer="my-layer", data={"item": b"precious"}))
     with monkeypatch.context() as patch:
         patch.setattr(QuarantineWriter, "fulfil", killed)
         with pytest.raises(Killed):
-            keep_aside(store, [("image", image)], "cstore rm --keep 5")
+            keep_aside(store, [("image", request.param)], "cstore rm --keep 5")
     assert store.images.list() == []
+    return str(request.param)
 
+
+def test_what_was_to_be_kept_when_rm_was_killed_is_kept(half_kept: str, store: Store, graph: str) -> None:
+    """The record has gone, the data not yet: gc moves them into the case, whatever name they have."""
     went = {item.path for item in store.gc(dry_run=True)}
-    assert went == {os.path.join(graph, "vfs-images", image), *(item for item in went if "my-layer" in item)}
+    assert went == {os.path.join(graph, "vfs-images", half_kept), *(item for item in went if "my-layer" in item)}
     assert {item.path for item in store.gc()} == went
     assert not any(map(os.path.lexists, went))
 
     undo(store.context, cases(store.context)[0].id)
-    assert store.images.get_data(image, "item") == b"precious"
+    assert store.images.get_data(half_kept, "item") == b"precious"
+    assert check_store(store.context).clean
+
+
+def test_what_cannot_be_kept_is_not_said_to_be(store: Store, graph: str, put: Import) -> None:
+    """A failure on the way to the layers of an image is none of their being needed: the image stays with them."""
+    put(typical_tar(), id="layer")
+    store.images.create(NewImage(id="image", layer="layer", data={"item": b"precious"}))
+    in_the_way = os.path.join(store.config.run_root, f"{store.driver_name}-layers")  # where mounts are counted
+    shutil.rmtree(in_the_way, ignore_errors=True)
+    with open(in_the_way, "wb"):
+        pass
+
+    told = keep_aside(store, [("image", "image")], "cstore rm --keep 5")
+
+    assert [failed[:2] for failed in told.failed] == [("image", "image")]
+    assert not told.done
+    assert (len(store.images.list()), store.layers.ids()) == (1, ["layer"])
+    os.unlink(in_the_way)
+    assert keep_aside(store, [("image", "image")], "cstore rm --keep 5").done == (("image", "image"),)
+    assert (store.images.list(), store.layers.ids()) == ([], [])
+
+
+def test_a_wipe_keeps_what_a_killed_rm_was_to_keep(half_kept: str, store: Store, put: Import) -> None:
+    """The quarantine outlives a wipe, and so does what was promised to it; everything else goes."""
+    put(typical_tar(), id="other")
+
+    store.wipe()
+
+    assert store.layers.list() == []
+    undo(store.context, cases(store.context)[0].id)
+    assert store.images.get_data(half_kept, "item") == b"precious"
+    assert [layer.id for layer in store.layers.list()] == ["my-layer"]
     assert check_store(store.context).clean
 
 

@@ -29,7 +29,11 @@ def opened(root: str, **settings: Any) -> Store:
     return open_store(load_config(overrides, environ={"HOME": root}))
 
 
-def killed_before(step: int, root: str, work: Callable[[], object]) -> bool:
+RENAMES = frozenset({"os.rename"})
+"""The steps that make something visible."""
+
+
+def killed_before(step: int, work: Callable[[], object], steps: frozenset[str] = STEPS) -> bool:
     """Do `work` in a process that dies just before its step of that number; whether it came to that."""
     child = os.fork()
     if child == 0:
@@ -37,33 +41,40 @@ def killed_before(step: int, root: str, work: Callable[[], object]) -> bool:
 
         def watch(event: str, arguments: tuple[Any, ...]) -> None:
             nonlocal taken
-            if event not in STEPS or (event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+            if event not in steps or (event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR)):
                 return
             taken += 1
             if taken == step:
                 os._exit(9)
 
         sys.addaudithook(watch)
-        work()
-        os._exit(0)
+        try:
+            work()
+            os._exit(0)
+        finally:
+            os._exit(1)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert code in {0, 9}
     return code == 9
 
 
 def each_crash(
-    tmp_path: Path, prepare: Callable[[Store], object], work: Callable[[Store], object], **settings: Any
+    tmp_path: Path,
+    prepare: Callable[[Store], object],
+    work: Callable[[Store], object],
+    which: frozenset[str] = STEPS,
+    **settings: Any,
 ) -> Iterator[Store]:
     """Give the store as it is after a crash before the first step, the second, and so on to the last."""
     steps = 0
     for step in count(1):
         root = str(tmp_path / str(step))
         prepare(opened(root))
-        if not killed_before(step, root, partial(_work_at, root, work, settings)):
+        if not killed_before(step, partial(_work_at, root, work, settings), which):
             break
         steps = step
         yield opened(root, **settings)
-    assert steps > 5
+    assert steps > 1
 
 
 def _work_at(root: str, work: Callable[[Store], object], settings: dict[str, Any]) -> None:

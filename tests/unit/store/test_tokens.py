@@ -106,7 +106,7 @@ def test_mount_counts_that_a_repair_sets_are_told(store: Store, tmp_path: Path) 
 
     done = repair_store(store.context, RepairOptions(workers=1))
 
-    assert [step.what for step in done.done] == ["count as mounted what is mounted, and nothing else"]
+    assert [step.what for step in done.done] == ["set the mount counts to the actual mounts"]
     assert reader.look()
     assert reader.seen != b'[{"id":"layer","path":"/elsewhere","count":1}]'
 

@@ -110,7 +110,7 @@ fault("OCI config names other DiffIDs", "expected DiffID", sha(TOP))(
 fault("fewer DiffIDs than layers", "names 2 layers", "config has 1")(
     lambda: oci_layout(rootfs={"type": "layers", "diff_ids": [sha(BASE)]}, history=[])
 )
-fault("layer file missing", BASE_NAME, "no such member", "manifest.json, image 0")(
+fault("layer file missing", BASE_NAME, "this member, which", "manifest.json, image 0")(
     lambda: docker(lambda members: members.pop(BASE_NAME))
 )
 fault("layer twice the same path", "twice", "blobs/sha256")(
@@ -165,10 +165,12 @@ fault("layer size wrong", "blobs/sha256/", "expected 3 bytes")(
 fault("config size wrong", "blobs/sha256/", "expected 3 bytes")(
     lambda: manifest_with(lambda document: document["config"].update(size=3))
 )
-fault("layer blob missing", "blobs/sha256/", "no such member")(
+fault("layer blob missing", "blobs/sha256/", "this member, which")(
     lambda: {name: body for name, body in oci_layout().items() if body[:2] != b"\x1f\x8b"}
 )
-fault("manifest missing", "no such member")(lambda: {k: v for k, v in oci_layout().items() if b'"layers":' not in v})
+fault("manifest missing", "this member, which")(
+    lambda: {k: v for k, v in oci_layout().items() if b'"layers":' not in v}
+)
 fault("digest is a path", "index.json: manifests[0]", "expected a digest")(
     lambda: with_index({}, {"mediaType": f"{OCI}.manifest.v1+json", "digest": "sha256:../../../etc/passwd", "size": 1})
 )
@@ -203,26 +205,24 @@ fault("manifest of an unknown type", "expected a manifest or an index", "applica
     lambda: _mistyped("application/x-zoo")
 )
 fault("endless indexes", "deep")(lambda: _nested(9))
-fault("history longer than layers", "tells of 3 layers", "has 2")(
-    lambda: config_with(history=[{"created_by": "x"}] * 3)
-)
+fault("history longer than layers", "has 3 layers", "has 2")(lambda: config_with(history=[{"created_by": "x"}] * 3))
 fault("no rootfs", ".json", "no rootfs")(lambda: config_with(rootfs=None))
 fault("config is no JSON", "not JSON")(lambda: {**docker(item(Config="c.json")), "c.json": b"{"})
 fault("DiffID of another form", "DiffID of layer 0", "sha256")(
     lambda: config_with(rootfs={"type": "layers", "diff_ids": ["sha512:" + "a" * 128, sha(CHANGE)]})
 )
 fault("manifest.json is null", "manifest.json", "found null")(lambda: {**docker_archive(), "manifest.json": b"null"})
-fault("manifest.json is empty", "no image in it")(lambda: {**docker_archive(), "manifest.json": b"[]"})
+fault("manifest.json is empty", "contains no image")(lambda: {**docker_archive(), "manifest.json": b"[]"})
 fault("manifest.json is no JSON", "manifest.json", "not JSON")(lambda: {**docker_archive(), "manifest.json": b"[{]"})
-fault("manifest.json is too large", "manifest.json", "may have 1048576")(
+fault("manifest.json is too large", "manifest.json", "more than the allowed 1048576")(
     lambda: {**docker_archive(), "manifest.json": b" " * (1 << 20) + b"[]"}
 )
 fault("one image thousands of times", "manifest.json", "1001 images")(
     lambda: docker(lambda members: members.update({"manifest.json": as_json([{"Config": "c", "Layers": []}] * 1001)}))
 )
 fault("one entry thousands of times", "more than 1000 images")(lambda: _repeated(1001))
-fault("config is too large", ".json", "may have 4194304")(lambda: config_with(comment="x" * (4 << 20)))
-fault("index is too large", "index.json", "may have 4194304")(
+fault("config is too large", ".json", "more than the allowed 4194304")(lambda: config_with(comment="x" * (4 << 20)))
+fault("index is too large", "index.json", "more than the allowed 4194304")(
     lambda: {**oci_layout(), "index.json": b" " * (4 << 20) + b"{}"}
 )
 fault("number that is none", "manifest.json", "not JSON")(lambda: {**docker_archive(), "manifest.json": b"[NaN]"})
@@ -243,7 +243,7 @@ fault("too many layers", "501 layers")(lambda: docker_archive([TOP] * 501, histo
 fault("oldest form: unknown image", "repositories", "found 'zz'")(
     lambda: {**v1_archive(), "repositories": b'{"a":{"1":"zz"}}'}
 )
-fault("oldest form: parents in a ring", "no end")(
+fault("oldest form: parents in a ring", "form a loop")(
     lambda: {**v1_archive(), f"{'a' * 64}/json": as_json({"id": "a" * 64, "parent": "b" * 64})}
 )
 fault("oldest form: an image ID that is no text", "repositories", "found []")(
@@ -285,7 +285,7 @@ def _nested(depth: int) -> Members:
 
 
 fault("config outside of the archive", "../../etc/passwd", "no member")(lambda: docker(item(Config="../../etc/passwd")))
-fault("config with an absolute name", "etc/passwd", "no such member")(lambda: docker(item(Config="/etc/passwd")))
+fault("config with an absolute name", "etc/passwd", "this member, which")(lambda: docker(item(Config="/etc/passwd")))
 fault("layer outside of the archive", "../x.tar", "no member")(
     lambda: docker(item(Layers=["../x.tar", f"{sha(CHANGE)[7:]}.tar"]))
 )
@@ -294,15 +294,15 @@ fault("member climbs and comes back", "a/../../a", "leads out")(lambda: make_tar
 fault("link out of the archive", "manifest.json", "leads out")(
     lambda: make_tar(symlink("manifest.json", "../../etc/passwd"))
 )
-fault("absolute link", "manifest.json", "no file of the archive")(
+fault("absolute link", "manifest.json", "not a file of the archive")(
     lambda: make_tar(symlink("manifest.json", "/etc/passwd"))
 )
-fault("links in a ring", "manifest.json", "in a ring")(
+fault("links in a ring", "manifest.json", "form a loop")(
     lambda: make_tar(symlink("manifest.json", "b"), symlink("b", "manifest.json"))
 )
-fault("link to nothing", "manifest.json", "no file of the archive")(lambda: make_tar(symlink("manifest.json", "b")))
+fault("link to nothing", "manifest.json", "not a file of the archive")(lambda: make_tar(symlink("manifest.json", "b")))
 fault("a device for a document", "manifest.json", "regular file")(lambda: make_tar(node("manifest.json", b"3", (1, 5))))
-fault("a directory for a document", "no archive of images")(lambda: make_tar(directory("manifest.json")))
+fault("a directory for a document", "not an archive of images")(lambda: make_tar(directory("manifest.json")))
 fault("one member twice", "manifest.json", "twice")(
     lambda: as_tar(docker_archive())[: -len(END)] + make_tar(regular("./manifest.json", b"[]"))
 )
@@ -311,8 +311,8 @@ fault("one member twice", "manifest.json", "twice")(
 # ── archives that are none ──
 
 
-fault("the tar of a layer", "no archive of images", "manifest.json")(lambda: BASE)
-fault("an empty tar", "no archive of images")(lambda: END)
+fault("the tar of a layer", "not an archive of images", "manifest.json")(lambda: BASE)
+fault("an empty tar", "not an archive of images")(lambda: END)
 fault("rubbish", "not a valid tar")(lambda: b"rubbish" * 100)
 fault("cut in a member", "unexpected EOF")(lambda: as_tar(docker_archive())[:1500])
 fault("a document that is a blob of another", "two kinds")(

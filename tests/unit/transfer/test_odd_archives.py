@@ -313,7 +313,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "the same member twice": (lambda: as_tar(docker_archive())[:-1024] + as_tar(docker_archive()), "comes twice"),
     "a link out of the archive": (
         lambda: make_tar(symlink("manifest.json", "/etc/passwd"), *(regular(*pair) for pair in oci_layout().items())),
-        "manifest.json.*which is no file of the archive",
+        "manifest.json.*which is not a file of the archive",
     ),
     "another machine only": (lambda: as_tar(platforms_layout("riscv64", "s390x")), "no image for"),
     "gzip in gzip": (lambda: gzip.compress(gzip.compress(as_tar(docker_archive()))), "gzip"),
@@ -380,8 +380,8 @@ def test_a_layout_in_a_directory_of_a_directory(store: Store, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("members", "said"),
     [
-        (without_types("config"), "does not say of what types its parts are"),
-        (without_types("layers"), "does not say of what types its parts are"),
+        (without_types("config"), "does not give the types of its parts"),
+        (without_types("layers"), "does not give the types of its parts"),
         (layers_as(lambda body: compress(body, "xz"), "+xz"), r"a layer of the type 'application/.*\+xz'"),
     ],
 )

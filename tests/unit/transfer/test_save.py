@@ -56,9 +56,9 @@ def test_an_image_that_does_not_hold_together_is_not_saved(store: Store, load_by
     store.images.create(NewImage(id=name, layer=sha(BASE)[7:], data={f"sha256:{name}": config}))
     store.images.create(NewImage(id="a" * 64, data={f"sha256:{'a' * 64}": config}))
 
-    with pytest.raises(ImageInvalid, match="not those that its config names"):
+    with pytest.raises(ImageInvalid, match="not those of its config"):
         save_bytes(name)
-    with pytest.raises(ImageInvalid, match="not the one of digest"):
+    with pytest.raises(ImageInvalid, match="does not have the digest"):
         save_bytes("a" * 64)
 
 

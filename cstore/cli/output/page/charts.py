@@ -20,7 +20,11 @@ _MOST = 300
 """Blocks of a group that are drawn one by one; the others are one block."""
 _LABEL = 40
 _CAPTION = '<p class="caption" role="status" aria-live="polite"></p>\n'
-_AGES = {3600: "hour", 86_400: "day", 604_800: "week", 2_592_000: "month", 31_536_000: "year"}
+_AGES: dict[float, str] = {3600: "hour", 86_400: "day", 604_800: "week", 2_592_000: "month", 31_536_000: "year"}
+
+
+_APART = 1.8
+"""How many times as old an image must be for the words below both to have room."""
 
 
 # ── the treemap ──
@@ -118,7 +122,7 @@ def scatter(report: Report) -> str:
         return "<p>No image has both a recorded time and a size.</p>"
     ages = [max(report.made - image.created, 60.0) for image in points]
     across, up = _Axis(ages), _Axis([float(image.size) for image in points])
-    marks = "".join(_age_lines(across)) + "".join(_size_lines(up))
+    marks = "".join(_age_lines(across, ages)) + "".join(_size_lines(up))
     places = [(across.at(age), up.at(image.size, down=True)) for image, age in zip(points, ages, strict=True)]
     drawn = "".join(
         f'<circle class="item{"" if image.containers else " idle"}" cx="{x}" cy="{y}" r="5"><title>'
@@ -147,11 +151,14 @@ class _Axis:
         return percent(4 + 88 * (1 - part), 100) if down else percent(9 + 89 * part, 100)
 
 
-def _age_lines(axis: _Axis) -> Iterator[str]:
-    for age, text in _AGES.items():
-        if axis.least < age < axis.most:
-            place = axis.at(age)
-            yield f'<line x1="{place}" x2="{place}" y1="0" y2="93%"/><text x="{place}" y="99%" class="m">{text}</text>'
+def _age_lines(axis: _Axis, ages: Sequence[float]) -> Iterator[str]:
+    ticks = {age: text for age, text in _AGES.items() if axis.least < age < axis.most}
+    if len(ticks) < 2:  # all were made at about the same time: then the youngest and the oldest say when
+        ends = (min(ages), max(ages))
+        ticks = {age: human_age(age) for age in (ends if ends[1] > ends[0] * _APART else ends[:1])}
+    for age, text in ticks.items():
+        place = axis.at(age)
+        yield f'<line x1="{place}" x2="{place}" y1="0" y2="93%"/><text x="{place}" y="99%" class="m">{text}</text>'
 
 
 def _size_lines(axis: _Axis) -> Iterator[str]:

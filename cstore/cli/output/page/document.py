@@ -69,7 +69,7 @@ def _summary(report: Report, version: str) -> str:
     cards += [("Driver", safe(report.driver)), ("Made", f"{made} <small>by cstore {safe(version)}</small>")]
     shown = "".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in cards)
     flaws = "".join(f'<p class="flaw">The records are damaged: {safe(flaw.message)}</p>' for flaw in report.flaws)
-    read = "<p>Only the records were read: what no record owns, and sizes that none tells, are missing.</p>"
+    read = "<p>Only the records were read: files without a record, and sizes that are not recorded, are missing.</p>"
     told = (*report.unread, *report.notes)
     notes = "".join(f"<li>{safe(note)}</li>" for note in told[:_MOST_NOTES])
     rest = len(told) - _MOST_NOTES
@@ -130,7 +130,7 @@ def _image(image: ImageFacts, anchor: str, made: float) -> str:
 def _findings(report: Report) -> str:
     checked = report.checked
     if checked is None:
-        return section("findings", "Findings", "<p>No check was made: cstore report --check makes a quick one.</p>")
+        return section("findings", "Findings", "<p>The store was not checked; cstore report --check does it.</p>")
     rows = [
         f'<tr>{cell(f"""<span class="tag s-{one.severity.value}">{one.severity.value}</span>""", one.severity.rank)}'
         f"{cell(f'<b><bdi>{safe(findings.subject_of(one))}</bdi></b><br>{safe(one.sentence)}{_advice(one)}')}</tr>"

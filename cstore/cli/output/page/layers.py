@@ -126,7 +126,7 @@ def _as_table(layers: Sequence[LayerFacts]) -> str:
     size = human_size(sum(max(layer.size, 0) for layer in rest))
     more = f"; {counted(len(rest), 'smaller layer')} of {size} left out" if rest else ""
     titles = ("Layer", "Size", "Images", "Containers", "Parent")
-    note = f"<p>{counted(len(layers), 'layer')} are too many for a drawing, so this is a table{more}.</p>"
+    note = f"<p>{counted(len(layers), 'layer')} are too many for a drawing; this is a table{more}.</p>"
     return note + table("layers", titles, rows, right=frozenset({"Size", "Images", "Containers"}))
 
 
@@ -149,7 +149,7 @@ def waterfalls(report: Report) -> str:
     body = "".join(_waterfall(image, number, most, is_open=is_open) for number, image in shown)
     scroll = body if is_open else f'<div class="scroll" tabindex="0" role="region" aria-label="Images">{body}</div>'
     told = f"{_key('ov', 'overwritten')} {_key('de', 'deleted')} by a layer above"
-    told = "not looked for, as only records were read" if report.quick else told
+    told = "not searched, because only records were read" if report.quick else told
     more = f"<p>The {counted(len(rest), 'smallest image')} left out.</p>" if rest else ""
     return section("waterfalls", "What images are made of", f"<p>Wasted bytes: {told}.</p>", scroll, more)
 

@@ -97,12 +97,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
 }
 for (const chart of document.querySelectorAll(".explore")) {
   const items = [...chart.querySelectorAll(".item")], caption = chart.nextElementSibling;
+  const hint = "Point at one, tap it or use the arrow keys to see what it is.";
   let here = -1;
+  caption.textContent = hint;
   const show = place => {
     items[here]?.classList.remove("on");
     here = place;
     items[here]?.classList.add("on");
-    caption.textContent = items[here]?.querySelector("title").textContent ?? "";
+    caption.textContent = items[here]?.querySelector("title").textContent ?? hint;
   };
   chart.addEventListener("keydown", event => {
     const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];

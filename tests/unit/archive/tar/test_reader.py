@@ -198,7 +198,7 @@ def test_cut_after_any_byte() -> None:
 
 def test_one_zero_block() -> None:
     """Zeros followed by a header are neither an end nor an entry."""
-    with pytest.raises(ArchiveMalformed, match="at byte 512: after a block of zeros"):
+    with pytest.raises(ArchiveMalformed, match="at byte 512: another header follows a block of zeros"):
         Read(bytes(512) + regular("f").blocks())
 
 

@@ -107,7 +107,7 @@ def test_links_inside(unpack: Unpacker) -> None:
 
 def test_circle_of_links(unpack: Unpacker) -> None:
     """Links in a circle are an error that says so."""
-    with pytest.raises(EntryFailed, match=r"'a/x'.*circle of symbolic links"):
+    with pytest.raises(EntryFailed, match=r"'a/x'.*loop of symbolic links"):
         unpack(symlink("a", "b"), symlink("b", "a"), regular("a/x", b"1"))
 
 

@@ -249,5 +249,5 @@ def test_sparse_files(unpack: Unpacker) -> None:
 def test_no_end_of_replacing(unpack: Unpacker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Replacing without end is refused before it fills the memory."""
     monkeypatch.setattr(displaced, "_MOST", 10)
-    with pytest.raises(EntryFailed, match="more than 10 of its entries take the place of earlier ones"):
+    with pytest.raises(EntryFailed, match="more than 10 of its entries replace earlier ones"):
         unpack(*(regular("f", b"%d" % n) for n in range(20)), END)

@@ -67,7 +67,7 @@ def place(source: Path, target: Path, name: str) -> None:
     """Copy one file into a directory."""
     fds = os.open(source, os.O_PATH if source.is_symlink() else os.O_RDONLY), os.open(target, os.O_RDONLY)
     try:
-        place_file(str(source), fds[0], fds[1], name, unchanged)
+        place_file(str(source), fds[0], fds[1], name, unchanged, sync=False)
     finally:
         for fd in fds:
             os.close(fd)

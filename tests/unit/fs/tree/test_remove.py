@@ -172,7 +172,7 @@ def test_mounts_are_obstacles(tree: Path, of_root: bool) -> None:
 
     assert caught.value.errno == errno.EBUSY
     assert caught.value.path == str(place)
-    assert caught.value.hint == f"something is mounted there: umount {place}"
+    assert caught.value.hint == f"a file system is mounted there: umount {place}"
     assert (tree.parent / "precious" / "file").read_bytes() == b"precious"
     if not of_root:
         assert os.listdir(tree) == ["a"]

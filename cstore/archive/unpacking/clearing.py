@@ -1,4 +1,4 @@
-"""The ground that entries are created on: room for a name, and what every created thing gets: owner, attributes."""
+"""Clearing the way for entries: room for a name, and what every created thing gets: owner, attributes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _WAYS_IN = {
     errno.ENOENT: "leads nowhere in this layer",
     errno.ENOTDIR: "is not a directory",
-    errno.ELOOP: "is a circle of symbolic links",
+    errno.ELOOP: "is a loop of symbolic links",
 }
 
 
-class Ground:
+class Clearing:
     """Finds places and makes room.
 
     Attributes:

@@ -1,0 +1,103 @@
+"""What is made beside a place before it takes it; whoever makes the same the next time finds what a dead one left.
+
+    .cstore-<hash of the name>-<number>.part      a file or a directory, locked for as long as its maker lives
+
+Several may make the same at once, each under a number of its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from contextlib import suppress
+
+from cstore.errors import SystemFailure
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SEVERAL = 8
+"""How many are looked for. Those of more makers at once have random names, and stay if their makers are killed."""
+_LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+def clear_parts(path: str) -> None:
+    """Remove what dead processes of this user were making to be put at `path`.
+
+    Nothing is removed where another user could give such a name to what is ours.
+    """
+    with suppress(OSError, SystemFailure):  # it has just gone, or cannot be removed
+        folder = os.stat(os.path.dirname(path) or ".")
+        if folder.st_uid == os.geteuid() or folder.st_mode & stat.S_ISVTX:
+            for part in part_names(path):
+                _clear(part)
+
+
+def hold(fd: int) -> None:
+    """Lock what has such a name, or is going to: while it is open, it is not cleared."""
+    with suppress(OSError):  # a file system without locks: nobody can tell then that we are gone, and it stays
+        fcntl.flock(fd, fcntl.LOCK_EX)
+
+
+def make_part(path: str, make: Callable[[str], int]) -> tuple[str, int]:
+    """Make something beside `path`; return its name and an open descriptor, which holds it.
+
+    `make` is called with a path; it opens what it makes there, and raises FileExistsError if there is something.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for part in part_names(path):
+        with suppress(FileExistsError):
+            fd = make(part)
+            hold(fd)
+            if _is_there(part, fd):
+                return part, fd
+            os.close(fd)  # somebody has cleared it before it was held
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+
+
+def part_names(path: str) -> list[str]:
+    """What to call what is going to be at `path`: the first that nothing has."""
+    from hashlib import sha256
+
+    folder, name = os.path.split(path)
+    word = sha256(os.fsencode(name)).hexdigest()[:16]
+    numbers = [*map(str, range(_SEVERAL)), os.urandom(6).hex()]
+    return [os.path.join(folder, f".cstore-{word}-{number}.part") for number in numbers]
+
+
+def _clear(part: str) -> None:
+    from cstore.fs.tree.remove import remove_tree
+
+    try:
+        status = os.lstat(part)
+    except FileNotFoundError:
+        return
+    if status.st_uid != os.geteuid() or not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        return
+    fd = os.open(part, _LOOK)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # its maker lives
+        if not _is_there(part, fd):
+            return
+        if stat.S_ISDIR(status.st_mode):
+            remove_tree(part)
+        else:
+            os.unlink(part)
+    finally:
+        os.close(fd)
+
+
+def _is_there(part: str, fd: int) -> bool:
+    """Whether an open thing still has its name."""
+    try:
+        return os.path.samestat(os.lstat(part), os.fstat(fd))
+    except FileNotFoundError:
+        return False

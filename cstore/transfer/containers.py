@@ -1,0 +1,272 @@
+"""Containers of a store on their way to a registry and back: each as an OCI artifact, one manifest of its own.
+
+    manifest     artifactType application/vnd.cstore.container.v1
+    config       application/vnd.cstore.container.v1+json: the container's record, with the keys that it has on disk
+    layers       application/vnd.cstore.container.data.v1 for each data item, its key in the annotation
+                 org.opencontainers.image.title; then application/vnd.oci.image.layer.v1.tar+gzip: what the container
+                 has written, with OCI's whiteouts
+
+The same container gives the same bytes, so a registry is sent what has changed. What comes back is as little believed
+as an image: the container is made when every digest has been checked, or not at all, and never in another one's place.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import ExitStack, contextmanager
+
+from cstore import gojson
+from cstore.archive.compression import Compression
+from cstore.archive.streams import FileReader, FileSink, HashingSink, compressed
+from cstore.digests import digest_of
+from cstore.errors import IDTaken, ImageArchiveError, Unsupported
+from cstore.oci.media_types import OCI_MANIFEST
+from cstore.oci.names import LOCAL, ImageName, is_tag
+from cstore.store import NewContainer
+from cstore.store.ends import as_reader
+from cstore.transfer.blob_sink import Verified
+from cstore.transfer.contract import BlobDone, CopiedImage, Planned
+from cstore.transfer.manifests import Descriptor, Manifest, load_json
+from cstore.transfer.room import require_room
+from cstore.transfer.scratch import scratch_file
+from cstore.transfer.sources import read_blob, read_document
+from cstore.transfer.whiteouts import SteadyWhiteouts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any, Self
+
+    from cstore.archive.streams import ReadInto
+    from cstore.idmap import IDMap
+    from cstore.records.model import Container
+    from cstore.store import Store
+    from cstore.transfer.contract import CopyRequest, ImageSource, Tell
+
+ARTIFACT = "application/vnd.cstore.container.v1"
+CONFIG = f"{ARTIFACT}+json"
+DATA = "application/vnd.cstore.container.data.v1"
+WRITTEN = "application/vnd.oci.image.layer.v1.tar+gzip"
+TITLE = "org.opencontainers.image.title"
+
+REPOSITORY, UNNAMED = "cstore/containers", "cstore/images"
+"""Under which path of `localhost` containers are kept, and images of theirs that have no name; the tag is the ID."""
+_MOST_DATA = 64 << 20
+"""Bytes in all data items of one container: they are in memory together."""
+_LABELS = ("ProcessLabel", "MountLabel", "MountOpts", "Volatile")
+"""Flags that a container is made with by other means."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def name_of(identifier: str, path: str = REPOSITORY) -> ImageName:
+    """The name that a container has at a registry.
+
+    Raises:
+        Unsupported: its ID cannot be a tag.
+    """
+    if not is_tag(identifier):
+        raise Unsupported(f"the ID {identifier!r} cannot be a tag, so it cannot be kept in a registry")
+    return ImageName(LOCAL, path, identifier)
+
+
+def is_container(path: str) -> bool:
+    """Whether a repository is one for containers."""
+    return f"/{path}".endswith(f"/{REPOSITORY}")
+
+
+class ContainerSource:
+    """One container of a store, as a source. To be used as a context manager.
+
+    What it has written is packed once, into a file without a name.
+    """
+
+    name = ""
+
+    def __init__(self, store: Store, word: str) -> None:
+        """Find the container.
+
+        Raises:
+            ContainerUnknown: there is none.
+        """
+        self.record = store.containers.get(word)
+        self.shown = f"container {self.record.id}"
+        self._store = store
+        self._stack = ExitStack()
+        self._small: dict[str, bytes] = {}
+        self._written, self._spool, self._raw = "", -1, b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def manifest(self, digest: str = "") -> bytes:
+        """See `ImageSource.manifest`.
+
+        Raises:
+            Unsupported: its data items are too large.
+        """
+        if digest:
+            raise ImageArchiveError(digest, f"{self.shown} is one artifact, and no index names it")
+        if not self._raw:
+            parts = [self._item(key) for key in self.record.data_names]
+            if sum(part["size"] for part in parts) > _MOST_DATA:
+                raise Unsupported(f"the data items of {self.shown} have more than {_MOST_DATA} bytes")
+            if self.record.layer:
+                parts.append(self._packed())
+            config = self._kept(CONFIG, gojson.encode(_told(self.record)))
+            top = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": ARTIFACT}
+            self._raw = gojson.encode({**top, "config": config, "layers": parts})
+        return self._raw
+
+    def _item(self, key: str) -> dict[str, Any]:
+        data = self._store.containers.get_data(self.record.id, key)
+        return {**self._kept(DATA, data), "annotations": {TITLE: key}}
+
+    def _kept(self, media_type: str, data: bytes) -> dict[str, Any]:
+        digest = digest_of(data)
+        self._small[digest] = data
+        return {"mediaType": media_type, "digest": digest, "size": len(data)}
+
+    def _packed(self) -> dict[str, Any]:
+        """Pack what the container has written."""
+        self._spool = self._stack.enter_context(scratch_file()).fileno()
+        packed = HashingSink(FileSink(self._spool, "a temporary file"))
+        with compressed(packed, Compression.GZIP) as plain:
+            self._store.layers.write_changes(self.record.layer, SteadyWhiteouts(plain))
+        self._written = packed.digest
+        return {"mediaType": WRITTEN, "digest": packed.digest, "size": packed.count}
+
+    @contextmanager
+    def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
+        """See `ImageSource.open`."""
+        self.manifest()
+        if blob.digest == self._written:
+            os.lseek(self._spool, offset, os.SEEK_SET)
+            yield FileReader(self._spool, self.shown)
+        elif blob.digest in self._small:
+            yield as_reader(self._small[blob.digest][offset:], blob.digest)
+        else:
+            raise ImageArchiveError(self.shown, f"it has no blob {blob.digest}")
+
+
+def _told(record: Container) -> dict[str, Any]:
+    """A record without what the manifest says of its data items."""
+    return {key: value for key, value in record.document().items() if not key.startswith("big-data")}
+
+
+# ── back ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def restore_container(store: Store, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
+    """Make a container again, with its ID, names, data items and what it had written.
+
+    Raises:
+        ImageArchiveError: it is no container, or not what its manifest says.
+        IDTaken, NameTaken: the store has another one of that ID or name.
+        ImageUnknown: the store lacks its image.
+        DoesNotFit: there is no room for it.
+        CstoreError: it cannot be read, or be made.
+    """
+    manifest = read_document(source, artifacts=True)
+    if not isinstance(manifest, Manifest) or manifest.config.media_type != CONFIG:
+        raise ImageArchiveError(source.shown, f"it is no container: its config is not of the type {CONFIG}")
+    items = [part for part in manifest.layers if part.media_type == DATA]
+    written = [part for part in manifest.layers if part.media_type == WRITTEN]
+    if len(items) + len(written) != len(manifest.layers) or len(written) > 1:
+        raise ImageArchiveError(source.shown, "it has parts that no container has")
+    size = sum(part.size for part in items)
+    if size > _MOST_DATA:
+        raise ImageArchiveError(source.shown, f"its data items have {size} bytes, and may have {_MOST_DATA}")
+    wanted = _wanted(read_blob(source, manifest.config), source.shown)
+    known = store.containers.find(wanted.id)
+    if known is not None and known.id == wanted.id:
+        raise IDTaken("container", wanted.id)
+    every = (manifest.config, *manifest.layers)
+    free = require_room(source.shown, store.config.graph_root, sum(part.size for part in every))
+    tell(Planned(tuple((part.digest, part.size, 0) for part in every), (), 0, free))
+    if not request.dry_run:
+        data = {part.annotations.get(TITLE, ""): read_blob(source, part, _MOST_DATA) for part in items}
+        if len(data) != len(items):
+            raise ImageArchiveError(source.shown, "two of its data items have the same key")
+        with ExitStack() as stack:
+            contents = Verified(stack.enter_context(source.open(written[0])), written[0], tell) if written else None
+            store.containers.create(wanted.with_(data=data), contents)
+        for part in every:
+            tell(BlobDone(part.digest, part.size))
+    digests = tuple(part.digest for part in every)
+    total = sum(part.size for part in every)
+    shown = f"container {wanted.id}"
+    return CopiedImage(source.shown, shown, "", digest_of(manifest.raw), wanted.names, digests, (), total)
+
+
+def _wanted(raw: bytes, shown: str) -> NewContainer:
+    """Read the record of a container. What other programs could not read does not come into the store.
+
+    Raises:
+        ImageArchiveError: it is none.
+    """
+    told = load_json(raw, shown)
+    if not isinstance(told, dict):
+        raise ImageArchiveError(shown, "its record is no JSON object")
+    texts: dict[str, Any] = {key: told.get(key) or "" for key in ("id", "image", "layer", "metadata", "created")}
+    names, flags = told.get("names") or [], told.get("flags") or {}
+    for key, value in texts.items():
+        if not isinstance(value, str):
+            raise ImageArchiveError(shown, f"its record has {value!r} under {key!r}")
+    if not texts["id"] or not _is_time(texts["created"]):
+        raise ImageArchiveError(shown, "its record has no ID, or a time of creation that is none")
+    if not _are_texts(names) or not isinstance(flags, dict) or not all(map(_is_flag, flags.values())):
+        raise ImageArchiveError(shown, "its record has names or flags that no container has")
+    options = flags.get("MountOpts")
+    return NewContainer(
+        **texts,
+        names=tuple(names),
+        id_map=_id_map(told, shown),
+        host_uids=not told.get("uidmap"),
+        host_gids=not told.get("gidmap"),
+        process_label=str(flags.get("ProcessLabel") or ""),
+        mount_label=str(flags.get("MountLabel") or ""),
+        mount_options=tuple(options) if isinstance(options, list) else (),
+        volatile=flags.get("Volatile") is True,
+        flags={key: value for key, value in flags.items() if key not in _LABELS},
+    )
+
+
+def _id_map(told: Mapping[str, Any], shown: str) -> IDMap:
+    from cstore.records.model import IDMapEntry, to_id_map
+
+    keys = ("container_id", "host_id", "size")
+    ranges = []
+    for which in ("uidmap", "gidmap"):
+        entries = told.get(which) or []
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ImageArchiveError(shown, f"its record has no ranges under {which!r}")
+        numbers = [[entry.get(key) for key in keys] for entry in entries]
+        if not all(type(number) is int and 0 <= number < 1 << 32 for row in numbers for number in row):
+            raise ImageArchiveError(shown, f"its record has ranges under {which!r} that are none")
+        ranges.append([IDMapEntry(*row) for row in numbers])
+    return to_id_map(*ranges)
+
+
+def _is_time(text: str) -> bool:
+    from datetime import datetime
+
+    if not _TIME.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+def _is_flag(value: object) -> bool:
+    """Whether every program can read a flag: numbers that only some can hold, and nests, are none."""
+    return isinstance(value, str | bool) or _are_texts(value) or (isinstance(value, int) and abs(value) < 1 << 53)
