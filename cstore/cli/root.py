@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from cstore.cli.command import SECONDS, SESSION, SWITCH, TEXT, TEXTS, Command, Option
-from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Entry(Value):
-    """One row: the name, `module:attribute` below `cstore.cli.commands`, one line of help, other spellings."""
+class Entry:
+    """One row: the name, `module:attribute` below `cstore.cli.commands`, one line of help, other spellings.
 
-    name: str
-    target: str
-    help: str
-    aliases: tuple[str, ...] = ()
+    No `Value`, whose making takes several times as long: all rows are made at every start.
+    """
+
+    def __init__(self, name: str, target: str, help: str, aliases: tuple[str, ...] = ()) -> None:  # noqa: A002  - as below
+        self.name, self.target, self.help, self.aliases = name, target, help, aliases
 
 
 SECTIONS: tuple[tuple[str, tuple[Entry, ...]], ...] = (

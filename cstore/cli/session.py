@@ -180,7 +180,7 @@ class Session:
         if self.json:
             self.document(view.document()) if into is None else into.append(view.document())
             return
-        if self.styled and view.table is not None and not view.null:
+        if view.table is not None and not view.null and self.styled:
             view.table()
         else:
             self._plain(view)

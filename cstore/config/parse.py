@@ -8,7 +8,6 @@ from cstore.config.keys import RETIRED, Kind, all_keys, all_tables, is_table, ki
 from cstore.config.options import Appended, FileSettings
 from cstore.config.plain import read_plain
 from cstore.errors import ConfigError
-from cstore.idmap import LARGEST_ID
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,6 +168,8 @@ class _Reading:
         if not isinstance(value, int) or isinstance(value, bool):
             hint = _remedy(key, Kind.NUMBER, value)
             raise self._error(key, f"it must be {Kind.NUMBER}, not {_type_name(value)}", hint)
+        from cstore.idmap import LARGEST_ID
+
         if not 0 <= value <= LARGEST_ID:
             raise self._error(key, f"{value} is not {Kind.NUMBER}")
         return value

@@ -74,7 +74,7 @@ class StagingRoot:
         self._keep = keep
         self._levels = levels
         self._guarded = guarded
-        self.destroy = destroy or _remove_with_mounts
+        self.destroy = destroy or remove_staged
 
     def reserve(self) -> StagingDirectory:
         """Make a staging directory of our own.
@@ -295,11 +295,19 @@ def _drop_guard(place: str) -> None:
         os.close(lock)
 
 
-def _remove_with_mounts(path: str) -> None:
-    """Remove a directory, which is mostly empty: what was made in it has been moved to its place."""
+def remove_staged(path: str) -> None:
+    """Remove what something was staged in, with what is mounted there.
+
+    It is empty as a rule, and then it takes neither a walk nor what is imported for one.
+
+    Raises:
+        SystemFailure: something is left.
+    """
     try:
         within.rmdir(path)
-    except (OSError, ForeignThing):
+    except FileNotFoundError:
+        return
+    except (ForeignThing, OSError):
         from cstore.fs.tree.remove import remove_tree
 
         remove_tree(path, detach_mounts=True)

@@ -3,77 +3,60 @@
 from __future__ import annotations
 
 from cstore.gojson import mapping
+from cstore.records.model import key_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
-    from cstore.records.model import Container, IDMapEntry, Image, Layer
+    from cstore.records.model import Container, IDMapEntry, Image, Layer, Record
 
 
 def layer(record: Layer) -> dict[str, Any]:
     """A layer record."""
-    document = {
-        "id": record.id,
-        "names": list(record.names),
-        "parent": record.parent,
-        "metadata": record.metadata,
-        "mountlabel": record.mount_label,
-        "created": record.created,
-        "compressed-diff-digest": record.compressed_digest,
-        "compressed-size": record.compressed_size,
-        "diff-digest": record.diff_digest,
-        "toc-digest": record.toc_digest,
-        "diff-size": record.diff_size,
-        "compression": int(record.compression),
-        "uidset": list(record.uids),
-        "gidset": list(record.gids),
-        "flags": mapping(record.flags),
-        "uidmap": _ranges(record.uid_map),
-        "gidmap": _ranges(record.gid_map),
-        "big-data-names": list(record.data_names),
-    }
-    return {key: value for key, value in document.items() if value or key in {"id", "created"}}
+    return _document(record, ("id", "created"))
 
 
 def image(record: Image) -> dict[str, Any]:
     """An image record."""
-    document = {
-        "id": record.id,
-        "digest": record.digest,
-        "names": list(record.names),
-        "names-history": list(record.names_history),
-        "layer": record.layer,
-        "mapped-layers": list(record.mapped_layers),
-        "metadata": record.metadata,
-        "big-data-names": list(record.data_names),
-        "big-data-sizes": mapping(record.data_sizes),
-        "big-data-digests": mapping(record.data_digests),
-        "created": record.created,
-        "flags": mapping(record.flags),
-    }
-    return {key: value for key, value in document.items() if value or key in {"id", "created"}}
+    return _document(record, ("id", "created"))
 
 
 def container(record: Container) -> dict[str, Any]:
     """A container record."""
-    document = {
-        "id": record.id,
-        "names": list(record.names),
-        "image": record.image,
-        "layer": record.layer,
-        "metadata": record.metadata,
-        "big-data-names": list(record.data_names),
-        "big-data-sizes": mapping(record.data_sizes),
-        "big-data-digests": mapping(record.data_digests),
-        "created": record.created,
-        "uidmap": _ranges(record.uid_map),
-        "gidmap": _ranges(record.gid_map),
-        "flags": mapping(record.flags),
-    }
-    return {key: value for key, value in document.items() if value or key in {"id", "image", "layer", "created"}}
+    return _document(record, ("id", "image", "layer", "created"))
+
+
+def _document(record: Record, always: Sequence[str]) -> dict[str, Any]:
+    """What a record holds, by its keys on disk and in their order, without what is empty and not there `always`."""
+    given, found = vars(record), {}
+    for name, key, form in _fields(type(record)):
+        value = given.get(name)
+        if value:
+            found[key] = value if form is None else form(value)
+        elif name in always:
+            found[key] = getattr(record, name)
+    return found
+
+
+_known: dict[type, tuple[tuple[str, str, Callable[[Any], Any] | None], ...]] = {}
+"""Of each kind of record: field, key on disk, and what makes a document's value of it."""
+
+
+def _fields(kind: type[Record]) -> tuple[tuple[str, str, Callable[[Any], Any] | None], ...]:
+    if kind not in _known:
+        _known[kind] = tuple((name, key_of(name), _FORMS.get(name)) for name in kind.field_names())
+    return _known[kind]
 
 
 def _ranges(ranges: Iterable[IDMapEntry]) -> list[dict[str, int]]:
     return [{"container_id": part.container_id, "host_id": part.host_id, "size": part.size} for part in ranges]
+
+
+_FORMS: dict[str, Callable[[Any], Any]] = {
+    "names": list, "names_history": list, "mapped_layers": list, "data_names": list, "uids": list, "gids": list,
+    "uid_map": _ranges, "gid_map": _ranges, "compression": int,
+    "flags": mapping, "data_sizes": mapping, "data_digests": mapping,
+}  # fmt: skip
+"""How a field is written, if it is not text or a number."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.records.codec import from_row
-from cstore.records.rows import parse
+from cstore.records.rows import parse_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ def in_passing(kind: type[R], source: Cut, count: int) -> Iterator[R | None]:
     """Read the records of a file, a block at a time; None is one that takes more tolerance than is to be had here."""
     for first in range(0, count, _BLOCK):
         last = min(first + _BLOCK, count)
-        parsed = parse(b"[%b]" % source.block(first, last))
-        if parsed is None or len(parsed.rows) != last - first:
+        rows = parse_whole(b"[%b]" % source.block(first, last))
+        if rows is None or len(rows) != last - first:
             yield from (None for _ in range(first, last))
         else:
-            yield from (from_row(kind, row) for row in parsed.rows)
+            yield from (from_row(kind, row) for row in rows)
 
 
 def pieces(source: Cut, base: bytes, count: int, changed: Mapping[int, bytes | None]) -> list[bytes | memoryview]:

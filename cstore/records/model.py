@@ -121,9 +121,9 @@ class Layer(Record, kw_only=True):
 
     def document(self) -> dict[str, Any]:
         """The record as the commands print it with --json: the Go tool's keys, empty ones left out."""
-        from cstore.records import documents
+        from cstore.records.documents import layer
 
-        return documents.layer(self)
+        return layer(self)
 
 
 class Image(Record, kw_only=True):
@@ -144,9 +144,9 @@ class Image(Record, kw_only=True):
 
     def document(self) -> dict[str, Any]:
         """The record as the commands print it with --json: the Go tool's keys, empty ones left out."""
-        from cstore.records import documents
+        from cstore.records.documents import image
 
-        return documents.image(self)
+        return image(self)
 
 
 class Container(Record, kw_only=True):
@@ -193,9 +193,9 @@ class Container(Record, kw_only=True):
 
     def document(self) -> dict[str, Any]:
         """The record as the commands print it with --json: the Go tool's keys, empty ones left out."""
-        from cstore.records import documents
+        from cstore.records.documents import container
 
-        return documents.container(self)
+        return container(self)
 
 
 def _text(flag: object) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from cstore.digests import check_digest
 from cstore.errors import InvalidDigest, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import sync_directory
@@ -179,6 +178,10 @@ def check_request(request: NewLayer) -> None:
     Raises:
         InvalidDigest: it is no digest by which a layer can be known.
     """
+    if not (request.toc_digest or request.expect):
+        return
+    from cstore.digests import check_digest
+
     if request.toc_digest:
         check_digest(request.toc_digest)
     if request.expect and not check_digest(request.expect).startswith("sha256:"):

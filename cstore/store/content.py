@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 
-from cstore.archive.compression import Compression
 from cstore.errors import LayerUnknown, ParentUnknown, SystemFailure, Unsupported
 from cstore.fs import within
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import get_layer, get_own_layer, layer_by_id, layout_of_layer
 from cstore.store.maps import map_of_owners
-from cstore.store.mounting import mount_point
 from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
 
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cstore.archive.changes import Change
+    from cstore.archive.compression import Compression
     from cstore.archive.streams import ReadInto, Sink
     from cstore.idmap import IDMap
     from cstore.records.model import Layer
@@ -109,6 +108,8 @@ def _newest_change(context: Context, layer: str) -> int:
 
 
 def _written_since(context: Context, layer: str, moment: int) -> bool:
+    from cstore.store.mounting import mount_point
+
     return bool(mount_point(context, layer)) and _newest_change(context, layer) > moment
 
 
@@ -173,6 +174,8 @@ def write_diff(
 
 
 def _recorded_compression(layer: Layer) -> Compression:
+    from cstore.archive.compression import Compression
+
     try:
         return Compression(layer.compression)
     except ValueError:

@@ -146,9 +146,11 @@ def check_reachable(id_map: IDMap) -> None:
     Raises:
         InvalidIDMap: one of its ranges does not.
     """
+    if not id_map:
+        return
     from cstore.kernel.namespaces import in_user_namespace, own_ranges
 
-    if not (id_map and in_user_namespace()):
+    if not in_user_namespace():
         return
     here = own_ranges()
     for noun, ranges, present in (("UID", id_map.uids, here.uids), ("GID", id_map.gids, here.gids)):

@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 
 from cstore.contexts import contextmanager
-from cstore.drivers.contract import MountOptions
 from cstore.errors import DriverError, LayerUnknown, ReadOnlyStore, SystemFailure
 from cstore.idmap import IDENTITY
-from cstore.store.intents import Intent
 from cstore.store.lookup import container_of_layer, layer_by_id, layer_or_container_layer
 from cstore.store.places import is_made
 from cstore.store.reading import Reader
-from cstore.store.session import mounting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from cstore.drivers.contract import MountOptions
     from cstore.records.model import Layer
     from cstore.records.mounts import MountTable
     from cstore.store.context import Context
+    from cstore.store.intents import Intent
     from cstore.store.lookup import Tables
+    from cstore.store.session import Writer
 
 
 def mount(context: Context, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
@@ -36,7 +36,7 @@ def mount(context: Context, word: str, *, label: str = "", options: tuple[str, .
     """
     if not (is_made(context.layout) or context.additional):
         raise LayerUnknown(word)
-    with mounting(context) as writer, writer.mounts() as mounts:
+    with _locked(context) as writer, writer.mounts() as mounts:
         layer = layer_or_container_layer(writer, context.layout, word)
         return count_up(context, mounts, layer.id, lambda: _options(context, writer, layer, label, options))
 
@@ -56,6 +56,13 @@ def mounting_of(
     return mounted_meanwhile(context, layer.id, label=label, options=options)
 
 
+def _locked(context: Context, *, freeing: bool = False) -> AbstractContextManager[Writer]:
+    """See `session.mounting`, which is not imported for who only asks what is mounted."""
+    from cstore.store.session import mounting
+
+    return mounting(context, freeing=freeing)
+
+
 @contextmanager
 def mounted_meanwhile(context: Context, layer: str, *, label: str = "", options: tuple[str, ...] = ()) -> Iterator[str]:
     """Mount a layer, by its ID, for as long as the context lasts; give its mount point.
@@ -65,6 +72,8 @@ def mounted_meanwhile(context: Context, layer: str, *, label: str = "", options:
     from cstore.store.rootless import alone
 
     if not alone():
+        from cstore.store.intents import Intent
+
         intent = Intent(context)
         try:
             yield _mounted_for(context, layer, intent, label, options)
@@ -72,19 +81,19 @@ def mounted_meanwhile(context: Context, layer: str, *, label: str = "", options:
             unmount(context, layer)
             intent.done()
         return
-    with mounting(context) as writer:
+    with _locked(context) as writer:
         record = layer_or_container_layer(writer, context.layout, layer)
         path = context.driver.mount(layer, _options(context, writer, record, label, options))
     try:
         yield path
     finally:
-        with mounting(context, freeing=True):
+        with _locked(context, freeing=True):
             context.driver.unmount(layer)
 
 
 def _mounted_for(context: Context, layer: str, intent: Intent, label: str, options: tuple[str, ...]) -> str:
     """Mount a layer for somebody who will unmount it, and note that, should it come to nothing."""
-    with mounting(context) as writer, writer.mounts() as mounts:
+    with _locked(context) as writer, writer.mounts() as mounts:
         record = layer_or_container_layer(writer, context.layout, layer)
         recorded = mounts.get(record.id)
         if os.access(context.layout.graph_root, os.W_OK):  # media that are only read bear no note
@@ -119,6 +128,8 @@ def _options(context: Context, tables: Tables, layer: Layer, label: str, options
             go_text=f"cannot mount layer {layer.id}: shifting not enabled",
         )
     recorded = () if found is None else found.mount_options
+    from cstore.drivers.contract import MountOptions
+
     return MountOptions(
         label=label or layer.mount_label,
         options=options or recorded,
@@ -137,7 +148,7 @@ def unmount(context: Context, word: str, *, force: bool = False) -> bool:
     """
     if not is_made(context.layout):
         raise LayerUnknown(word)
-    with mounting(context, freeing=True) as writer, writer.mounts() as mounts:
+    with _locked(context, freeing=True) as writer, writer.mounts() as mounts:
         layer = _layer_or_mount_point(context, writer, word)
         return count_down(context, mounts, layer.id, force=force)
 
@@ -249,7 +260,7 @@ def shutdown(context: Context, *, force: bool = False) -> list[str]:
     """
     if not is_made(context.layout):
         return []
-    with mounting(context, freeing=True) as writer:
+    with _locked(context, freeing=True) as writer:
         with writer.mounts() as mounts:
             counted = [entry.id for entry in mounts if context.driver.is_mounted(entry.id, entry.path)]
             busy = list(dict.fromkeys((*counted, *_found_mounted(context))))

@@ -49,9 +49,9 @@ class Directories:
 
     def destroy(self, path: str) -> None:
         """See `TreeMaker.destroy`."""
-        from cstore.fs.tree import remove_tree
+        from cstore.fs.staging import remove_staged
 
-        remove_tree(path, detach_mounts=True)
+        remove_staged(path)
 
 
 class VfsDriver(WholeTrees):

@@ -6,22 +6,27 @@ symbolic link is never followed, and nothing that is mounted inside a tree count
 
 from __future__ import annotations
 
-from cstore.fs.tree.measure import Usage, newest_change, usage
-from cstore.fs.tree.remove import remove_tree
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from cstore.fs.tree.copy import copy_tree
+    from cstore.fs.tree.measure import Usage, newest_change, usage
+    from cstore.fs.tree.remove import remove_tree
 
 __all__ = ["Usage", "copy_tree", "newest_change", "remove_tree", "usage"]
 
+_HOMES = {
+    "Usage": "measure",
+    "copy_tree": "copy",
+    "newest_change": "measure",
+    "remove_tree": "remove",
+    "usage": "measure",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Load the copying half when it is asked for: most commands remove or measure, and few copy."""
-    if name == "copy_tree":
-        from cstore.fs.tree.copy import copy_tree
-
-        return copy_tree
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import what is asked for when it is first asked for (PEP 562): many who walk trees remove none."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(__import__(f"cstore.fs.tree.{_HOMES[name]}", fromlist=[name]), name)

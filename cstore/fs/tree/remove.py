@@ -60,22 +60,13 @@ class _Removal:
         """Remove `name`."""
         try:
             if _is_directory(self._trail.here, name):
-                if not self._was_empty(name):
-                    self._remove_directory(name)
+                self._remove_directory(name)
             else:
                 self._insist(name, lambda: os.unlink(name, dir_fd=self._trail.here))
         except OSError as error:
             self._note(self._trail.where(), error)
         if self._first:
             raise self._first
-
-    def _was_empty(self, name: str) -> bool:
-        """Remove a directory that is empty, as most are that something was staged in: that takes no walk."""
-        try:
-            os.rmdir(name, dir_fd=self._trail.here)
-        except OSError:
-            return False
-        return True
 
     def _remove_directory(self, name: str) -> None:
         pending, failures = [[name]], [0]
