@@ -424,12 +424,6 @@ class LockTimeout(CstoreError):
         )
 
 
-def file_of(error: OSError) -> str:
-    """The file that an error names; "" if none, or only a descriptor, by which directories are read."""
-    name = error.filename
-    return os.fsdecode(name) if isinstance(name, (str, bytes)) else ""
-
-
 class SystemFailure(CstoreError):
     """The operating system refused: what was tried, on which path, and its reason."""
 

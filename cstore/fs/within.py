@@ -350,3 +350,9 @@ def _require(path: str, status: os.stat_result, wanted: int, limit: int = 0) -> 
         raise ForeignThing(path, _NAMES.get(found, "something unknown"), _NAMES[wanted])
     if limit and status.st_size > limit:
         raise ForeignThing(path, f"a file of {status.st_size} bytes", f"one of at most {limit} bytes")
+
+
+def file_of(error: OSError) -> str:
+    """The file that an error names; "" if none, or only a descriptor, by which directories are read."""
+    name = error.filename
+    return os.fsdecode(name) if isinstance(name, (str, bytes)) else ""

@@ -14,6 +14,7 @@ import signal
 import sys
 
 from cstore import errors
+from cstore.fs.within import file_of
 from cstore.kernel.libc import load
 from cstore.kernel.process import close_all_but, die_with_parent, fork
 
@@ -137,7 +138,7 @@ def _work(job: Callable[[], Any], parent: int, answer: int, keep: AbstractSet[in
     except errors.CstoreError as error:
         message = _refused(error)
     except OSError as error:
-        message = _refused(errors.SystemFailure("work on", errors.file_of(error) or "files", error))
+        message = _refused(errors.SystemFailure("work on", file_of(error) or "files", error))
     except BaseException:  # noqa: BLE001  - whatever it was, it must not unwind into the parent's frames
         message = (_BROKEN, _traceback())
     try:

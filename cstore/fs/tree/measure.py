@@ -6,8 +6,9 @@ import errno
 import os
 import stat
 
-from cstore.errors import SystemFailure, file_of
+from cstore.errors import SystemFailure
 from cstore.fs.tree.trail import Trail, open_root
+from cstore.fs.within import file_of
 from cstore.values import Value
 
 TYPE_CHECKING = False
