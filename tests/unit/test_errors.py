@@ -16,7 +16,8 @@ import pytest
 
 import cstore
 from cstore import errors
-from cstore.errors import CstoreError, ImageWithoutLayers, LayerUnknown, file_of
+from cstore.errors import CstoreError, ImageWithoutLayers, LayerUnknown
+from cstore.fs.within import file_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
