@@ -26,7 +26,7 @@ def clean_name(name: bytes) -> bytes:
     if not plain or plain[0] in b"./" or b"//" in plain or b"/." in plain:
         plain = _clean_parts(name)
     if len(plain) > LONGEST_PATH:
-        raise EntryFailed(show_name(name), f"its name has {len(plain)} bytes; a path may have {LONGEST_PATH}")
+        raise EntryFailed(show_name(name), f"its name has {len(plain)} bytes, and a path takes at most {LONGEST_PATH}")
     return plain
 
 
