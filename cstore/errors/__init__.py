@@ -134,7 +134,7 @@ class UnknownItem(CstoreError):
         error = ReadOnlyStore(f"change the {noun} {self.item!r}", path)
         error.message = (
             f"called a write method on a read-only store: the {noun} {self.item!r} belongs to the additional store "
-            f"{path}, which is only read"
+            f"{path}, which is read-only"
         )
         error.hint, error.go_text = "change it there", self.go_text
         return error

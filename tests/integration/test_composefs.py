@@ -364,7 +364,7 @@ def test_an_image_that_names_contents_outside_is_not_mounted(store: Fixture) -> 
     done = store.run("mount", BASE)
 
     assert (done.returncode, store.images_mounted()) == (1, [])
-    assert b"the contents of '/d/small' lie outside" in done.stderr
+    assert b"the contents of '/d/small' are outside" in done.stderr
 
 
 def test_an_ordinary_user_copies_out(store: Fixture) -> None:

@@ -161,7 +161,7 @@ class OverlayDriverRepair:
     def _own(self, layer: str) -> Place:
         place = self._homes.find(layer)
         if place.home not in self._homes.writable:
-            raise DriverError(NAME, f"layer {layer} is in {place.home}, which is only read")
+            raise DriverError(NAME, f"layer {layer} is in {place.home}, which is read-only")
         return place
 
 
