@@ -23,7 +23,7 @@ STORAGE, LAYER, IMAGE, OVERLAY2, LIBRARY = (
 DRIVERS = ("vfs", "overlay", "btrfs")
 ARCHIVE = make_tar(regular("file", b"text"))
 OTHER = make_tar(regular("other", b"more"))
-LIMITS = "limits of a layer (`size`, `inodes`) with overlay and vfs, because they need project quotas"
+LIMITS = "Limits of a layer (`size`, `inodes`) with overlay and vfs. They need project quotas"
 COMPATIBILITY = os.path.join(os.path.dirname(__file__), *[os.pardir] * 2, "docs", "compatibility.md")
 
 
