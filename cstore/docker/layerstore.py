@@ -8,7 +8,6 @@ records, for every program to see (docker 3, 15). One object is for one thread.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from cstore.arguments import checked, checked_methods
 from cstore.docker.chains import index, links
@@ -24,7 +23,6 @@ from cstore.errors import (
     LayerNotRetained,
     LayerUnknown,
     ReadOnlyStore,
-    SystemFailure,
 )
 from cstore.idmap import IDENTITY
 from cstore.ids import new_id
@@ -261,7 +259,8 @@ class LayerStore:
         """
         intent = self._store.begin()
         try:
-            self.note_cascade(top, intent)
+            if going := self.going_with(top):
+                intent.note_if_room(free=going)
             freed = self._cascade(top)
         except BaseException:
             intent.give_up()
@@ -269,19 +268,14 @@ class LayerStore:
         intent.done()
         return freed
 
-    def note_cascade(self, top: ReadOnlyLayer, intent: Intent) -> None:
-        """Note what `cascade` is going to delete, unless something needs it.
-
-        On a full disk there is no note: what is deleted makes room for the next one.
-        """
+    def going_with(self, top: ReadOnlyLayer) -> list[str]:
+        """The IDs of the layers that `cascade` deletes, uppermost first, unless a record needs them."""
         going: list[str] = []
         for chain, layer in zip(top.chain_ids, reversed(top.records), strict=True):
             if self.retains(chain) or self._is_kept(layer):
                 break
             going.append(layer.id)
-        if going:
-            with suppress(SystemFailure):
-                intent.note(free=going)
+        return going
 
     def _cascade(self, top: ReadOnlyLayer) -> list[Freed]:
         freed: list[Freed] = []

@@ -6,8 +6,6 @@ these layers are for whoever speaks Docker's layer interface.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from cstore.arguments import checked_methods
 from cstore.docker.chains import INIT, ROLE, WRITABLE
 from cstore.docker.layer import WritableLayer
@@ -15,7 +13,6 @@ from cstore.errors import (
     InvalidOption,
     LayerNotRetained,
     NameTaken,
-    SystemFailure,
     WritableLayerTaken,
     WritableLayerUnknown,
 )
@@ -168,10 +165,9 @@ class WritableLayers:
         intent = self._store.begin()  # whoever is killed leaves neither the init layer nor what nobody needs then
         try:
             if below is not None:
-                with suppress(SystemFailure):  # a full disk, on which deleting makes room for the next note
-                    intent.note(layers=[below.id])
-            if reference.parent is not None:
-                self._layers.note_cascade(reference.parent, intent)
+                intent.note_if_room(layers=[below.id])
+            if reference.parent is not None and (going := self._layers.going_with(reference.parent)):
+                intent.note_if_room(free=going)
             self._remove(layer.id)
             if below is not None:
                 self._remove(below.id)

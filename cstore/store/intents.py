@@ -73,6 +73,11 @@ class Intent:
         if written < len(line):
             raise SystemFailure("write", self._path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
+    def note_if_room(self, **step: Any) -> None:
+        """Add a step that only deletes. On a full disk there is no note: the deletion makes room for the next one."""
+        with suppress(SystemFailure):
+            self.note(**step)
+
     def _begin(self) -> None:
         directory = self._context.layout.intents
         make_directory(directory, sync=self._context.sync)
