@@ -89,10 +89,10 @@ def _print_all(job: Callable[[], Iterator[Result]]) -> None:
 
 
 def _private_config() -> str:
-    """A storage.conf that names nothing but the driver, so that the machine's own is not read."""
+    """A storage.conf that names places where nothing is, so that the machine's own is not read."""
     descriptor, path = tempfile.mkstemp(suffix=".conf")
     with os.fdopen(descriptor, "w") as file:
-        file.write('[storage]\ndriver = "vfs"\n')
+        file.write(f'[storage]\ndriver = "vfs"\ngraphroot = "{path}.graph"\nrunroot = "{path}.run"\n')
     return path
 
 
