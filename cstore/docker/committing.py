@@ -56,8 +56,7 @@ def commit(
         raise InvalidOption(f"{source.name} is not based on the layers of image {parent}")
     for name in names:
         full_tag(name)
-    intent = store.begin()  # whoever is killed leaves neither a layer without an image nor an image without its notes
-    try:
+    with store.begin() as intent:  # a killed process leaves no layer without an image, no image without its notes
         made = _register(store, layers, source, beneath, intent)
         try:
             whole = _config(images, config, child, made)
@@ -65,10 +64,6 @@ def commit(
         finally:
             if made is not None:
                 layers.release(made)  # the image holds it now, or nobody does
-    except BaseException:
-        intent.give_up()
-        raise
-    intent.done()
     return identifier
 
 

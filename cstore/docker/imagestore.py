@@ -99,14 +99,8 @@ class ImageStore:
         from cstore.docker.committing import make_noted
 
         config = parse_config(raw)
-        intent = self._store.begin()
-        try:
-            made = make_noted(self._store, self, config, intent, names, parent=parent, built_locally=built_locally)
-        except BaseException:
-            intent.give_up()
-            raise
-        intent.done()
-        return made
+        with self._store.begin() as intent:
+            return make_noted(self._store, self, config, intent, names, parent=parent, built_locally=built_locally)
 
     def _line(self, config: ImageConfig) -> Sequence[Layer]:
         if not config.rootfs.diff_ids:

@@ -257,16 +257,10 @@ class LayerStore:
 
         If this process dies in between, the next writer goes on.
         """
-        intent = self._store.begin()
-        try:
+        with self._store.begin() as intent:
             if going := self.going_with(top):
                 intent.note_if_room(free=going)
-            freed = self._cascade(top)
-        except BaseException:
-            intent.give_up()
-            raise
-        intent.done()
-        return freed
+            return self._cascade(top)
 
     def going_with(self, top: ReadOnlyLayer) -> list[str]:
         """The IDs of the layers that `cascade` deletes, uppermost first, unless a record needs them."""

@@ -106,18 +106,13 @@ class WritableLayers:
 
     def _make_on_init(self, request: NewLayer, name: str, init: Callable[[str], object]) -> None:
         layer = f"{request.id}-init"
-        intent = self._store.begin()
-        try:
+        with self._store.begin() as intent:
             intent.note(layers=[layer])
             intent.note(mounted=layer, count=1)
             self._store.layers.create(request.with_(id=layer, names=(), flags={ROLE: INIT}))
             init(self._store.mount(layer, label=request.mount_label))
             self._store.unmount(layer)
             self._make(request.with_(parent=layer), name)
-        except BaseException:
-            intent.give_up()
-            raise
-        intent.done()
 
     def get(self, name: str) -> WritableLayer:
         """Return another reference to the writable layer of that name.
@@ -162,8 +157,7 @@ class WritableLayers:
             held.remove(reference)
             return []
         below = self._init_below(layer)
-        intent = self._store.begin()  # whoever is killed leaves neither the init layer nor what nobody needs then
-        try:
+        with self._store.begin() as intent:  # a killed process leaves neither the init layer nor what it alone needed
             if below is not None:
                 intent.note_if_room(layers=[below.id])
             if reference.parent is not None and (going := self._layers.going_with(reference.parent)):
@@ -172,12 +166,7 @@ class WritableLayers:
             if below is not None:
                 self._remove(below.id)
             held.remove(reference)
-            freed = [] if reference.parent is None else self._layers.cascade(reference.parent)
-        except BaseException:
-            intent.give_up()
-            raise
-        intent.done()
-        return freed
+            return [] if reference.parent is None else self._layers.cascade(reference.parent)
 
     def _remove(self, layer: str) -> None:
         self._store.unmount(layer, force=True)

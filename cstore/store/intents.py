@@ -36,7 +36,7 @@ from cstore.values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, Self
 
     from cstore.layout import Layout
     from cstore.store.context import Context
@@ -46,12 +46,23 @@ if TYPE_CHECKING:
 class Intent:
     """What one run is about to do. Whoever dies without `done` leaves it to the next writer.
 
+    As a context it is done when its block is, and given up if the block raises.
+
     There is nothing on the disk before the first step is noted.
     """
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._path, self._fd = "", -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.done()
+        else:
+            self.give_up()
 
     def note(self, **step: Any) -> None:
         """Add a step, before it is taken.

@@ -70,9 +70,8 @@ class Trusted:
             RecordsDamaged: a record file is not what it should be. No writer goes on from there.
         """
         if item_kind not in self._tables:
-            table = self.context.tables.pop(
-                item_kind, None
-            )  # what was read to look before acting need not be read again
+            # What was read to look before acting need not be read again.
+            table = self.context.tables.pop(item_kind, None)
             if table is None or not table.promote():
                 table = load_table(self.context, item_kind, degraded=False)
             self._tables[item_kind] = table

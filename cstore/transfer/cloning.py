@@ -61,13 +61,8 @@ def clone(
     plan = Planned(tuple((_name(layer), layer.diff_size, 0) for layer in missing), kept, needed, free)
     tell(plan)
     if not request.dry_run:
-        intent = target.begin()
-        try:
+        with target.begin() as intent:
             _bring(source, image, target, chain, names, intent, tell)
-        except BaseException:
-            intent.give_up()
-            raise
-        intent.done()
     fetched = tuple(digest for digest, _, _ in plan.fetch)
     where = target.config.graph_root
     return CopiedImage(image.id, where, image.id, image.digest, tuple(names), fetched, kept, plan.size)

@@ -13,18 +13,18 @@ as an image: the container is made when every digest has been checked, or not at
 from __future__ import annotations
 
 import os
-import re
 from contextlib import ExitStack, contextmanager
 
 from cstore import gojson
 from cstore.archive.compression import Compression
 from cstore.archive.streams import FileReader, FileSink, HashingSink, compressed
 from cstore.digests import digest_of
-from cstore.errors import IDTaken, ImageArchiveError, Unsupported
+from cstore.errors import IDTaken, ImageArchiveError, InvalidTime, Unsupported
 from cstore.oci.media_types import OCI_MANIFEST
 from cstore.oci.names import LOCAL, ImageName, is_tag
 from cstore.store import NewContainer
 from cstore.store.ends import as_reader
+from cstore.store.image_creation import check_time
 from cstore.transfer.blob_sink import Verified
 from cstore.transfer.contract import BlobDone, CopiedImage, Planned
 from cstore.transfer.manifests import Descriptor, Manifest, load_json
@@ -57,7 +57,6 @@ _MOST_DATA = 64 << 20
 """Bytes in all data items of one container: they are in memory together."""
 _LABELS = ("ProcessLabel", "MountLabel", "MountOpts", "Volatile")
 """Flags that a container is made with by other means."""
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def name_of(identifier: str, path: str = REPOSITORY) -> ImageName:
@@ -197,7 +196,8 @@ def restore_container(store: Store, source: ImageSource, request: CopyRequest, t
     if known is not None and known.id == wanted.id:
         raise IDTaken("container", wanted.id)
     every = (manifest.config, *manifest.layers)
-    free = require_room(source.shown, store.config.graph_root, sum(part.size for part in every))
+    total = sum(part.size for part in every)
+    free = require_room(source.shown, store.config.graph_root, total)
     tell(Planned(tuple((part.digest, part.size, 0) for part in every), (), 0, free))
     if not request.dry_run:
         data = {part.annotations.get(TITLE, ""): read_blob(source, part, _MOST_DATA) for part in items}
@@ -209,7 +209,6 @@ def restore_container(store: Store, source: ImageSource, request: CopyRequest, t
         for part in every:
             tell(BlobDone(part.digest, part.size))
     digests = tuple(part.digest for part in every)
-    total = sum(part.size for part in every)
     shown = f"container {wanted.id}"
     return CopiedImage(source.shown, shown, "", digest_of(manifest.raw), wanted.names, digests, (), total)
 
@@ -264,13 +263,9 @@ def _id_map(told: Mapping[str, Any], shown: str) -> IDMap:
 
 
 def _is_time(text: str) -> bool:
-    from datetime import datetime
-
-    if not _TIME.fullmatch(text):
-        return False
     try:
-        datetime.fromisoformat(text)
-    except ValueError:
+        check_time(text)
+    except InvalidTime:
         return False
     return True
 

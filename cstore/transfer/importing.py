@@ -75,14 +75,13 @@ def import_image(
         raise InvalidOption(f"{request.name!r} has a digest, which a new image cannot have")
     document = _document(request)
     wanted = NewLayer(by_contents=True, reuse=True, expect=request.expect, refuse_empty=True)
-    intent = store.begin()
+    with store.begin() as intent:
 
-    def note_layer(applied: Applied) -> Applied:
-        layer = id_by_contents("", applied)
-        intent.note(**({"layers": [layer]} if store.layers.find(layer) is None else {"uses": layer}))
-        return applied
+        def note_layer(applied: Applied) -> Applied:
+            layer = id_by_contents("", applied)
+            intent.note(**({"layers": [layer]} if store.layers.find(layer) is None else {"uses": layer}))
+            return applied
 
-    try:
         layer = store.layers.put(wanted, source, progress, note_layer)
         image = _create(store, layer, document, request.message, intent).id
         if name:
@@ -90,10 +89,6 @@ def import_image(
         intent.note(complete=True)
         if name:
             store.add_names(image, (name,))
-    except BaseException:
-        intent.give_up()
-        raise
-    intent.done()
     return store.images.get(image)
 
 

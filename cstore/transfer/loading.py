@@ -85,21 +85,15 @@ def load(
     check(request)
     if request.tag:
         parse_name(request.tag)
-    intent = store.begin()
-    layers = LayerIntake(store, request, progress, intent)
-    loading = _Loading(store, request, layers, intent)
-    try:
+    with store.begin() as intent:
+        layers = LayerIntake(store, request, progress, intent)
+        loading = _Loading(store, request, layers, intent)
         with (
             opened_source(source, shown) as opened,
             open_members(store, opened, shown, layers, layers.tell) as members,
             ExitStack() as entered,
         ):
-            result = loading.run(settled(members, entered), layers.bring)
-    except BaseException:
-        intent.give_up()
-        raise
-    intent.done()
-    return result
+            return loading.run(settled(members, entered), layers.bring)
 
 
 def load_members(
@@ -122,16 +116,10 @@ def load_members(
     Raises:
         CstoreError: as `load`.
     """
-    intent = store.begin()
-    layers = LayerIntake(store, request, None, intent)
-    loading = _Loading(store, request, layers, intent, plans)
-    try:
-        result = loading.run(members, layers.fetch, settle or _nothing_to_wait_for)
-    except BaseException:
-        intent.give_up()
-        raise
-    intent.done()
-    return result
+    with store.begin() as intent:
+        layers = LayerIntake(store, request, None, intent)
+        loading = _Loading(store, request, layers, intent, plans)
+        return loading.run(members, layers.fetch, settle or _nothing_to_wait_for)
 
 
 def _nothing_to_wait_for(_digest: str) -> None:

@@ -60,20 +60,15 @@ def import_image(
         ArchiveError: a layer holds what no layer here may hold.
         TopLayerDiffers: the store has an image of that ID with other layers.
     """
-    intent = store.begin()
-    bringing = _Bringing(root, store, progress, intent)
-    full = tuple(full_name(name, podman=podman_names) for name in (image.names if names is None else names))
-    try:
+    with store.begin() as intent:
+        bringing = _Bringing(root, store, progress, intent)
+        full = tuple(full_name(name, podman=podman_names) for name in (image.names if names is None else names))
         line = bringing.bring(root.line(image.config.rootfs.chain_id))
         _record(store, image, line, intent)
         intent.note(of=image.id, names=list(full[::-1]))
         intent.note(complete=True)
         for name in full:
             store.add_names(image.id, [name])  # one by one, as others do: the last one comes first
-    except BaseException:
-        intent.give_up()
-        raise
-    intent.done()
     return Imported(image.id, full, tuple(bringing.new))
 
 
