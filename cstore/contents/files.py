@@ -21,10 +21,13 @@ from cstore.values import NamedTuple
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import TypeVar
 
     from cstore.archive.composefs import Tree
     from cstore.archive.union import Found
     from cstore.store import Item, Store
+
+    T = TypeVar("T")
 
 _MOST_LINKS = 40
 _INTERNAL = (b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.override_stat")
@@ -155,48 +158,44 @@ class Contents(Closing):
 
     def list(self, folder: bytes) -> Iterator[File]:
         """All files in the directory at a plain path, sorted by name. A directory that cannot be read is a problem."""
-        return (self.file(path, found) for path, found in self._entries(folder))
-
-    def _entries(self, folder: bytes) -> Sequence[tuple[bytes, Found]]:
-        try:
-            return [(join_name(folder, found.name), found) for found in self.view.union.entries(folder)]
-        except CstoreError as error:
-            self.problems.append(error.message)
-            return ()
+        return (self.file(path, found) for path, found in self._listed(self._entries, folder))
 
     def paths(self, top: bytes = b"", *, deep: bool = True) -> Iterator[bytes]:
         """The paths of what is in a directory, or beneath it if `deep`, as `walk` goes; no more is read of it."""
-        stack = [iter(self._kinds(top))]
-        while stack:
-            each = next(stack[-1], None)
-            if each is None:
-                stack.pop()
-                continue
-            path, kind = each
-            yield path
-            if deep and kind is Kind.DIRECTORY:
-                stack.append(iter(self._kinds(path)))
-
-    def _kinds(self, folder: bytes) -> Sequence[tuple[bytes, Kind]]:
-        try:
-            return [(join_name(folder, name), kind) for name, kind in self.view.union.kinds(folder)]
-        except CstoreError as error:
-            self.problems.append(error.message)
-            return ()
+        return (path for path, _ in self._beneath(top, self._kinds, lambda kind: deep and kind is Kind.DIRECTORY))
 
     def walk(self, top: bytes = b"", wanted: Callable[[Found], object] | None = None) -> Iterator[File]:
         """The files beneath a directory, or those of them that are wanted, depth-first, sorted in each directory."""
-        stack = [iter(self._entries(top))]
+        for path, found in self._beneath(top, self._entries, lambda found: stat.S_ISDIR(found.status.st_mode)):
+            if wanted is None or wanted(found):
+                yield self.file(path, found)
+
+    def _beneath(
+        self, top: bytes, read: Callable[[bytes], Sequence[tuple[bytes, T]]], is_entered: Callable[[T], bool]
+    ) -> Iterator[tuple[bytes, T]]:
+        """What `read` tells of a directory and then, depth-first, of those in it that are entered."""
+        stack = [self._listed(read, top)]
         while stack:
             each = next(stack[-1], None)
             if each is None:
                 stack.pop()
                 continue
-            path, found = each
-            if wanted is None or wanted(found):
-                yield self.file(path, found)
-            if stat.S_ISDIR(found.status.st_mode):
-                stack.append(iter(self._entries(path)))
+            yield each
+            if is_entered(each[1]):
+                stack.append(self._listed(read, each[0]))
+
+    def _listed(self, read: Callable[[bytes], Sequence[tuple[bytes, T]]], folder: bytes) -> Iterator[tuple[bytes, T]]:
+        try:
+            return iter(read(folder))
+        except CstoreError as error:
+            self.problems.append(error.message)
+            return iter(())
+
+    def _entries(self, folder: bytes) -> Sequence[tuple[bytes, Found]]:
+        return [(join_name(folder, found.name), found) for found in self.view.union.entries(folder)]
+
+    def _kinds(self, folder: bytes) -> Sequence[tuple[bytes, Kind]]:
+        return [(join_name(folder, name), kind) for name, kind in self.view.union.kinds(folder)]
 
     def file(self, path: bytes, found: Found) -> File:
         """What is known of something found at a path."""

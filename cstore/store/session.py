@@ -287,7 +287,7 @@ def _make_root(path: str) -> None:
 
 # ── whose a store is ──
 #
-# Whose a store is: what root makes in another user's store, that user could not read any more.
+# What root makes in another user's store, that user could not read any more.
 
 
 def leave_to_its_user(layout: Layout) -> None:

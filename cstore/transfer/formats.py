@@ -164,8 +164,7 @@ def _judge(plan: ImagePlan, warnings: list[str]) -> None:
 # Images in a directory of an archive, as `tar c layout` packs them, or in one of a directory.
 #
 # What is at the top of an archive counts; only where that is no archive of images is it looked for one further down.
-# One
-# is taken in its place. Several are named, and so is one in a root file system, which is hardly what was meant.
+# One is taken in its place. Several are named, and so is one in a root file system, which is hardly what was meant.
 
 DOCUMENTS = (MANIFEST, INDEX, REPOSITORIES)
 _DEEPEST = 2
