@@ -3,9 +3,9 @@
 A lock file is never truncated, replaced or unlinked. Its first 64 bytes are the *token*: whoever changed what the lock
 protects has put a fresh one there first, so "the token is the one I saw" means "nothing has changed" (store-format 9).
 
-    with LockFile(path).shared(lock policy) as held:        many readers at once; a missing lock file stays missing
+    with LockFile(path).shared(lock_policy) as held:     many readers at once; a missing lock file stays missing
         token = held.token()
-    with LockFile(path).exclusive(lock policy) as held:     one writer, nobody else
+    with LockFile(path).exclusive(lock_policy) as held:  one writer, nobody else
         held.mark()                                      the token first, then the change
 
 The lock belongs to the open file. A forked worker inherits that, and the lock stays held until the worker has closed
@@ -271,9 +271,7 @@ def _let_go(fd: int) -> None:
 def _still_at(path: str, fd: int) -> bool:
     """Whether the file that we locked is the one that others find: if the store was wiped meanwhile, it is not."""
     try:
-        return os.path.samestat(os.lstat(path), os.fstat(fd))
-    except FileNotFoundError:
-        return False
+        return locks.is_at(fd, path)
     except OSError as error:
         raise SystemFailure("examine", path, error) from None
 

@@ -14,6 +14,7 @@ import stat
 from contextlib import suppress
 
 from cstore.errors import SystemFailure
+from cstore.kernel.locks import is_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def make_part(path: str, make: Callable[[str], int]) -> tuple[str, int]:
         with suppress(FileExistsError):
             fd = make(part)
             hold(fd)
-            if _is_there(part, fd):
+            if is_at(fd, part):
                 return part, fd
             os.close(fd)  # somebody has cleared it before it was held
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
@@ -85,7 +86,7 @@ def _clear(part: str) -> None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return  # its maker lives
-        if not _is_there(part, fd):
+        if not is_at(fd, part):
             return
         if stat.S_ISDIR(status.st_mode):
             remove_tree(part)
@@ -93,11 +94,3 @@ def _clear(part: str) -> None:
             os.unlink(part)
     finally:
         os.close(fd)
-
-
-def _is_there(part: str, fd: int) -> bool:
-    """Whether an open thing still has its name."""
-    try:
-        return os.path.samestat(os.lstat(part), os.fstat(fd))
-    except FileNotFoundError:
-        return False

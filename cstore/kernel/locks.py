@@ -43,13 +43,19 @@ def take(fd: int, path: str, *, exclusive: bool = True) -> bool:
     """
     ours = False
     try:
-        ours = try_lock(fd, exclusive=exclusive) and os.path.samestat(os.fstat(fd), os.lstat(path))
-    except FileNotFoundError:
-        return False
+        ours = try_lock(fd, exclusive=exclusive) and is_at(fd, path)
     finally:
         if not ours:
             os.close(fd)
     return ours
+
+
+def is_at(fd: int, path: str) -> bool:
+    """Whether an open file or directory is still the one at `path`. Raises OSError as lstat(2)."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
 def wait_lock(fd: int, *, exclusive: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a caller may say about how a registry is spoken to: credentials, trust, lock policy and time."""
+"""What a caller may say about how a registry is spoken to: credentials, trust, retries and time limits."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class RegistryAccess(Value):
     """How registries are spoken to (see `registry.Access`), and whose images are accepted.
 
     Attributes:
-        access: credentials, trust, lock policy.
+        access: credentials, trust, retries and time limits.
         policy: the signature policy; "" takes that of the machine.
         configuration: what is configured; None for what the files and the environment of this machine say.
     """

@@ -34,7 +34,7 @@ class RepairContext:
 
     Attributes:
         context: the store.
-        quarantine writer: takes things out of it, into quarantine.
+        quarantine: takes things out of it, into quarantine.
         sources: where lost bytes may be had from.
     """
 
