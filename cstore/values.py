@@ -7,8 +7,9 @@
     Place("/a") == Place("/a", 0o755)
     Place("/a").with_(mode=0o700)
 
-This is as much of `dataclasses` as cstore needs, and `Choice`, `IntChoice`, `Generic`, `NamedTuple` and `cast` of
-what `enum` and `typing` have. Those modules take longer to import than a short command takes to run. Imports nothing.
+This is as much of `dataclasses` as cstore needs, `Choice`, `IntChoice`, `Generic`, `NamedTuple` and `cast` of what
+`enum` and `typing` have, and `cached_property` of `functools`. Those modules take longer to import than a short
+command takes to run. Imports nothing.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from enum import Enum as Choice
     from enum import IntEnum as IntChoice
+    from functools import cached_property
     from inspect import Signature
     from typing import Any, ClassVar, Generic, NamedTuple, Self, cast, dataclass_transform
+
+    _Parts = tuple[tuple[str, ...], frozenset[str], frozenset[str], frozenset[str]]
 else:
 
     class _Choices(type):
@@ -110,6 +114,22 @@ else:
             """Return the class itself."""
             return cls
 
+    class cached_property:  # noqa: N801  - called like the one it stands for
+        """A property that is worked out once for each object, when it is first asked for."""
+
+        def __init__(self, work_out: Callable[[Any], object]) -> None:
+            self._work_out = work_out
+            self.__doc__ = work_out.__doc__
+
+        def __set_name__(self, owner: type, name: str) -> None:
+            self._name = name
+
+        def __get__(self, instance: Any, owner: type | None = None) -> object:
+            if instance is None:
+                return self
+            value = instance.__dict__[self._name] = self._work_out(instance)
+            return value
+
     def cast(_: object, value: object) -> object:
         """Do what `typing.cast` does at run time."""
         return value
@@ -119,7 +139,7 @@ else:
         return lambda kind: kind
 
 
-__all__ = ["Choice", "Generic", "IntChoice", "NamedTuple", "Value", "cast"]
+__all__ = ["Choice", "Generic", "IntChoice", "NamedTuple", "Value", "cached_property", "cast"]
 
 
 class _Signature:
@@ -144,6 +164,24 @@ class _Signature:
 _SEVERAL = ("tuple[", "Sequence[", "Iterable[", "frozenset[")
 
 
+class _Shape:
+    """What a kind of value is made of; worked out when the first one is made, for many kinds have none in a command."""
+
+    def __get__(self, instance: Value | None, owner: type[Value]) -> _Parts:
+        if owner is Value:
+            return (), frozenset(), frozenset(), frozenset()
+        before, _, _, several = next(each for each in owner.__mro__[1:] if issubclass(each, Value))._shape  # noqa: SLF001
+        own = [name for name, kind in owner.__annotations__.items() if not kind.startswith("ClassVar")]
+        fields = tuple(dict.fromkeys((*before, *own)))
+        required = frozenset(name for name in fields if not hasattr(owner, name))
+        several = several.difference(own).union(
+            name for name in own if owner.__annotations__[name].startswith(_SEVERAL)
+        )
+        shape: _Parts = (fields, frozenset(fields), required, several)
+        owner._shape = shape  # noqa: SLF001  - the next time it is there
+        return shape
+
+
 @dataclass_transform(frozen_default=True)
 class Value:
     """The base of values. A subclass's annotations are its fields, in order, and what is assigned to them defaults.
@@ -152,38 +190,32 @@ class Value:
     changed (`Mapping`, `Sequence`).
     """
 
-    _fields: ClassVar[tuple[str, ...]] = ()
-    _known: ClassVar[frozenset[str]] = frozenset()
-    _required: ClassVar[frozenset[str]] = frozenset()
-    _several: ClassVar[frozenset[str]] = frozenset()
-    """The fields that hold several things, for which a text would be taken to be its characters."""
+    _shape: ClassVar[Any] = _Shape()
+    """The fields in order and as a set; those without a default; those that hold several things, and take no text."""
     _by_name: ClassVar[bool] = False
 
     __signature__ = _Signature()
 
     def __init_subclass__(cls, *, kw_only: bool = False) -> None:
         cls._by_name = kw_only
-        own = [name for name, kind in cls.__annotations__.items() if not kind.startswith("ClassVar")]
-        several = {name for name in own if cls.__annotations__[name].startswith(_SEVERAL)}
-        cls._several = (cls._several - set(own)) | several
-        cls._fields = tuple(dict.fromkeys((*cls._fields, *own)))
-        cls._known = frozenset(cls._fields)
-        cls._required = frozenset(name for name in cls._fields if not hasattr(cls, name))
+        cls._shape = Value.__dict__["_shape"]
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        given = {**dict(zip(self._fields, values, strict=False)), **named} if values else named
-        if len(given) != len(values) + len(named) or not self._required <= given.keys() <= self._known:
+        fields, known, required, several = self._shape
+        given = {**dict(zip(fields, values, strict=False)), **named} if values else named
+        if len(given) != len(values) + len(named) or not required <= given.keys() <= known:
             raise TypeError(self._misfit(given))
-        for name in self._several:
+        for name in several:
             if isinstance(given.get(name), (str, bytes)):
                 raise TypeError(f"{type(self).__name__}: {name} takes several values, ({given[name]!r},), and no text")
         self.__dict__.update(given)
 
     def _misfit(self, given: dict[str, Any]) -> str:
-        wrong = [f"no {name!r}" for name in given.keys() - self._known] or [
-            f"needs {name!r}" for name in sorted(self._required - given.keys())
+        fields, known, required, _ = self._shape
+        wrong = [f"no {name!r}" for name in given.keys() - known] or [
+            f"needs {name!r}" for name in sorted(required - given.keys())
         ]
-        return f"{type(self).__name__} takes {', '.join(self._fields)}; {', '.join(wrong) or 'each once'}"
+        return f"{type(self).__name__} takes {', '.join(fields)}; {', '.join(wrong) or 'each once'}"
 
     @classmethod
     def made_of(cls, fields: dict[str, Any]) -> Self:
@@ -195,7 +227,8 @@ class Value:
     @classmethod
     def field_names(cls) -> tuple[str, ...]:
         """Name the fields, in order."""
-        return cls._fields
+        fields: tuple[str, ...] = cls._shape[0]
+        return fields
 
     def with_(self, **changes: Any) -> Self:
         """Return a copy with other values for some fields.
@@ -207,7 +240,7 @@ class Value:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, in order."""
-        return {name: getattr(self, name) for name in self._fields}
+        return {name: getattr(self, name) for name in self.field_names()}
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} does not change; with_() makes another one")
@@ -218,10 +251,10 @@ class Value:
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self._fields)
+        return all(getattr(self, name) == getattr(other, name) for name in self.field_names())
 
     def __hash__(self) -> int:
-        fields = tuple(getattr(self, name) for name in self._fields)
+        fields = tuple(getattr(self, name) for name in self.field_names())
         try:
             return hash(fields)
         except TypeError:  # a mapping or a list, of which equal ones have as many entries

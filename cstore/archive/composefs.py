@@ -11,13 +11,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from functools import cached_property
 
 from cstore.archive.directories import Directories, Kind
 from cstore.archive.names import join_name, show_name, split_name
 from cstore.contexts import ExitStack, contextmanager
 from cstore.fs.closing import Closing
 from cstore.layout import is_blob
+from cstore.values import cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ import errno
 import os
 import stat
 import time
-from functools import cached_property
 
 from cstore.archive import xattrs
 from cstore.archive.changes import Change, ChangeKind
@@ -30,6 +29,7 @@ from cstore.archive.whiteout import (
 )
 from cstore.errors import InvalidIDMap, SystemFailure
 from cstore.idmap import IDENTITY, IDMap
+from cstore.values import cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 
 from cstore.drivers.inspection import open_inspector
 from cstore.ids import flaw_of_part
@@ -11,6 +10,7 @@ from cstore.records.layers import LAYERS
 from cstore.records.table import Location, Table
 from cstore.store.lookup import layout_of_layer
 from cstore.store.reading import Snapshot
+from cstore.values import cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import ExitStack, suppress
-from functools import cached_property
 from itertools import islice
 from typing import Self
 
@@ -18,6 +17,7 @@ from cstore.archive.names import join_name, show_name, split_name
 from cstore.archive.union import OPAQUE, PROGRAMS_MARKERS, Lower, Union
 from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device, whiteout_name
 from cstore.errors import InvalidIDMap
+from cstore.values import cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from functools import cached_property
 
 from cstore.archive.composefs import BlobTree, opened
 from cstore.archive.override import override_in
@@ -16,7 +15,7 @@ from cstore.idmap import IDENTITY
 from cstore.store.lookup import layer_by_id, layout_of_layer
 from cstore.store.maps import map_of_owners
 from cstore.store.reading import Steady
-from cstore.values import NamedTuple
+from cstore.values import NamedTuple, cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

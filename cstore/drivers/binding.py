@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
+from cstore.contexts import suppress
 from cstore.fs import within
 from cstore.kernel import mount, mountinfo
 

@@ -1,7 +1,7 @@
 """The error family: every failure cstore can explain, on one screen.
 
-Here are those that every command needs; `contents`, `items` and `requests` have the others, which are imported from
-here all the same.
+Here are those that every command needs; `contents`, `items`, `programs` and `requests` have the others, which are
+imported from here all the same.
 
 CstoreError
 ├── UnknownItem            nothing answers to that ID or name
@@ -96,6 +96,7 @@ class CstoreError(Exception):
 if TYPE_CHECKING:
     from cstore.errors.contents import *  # noqa: F403  - the family has one door, and is public as a whole
     from cstore.errors.items import *  # noqa: F403
+    from cstore.errors.programs import *  # noqa: F403
     from cstore.errors.requests import *  # noqa: F403
 else:
 
@@ -104,7 +105,7 @@ else:
 
         A class takes as long to make as a small file to import, and most commands succeed.
         """
-        for branch in ("contents", "items", "requests") if name[:1].isupper() else ():
+        for branch in ("programs", "requests", "items", "contents") if name[:1].isupper() else ():
             found = getattr(__import__(f"cstore.errors.{branch}", fromlist=[name]), name, None)
             if found is not None:
                 return found

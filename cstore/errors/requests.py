@@ -1,8 +1,8 @@
-"""Errors about requests that cannot be granted, and about drivers and programs that cannot do it here."""
+"""Errors about requests that cannot be granted."""
 
 from __future__ import annotations
 
-from cstore.errors import DriverError, Refused, SystemFailure, UsageMistake
+from cstore.errors import Refused, UsageMistake
 
 # ── the request itself cannot be granted ──────────────────────────────────────────────────────────────────────────────
 
@@ -116,22 +116,3 @@ class WrongSystem(Refused):
         super().__init__(
             f"the image is for {system}, which this system cannot run", go_text="operating system is not supported"
         )
-
-
-# ── configuration, drivers, locks, the system ─────────────────────────────────────────────────────────────────────────
-
-
-class DriverUnusable(DriverError):
-    """The driver exists, but not on this kernel or file system."""
-
-
-class ProgramMissing(SystemFailure):
-    """A program that was to be run is not there. The exit code is a shell's."""
-
-    exit_code = 127
-
-
-class ProgramRefused(SystemFailure):
-    """A program that was to be run is there, and cannot be run. The exit code is a shell's."""
-
-    exit_code = 126

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
+from cstore.contexts import contextmanager
 from cstore.errors import SystemFailure
 
 TYPE_CHECKING = False

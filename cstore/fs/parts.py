@@ -11,8 +11,8 @@ import errno
 import fcntl
 import os
 import stat
-from contextlib import suppress
 
+from cstore.contexts import suppress
 from cstore.errors import SystemFailure
 from cstore.kernel.locks import is_at
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from functools import cached_property
 
 from cstore.arguments import checked
 from cstore.errors import CstoreError, UsageMistake
@@ -21,7 +20,7 @@ from cstore.store.image_measuring import outlines, recorded_size
 from cstore.store.mounting import mount_points
 from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
-from cstore.values import Value
+from cstore.values import Value, cached_property
 
 Cell = str | int | tuple[str, ...] | None
 """What a column says of an item: a text, a number, several texts, or nothing."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import cached_property
 
 from cstore.errors import RecordsDamaged
 from cstore.store.lost_records import hidden_containers
+from cstore.values import cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ A path is of one of these kinds:
 from __future__ import annotations
 
 import os
-from functools import cached_property
 
 from cstore.drivers.inspection import open_inspector
 from cstore.drivers.registry import facts_of
@@ -27,7 +26,7 @@ from cstore.errors import RecordsDamaged
 from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.ids import belongs_to_records, belongs_to_the_driver, is_generated
 from cstore.store.lost_records import TAR_SPLIT, hidden_containers, transient_layers
-from cstore.values import Value
+from cstore.values import Value, cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

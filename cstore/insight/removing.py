@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from functools import cached_property
 from shlex import quote
 
 from cstore.arguments import checked
@@ -32,7 +31,7 @@ from cstore.store.makers import removal_command
 from cstore.store.occupants import refuse_occupied
 from cstore.store.places import ItemKind
 from cstore.store.reading import Reader, Snapshot
-from cstore.values import Value
+from cstore.values import Value, cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-from functools import cache
 
 from cstore.kernel.libc import system_call
 
@@ -42,8 +41,16 @@ _SET_FLAG, _SET_STRING, _CMD_CREATE = 0, 1, 6
 _MOUNT_ATTR = struct.Struct("QQQQ")  # struct mount_attr: set, clear, propagation, user namespace
 
 
-@cache
+_calls: dict[int, Callable[..., int]] = {}
+
+
 def _call(number: int) -> Callable[..., int]:
+    if number not in _calls:
+        _calls[number] = _declared(number)
+    return _calls[number]
+
+
+def _declared(number: int) -> Callable[..., int]:
     from ctypes import c_char_p, c_long
 
     types = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from contextlib import contextmanager
 from fcntl import ioctl
+
+from cstore.contexts import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,6 +13,11 @@ _NAMES = {
     0x794C7630: "overlayfs", 0x858458F6: "ramfs", 0x52654973: "reiserfs", 0x517B: "smb", 0x73717368: "squashfs",
     0x01021994: "tmpfs", 0xA501FCF5: "vxfs", 0x58465342: "xfs", 0x2FC12FC1: "zfs",
 }  # fmt: skip
+_BY_MOUNT = {
+    "btrfs": "btrfs", "ext2": "extfs", "ext3": "extfs", "ext4": "extfs", "f2fs": "f2fs", "overlay": "overlayfs",
+    "tmpfs": "tmpfs", "xfs": "xfs", "zfs": "zfs",
+}  # fmt: skip
+"""Types of mounts that tell the file system beyond doubt, and its name above."""
 SHARE_BLOCKS = frozenset({"btrfs", "xfs", "bcachefs", "ocfs2"})
 """File systems whose files may share blocks, and that say which."""
 _FUSE = 0x65735546
@@ -27,7 +32,20 @@ def filesystem_name(path: str) -> str:
     Raises:
         OSError: as statfs(2).
     """
-    return _NAMES.get(_type_of(path), "<unknown>")
+    return _BY_MOUNT.get(_mounted_as(path)) or _NAMES.get(_type_of(path), "<unknown>")
+
+
+def _mounted_as(path: str) -> str:
+    """The type of the mount that has the device of `path`, "" if none is found: asked first, for it needs no ctypes."""
+    device = os.stat(path).st_dev
+    try:
+        with open("/proc/self/mountinfo", "rb") as table:
+            before, _, after = table.read().partition(b" %d:%d " % (os.major(device), os.minor(device)))
+    except OSError:
+        return ""
+    return (
+        after.partition(b"\n")[0].partition(b" - ")[2].partition(b" ")[0].decode("ascii", "replace") if before else ""
+    )
 
 
 def may_share_blocks(one: str, other: str) -> bool:

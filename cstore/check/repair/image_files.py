@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cstore.digests import digest_of
@@ -11,6 +10,7 @@ from cstore.errors import CstoreError
 from cstore.oci.config import parse_config
 from cstore.records import bigdata
 from cstore.records.images import MANIFEST
+from cstore.values import cached_property
 
 if TYPE_CHECKING:
     from typing import Any

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from cstore.records import bigdata
 from cstore.records.section import make_directory
 from cstore.store.places import ItemKind
 from cstore.store.session import writing
+from cstore.values import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cstore.check.repair.family import find_parent
@@ -10,6 +9,7 @@ from cstore.check.repair.heal_record_files import Rebuilding
 from cstore.check.repair.layer_records import LayerRecords
 from cstore.check.repair.survivors import Survivors
 from cstore.check.snapshot import StoreSnapshot
+from cstore.values import cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

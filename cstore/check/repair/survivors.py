@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cstore.check.repair.facts import ArchiveFacts, archive_facts
@@ -21,7 +20,7 @@ from cstore.oci.chain import layer_ids, next_layer_id
 from cstore.store.lookup import tree_names
 from cstore.store.lost_records import transient_containers, transient_layers
 from cstore.store.places import ItemKind
-from cstore.values import Value
+from cstore.values import Value, cached_property
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from cstore.docker.root import contents
 from cstore.docker.root.containers import find_container, read_containers
 from cstore.docker.root.imagedb import find_image, read_images
@@ -11,6 +9,7 @@ from cstore.docker.root.layerdb import orphans, read_layers, read_mounts
 from cstore.docker.root.place import find_place, uses_containerd
 from cstore.errors import ChainUnknown, ContainerUnknown, ImageUnknown
 from cstore.store.ends import opened_sink
+from cstore.values import cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

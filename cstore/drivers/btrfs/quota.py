@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 
+from cstore.contexts import suppress
 from cstore.drivers.btrfs.subvolume import NAME, opened
 from cstore.drivers.limits import limit_in
 from cstore.errors import CstoreError, DriverError, SystemFailure

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager, suppress
 
+from cstore.contexts import contextmanager, suppress
 from cstore.drivers.whole_trees import TreeMaker, make_root
 from cstore.errors import DriverError
 from cstore.fs.tree import remove_tree

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import ExitStack
 from functools import partial
 
+from cstore.contexts import ExitStack
 from cstore.drivers.overlay.mount import refusal
 from cstore.drivers.overlay.options import NAME
 from cstore.kernel import mount

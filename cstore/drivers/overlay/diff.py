@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager
 
 from cstore.archive.changes import Change, ChangeKind
 from cstore.archive.composefs import open_tree, opened
@@ -18,6 +17,7 @@ from cstore.archive.names import join_name, split_name
 from cstore.archive.override import is_masked
 from cstore.archive.union import Lower, Union
 from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, is_whiteout_device
+from cstore.contexts import contextmanager
 from cstore.drivers.overlay.marks import ELSEWHERE, REDIRECT, WHITEOUT, Marks, by_kernel, read_marks
 from cstore.errors import SystemFailure
 from cstore.layout import is_blob

@@ -17,9 +17,8 @@ misses it. (drivers 7, store-format 11.2)
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
-from functools import cached_property
 
+from cstore.contexts import contextmanager, suppress
 from cstore.drivers.overlay.lower import Homes, Place
 from cstore.drivers.overlay.marks import blob_of, form_not_read, marks_of, mask_of, refuse_not_read
 from cstore.drivers.overlay.options import NAME, read_options
@@ -27,6 +26,7 @@ from cstore.errors import CstoreError, DriverError, SystemFailure, UnsafeID
 from cstore.fs import within
 from cstore.ids import check_part
 from cstore.layout import is_blob
+from cstore.values import cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ mounts that shift owners on the way; what it writes itself lies in its upper dir
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
 
+from cstore.contexts import contextmanager, suppress
 from cstore.drivers.overlay.leftovers import MAPPED
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError, InvalidIDMap, SystemFailure

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import ExitStack, contextmanager
 
 from cstore.archive.directories import open_quietly
 from cstore.archive.override import is_masked
+from cstore.contexts import ExitStack, contextmanager
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw, Part
 from cstore.drivers.overlay.lower import DEEPEST, RESERVED, Homes, Place, link_of
 from cstore.drivers.overlay.marks import (

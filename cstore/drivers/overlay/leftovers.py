@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from itertools import count
 
+from cstore.contexts import suppress
 from cstore.drivers.overlay.lower import Place, layers_in
 from cstore.errors import CstoreError
 from cstore.fs import within

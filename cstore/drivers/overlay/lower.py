@@ -11,9 +11,8 @@ believed: a name that is no link name, and a link that leads anywhere but to a l
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from functools import cached_property
 
+from cstore.contexts import suppress
 from cstore.drivers.lost import directory_lost
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError, SystemFailure
@@ -21,7 +20,7 @@ from cstore.fs import within
 from cstore.fs.writable import on_read_only_media
 from cstore.ids import check_part
 from cstore.layout import COMPOSEFS_IMAGE
-from cstore.values import Value
+from cstore.values import Value, cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ DEEPEST = 500
 
 _LINK_LENGTH = 26
 _LINK_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-_RANDOM_BYTES = 17  # 136 bits, of which 26 characters take 130
 
 
 class Place(Value):
@@ -280,9 +278,7 @@ def _is_link_name(text: str) -> bool:
 
 def new_link_name() -> str:
     """A random name for a short link."""
-    import base64
-
-    return base64.b32encode(os.urandom(_RANDOM_BYTES)).decode()[:_LINK_LENGTH]
+    return "".join(_LINK_LETTERS[byte % len(_LINK_LETTERS)] for byte in os.urandom(_LINK_LENGTH))
 
 
 def make_link(place: Place, name: str) -> None:

@@ -16,11 +16,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager
-from functools import reduce
 
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import OPAQUE_VALUE, WHITEOUT_PREFIX, WhiteoutForm
+from cstore.contexts import contextmanager
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
@@ -176,7 +175,10 @@ def marks_beneath(place: Place, ancestors: Sequence[Place]) -> Marks:
 
 def joined(marks: Iterable[Marks]) -> Marks:
     """All that is found in any."""
-    return reduce(Marks.__or__, marks, Marks())
+    found = Marks()
+    for each in marks:
+        found |= each
+    return found
 
 
 def marks_of(place: Place, path: str = "") -> Marks:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import ExitStack
 
+from cstore.contexts import ExitStack
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError, InvalidOption
 from cstore.fs import within

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
-from functools import cached_property
 
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
+from cstore.contexts import contextmanager
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
 from cstore.drivers.overlay.marks import by_program, leave_word, marks_beneath, refuse_not_read, word_left
 from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, mount_stack
@@ -20,6 +19,7 @@ from cstore.fs import within
 from cstore.idmap import IDENTITY, is_contiguous
 from cstore.kernel import mount, mountinfo
 from cstore.layout import is_blob
+from cstore.values import cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ attributes of its own depends on module parameters and mount options alone. Noth
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
+from cstore.contexts import suppress
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverUnusable, SystemFailure
 from cstore.fs import within

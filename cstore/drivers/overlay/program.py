@@ -8,9 +8,9 @@ path absolute before it splits at colons, so a colon in that is refused.
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 
 from cstore.archive.override import ATTRIBUTE, PROGRAMS_ATTRIBUTE
+from cstore.contexts import ExitStack
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverError
 

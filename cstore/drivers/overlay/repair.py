@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
+from cstore.contexts import suppress
 from cstore.drivers.overlay.inspect import runs_through
 from cstore.drivers.overlay.lower import DEEPEST, Homes, Place, link_of, links_to, make_link, write_link_file
 from cstore.drivers.overlay.making import sync_home, sync_layer

@@ -12,8 +12,7 @@ new, but says in a property which it was, and the next sweep gives it back. (dri
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
-
+from cstore.contexts import contextmanager, suppress
 from cstore.drivers.whole_trees import make_root, remapper
 from cstore.drivers.zfs import command
 from cstore.drivers.zfs.command import NAME, CommandFailed

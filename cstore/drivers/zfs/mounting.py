@@ -7,8 +7,8 @@ shall be read-only is made so for its directory alone.
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
 
+from cstore.contexts import contextmanager, suppress
 from cstore.drivers.staging import OWN
 from cstore.drivers.zfs import command
 from cstore.errors import SystemFailure

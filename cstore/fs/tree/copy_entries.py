@@ -13,8 +13,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
 
+from cstore.contexts import suppress
 from cstore.errors import IDNotMapped, SystemFailure
 from cstore.fs import xattr
 from cstore.fs.tree.copy_data import DataCopier

@@ -11,9 +11,9 @@ import os
 import stat
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
+from cstore.contexts import suppress
 from cstore.errors import IDNotMapped, InvalidOption
 from cstore.fs import xattr
 from cstore.fs.tree.copy_entries import Copier, Plan, failure
