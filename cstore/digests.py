@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.errors import InvalidDigest
+from cstore import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ def check_digest(text: str) -> str:
     import re
 
     if not re.fullmatch(_SHAPE, text):
-        raise InvalidDigest(text, "invalid checksum digest format")
+        raise errors.InvalidDigest(text, "invalid checksum digest format")
     if algorithm not in _HEX_LENGTH:
-        raise InvalidDigest(text, "unsupported digest algorithm")
+        raise errors.InvalidDigest(text, "unsupported digest algorithm")
     if len(value) != _HEX_LENGTH[algorithm]:
-        raise InvalidDigest(text, "invalid checksum digest length")
-    raise InvalidDigest(text, "invalid checksum digest format")
+        raise errors.InvalidDigest(text, "invalid checksum digest length")
+    raise errors.InvalidDigest(text, "invalid checksum digest format")
 
 
 def digest_of(data: bytes | memoryview, algorithm: str = "sha256") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.errors import IDNotMapped, InvalidIDMap
+from cstore import errors
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -94,7 +94,7 @@ def map_out(ranges: Sequence[IDRange], number: int, noun: str) -> int:
     for part in ranges:
         if part.container_id <= number < part.container_id + part.size:
             return part.host_id + number - part.container_id
-    raise IDNotMapped(format_ranges(ranges), noun, number, "container")
+    raise errors.IDNotMapped(format_ranges(ranges), noun, number, "container")
 
 
 def map_in(ranges: Sequence[IDRange], number: int, noun: str) -> int:
@@ -104,7 +104,7 @@ def map_in(ranges: Sequence[IDRange], number: int, noun: str) -> int:
     for part in ranges:
         if part.host_id <= number < part.host_id + part.size:
             return part.container_id + number - part.host_id
-    raise IDNotMapped(format_ranges(ranges), noun, number, "host")
+    raise errors.IDNotMapped(format_ranges(ranges), noun, number, "host")
 
 
 def parse_ranges(text: str, noun: str = "uid") -> tuple[IDRange, ...]:
@@ -118,10 +118,10 @@ def parse_ranges(text: str, noun: str = "uid") -> tuple[IDRange, ...]:
     words = text.split(":")
     malformed = f'initializing ID mappings: {noun} setting is malformed expected ["uint32:uint32:uint32"]: ["{text}"]'
     if len(words) % 3:
-        raise InvalidIDMap(text, "it does not consist of triples", go_text=malformed)
+        raise errors.InvalidIDMap(text, "it does not consist of triples", go_text=malformed)
     for word in words:
         if not (word.isascii() and word.isdecimal() and int(word) <= LARGEST_ID):
-            raise InvalidIDMap(text, f"{word!r} is not a number from 0 to {LARGEST_ID}", go_text=malformed)
+            raise errors.InvalidIDMap(text, f"{word!r} is not a number from 0 to {LARGEST_ID}", go_text=malformed)
     numbers = [int(word) for word in words]
     return tuple(IDRange(*numbers[place : place + 3]) for place in range(0, len(numbers), 3))
 
@@ -140,20 +140,20 @@ def check_possible(id_map: IDMap) -> None:
     for ranges in (id_map.uids, id_map.gids):
         for part in ranges:
             if part.size < 1:
-                raise InvalidIDMap(format_ranges([part]), "its size is not 1 or more")
+                raise errors.InvalidIDMap(format_ranges([part]), "its size is not 1 or more")
             if min(part.container_id, part.host_id) < 0 or max(part.container_id, part.host_id) + part.size > _END:
-                raise InvalidIDMap(
+                raise errors.InvalidIDMap(
                     format_ranges([part]),
                     f"it does not stay between 0 and {_END - 1}, the last ID",
                     hint="give a smaller size",
                 )
         if len(ranges) > _MOST_RANGES:
             reason = f"it has {len(ranges)} ranges, and the kernel takes no more than {_MOST_RANGES}"
-            raise InvalidIDMap(format_ranges(ranges[:1]) + ":…", reason, hint="give fewer, larger ranges")
+            raise errors.InvalidIDMap(format_ranges(ranges[:1]) + ":…", reason, hint="give fewer, larger ranges")
         guilty = list(_overlapping(ranges))
         if guilty:
             several = len(guilty) > 1
-            raise InvalidIDMap(
+            raise errors.InvalidIDMap(
                 ", ".join(guilty),
                 "it overlaps another range of the map",
                 hint="give ranges that have no ID in common, inside or outside",

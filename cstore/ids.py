@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import InvalidID, InvalidName, UnsafeID
+from cstore import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def check_part(text: str) -> str:
     """
     flaw = flaw_of_part(text)
     if flaw:
-        raise UnsafeID(text, flaw)
+        raise errors.UnsafeID(text, flaw)
     return text
 
 
@@ -61,7 +61,7 @@ def check_neighbour(text: str) -> str:
     """
     flaw = flaw_of_part(text) or _clash(text, _OF_THE_RECORDS)
     if flaw:
-        raise UnsafeID(text, flaw)
+        raise errors.UnsafeID(text, flaw)
     return text
 
 
@@ -106,7 +106,7 @@ def check_id(text: str) -> str:
     """
     flaw = flaw_of_id(text)
     if flaw:
-        raise InvalidID(text, flaw)
+        raise errors.InvalidID(text, flaw)
     return text
 
 
@@ -152,7 +152,7 @@ def unique_names(names: Iterable[str]) -> tuple[str, ...]:
     kept = tuple(dict.fromkeys(several(names)))
     for name in kept:
         if "\0" in name:
-            raise InvalidName(name, "it contains a NUL character")
+            raise errors.InvalidName(name, "it contains a NUL character")
         if not name.isascii() and name.encode(errors="replace").decode() != name:
-            raise InvalidName(name, "it is not valid UTF-8")
+            raise errors.InvalidName(name, "it is not valid UTF-8")
     return kept

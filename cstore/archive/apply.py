@@ -11,9 +11,9 @@ from __future__ import annotations
 import gc
 import os
 
+from cstore import errors
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.contexts import ExitStack, contextmanager
-from cstore.errors import CstoreError, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import Value
@@ -203,7 +203,7 @@ def _donor(path: str, cleanup: ExitStack) -> Donor | None:
 
     try:
         fd = within.open_folder(path, os.O_RDONLY)
-    except (OSError, CstoreError):
+    except (OSError, errors.CstoreError):
         return None
     cleanup.callback(os.close, fd)
     return Donor(fd)
@@ -227,7 +227,7 @@ def _open_tree(tree: str) -> int:
     try:
         return within.open_folder(tree, os.O_RDONLY)
     except OSError as error:
-        raise SystemFailure("unpack into", tree, error) from error
+        raise errors.SystemFailure("unpack into", tree, error) from error
 
 
 def _sync(root_fd: int, tree: str, options: ApplyOptions, applied: Applied) -> None:
@@ -238,7 +238,7 @@ def _sync(root_fd: int, tree: str, options: ApplyOptions, applied: Applied) -> N
     try:
         sync_tree(root_fd, applied.entries + 1 if alone else FEW + 1, applied.content_size)
     except OSError as error:
-        raise SystemFailure("write", tree, error) from error
+        raise errors.SystemFailure("write", tree, error) from error
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import stat
 
+from cstore import errors
 from cstore.archive import xattrs
 from cstore.archive.directories import Directories, Kind, Listing, names_in
 from cstore.archive.names import join_name, split_name
-from cstore.errors import InvalidIDMap, SystemFailure
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import IntChoice, NamedTuple
 
@@ -100,14 +100,14 @@ def _listed(tree: Directories, folder: bytes) -> Listing:
     try:
         return names_in(tree.descriptor(folder))
     except OSError as error:
-        raise SystemFailure("read", tree.shown(folder), error) from error
+        raise errors.SystemFailure("read", tree.shown(folder), error) from error
 
 
 def _look(tree: Directories, folder: bytes, name: bytes) -> os.stat_result:
     try:
         return os.stat(name, dir_fd=tree.descriptor(folder), follow_symlinks=False)
     except OSError as error:
-        raise SystemFailure("read", tree.shown(join_name(folder, name)), error) from error
+        raise errors.SystemFailure("read", tree.shown(join_name(folder, name)), error) from error
 
 
 # ── comparing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -195,14 +195,14 @@ class _Comparison:
                 xattrs.compared(self._old, folder, name, old.st_mode),
             )
         except OSError as error:
-            raise SystemFailure("read", self._new.shown(join_name(folder, name)), error) from error
+            raise errors.SystemFailure("read", self._new.shown(join_name(folder, name)), error) from error
 
     def _attributes_differ(self, new: xattrs.Attributes, old: xattrs.Attributes) -> bool:
         if new == old or not any(self._maps):
             return new != old
         try:
             return xattrs.inside(new, self._maps[0]) != xattrs.inside(old, self._maps[1])
-        except InvalidIDMap:
+        except errors.InvalidIDMap:
             return True
 
     def _targets_differ(self, folder: bytes, name: bytes) -> bool:
@@ -237,5 +237,5 @@ def _inside(new_map: IDMap, old_map: IDMap, owners: tuple[int, int, int, int]) -
     new, old = owners[:2], owners[2:]
     try:
         return new_map.to_container(*new) == old_map.to_container(*old)
-    except InvalidIDMap:
+    except errors.InvalidIDMap:
         return new == old

@@ -7,8 +7,8 @@ that ends in the middle. Memory does not grow with the stream, not even for one 
 
 from __future__ import annotations
 
+from cstore import errors
 from cstore.contexts import suppress
-from cstore.errors import ArchiveTruncated, CompressionFailed, InvalidOption
 from cstore.values import IntChoice, cast
 
 TYPE_CHECKING = False
@@ -101,11 +101,11 @@ def _free_memory() -> int:
     return min(free)
 
 
-def window_failure(compression: Compression) -> CompressionFailed:
+def window_failure(compression: Compression) -> errors.CompressionFailed:
     """Say that a stream wants more memory than there is for its window."""
     most = largest_window() >> 20
     reason = f"its window needs more memory than the {most} MiB that may be used here"
-    return CompressionFailed(compression.label, reason, hint="recompress it with a smaller window")
+    return errors.CompressionFailed(compression.label, reason, hint="recompress it with a smaller window")
 
 
 class Decoder(Protocol):
@@ -160,12 +160,12 @@ class _GzipDecoder:
             # Larger than the file object's own buffer, so this is one copy and one call that lets other threads run.
             data: bytes = self._file.read1(len(buffer))
         except EOFError:
-            raise ArchiveTruncated("inside the gzip stream", self._given) from None
+            raise errors.ArchiveTruncated("inside the gzip stream", self._given) from None
         except self._errors as error:
-            raise CompressionFailed("gzip", str(error)) from error
+            raise errors.CompressionFailed("gzip", str(error)) from error
         if self._raw.empty:
             # Not a single member, to which the library has no objection.
-            raise ArchiveTruncated("before the gzip stream", 0)
+            raise errors.ArchiveTruncated("before the gzip stream", 0)
         buffer[: len(data)] = data
         self._given += len(data)
         return len(data)
@@ -239,7 +239,7 @@ class _MemberDecoder:
         chunk = self._input[:0]
         if member.needs_input:
             if not self._refill():
-                raise ArchiveTruncated(f"inside the {self._label} stream", self._given)
+                raise errors.ArchiveTruncated(f"inside the {self._label} stream", self._given)
             chunk, self._input = self._input, self._input[:0]
         try:
             data = member.decompress(chunk, limit)
@@ -247,7 +247,7 @@ class _MemberDecoder:
             if "Memory usage limit" in str(error) or isinstance(error, MemoryError):
                 raise window_failure(Compression.XZ) from error
             reason = "something else follows its end" if self._complete else str(error)
-            raise CompressionFailed(self._label, reason) from error
+            raise errors.CompressionFailed(self._label, reason) from error
         if member.eof:
             self._input = memoryview(member.unused_data)
             self._member = None
@@ -345,7 +345,7 @@ def open_encoder(compression: Compression, level: int | None = None) -> Encoder:
     lowest, default, highest = _LEVELS[compression]
     chosen = default if level is None else level
     if not lowest <= chosen <= highest:
-        raise InvalidOption(
+        raise errors.InvalidOption(
             f"{compression.label} has no compression level {chosen}", hint=f"choose one from {lowest} to {highest}"
         )
     return _new_encoder(compression, chosen)

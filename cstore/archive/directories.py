@@ -12,8 +12,8 @@ import stat
 import sys
 from operator import itemgetter
 
+from cstore import errors
 from cstore.contexts import contextmanager
-from cstore.errors import SystemFailure
 from cstore.fs import within
 from cstore.fs.closing import Closing
 from cstore.fs.tree.presence import is_there
@@ -59,7 +59,7 @@ class Directories(Closing):
         try:
             self._root = open_quietly(root, os.O_DIRECTORY | os.O_CLOEXEC | access)
         except OSError as error:
-            raise SystemFailure("open", root, error) from error
+            raise errors.SystemFailure("open", root, error) from error
         self._open: dict[bytes, int] = {}
 
     def descriptor(self, path: bytes) -> int:
@@ -305,15 +305,15 @@ def names_in(descriptor: int) -> Listing:
     """
     # A large directory is listed at the speed of this loop: what it needs is at hand.
     regular, directory, other = Kind.REGULAR, Kind.DIRECTORY, Kind.OTHER
-    encoding, errors, found = *_NAMES, list[tuple[bytes, Kind]]()
+    encoding, handler, found = *_NAMES, list[tuple[bytes, Kind]]()
     with os.scandir(descriptor) as entries:
         # The kinds are asked for at once: where the directory does not know, its descriptor is needed.
         for entry in entries:
             if entry.is_file(follow_symlinks=False):
-                found.append((entry.name.encode(encoding, errors), regular))
+                found.append((entry.name.encode(encoding, handler), regular))
             elif entry.is_dir(follow_symlinks=False):
-                found.append((entry.name.encode(encoding, errors), directory))
+                found.append((entry.name.encode(encoding, handler), directory))
             elif is_there(entry):
-                found.append((entry.name.encode(encoding, errors), other))
+                found.append((entry.name.encode(encoding, handler), other))
     found.sort()
     return found

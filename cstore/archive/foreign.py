@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.errors import ArchiveForeign, ArchiveMalformed
+from cstore import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,14 +76,14 @@ _IMAGE_HEAD = 0x10048
 """Bytes at the beginning that hold the marks of all images."""
 
 
-def foreign(head: bytes) -> ArchiveForeign | None:
+def foreign(head: bytes) -> errors.ArchiveForeign | None:
     """Tell what begins with `head`, of which a tar header could not be made; None if it is nothing known."""
     for magic, kind, hint in _KINDS:
         if head.startswith(magic):
-            return ArchiveForeign(kind, hint)
+            return errors.ArchiveForeign(kind, hint)
     for at, magic, kind, hint in _IMAGES:
         if head.startswith(magic, at):
-            return ArchiveForeign(kind, hint)
+            return errors.ArchiveForeign(kind, hint)
     return None
 
 
@@ -105,4 +105,4 @@ def nothing_but_zeros(pieces: Iterable[memoryview], before: int) -> Iterator[mem
             break
         yield piece
     if not zeros:
-        raise foreign(bytes(head)) or ArchiveMalformed("it begins with blocks of zeros, followed by data", 0)
+        raise foreign(bytes(head)) or errors.ArchiveMalformed("it begins with blocks of zeros, followed by data", 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.errors import ArchiveHostile, EntryFailed
+from cstore import errors
 
 LONGEST_PATH = 4095
 """Bytes in a path that one system call takes. Anything longer could be made, but hardly read or removed again."""
@@ -26,7 +26,9 @@ def clean_name(name: bytes) -> bytes:
     if not plain or plain[0] in b"./" or b"//" in plain or b"/." in plain:
         plain = _clean_parts(name)
     if len(plain) > LONGEST_PATH:
-        raise EntryFailed(show_name(name), f"its name has {len(plain)} bytes, and a path takes at most {LONGEST_PATH}")
+        raise errors.EntryFailed(
+            show_name(name), f"its name has {len(plain)} bytes, and a path takes at most {LONGEST_PATH}"
+        )
     return plain
 
 
@@ -35,7 +37,7 @@ def _clean_parts(name: bytes) -> bytes:
     for part in name.split(b"/"):
         if part == b"..":
             if not parts:
-                raise ArchiveHostile(show_name(name), "it climbs above the root of the layer")
+                raise errors.ArchiveHostile(show_name(name), "it climbs above the root of the layer")
             parts.pop()
         elif part not in {b"", b"."}:
             parts.append(part)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from cstore import errors
 from cstore.archive.streams import BUFFER_SIZE
-from cstore.errors import SystemFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -160,6 +160,6 @@ class PipelinedSink:
             with memoryview(buffer) as view, view[:count] as part:
                 self._sink.write(part)
         except OSError as error:
-            self._failure = SystemFailure("write", "the output", error)
+            self._failure = errors.SystemFailure("write", "the output", error)
         except Exception as error:  # noqa: BLE001  - raised again in the producer's thread
             self._failure = error

@@ -11,13 +11,13 @@ import errno
 import os
 import stat
 
+from cstore import errors
 from cstore.archive.composefs import enter_tree
 from cstore.archive.names import clean_name, show_name, split_name
 from cstore.archive.pipeline import PipelinedSink
 from cstore.archive.tarsplit import FileEntry, Segment, read_lines
 from cstore.archive.xattrs import has_contents
 from cstore.contexts import ExitStack
-from cstore.errors import ArchiveError, ContentDamaged, SystemFailure, TarSplitDamaged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class _Rebuilding:
                 raise self._damaged(entry, f"has {status.st_size} bytes instead of {entry.size}")
             checksum = self._copy(descriptor, entry)
         except OSError as error:
-            raise SystemFailure("read", tree.shown(entry.name), error) from error
+            raise errors.SystemFailure("read", tree.shown(entry.name), error) from error
         finally:
             os.close(descriptor)
         if checksum != entry.checksum:
@@ -126,8 +126,8 @@ class _Rebuilding:
         """Open the nearest file of that name, and say in which tree it is."""
         try:
             path = self._clean(entry.name)
-        except ArchiveError as error:
-            raise TarSplitDamaged(self._tar_split, f"{show_name(entry.name)!r}: {error.message}") from error
+        except errors.ArchiveError as error:
+            raise errors.TarSplitDamaged(self._tar_split, f"{show_name(entry.name)!r}: {error.message}") from error
         folder, name = split_name(path)
         reason = "is missing"
         for tree in self._trees:
@@ -137,15 +137,17 @@ class _Rebuilding:
                     return descriptor, tree
                 os.close(descriptor)
             except ValueError as error:
-                raise TarSplitDamaged(self._tar_split, f"{show_name(entry.name)!r} is not a file name") from error
+                raise errors.TarSplitDamaged(
+                    self._tar_split, f"{show_name(entry.name)!r} is not a file name"
+                ) from error
             except OSError as error:
                 if error.errno in _NO_FILE:
                     raise self._damaged(entry, "is no longer a regular file") from error
                 if error.errno in _BARRED:
                     reason = "is missing, or is only reachable through a link"
                 elif error.errno not in _ABSENT:
-                    raise SystemFailure("open", tree.shown(path), error) from error
+                    raise errors.SystemFailure("open", tree.shown(path), error) from error
         raise self._damaged(entry, reason)
 
-    def _damaged(self, entry: FileEntry, reason: str) -> ContentDamaged:
-        return ContentDamaged(self._layer, show_name(entry.name), reason)
+    def _damaged(self, entry: FileEntry, reason: str) -> errors.ContentDamaged:
+        return errors.ContentDamaged(self._layer, show_name(entry.name), reason)

@@ -10,8 +10,8 @@ import errno
 import os
 import select
 
+from cstore import errors
 from cstore.contexts import contextmanager, suppress
-from cstore.errors import SystemFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class FileReader:
             except BlockingIOError:
                 _wait(self._fd, select.POLLIN)
             except OSError as error:
-                raise SystemFailure("read", self._name, error) from error
+                raise errors.SystemFailure("read", self._name, error) from error
 
 
 class PeekingReader:
@@ -179,7 +179,7 @@ class FileSink:
                 _wait(self._fd, select.POLLOUT)
             except OSError as error:
                 hint = "the program that reads it has exited" if error.errno == errno.EPIPE else ""
-                raise SystemFailure("write", self._name, error, hint=hint) from error
+                raise errors.SystemFailure("write", self._name, error, hint=hint) from error
 
     def _widen(self) -> None:
         """Let a pipe hold a whole buffer, so that the reader is not woken for every 64 KiB."""

@@ -12,7 +12,7 @@ import stat
 from binascii import a2b_base64, b2a_base64
 from functools import cache
 
-from cstore.errors import ArchiveError, SystemFailure, TarSplitDamaged
+from cstore import errors
 from cstore.fs import within
 from cstore.values import NamedTuple, cast
 
@@ -152,10 +152,10 @@ class SplitFile:
         try:
             self._fd = within.open_path(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         except OSError as error:
-            raise SystemFailure("create", path, error) from error
+            raise errors.SystemFailure("create", path, error) from error
         try:
             self._thread = start_thread("cstore-tar-split", self._drain)
-        except SystemFailure:
+        except errors.SystemFailure:
             os.close(self._fd)
             raise
 
@@ -188,11 +188,11 @@ class SplitFile:
         try:
             os.close(self._fd)
         except OSError as error:  # what was written is not on the disk, and some file systems say so only here
-            raise SystemFailure("write", self._path, error) from error
+            raise errors.SystemFailure("write", self._path, error) from error
 
     def _raise_failure(self) -> None:
         if isinstance(self._failure, OSError):
-            raise SystemFailure("write", self._path, self._failure) from self._failure
+            raise errors.SystemFailure("write", self._path, self._failure) from self._failure
         if self._failure is not None:
             raise self._failure
 
@@ -202,7 +202,7 @@ class SplitFile:
             if self._sync:
                 os.fdatasync(self._fd)
         except OSError as error:
-            raise SystemFailure("write", self._path, error) from error
+            raise errors.SystemFailure("write", self._path, error) from error
 
     def _drain(self) -> None:
         # After a failure the queue is still emptied: the producer must not wait for room in it.
@@ -254,7 +254,7 @@ def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
         if isinstance(line, FileEntry):
             try:
                 name = clean_name(line.name)
-            except ArchiveError:
+            except errors.ArchiveError:
                 continue  # no name of anything in the layer
             if name == top or name.startswith(below):
                 found[name] = line
@@ -306,7 +306,7 @@ def _read_line(text: bytes, path: str, number: int) -> Segment | FileEntry:
     try:
         return _understand(_line_decoder()(text))
     except (msgspec.MsgspecError, ValueError) as error:
-        raise TarSplitDamaged(path, f"line {number}: {error}") from None
+        raise errors.TarSplitDamaged(path, f"line {number}: {error}") from None
 
 
 @cache
@@ -346,13 +346,13 @@ def _read_texts(path: str) -> Iterator[bytes]:
     try:
         fd = open_quietly(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise SystemFailure("read", path, error) from error
+        raise errors.SystemFailure("read", path, error) from error
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            raise TarSplitDamaged(path, "it is not a regular file")
+            raise errors.TarSplitDamaged(path, "it is not a regular file")
         if not status.st_size:
-            raise TarSplitDamaged(path, "it is empty")
+            raise errors.TarSplitDamaged(path, "it is empty")
         from cstore.archive.compression import Compression, open_decoder
         from cstore.archive.streams import BUFFER_SIZE, FileReader, fill
 
@@ -363,10 +363,10 @@ def _read_texts(path: str) -> Iterator[bytes]:
             *complete, begun = (begun + buffer[:count]).split(b"\n")
             yield from complete
             if len(begun) > LONGEST_LINE:
-                raise TarSplitDamaged(path, f"a line of more than {LONGEST_LINE} bytes")
+                raise errors.TarSplitDamaged(path, f"a line of more than {LONGEST_LINE} bytes")
         if begun:
-            raise TarSplitDamaged(path, "its last line is not complete")
-    except ArchiveError as error:
-        raise TarSplitDamaged(path, error.message) from error
+            raise errors.TarSplitDamaged(path, "its last line is not complete")
+    except errors.ArchiveError as error:
+        raise errors.TarSplitDamaged(path, error.message) from error
     finally:
         os.close(fd)

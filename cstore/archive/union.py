@@ -11,11 +11,11 @@ import errno
 import os
 import stat
 
+from cstore import errors
 from cstore.archive.composefs import BlobTree
 from cstore.archive.directories import Kind
 from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
-from cstore.errors import SystemFailure
 from cstore.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -205,7 +205,7 @@ class Union:
             try:
                 listed = read(tree, spot.folder)
             except OSError as error:
-                raise SystemFailure("read", tree.shown(spot.folder), error) from error
+                raise errors.SystemFailure("read", tree.shown(spot.folder), error) from error
             gone = []
             for name, told in listed:
                 if self._files and name.startswith(WHITEOUT_PREFIX):
@@ -319,7 +319,7 @@ class Union:
             return tree.status(spot.folder, name)
         except OSError as error:
             if error.errno not in _ABSENT:
-                raise SystemFailure("read", tree.shown(join_name(spot.folder, name)), error) from error
+                raise errors.SystemFailure("read", tree.shown(join_name(spot.folder, name)), error) from error
         if self._files and self._has(spot, whiteout_name(name)):
             return os.stat_result((stat.S_IFCHR, *[0] * 9), {"st_rdev": 0})
         return None
@@ -349,7 +349,7 @@ class Union:
         except OSError as error:
             if error.errno in _NO_ATTRIBUTE:
                 return ()
-            raise SystemFailure("read", tree.shown(spot.folder), error) from error
+            raise errors.SystemFailure("read", tree.shown(spot.folder), error) from error
 
     def _attribute(self, spot: _Spot, names: Sequence[str], borne: Collection[str]) -> bytes:
         """The first of these attributes that a directory has; b"" if it has none."""
@@ -360,7 +360,7 @@ class Union:
                 if value and (not name.startswith(_USERS) or self._users()):
                     return value
         except OSError as error:
-            raise SystemFailure("read", tree.shown(spot.folder), error) from error
+            raise errors.SystemFailure("read", tree.shown(spot.folder), error) from error
         return b""
 
 

@@ -11,9 +11,9 @@ import os
 import stat
 import sys
 
+from cstore import errors
 from cstore.cli.output.streams import escapes, escaping
 from cstore.contexts import contextmanager
-from cstore.errors import InvalidOption, SystemFailure, UsageMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def archive_source(path: str, *, directory: bool = False) -> Iterator[int]:
     """
     if not path:
         if os.isatty(0):
-            raise InvalidOption(
+            raise errors.InvalidOption(
                 "there is no archive to read: standard input is a terminal",
                 hint="name it, or use a pipe" if directory else "use -f FILE or a pipe",
             )
@@ -70,9 +70,9 @@ def read_whole(path: str) -> bytes:
         with open(source, "rb", closefd=bool(path)) as file:
             data = file.read(LARGEST_WHOLE + 1)
     except OSError as error:
-        raise SystemFailure("read", path or "standard input", error) from error
+        raise errors.SystemFailure("read", path or "standard input", error) from error
     if len(data) > LARGEST_WHOLE:
-        raise SystemFailure("read", path or "standard input", OSError(errno.EFBIG, os.strerror(errno.EFBIG)))
+        raise errors.SystemFailure("read", path or "standard input", OSError(errno.EFBIG, os.strerror(errno.EFBIG)))
     return data
 
 
@@ -83,7 +83,7 @@ def standard_input() -> int:
         UsageMistake: it carries the commands of a batch.
     """
     if commands_on_input:
-        raise UsageMistake(
+        raise errors.UsageMistake(
             "standard input carries the commands of the batch", hint="write the data to a file and name that"
         )
     return 0
@@ -93,10 +93,10 @@ def _opened(path: str, *, directory: bool = False) -> int:
     try:
         source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise SystemFailure("open", path, error) from error
+        raise errors.SystemFailure("open", path, error) from error
     if stat.S_ISDIR(os.fstat(source).st_mode) and not directory:
         os.close(source)
-        raise SystemFailure("read", path, OSError(errno.EISDIR, os.strerror(errno.EISDIR)))
+        raise errors.SystemFailure("read", path, OSError(errno.EISDIR, os.strerror(errno.EISDIR)))
     return source
 
 
@@ -122,7 +122,7 @@ class FileSink:
                 rest = rest[count:]
                 self._written += count
         except OSError as error:
-            raise SystemFailure("write", self._path, error) from error
+            raise errors.SystemFailure("write", self._path, error) from error
         if self.progress:
             self.progress(self._written)
 
@@ -159,7 +159,7 @@ def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileS
     """
     if not path:
         if binary and sys.stdout.isatty():
-            raise InvalidOption("refusing to write a tar to a terminal", hint="use -f FILE or a pipe")
+            raise errors.InvalidOption("refusing to write a tar to a terminal", hint="use -f FILE or a pipe")
         sys.stdout.flush()
         sink = _TerminalSink() if escapes(sys.stdout) else FileSink(1, STANDARD_OUTPUT)
         yield sink

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.config import keys
 from cstore.config.keys import KEYS, OPTIONS
-from cstore.errors import ConfigError, InvalidOption
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _FOREIGN: dict[str, frozenset[str]] = {"aufs": frozenset({"mountopt"})}
 SYNC_WORDS = ("filesystem", "none")
 
 
-def file_options(settings: FileSettings, driver: str) -> tuple[list[str], list[ConfigError]]:
+def file_options(settings: FileSettings, driver: str) -> tuple[list[str], list[errors.ConfigError]]:
     """Make the option strings from what the files say, as the newest generation does.
 
     General keys come first, bare and each once; the tables of all drivers follow, `DRIVER.key=value`. A driver passes
@@ -43,14 +43,14 @@ def file_options(settings: FileSettings, driver: str) -> tuple[list[str], list[C
     family = _family(driver)
     known = _accepted(family)
     options: list[str] = []
-    remarks: dict[str, ConfigError] = {}
+    remarks: dict[str, errors.ConfigError] = {}
     for owner, name, value, key in _written(settings):
         concerns = owner in {"", family} and known is not None
         if concerns and _takes(known, name) and (complaint := _complaint(name, value)):
-            raise ConfigError(settings.file(key), complaint, line=settings.line(key), key=key)
+            raise errors.ConfigError(settings.file(key), complaint, line=settings.line(key), key=key)
         if concerns and not _takes(known, name):
             reason = f"the {driver} driver has no such option, ignored"
-            remarks.setdefault(key, ConfigError(settings.file(key), reason, line=settings.line(key), key=key))
+            remarks.setdefault(key, errors.ConfigError(settings.file(key), reason, line=settings.line(key), key=key))
         options.append(f"{owner}.{name}={value}" if owner else f"{name}={value}")
     return options, list(remarks.values())
 
@@ -129,7 +129,7 @@ def options_for(driver: str, options: Sequence[str]) -> Iterator[tuple[str, str,
         elif _accepted(_family(prefix)) is None:
             from cstore.drivers.registry import DRIVERS
 
-            raise InvalidOption(
+            raise errors.InvalidOption(
                 f"the driver option {key!r} does not begin with the name of a driver",
                 hint=f"known are {', '.join(sorted({*DRIVERS, *_FOREIGN}))}; see cstore-storage.conf(5)",
                 go_text=f"{driver}: unknown option {key}",
@@ -199,7 +199,7 @@ def with_driver(config: StoreConfig, driver: str) -> StoreConfig:
         return _told_of_composefs(config)
     choice = config.choice
     made: Sequence[str] = choice.replacement or ()
-    remarks: list[ConfigError] = []
+    remarks: list[errors.ConfigError] = []
     if choice.replacement is None:
         made, remarks = file_options(choice.settings, driver)
     warnings = tuple(sentence(remark) for remark in remarks)
@@ -220,7 +220,7 @@ def _told_of_composefs(config: StoreConfig) -> StoreConfig:
     return config.with_(write_warnings=(*config.write_warnings, warning))
 
 
-def sentence(remark: ConfigError) -> str:
+def sentence(remark: errors.ConfigError) -> str:
     """A remark as the user reads it."""
     return f"{remark.message}; {remark.hint}" if remark.hint else remark.message
 
@@ -233,7 +233,7 @@ def split_option(text: str) -> tuple[str, str]:
     """
     key, equals, value = text.partition("=")
     if not equals:
-        raise InvalidOption(
+        raise errors.InvalidOption(
             f"the driver option {text!r} has no '='",
             hint="write it as key=value",
             go_text=f"unable to parse key/value option: {text}",

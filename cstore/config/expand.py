@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.config import keys
-from cstore.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def plain_path(path: str) -> str:
 
 def expand_settings(
     settings: FileSettings, variables: Mapping[str, str], uid: int
-) -> tuple[FileSettings, list[ConfigError]]:
+) -> tuple[FileSettings, list[errors.ConfigError]]:
     """Fill the variables into every path of a file and make it plain.
 
     Returns:
@@ -84,7 +84,7 @@ class _Expansion:
         self._settings = settings
         self._variables = variables
         self._uid = uid
-        self.remarks: list[ConfigError] = []
+        self.remarks: list[errors.ConfigError] = []
 
     def store(self, key: str, text: str) -> str:
         """An additional store. Layer stores may carry an option, as in `PATH:ref`."""
@@ -100,5 +100,5 @@ class _Expansion:
             raise self._error(key, f"{path!r} is not an absolute path", "begin it with /")
         return plain_path(path)
 
-    def _error(self, key: str, reason: str, hint: str = "") -> ConfigError:
-        return ConfigError(self._settings.file(key), reason, line=self._settings.line(key), key=key, hint=hint)
+    def _error(self, key: str, reason: str, hint: str = "") -> errors.ConfigError:
+        return errors.ConfigError(self._settings.file(key), reason, line=self._settings.line(key), key=key, hint=hint)

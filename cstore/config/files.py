@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import stat
 
+from cstore import errors
 from cstore.config import keys
 from cstore.config.keys import Kind
 from cstore.config.options import Appended, FileSettings
 from cstore.config.parse import read_file, read_settings
 from cstore.config.rootless import home_directory
-from cstore.errors import ConfigError
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -78,7 +78,7 @@ def user_directory(environment: Environment, identity: Identity) -> str | None:
         return os.path.join(environment.config_home, "containers")
     try:
         return os.path.join(home_directory(environment, identity), ".config", "containers")
-    except ConfigError:
+    except errors.ConfigError:
         if identity.per_user:
             raise
         return None
@@ -110,7 +110,7 @@ def read_all(found: Found, planned: tuple[str, str] = ("", "")) -> FileSettings:
     path, text = planned
     try:
         parts = [read_settings(path, text) if one == path else read_file(one) for one in found.files]
-    except ConfigError as error:
+    except errors.ConfigError as error:
         if found.override and error.source == found.override:
             error.hint = "correct the file, or name another one in CONTAINERS_STORAGE_CONF_OVERRIDE"
         raise
@@ -175,7 +175,7 @@ def _names(directory: str) -> list[str]:
         return []
     except OSError as error:
         reason = f"cannot be listed: {os.strerror(error.errno or 0)}"
-        raise ConfigError(directory, reason, hint="make the directory readable, or remove it") from error
+        raise errors.ConfigError(directory, reason, hint="make the directory readable, or remove it") from error
 
 
 def _irregular(path: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.config import keys
 from cstore.config.driver_options import file_options
 from cstore.config.options import DriverChoice, FileSettings, StoreConfig
-from cstore.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def merge(
     settings: FileSettings, overrides: Overrides, environment: Environment, userns_owner: str
-) -> tuple[StoreConfig, list[ConfigError]]:
+) -> tuple[StoreConfig, list[errors.ConfigError]]:
     """Put the fields together. The roots are taken from `settings` as they are.
 
     Returns:
@@ -56,7 +56,7 @@ def merge(
 
 def _driver(
     settings: FileSettings, overrides: Overrides, environment: Environment
-) -> tuple[str, str, list[ConfigError]]:
+) -> tuple[str, str, list[errors.ConfigError]]:
     """The driver, the way it is spelled where it is named, and remarks.
 
     An old name of a driver in a file or in the environment means the driver. A flag means what it says: a home of
@@ -74,14 +74,14 @@ def _driver(
     if own != spelled:
         if not environment.driver:
             line = settings.line(keys.DRIVER)
-        remark = ConfigError(source, f"{spelled} is called {own} now; {own} is used", line=line, key=key)
+        remark = errors.ConfigError(source, f"{spelled} is called {own} now; {own} is used", line=line, key=key)
         return own, spelled, [remark]
     return spelled, spelled, []
 
 
 def _driver_options(
     settings: FileSettings, overrides: Overrides, environment: Environment, driver: tuple[str, str]
-) -> tuple[tuple[str, ...], DriverChoice, list[ConfigError]]:
+) -> tuple[tuple[str, ...], DriverChoice, list[errors.ConfigError]]:
     """The file's options, or those of STORAGE_OPTS in their place, and after them those of the command line."""
     replacement = None
     if environment.driver_options is not None:
@@ -107,7 +107,7 @@ def _given(overrides: Overrides, environment: Environment) -> tuple[FileSettings
     return tuple(FileSettings(source, "", {key: value}) for source, key, value in said if value is not None)
 
 
-def _image_store(settings: FileSettings, overrides: Overrides) -> tuple[str, list[ConfigError]]:
+def _image_store(settings: FileSettings, overrides: Overrides) -> tuple[str, list[errors.ConfigError]]:
     """The separate image store, which two keys can name.
 
     Raises:
@@ -121,13 +121,13 @@ def _image_store(settings: FileSettings, overrides: Overrides) -> tuple[str, lis
         reason = f"the image store must be another directory than the graph root, {graph_root}"
         hint = "leave it out, or give it a directory of its own"
         if overrides.image_store:
-            raise ConfigError("--image-store", reason, hint=hint)
-        raise ConfigError(settings.file(key), reason, line=settings.line(key), key=key, hint=hint)
+            raise errors.ConfigError("--image-store", reason, hint=hint)
+        raise errors.ConfigError(settings.file(key), reason, line=settings.line(key), key=key, hint=hint)
     if not (top and low) or top == low:
         return store, []
     key = keys.OPTIONS_IMAGE_STORE
     reason = f"ignored, because {keys.IMAGE_STORE} names another directory"
-    return store, [ConfigError(settings.file(key), reason, line=settings.line(key), key=key)]
+    return store, [errors.ConfigError(settings.file(key), reason, line=settings.line(key), key=key)]
 
 
 def _id_map(settings: FileSettings) -> IDMap | None:
@@ -155,7 +155,7 @@ def _id_map(settings: FileSettings) -> IDMap | None:
         whole = IDMap(whole.uids, (*granted.gids, *parse_ranges(gids, "remap-gids")))
         check_possible(whole)
     except InvalidIDMap as error:
-        raise ConfigError(
+        raise errors.ConfigError(
             settings.file(key), error.message, line=settings.line(key), key=key, hint=error.hint
         ) from None
     return whole

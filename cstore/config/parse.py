@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.config.keys import RETIRED, Kind, all_keys, all_tables, is_table, kind_of
 from cstore.config.options import Appended, FileSettings
 from cstore.config.plain import read_plain
-from cstore.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ def _read_text(path: str) -> str:
             data = file.read(_LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-        raise ConfigError(path or '""', f"cannot be read: {reason}", hint=_ELSEWHERE) from error
+        raise errors.ConfigError(path or '""', f"cannot be read: {reason}", hint=_ELSEWHERE) from error
     if len(data) > _LARGEST_FILE:
-        raise ConfigError(path, "is larger than 1 MiB, so it is hardly a configuration file", hint=_ELSEWHERE)
+        raise errors.ConfigError(path, "is larger than 1 MiB, so it is hardly a configuration file", hint=_ELSEWHERE)
     try:
         return data.removeprefix(b"\xef\xbb\xbf").decode()  # the codec that knows this mark would be imported for it
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(path, "is not UTF-8 text", line=line, hint=_ELSEWHERE) from error
+        raise errors.ConfigError(path, "is not UTF-8 text", line=line, hint=_ELSEWHERE) from error
 
 
 def _parse_toml(path: str, text: str) -> dict[str, Any]:
@@ -84,9 +84,9 @@ def _parse_toml(path: str, text: str) -> dict[str, Any]:
         match = re.match(r"line (\d+)", place)
         line = int(match[1]) if match else text.rstrip().count("\n") + 1
         reason = reason or str(error)
-        raise ConfigError(path, reason[0].lower() + reason[1:], line=line, hint=_ELSEWHERE) from error
+        raise errors.ConfigError(path, reason[0].lower() + reason[1:], line=line, hint=_ELSEWHERE) from error
     except (RecursionError, ValueError) as error:  # values nested too deeply, or a number of thousands of digits
-        raise ConfigError(path, f"is not usable TOML: {error}", hint=_ELSEWHERE) from error
+        raise errors.ConfigError(path, f"is not usable TOML: {error}", hint=_ELSEWHERE) from error
 
 
 class _Reading:
@@ -97,7 +97,7 @@ class _Reading:
         self._text = text
         self._spelled: dict[str, str] = {}
         self.values: dict[str, Any] = {}
-        self.remarks: list[ConfigError] = []
+        self.remarks: list[errors.ConfigError] = []
 
     def walk(self, table: dict[str, Any], above: str) -> None:
         for name, value in table.items():
@@ -113,10 +113,10 @@ class _Reading:
             else:
                 raise self._error(key, f"it must be a table, not {_type_name(value)}")
 
-    def _error(self, key: str, reason: str, hint: str = "") -> ConfigError:
+    def _error(self, key: str, reason: str, hint: str = "") -> errors.ConfigError:
         from cstore.config.lines import line_of
 
-        return ConfigError(self._path, reason, line=line_of(self._text, key), key=key, hint=hint)
+        return errors.ConfigError(self._path, reason, line=line_of(self._text, key), key=key, hint=hint)
 
     def _refuse_twin(self, key: str, written: str) -> None:
         """Two spellings of one name that differ in case only: which of them counts would be anybody's guess."""
@@ -124,7 +124,7 @@ class _Reading:
         if first != written:
             raise self._error(key, f"it is given twice, as {first} and as {written}", "remove one of them")
 
-    def _unknown(self, written: str, key: str) -> ConfigError:
+    def _unknown(self, written: str, key: str) -> errors.ConfigError:
         if note := RETIRED.get(key):
             return self._error(written, "this key is no longer used and was ignored", note)
         guess = nearest_key(key)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import stat
 
+from cstore import errors
 from cstore.config import keys
 from cstore.config.environment import read_environment
 from cstore.config.options import AUTO_USERNS_USER
-from cstore.errors import ConfigError
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -109,7 +109,7 @@ def home_directory(environment: Environment, identity: Identity) -> str:
         return pwd.getpwuid(identity.uid).pw_dir
     except KeyError as error:
         reason = f"is not set, and user {identity.uid} has no entry in the user database"
-        raise ConfigError("HOME", reason, hint="set HOME, or name the roots with --graph and --run") from error
+        raise errors.ConfigError("HOME", reason, hint="set HOME, or name the roots with --graph and --run") from error
 
 
 def user_name(environment: Environment, identity: Identity) -> str:
@@ -152,7 +152,7 @@ def runtime_directory(environment: Environment, identity: Identity, places: Plac
     if environment.runtime_dir:
         if not os.path.isdir(environment.runtime_dir):
             hint = "log in properly, unset the variable, or name a run root with --run"
-            raise ConfigError("XDG_RUNTIME_DIR", f"{environment.runtime_dir} is not a directory", hint=hint)
+            raise errors.ConfigError("XDG_RUNTIME_DIR", f"{environment.runtime_dir} is not a directory", hint=hint)
         return os.path.realpath(environment.runtime_dir)
     usual = os.path.join(places.runtime_parent, str(identity.uid))
     if _is_own(usual, identity) or (not os.path.lexists(usual) and _may_create(places.runtime_parent, identity)):
@@ -160,7 +160,7 @@ def runtime_directory(environment: Environment, identity: Identity, places: Plac
     last = os.path.join(environment.temporary_dir or places.temporary_dir, f"storage-run-{identity.uid}")
     if os.path.lexists(last) and not _is_own(last, identity):
         reason = f"{last} exists, and other users can write to it"
-        raise ConfigError("run root", reason, hint="set XDG_RUNTIME_DIR, or name a run root with --run")
+        raise errors.ConfigError("run root", reason, hint="set XDG_RUNTIME_DIR, or name a run root with --run")
     return os.path.abspath(last)
 
 
@@ -227,7 +227,7 @@ def _number(name: str, text: str, default: int) -> int:
     if not text:
         return default
     if not (text.isascii() and text.isdecimal()):
-        raise ConfigError(name, f"{text!r} is not a user or group ID", hint="unset the variable")
+        raise errors.ConfigError(name, f"{text!r} is not a user or group ID", hint="unset the variable")
     return int(text)
 
 

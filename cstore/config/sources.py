@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.config import keys
 from cstore.config.driver_options import file_options, sentence
 from cstore.config.environment import Environment, read_environment
@@ -30,7 +31,6 @@ from cstore.config.rootless import (
     user_file,
     userns_owner,
 )
-from cstore.errors import ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,13 +120,13 @@ def _check_options(config: StoreConfig) -> None:
     first = (*config.driver_priority, *DRIVERS)[0]
     try:
         file_options(config.choice.settings, first)
-    except ConfigError:
+    except errors.ConfigError:
         present = existing_drivers(config.graph_root)
         if not present or first in present:
             raise
 
 
-def _finished(config: StoreConfig, remarks: Sequence[ConfigError], *, strict: bool) -> StoreConfig:
+def _finished(config: StoreConfig, remarks: Sequence[errors.ConfigError], *, strict: bool) -> StoreConfig:
     if strict and remarks:
         raise remarks[0]
     return config.with_(warnings=tuple(dict.fromkeys(map(sentence, remarks))))
@@ -150,7 +150,7 @@ class _Choice:
         self._planned = planned
         self.passed_over: tuple[tuple[str, str], ...] = ()
         self.notes: list[str] = []
-        self.odd: list[ConfigError] = []
+        self.odd: list[errors.ConfigError] = []
 
     def settle(self) -> tuple[FileSettings, tuple[str, ...]]:
         """The settings in force, their roots filled in, and what to warn of before anything is changed."""
@@ -165,7 +165,7 @@ class _Choice:
         notes = tuple(self.notes)
         try:
             older = self._older()
-        except ConfigError:
+        except errors.ConfigError:
             return settings, ()  # what only older tools read is wrong: their concern
         new, old = self._store(settings), self._store(older)
         same_driver = new[1] == old[1] or not (new[1] and old[1])  # a driver that nobody names is that of the store
@@ -211,7 +211,7 @@ class _Choice:
             return
         if path != (root := settings.string(keys.GRAPH_ROOT)):
             reason = f"ignored, because {keys.GRAPH_ROOT} names {root}"
-            self.odd.append(ConfigError(settings.file(key), reason, line=settings.line(key), key=key))
+            self.odd.append(errors.ConfigError(settings.file(key), reason, line=settings.line(key), key=key))
 
     def _for_user(self, found: Found) -> bool:
         """Whether roots of the system's files are taken over for a user, who may not be able to use them."""
@@ -314,4 +314,4 @@ def _require_stores(settings: FileSettings) -> None:
             reason = "there is no store in it"
         key = keys.MORE_IMAGE_STORES
         hint = "correct the path, or remove it"
-        raise ConfigError(settings.file(key), f"{path}: {reason}", line=settings.line(key), key=key, hint=hint)
+        raise errors.ConfigError(settings.file(key), f"{path}: {reason}", line=settings.line(key), key=key, hint=hint)

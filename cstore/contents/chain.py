@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 
+from cstore import errors
 from cstore.archive.composefs import BlobTree, opened
 from cstore.archive.override import override_in
 from cstore.archive.union import Lower, Union
 from cstore.drivers.inspection import open_inspector
-from cstore.errors import CstoreError, DriverError
 from cstore.fs.closing import Closing
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import layer_by_id, layout_of_layer
@@ -70,7 +70,7 @@ class Chain(Closing):
         parts = inspector.parts(layer.id, lambda: self._ancestors(layer))
         if not parts[0].roots and parts[0].problem:
             reason = f"layer {layer.id} cannot be read: {parts[0].problem}"
-            raise DriverError(store.driver_name, reason, hint="see cstore check")
+            raise errors.DriverError(store.driver_name, reason, hint="see cstore check")
         for part in parts:
             if part.problem:
                 self._lost.append(f"layer {part.layer or '(unknown)'} cannot be read: {part.problem}")
@@ -142,7 +142,7 @@ class Chain(Closing):
         """Whether `user.overlay.*` are marks here, and not contents: of a store within a container, say."""
         try:
             return self._inspector.has_marks_of_users(self._top)
-        except CstoreError as error:
+        except errors.CstoreError as error:
             self.problems.append(error.message)
             return True
 
@@ -166,7 +166,7 @@ class Chain(Closing):
             return owner
         try:
             return found.to_container(*owner)
-        except CstoreError:
+        except errors.CstoreError:
             return owner
 
     def map_of(self, number: int) -> IDMap:

@@ -8,13 +8,13 @@ import stat
 from collections import deque
 from contextlib import contextmanager
 
+from cstore import errors
 from cstore.archive.composefs import BlobTree
 from cstore.archive.directories import Kind
 from cstore.archive.names import join_name, show_name
 from cstore.archive.xattrs import CAPABILITY, capability_inside, has_contents, place_of
 from cstore.arguments import checked
 from cstore.contents.chain import Chain, View
-from cstore.errors import CstoreError, InvalidIDMap, SystemFailure, UnknownItem
 from cstore.fs.closing import Closing
 from cstore.values import NamedTuple
 
@@ -34,7 +34,7 @@ _INTERNAL = (b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.", b"us
 _ESCAPED = (b"trusted.overlay.overlay.", b"user.overlay.overlay.")
 
 
-class FileUnknown(UnknownItem):
+class FileUnknown(errors.UnknownItem):
     """An item has nothing at a path, or what is on the way to it is no directory."""
 
     noun = "file"
@@ -187,7 +187,7 @@ class Contents(Closing):
     def _listed(self, read: Callable[[bytes], Sequence[tuple[bytes, T]]], folder: bytes) -> Iterator[tuple[bytes, T]]:
         try:
             return iter(read(folder))
-        except CstoreError as error:
+        except errors.CstoreError as error:
             self.problems.append(error.message)
             return iter(())
 
@@ -242,7 +242,7 @@ class Contents(Closing):
     def _in_layer(self, number: int, path: bytes) -> File | None:
         try:
             return Contents(self.chain, self.item, number).find(path)
-        except CstoreError as error:
+        except errors.CstoreError as error:
             self.problems.append(error.message)
             return None
 
@@ -263,7 +263,7 @@ class Contents(Closing):
         try:
             return tree.link(file.found.folder, file.found.name)
         except OSError as error:
-            raise SystemFailure("read", tree.shown(file.path), error) from error
+            raise errors.SystemFailure("read", tree.shown(file.path), error) from error
 
     def attributes(self, file: File) -> dict[bytes, bytes]:
         """The extended attributes of a file, as inside a container and without the marks of overlay.
@@ -282,7 +282,7 @@ class Contents(Closing):
         except OSError as error:
             if error.errno == errno.ENOTSUP:
                 return {}
-            raise SystemFailure("read", tree.shown(path), error) from error
+            raise errors.SystemFailure("read", tree.shown(path), error) from error
         return {
             _unescaped(name): self._attribute(file, name, value)
             for name, value in sorted(found.items())
@@ -300,7 +300,7 @@ class Contents(Closing):
             return value
         try:
             return capability_inside(value, self.chain.map_of(file.number))
-        except InvalidIDMap:
+        except errors.InvalidIDMap:
             return value
 
     @contextmanager
@@ -325,7 +325,7 @@ class Contents(Closing):
             try:
                 descriptor = tree.open_file(found.folder, found.name)
             except OSError as error:
-                raise SystemFailure("read", tree.shown(join_name(found.folder, found.name)), error) from error
+                raise errors.SystemFailure("read", tree.shown(join_name(found.folder, found.name)), error) from error
             if self.chain.whole or isinstance(tree, BlobTree) or has_contents(descriptor):
                 return descriptor
             os.close(descriptor)

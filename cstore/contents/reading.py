@@ -7,11 +7,11 @@ import stat
 from collections import deque
 from itertools import chain
 
+from cstore import errors
 from cstore.archive.names import show_name
 from cstore.archive.tarsplit import last_files
 from cstore.arguments import checked
 from cstore.contents.files import open_item
-from cstore.errors import ContentDamaged, CstoreError, SystemFailure, TarSplitDamaged, UnsafeID
 from cstore.store import Item
 from cstore.store.lookup import find_layer
 from cstore.store.places import ItemKind
@@ -77,10 +77,10 @@ def verify_source(store: Store, source: LayerPath) -> list[str]:
         with open_item(store, Item(ItemKind.LAYERS, layer.id)) as contents:
             verify(contents, contents.get(os.fsencode(source.path) or b"/"))
             return contents.problems
-    except ContentDamaged as error:
+    except errors.ContentDamaged as error:
         error.hint = "nothing was copied; copy --no-verify copies the file as it is"
         raise
-    except CstoreError:
+    except errors.CstoreError:
         return []
 
 
@@ -101,13 +101,13 @@ def _verified(contents: Contents, file: File, layer: str, expected: FileEntry | 
                 checksum = crc64.go_iso(piece) if checksum is None else crc64.go_iso(piece, checksum)
                 yield piece
         except OSError as error:
-            raise SystemFailure("read", f"/{show_name(file.path)}", error) from error
+            raise errors.SystemFailure("read", f"/{show_name(file.path)}", error) from error
         if expected is not None and (checksum or 0) != expected.checksum:
             raise _damaged(layer, file, "has other contents")
 
 
-def _damaged(layer: str, file: File, reason: str) -> ContentDamaged:
-    return ContentDamaged(layer, show_name(file.path), reason)
+def _damaged(layer: str, file: File, reason: str) -> errors.ContentDamaged:
+    return errors.ContentDamaged(layer, show_name(file.path), reason)
 
 
 def _expected(contents: Contents, layer: str, top: bytes) -> dict[bytes, FileEntry]:
@@ -115,9 +115,9 @@ def _expected(contents: Contents, layer: str, top: bytes) -> dict[bytes, FileEnt
     try:
         path = contents.chain.tar_split(layer)
         return last_files(path, top) if os.path.exists(path) else {}
-    except UnsafeID:
+    except errors.UnsafeID:
         return {}
-    except TarSplitDamaged as error:
+    except errors.TarSplitDamaged as error:
         contents.problems.append(f"/{show_name(top)} could not be verified: {error.message}")
         return {}
 

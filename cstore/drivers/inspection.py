@@ -5,7 +5,7 @@ Only some drivers keep such things. A driver whose layers are whole trees has no
 
 from __future__ import annotations
 
-from cstore.errors import CstoreError
+from cstore import errors
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -135,7 +135,7 @@ class WholeTrees:
         for ancestor in ancestors():
             try:
                 found.append(Part(ancestor, tuple(self.own_roots(ancestor))))
-            except CstoreError as error:
+            except errors.CstoreError as error:
                 found.append(Part(ancestor, (), error.message))
         return found
 

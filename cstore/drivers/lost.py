@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from cstore.errors import DriverError
+from cstore import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def directory_lost(driver: str, layer: str, searched: Sequence[str], go_text: str) -> DriverError:
+def directory_lost(driver: str, layer: str, searched: Sequence[str], go_text: str) -> errors.DriverError:
     """Make it.
 
     Args:
@@ -22,4 +22,6 @@ def directory_lost(driver: str, layer: str, searched: Sequence[str], go_text: st
     hint = "its contents are lost; cstore delete-layer removes the record"
     if len(searched) > 1:
         hint = "its contents are lost; cstore repair --dry-run says in which store, and what helps"
-    return DriverError(driver, f"layer {layer} has no directory in {' or '.join(searched)}", hint=hint, go_text=go_text)
+    return errors.DriverError(
+        driver, f"layer {layer} has no directory in {' or '.join(searched)}", hint=hint, go_text=go_text
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import DriverError, DriverUnknown, ForeignThing
+from cstore import errors
 from cstore.fs import within
 from cstore.values import Value
 
@@ -132,7 +132,7 @@ def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tu
         return (_known(listed[0]),)
     if len(prior) > 1:
         names = ", ".join(prior)
-        raise DriverError(
+        raise errors.DriverError(
             prior[0],
             f"{graph_root} holds data of several drivers: {names}",
             hint="choose one with --storage-driver",
@@ -203,7 +203,7 @@ def _may_hold(folder: str, *, directories: bool) -> bool:
         return any(within.is_directory(folder, name) for name in names) if directories else bool(names)
     except FileNotFoundError:
         return False
-    except (ForeignThing, OSError):
+    except (errors.ForeignThing, OSError):
         return True
 
 
@@ -216,5 +216,5 @@ def reported_name(name: str) -> str:
 
 def _known(name: str) -> str:
     if reported_name(name) not in DRIVERS:
-        raise DriverUnknown(name, DRIVERS)
+        raise errors.DriverUnknown(name, DRIVERS)
     return name

@@ -20,8 +20,8 @@ from __future__ import annotations
 import errno
 import os
 
+from cstore import errors
 from cstore.contexts import suppress
-from cstore.errors import CstoreError, SystemFailure
 from cstore.fs import within
 from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import reaches
@@ -74,11 +74,11 @@ class HomeStaging:
         try:
             make_directories(self.home, sync=True)
         except OSError as error:
-            raise SystemFailure("make the driver's home", self.home, error) from None
+            raise errors.SystemFailure("make the driver's home", self.home, error) from None
         beside = not self._renames or (self._is_in_its_root() and reaches(self._root, self.home))
         place = self._beside if beside else self._inside
         if self._leads_away(place):
-            raise SystemFailure(
+            raise errors.SystemFailure(
                 "make a staging directory in", place.path, NotADirectoryError(errno.ENOTDIR, ""),
                 hint="it is a symbolic link that no tool created; see where it leads, and remove it",
             )  # fmt: skip
@@ -116,7 +116,7 @@ class HomeStaging:
         """
         removed = [path for place in self._places() for path in place.sweep().removed]
         for path in self._leaked():
-            with suppress(CstoreError):
+            with suppress(errors.CstoreError):
                 if _remove_pull(path):
                     removed.append(path)
         return removed

@@ -14,8 +14,8 @@ from __future__ import annotations
 import errno
 import os
 
+from cstore import errors
 from cstore.contexts import suppress
-from cstore.errors import ForeignThing, SystemFailure
 from cstore.fs import within
 
 _CANNOT = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL, errno.EROFS})
@@ -58,7 +58,7 @@ class Views:
             self._clear(layer)
             if error.errno in _CANNOT:
                 return tree
-            raise SystemFailure("mount read-only", tree, error) from error
+            raise errors.SystemFailure("mount read-only", tree, error) from error
         return target
 
     def shows(self, layer: str, tree: str) -> bool:
@@ -86,7 +86,7 @@ class Views:
             detach(target)
         except OSError as error:
             if error.errno not in {errno.EINVAL, errno.ENOENT}:
-                raise SystemFailure("unmount", target, error) from error
+                raise errors.SystemFailure("unmount", target, error) from error
         self._clear(layer)
 
     def stale(self) -> list[str]:
@@ -121,5 +121,5 @@ class Views:
     def _clear(self, layer: str) -> None:
         """Remove the empty directories of a view; whatever else is in them is not ours."""
         for path in (self.path(layer), os.path.join(self._home, layer)):
-            with suppress(OSError, ForeignThing):
+            with suppress(OSError, errors.ForeignThing):
                 within.rmdir(path)

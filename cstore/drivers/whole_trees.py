@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.drivers.lost import directory_lost
 from cstore.drivers.views import Views
-from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
 from cstore.ids import check_part, flaw_of_part
@@ -87,7 +87,7 @@ class TreeHome:
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise SystemFailure("look at", self.tree(layer), error) from None
+            raise errors.SystemFailure("look at", self.tree(layer), error) from None
         return True
 
     @property
@@ -142,7 +142,7 @@ class WholeTrees:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise SystemFailure("list the layers in", trees, error) from error
+            raise errors.SystemFailure("list the layers in", trees, error) from error
 
     def path_of(self, layer: str) -> str:
         """See `Driver.path_of`."""
@@ -206,7 +206,7 @@ class WholeTrees:
             if self._sync and os.stat(home.trees).st_nlink <= _EMPTY:
                 sync_directory(home.path)  # whoever made the directory may not have
         except OSError as error:
-            raise SystemFailure("create the directory", home.trees, error) from error
+            raise errors.SystemFailure("create the directory", home.trees, error) from error
         self._clear(target, layer, staged)
         try:
             if self._sync:
@@ -215,7 +215,7 @@ class WholeTrees:
             if self._sync:
                 sync_directory(home.trees)
         except OSError as error:
-            raise SystemFailure("create the layer directory", target, error) from error
+            raise errors.SystemFailure("create the layer directory", target, error) from error
 
     def _clear(self, target: str, layer: str, staged: StagedTree) -> None:
         """Take a leftover out of the way; it is deleted with the staging directory, when nobody waits for the lock."""
@@ -240,7 +240,7 @@ class WholeTrees:
             if self._sync:
                 sync_directory(os.path.dirname(target))
         except OSError as error:
-            raise SystemFailure("replace the layer directory", target, error) from error
+            raise errors.SystemFailure("replace the layer directory", target, error) from error
         if shown:
             self._views.show(layer, target)
         return StagedRemoval(staged.staging)
@@ -294,7 +294,7 @@ class WholeTrees:
         """See `Driver.is_mounted`."""
         try:
             return os.path.samefile(path, self._path(layer))
-        except (OSError, ValueError, CstoreError):
+        except (OSError, ValueError, errors.CstoreError):
             return False  # the record of a mount may say anything
 
     def content_roots(self, layer: str) -> Sequence[str]:
@@ -304,7 +304,7 @@ class WholeTrees:
     def far_side(self, digest: str, reference: str) -> str:
         """See `Driver.far_side`: a whole tree is nowhere else."""
         del digest, reference
-        raise DriverError(self.name, "it has no additional layer stores", hint="use the driver overlay")
+        raise errors.DriverError(self.name, "it has no additional layer stores", hint="use the driver overlay")
 
     def far_blob(self, layer: str) -> str:
         """See `Driver.far_blob`."""
@@ -361,7 +361,7 @@ class _Staging:
         if error is not None:
             self._directory.remove()
         if isinstance(error, OSError):
-            raise SystemFailure("make a layer in", self._directory.path, error) from error
+            raise errors.SystemFailure("make a layer in", self._directory.path, error) from error
 
     def staged(self, *, has_lower: bool, copied: bool = False) -> StagedTree:
         """What was made, for the caller to fill."""
@@ -382,10 +382,10 @@ def make_root(tree: str, owner: tuple[int, int]) -> None:
         os.close(fd)
 
 
-def no_mount_options(driver: str) -> DriverError:
+def no_mount_options(driver: str) -> errors.DriverError:
     """Make the error for mount options of a driver that does not mount."""
     text = f"{driver} driver does not support mount options"
-    return DriverError(driver, "it does not support mount options", hint="leave them out", go_text=text)
+    return errors.DriverError(driver, "it does not support mount options", hint="leave them out", go_text=text)
 
 
 def remapper(old: IDMap, new: IDMap) -> Owners:

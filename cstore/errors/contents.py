@@ -2,9 +2,48 @@
 
 from __future__ import annotations
 
-from cstore.errors import ArchiveError, CstoreError, Damage
+from cstore.errors import CstoreError
 
 # ── the store is not as it should be ──────────────────────────────────────────────────────────────────────────────────
+
+
+class Damage(CstoreError):
+    """Something in the store is not as it should be; nothing was changed."""
+
+
+class RecordsDamaged(Damage):
+    """A record file exists and cannot be trusted. It is never overwritten."""
+
+    def __init__(self, path: str, reason: str, *, offset: int | None = None) -> None:
+        self.path, self.reason, self.offset = path, reason, offset
+        place = "" if offset is None else f" at byte {offset}"
+        super().__init__(
+            f"the record file {path} is damaged{place}: {reason}",
+            hint="nothing was changed; run cstore check, then cstore repair --dry-run",
+            go_text=f'loading "{path}": {reason}',
+        )
+
+
+class RecordsChanged(Damage):
+    """A record file is not the one that was read: somebody wrote it without holding its lock."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        super().__init__(
+            f"a program without the lock changed the record file {path} meanwhile",
+            hint="nothing was changed; run the command again",
+        )
+
+
+class UnsafeID(Damage):
+    """A recorded ID that must not become part of a path: it could lead out of its directory, or to a file of cstore."""
+
+    def __init__(self, item: str, reason: str) -> None:
+        self.item, self.reason = item, reason
+        super().__init__(
+            f"the store has a record with an unusable ID, {item!r}: {reason}",
+            hint="cstore delete removes the record and leaves the data",
+        )
 
 
 class LayerMissing(Damage):
@@ -93,6 +132,10 @@ class NotChecked(CstoreError):
 
 
 # ── the bytes that came in are not a usable layer ─────────────────────────────────────────────────────────────────────
+
+
+class ArchiveError(CstoreError):
+    """The bytes that came in are not a layer that can be kept."""
 
 
 class ArchiveMalformed(ArchiveError):

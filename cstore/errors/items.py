@@ -2,21 +2,99 @@
 
 from __future__ import annotations
 
-from cstore.errors import ContainerUnknown, ImageUnknown, InUse, LayerUnknown, NameTaken, Taken, UnknownItem
+from cstore.errors import CstoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
+    from typing import Any, ClassVar
+
+    from cstore.errors.requests import ReadOnlyStore
 
 
 # ── nothing answers to that ID or name ────────────────────────────────────────────────────────────────────────────────
 
 
+class UnknownItem(CstoreError):
+    """Nothing in the store answers to an ID or name."""
+
+    noun: ClassVar[str] = "layer, image or container"
+    listing: ClassVar[str] = "cstore layers"
+    go_phrase: ClassVar[str] = "identifier is not a layer, image, or container"
+    phrase: ClassVar[str] = ""
+    """What the sentence begins with, if not with the Go tool's own words, which scripts look for."""
+
+    def __init__(self, item: str) -> None:
+        self.item = item
+        super().__init__(
+            f"{self.phrase or self.go_phrase}: {item!r}", hint=f"see {self.listing}", go_text=self.go_phrase
+        )
+
+    def only_in(self, path: str, noun: str) -> ReadOnlyStore:
+        """The error for what is known, but in an additional store, where it cannot be changed."""
+        from cstore.errors.requests import ReadOnlyStore
+
+        error = ReadOnlyStore(f"change the {noun} {self.item!r}", path)
+        error.message = (
+            f"called a write method on a read-only store: the {noun} {self.item!r} belongs to the additional store "
+            f"{path}, which is read-only"
+        )
+        error.hint, error.go_text = "change it there", self.go_text
+        return error
+
+
+class LayerUnknown(UnknownItem):
+    """No layer has that ID, name or unique ID prefix."""
+
+    noun, listing, go_phrase = "layer", "cstore layers", "layer not known"
+
+
+class ImageUnknown(UnknownItem):
+    """No image has that ID, name or unique ID prefix."""
+
+    noun, listing, go_phrase = "image", "cstore images", "image not known"
+
+    def __init__(self, item: str) -> None:
+        super().__init__(item)
+        self.go_text = f'locating image with ID "{item}": {self.go_phrase}'
+
+
+class ContainerUnknown(UnknownItem):
+    """No container has that ID, name, layer or unique ID prefix."""
+
+    noun, listing, go_phrase = "container", "cstore containers", "container not known"
+
+
+class ParentUnknown(LayerUnknown):
+    """The record of the layer that another one builds on is not there, or its parents lead round in a circle."""
+
+    def __init__(self, layer: str, parent: str) -> None:
+        super().__init__(parent)
+        self.layer, self.parent = layer, parent
+        self.message = f"parent of layer not known: layer {layer} has the parent {parent!r}, which has no record"
+        self.hint = "run cstore check, then cstore repair --dry-run"
+        self.go_text = "parent of layer not known"
+
+
+class DataItemUnknown(UnknownItem):
+    """The owner is known, the data item is not."""
+
+    def __init__(self, noun: str, owner: str, key: str) -> None:
+        self.owner, self.key = owner, key
+        super().__init__(key)
+        self.message = f"{noun} {owner} has no data item {key!r}"
+        self.hint = f"see cstore list-{noun}-data {owner}"
+        self.go_text = f'locating item named "{key}" for {noun} with ID "{owner}": file does not exist'
+
+
+class NotAnItem(UnknownItem):
+    """Neither a layer nor an image nor a container has that ID or name."""
+
+
 class NotALayer(LayerUnknown):
     """A layer was to be deleted, and there is none of that name."""
 
-    peer_text = "identifier is not a layer"
+    go_phrase = "identifier is not a layer"
 
 
 class ImageWithoutLayers(LayerUnknown):
@@ -32,30 +110,30 @@ class ImageWithoutLayers(LayerUnknown):
 class NotAnImage(ImageUnknown):
     """An image was to be deleted, and there is none of that name."""
 
-    peer_text = "identifier is not an image"
+    go_phrase = "identifier is not an image"
 
     def __init__(self, item: str) -> None:
         super().__init__(item)
-        self.go_text = self.peer_text
+        self.go_text = self.go_phrase
 
 
 class NotAContainer(ContainerUnknown):
     """A container was to be deleted, and there is none of that name."""
 
-    peer_text = "identifier is not a container"
+    go_phrase = "identifier is not a container"
 
 
 class ChainUnknown(LayerUnknown):
     """No layer has that ChainID."""
 
-    noun, listing, peer_text = "layer with that ChainID", "cstore chains", "layer does not exist"
+    noun, listing, go_phrase = "layer with that ChainID", "cstore chains", "layer does not exist"
     phrase = "no layer has that ChainID"
 
 
 class WritableLayerUnknown(UnknownItem):
     """No writable layer has that name."""
 
-    noun, listing, peer_text = "writable layer", "cstore writables", "mount does not exist"
+    noun, listing, go_phrase = "writable layer", "cstore writables", "mount does not exist"
     phrase = "writable layer not known"
 
 
@@ -121,6 +199,45 @@ class CaseUnknown(UnknownItem):
 # ── it exists already ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class Taken(CstoreError):
+    """An ID or a name that was to be new is in use."""
+
+
+_ID_TAKEN = {"image": 'an image with ID "{}" already exists: '}
+
+
+_NAME_TAKEN = {
+    "image": 'image name "{}" is already associated with image "{}": ',
+    "container": 'the container name "{}" is already in use by {}. '
+    "You have to remove that container to be able to reuse that name: ",
+}
+"""What the Go tool says of some kinds first."""
+
+
+class IDTaken(Taken):
+    """A new item was given an ID that another of its kind has."""
+
+    def __init__(self, noun: str, item: str) -> None:
+        self.item = item
+        super().__init__(
+            f"that ID is already in use: {noun} {item}",
+            hint="omit --id to get a new ID",
+            go_text=f"{_ID_TAKEN.get(noun, '').format(item)}that ID is already in use",
+        )
+
+
+class NameTaken(Taken):
+    """A new item was given a name that another of its kind has."""
+
+    def __init__(self, noun: str, name: str, holder: str) -> None:
+        self.name, self.holder = name, holder
+        super().__init__(
+            f"that name is already in use: {name!r} is {noun} {holder}",
+            hint=f"move it with cstore remove-names -n {name} {holder}",
+            go_text=f"{_NAME_TAKEN.get(noun, '').format(name, holder)}that name is already in use",
+        )
+
+
 class WritableLayerTaken(NameTaken):
     """A writable layer was to get a name that a layer has."""
 
@@ -143,6 +260,10 @@ class TopLayerDiffers(Taken):
 
 
 # ── something still needs it ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+class InUse(CstoreError):
+    """Something else still needs the item."""
 
 
 class LayerHasChildren(InUse):

@@ -2,9 +2,103 @@
 
 from __future__ import annotations
 
-from cstore.errors import Refused, UsageMistake
+from cstore.errors import CstoreError
 
 # ── the request itself cannot be granted ──────────────────────────────────────────────────────────────────────────────
+
+
+class Refused(CstoreError):
+    """The request cannot be granted, whatever the store holds."""
+
+
+class InvalidID(Refused):
+    """An ID that could not safely be part of a path."""
+
+    def __init__(self, item: str, reason: str) -> None:
+        self.item, self.reason = item, reason
+        super().__init__(f"{item!r} cannot be an ID: {reason}", hint="use letters, digits, '.', '_' and '-'")
+
+
+class InvalidName(Refused):
+    """A name that no record file can hold."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(f"{name!r} cannot be a name: {reason}")
+
+
+class InvalidDigest(Refused):
+    """Text that is not a digest. `reason` is the Go tool's text as well."""
+
+    def __init__(self, digest: str, reason: str) -> None:
+        self.digest, self.reason = digest, reason
+        super().__init__(
+            f"{digest!r} is not a digest: {reason}", hint="write it as sha256:<64 hex digits>", go_text=reason
+        )
+
+
+class InvalidDataName(Refused):
+    """A data item needs a name that makes a file name."""
+
+    def __init__(self, noun: str, key: str, reason: str = "it is empty") -> None:
+        self.key = key
+        super().__init__(
+            f"{key!r} cannot name a data item of {'an' if noun == 'image' else 'a'} {noun}: {reason}",
+            go_text=f"can't set empty name for {noun} big data item: not a valid name for a big data item",
+        )
+
+
+class InvalidIDMap(Refused):
+    """An ID map that cannot be read or does not hold together."""
+
+    def __init__(self, text: str, reason: str, *, hint: str = "write container:host:size", go_text: str = "") -> None:
+        self.text, self.reason = text, reason
+        super().__init__(f"ID map {text!r}: {reason}", hint=hint, go_text=go_text)
+
+
+class IDNotMapped(InvalidIDMap):
+    """An ID is in none of the ranges of an ID map. `side` is where the map was asked from: "container" or "host".
+
+    `path` is a file that belongs to the ID, "" if that is not known.
+    """
+
+    def __init__(self, text: str, noun: str, number: int, side: str, *, path: str = "") -> None:
+        reason = f"no range contains {side} {noun} {number}"
+        other = "host" if side == "container" else "container"
+        go_text = f"{side} ID {number} cannot be mapped to a {other} ID"
+        super().__init__(text, reason, hint=f"add a range that covers {number}", go_text=go_text)
+        self.noun, self.number, self.side, self.path = noun, number, side, path
+        if path:
+            self.message = f"{path} needs {side} {noun} {number}, which no range of ID map {text!r} contains"
+
+    def at(self, path: str) -> IDNotMapped:
+        """The same about a file that belongs to the ID."""
+        return IDNotMapped(self.text, self.noun, self.number, self.side, path=path)
+
+
+class InvalidOption(Refused):
+    """An option of a call or command that contradicts another or has no meaning here."""
+
+
+class UsageMistake(InvalidOption):
+    """What was asked for makes no sense, whatever is in the store: nothing was looked at or done."""
+
+    exit_code = 2
+
+
+class ReadOnlyStore(Refused):
+    """A write was asked of a store, or of a part of it, that is only read."""
+
+    def __init__(self, action: str, path: str) -> None:
+        self.action, self.path = action, path
+        super().__init__(
+            f"called a write method on a read-only store: cannot {action} at {path}",
+            go_text=f'not allowed to {action} at "{path}": called a write method on a read-only store',
+        )
+
+
+class Unsupported(Refused):
+    """Not possible with this driver, kernel or file."""
 
 
 class InvalidTime(Refused):

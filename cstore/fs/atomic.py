@@ -11,8 +11,8 @@ from __future__ import annotations
 import errno
 import os
 
+from cstore import errors
 from cstore.contexts import suppress
-from cstore.errors import SystemFailure
 from cstore.fs import within
 
 TYPE_CHECKING = False
@@ -230,6 +230,6 @@ def sync_filesystem(path: str) -> None:
         raise _failure("sync the file system of", path, error) from None
 
 
-def _failure(action: str, path: str, error: OSError) -> SystemFailure:
+def _failure(action: str, path: str, error: OSError) -> errors.SystemFailure:
     full = error.errno in NO_ROOM
-    return SystemFailure(action, path, error, hint=f"free some space for {path} and try again" if full else "")
+    return errors.SystemFailure(action, path, error, hint=f"free some space for {path} and try again" if full else "")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 
+from cstore import errors
 from cstore.contexts import contextmanager
-from cstore.errors import InvalidOption, SystemFailure
 from cstore.fs import within
 
 TYPE_CHECKING = False
@@ -25,9 +25,9 @@ def opened(path: str, flags: int) -> Iterator[int]:
     try:
         fd = within.open_path(path, flags)
     except OSError as error:
-        raise SystemFailure("open", path, error) from error
+        raise errors.SystemFailure("open", path, error) from error
     except ValueError:
-        raise InvalidOption(f"{path!r} is not a path: it contains a zero byte") from None
+        raise errors.InvalidOption(f"{path!r} is not a path: it contains a zero byte") from None
     try:
         yield fd
     finally:

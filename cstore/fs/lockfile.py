@@ -22,8 +22,8 @@ import stat
 import struct
 import time
 
+from cstore import errors
 from cstore.contexts import contextmanager, suppress
-from cstore.errors import LockTimeout, SystemFailure
 from cstore.fs import within
 from cstore.fs.lock_policy import FOREVER
 from cstore.kernel import locks
@@ -65,7 +65,7 @@ class HeldLock:
         try:
             return os.pread(self._fd, TOKEN_SIZE, 0)
         except OSError as error:
-            raise SystemFailure("read", self.path, error) from None
+            raise errors.SystemFailure("read", self.path, error) from None
 
     def mark(self) -> bytes:
         """Put a fresh token in, before anything is changed, and return it. Needs the exclusive lock.
@@ -78,7 +78,7 @@ class HeldLock:
         try:
             os.pwrite(self._fd, token, 0)
         except OSError as error:
-            raise SystemFailure("write", self.path, error) from None
+            raise errors.SystemFailure("write", self.path, error) from None
         return token
 
 
@@ -143,7 +143,7 @@ class LockFile:
         except FileNotFoundError:
             return -1
         except OSError as error:
-            raise SystemFailure("open", self.path, error) from None
+            raise errors.SystemFailure("open", self.path, error) from None
 
     def _open_to_write(self) -> int:
         top, name = os.path.split(self.path)
@@ -154,7 +154,7 @@ class LockFile:
                 make_directories(top, sync=True)
                 return within.open_file(top, name, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise SystemFailure("open for writing", self.path, error) from None
+            raise errors.SystemFailure("open for writing", self.path, error) from None
 
 
 class _Wait:
@@ -169,11 +169,11 @@ class _Wait:
         if lock_policy.timeout is None and lock_policy.notice is None:
             self._queue(self._fd)
         elif lock_policy.timeout is not None and lock_policy.timeout <= 0:
-            raise LockTimeout(self._path, 0, holder_of(self._path, exclusive=self._exclusive))
+            raise errors.LockTimeout(self._path, 0, holder_of(self._path, exclusive=self._exclusive))
         else:
             self._watch(lock_policy, started)
         if self._error:
-            raise SystemFailure("lock", self._path, self._error) from None
+            raise errors.SystemFailure("lock", self._path, self._error) from None
 
     def _queue(self, fd: int) -> None:
         try:
@@ -190,20 +190,20 @@ class _Wait:
         try:
             waiter = _Waiter(self._fd, exclusive=self._exclusive)
         except OSError as error:
-            raise SystemFailure("wait for", self._path, error) from None
+            raise errors.SystemFailure("wait for", self._path, error) from None
         try:
             deadline = _NEVER if lock_policy.timeout is None else started + lock_policy.timeout
             notice_at = started + lock_policy.notice_after if lock_policy.notice else _NEVER
             if notice_at < deadline and not waiter.is_done_by(notice_at) and lock_policy.notice:
                 lock_policy.notice(self._path, holder_of(self._path, exclusive=self._exclusive))
             if not waiter.is_done_by(deadline):
-                raise LockTimeout(
+                raise errors.LockTimeout(
                     self._path, lock_policy.timeout or 0, holder_of(self._path, exclusive=self._exclusive)
                 )
         finally:
             code = waiter.end()
         if code:
-            raise SystemFailure("lock", self._path, OSError(code, os.strerror(code)))
+            raise errors.SystemFailure("lock", self._path, OSError(code, os.strerror(code)))
 
 
 class _Waiter:
@@ -254,7 +254,7 @@ def _try(fd: int, path: str, *, exclusive: bool) -> bool:
     try:
         return locks.try_lock(fd, exclusive=exclusive)
     except OSError as error:
-        raise SystemFailure("lock", path, error) from None
+        raise errors.SystemFailure("lock", path, error) from None
 
 
 def _let_go(fd: int) -> None:
@@ -273,7 +273,7 @@ def _still_at(path: str, fd: int) -> bool:
     try:
         return locks.is_at(fd, path)
     except OSError as error:
-        raise SystemFailure("examine", path, error) from None
+        raise errors.SystemFailure("examine", path, error) from None
 
 
 def make_directories(path: str, *, sync: bool = False) -> None:

@@ -19,8 +19,8 @@ from __future__ import annotations
 import os
 from time import sleep
 
+from cstore import errors
 from cstore.contexts import suppress
-from cstore.errors import CstoreError, ForeignThing, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import NO_ROOM
 from cstore.fs.lockfile import make_directories
@@ -102,8 +102,8 @@ class StagingRoot:
                 if lock >= 0:
                     return StagingDirectory(self, number, lock, guard)
         except OSError as error:
-            raise SystemFailure("make a staging directory in", self.path, error) from None
-        raise SystemFailure("make a staging directory in", self.path, FileExistsError(17, "File exists"))
+            raise errors.SystemFailure("make a staging directory in", self.path, error) from None
+        raise errors.SystemFailure("make a staging directory in", self.path, FileExistsError(17, "File exists"))
 
     def put_aside(self, path: str) -> StagingDirectory | None:
         """Move `path` out of sight; None if that needs space that is not there, and `path` was deleted where it was.
@@ -140,7 +140,7 @@ class StagingRoot:
                 lock = self._open_and_lock(number, os.O_CREAT)
                 if lock >= 0:
                     self._clear(number, lock, result)
-            except (OSError, ForeignThing):
+            except (OSError, errors.ForeignThing):
                 result.stuck.append(self._name(_LOCK, number))
         if not numbers:
             self._leave()
@@ -150,7 +150,7 @@ class StagingRoot:
         """Remove the place if nothing is in it; whoever needs it at this moment makes it again."""
         if self._keep:
             return
-        with suppress(OSError, ForeignThing):
+        with suppress(OSError, errors.ForeignThing):
             if self._guarded and not self._numbers():
                 _drop_guard(self.path)
             path = self.path
@@ -173,10 +173,10 @@ class StagingRoot:
     def _numbers(self) -> set[str]:
         try:
             names = within.list_directory(*os.path.split(self.path))
-        except (FileNotFoundError, NotADirectoryError, ForeignThing):
+        except (FileNotFoundError, NotADirectoryError, errors.ForeignThing):
             return set()  # what stands there, or above it, is a finding of its own
         except OSError as error:
-            raise SystemFailure("read", self.path, error) from None
+            raise errors.SystemFailure("read", self.path, error) from None
         return {name.removeprefix(kind) for name in names for kind in (_LOCK, _TREE, _STUCK) if name.startswith(kind)}
 
     def _take_number(self, number: str) -> int:
@@ -223,7 +223,7 @@ class StagingRoot:
     def _remove(self, path: str, aside: str, result: SweepResult) -> None:
         try:
             self.destroy(path)
-        except CstoreError:
+        except errors.CstoreError:
             if path != aside:
                 try:
                     within.rename(path, aside)
@@ -244,7 +244,7 @@ def put_aside(
     """Move `path` into a new staging directory, or destroy it where it is; see `StagingRoot.put_aside`."""
     try:
         staging = reserve()
-    except SystemFailure as error:
+    except errors.SystemFailure as error:
         if error.errno not in NO_ROOM:
             raise
         destroy(path)
@@ -263,7 +263,7 @@ def is_held(path: str, *, missing: bool) -> bool:
         fd = within.open_file(*os.path.split(path))
     except FileNotFoundError:
         return missing
-    except (OSError, ForeignThing):
+    except (OSError, errors.ForeignThing):
         return True  # unknown: leave it alone
     try:
         return conflicting_process(fd, exclusive=True) is not None
@@ -307,7 +307,7 @@ def remove_staged(path: str) -> None:
         within.rmdir(path)
     except FileNotFoundError:
         return
-    except (ForeignThing, OSError):
+    except (errors.ForeignThing, OSError):
         from cstore.fs.tree.remove import remove_tree
 
         remove_tree(path, detach_mounts=True)
@@ -344,10 +344,12 @@ class StagingDirectory:
                 rename_tree(path, staged)
         except FileNotFoundError:
             if os.path.lexists(path):
-                raise SystemFailure("move", path, FileNotFoundError(2, ""), hint=f"{self.path} is gone") from None
+                raise errors.SystemFailure(
+                    "move", path, FileNotFoundError(2, ""), hint=f"{self.path} is gone"
+                ) from None
             return ""
         except OSError as error:
-            raise SystemFailure("move", path, error) from None
+            raise errors.SystemFailure("move", path, error) from None
         return staged
 
     def remove(self) -> list[str]:

@@ -15,7 +15,7 @@ import errno
 import os
 import stat
 
-from cstore.errors import ForeignThing
+from cstore import errors
 from cstore.values import Generic
 
 TYPE_CHECKING = False
@@ -74,7 +74,7 @@ def open_folder(path: str, flags: int = _FOLDER) -> int:
         return os.open(path or ".", flags | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         return _descend(top, os.open(top, _FOLDER), names, flags)
-    except ForeignThing as error:
+    except errors.ForeignThing as error:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.path) from None
 
 
@@ -261,7 +261,7 @@ def is_file(top: str, relative: str) -> bool:
     try:
         with parent_of(top, relative) as (folder, name):
             return stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    except (ForeignThing, OSError):
+    except (errors.ForeignThing, OSError):
         return False
 
 
@@ -269,7 +269,7 @@ def is_directory(top: str, relative: str) -> bool:
     """Whether `relative`, below `top`, is a directory, and everything on the way to it too."""
     try:
         require_directory(top, relative)
-    except (ForeignThing, OSError):
+    except (errors.ForeignThing, OSError):
         return False
     return True
 
@@ -329,7 +329,7 @@ def names_in(top: str, relative: str = "") -> list[str]:
     """List a directory below `top`, or `top` itself, sorted; nothing if it is no directory, or cannot be read."""
     try:
         return sorted(list_directory(top, relative) if relative else os.listdir(top))
-    except (OSError, ForeignThing):
+    except (OSError, errors.ForeignThing):
         return []
 
 
@@ -347,9 +347,9 @@ def read_link(top: str, relative: str) -> str:
 def _require(path: str, status: os.stat_result, wanted: int, limit: int = 0) -> None:
     found = stat.S_IFMT(status.st_mode)
     if found != wanted:
-        raise ForeignThing(path, _NAMES.get(found, "something unknown"), _NAMES[wanted])
+        raise errors.ForeignThing(path, _NAMES.get(found, "something unknown"), _NAMES[wanted])
     if limit and status.st_size > limit:
-        raise ForeignThing(path, f"a file of {status.st_size} bytes", f"one of at most {limit} bytes")
+        raise errors.ForeignThing(path, f"a file of {status.st_size} bytes", f"one of at most {limit} bytes")
 
 
 def file_of(error: OSError) -> str:

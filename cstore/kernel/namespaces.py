@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from cstore.errors import SystemFailure
+from cstore import errors
 from cstore.idmap import IDMap, IDRange
 from cstore.kernel.libc import call
 from cstore.kernel.mount import MS_PRIVATE, MS_REC, mount
@@ -56,7 +56,7 @@ def _read_map(path: str) -> tuple[IDRange, ...]:
         with open(path, "rb") as table:
             return tuple(IDRange(*map(int, line.split())) for line in table)
     except OSError as error:
-        raise SystemFailure("read", path, error) from error
+        raise errors.SystemFailure("read", path, error) from error
 
 
 def has_capability(number: int) -> bool:
@@ -95,7 +95,7 @@ def enter_user_namespace(uid_ranges: Sequence[IDRange] = (), gid_ranges: Sequenc
     try:
         mount("", "/", flags=MS_REC | MS_PRIVATE)
     except OSError as error:
-        raise SystemFailure("use", "the new user namespace", error, hint=_FORBIDDEN) from None
+        raise errors.SystemFailure("use", "the new user namespace", error, hint=_FORBIDDEN) from None
 
 
 def _only_own(ranges: Sequence[IDRange], own: int) -> bool:
@@ -108,7 +108,7 @@ def _unshare() -> None:
     except OSError as error:
         threads = error.errno == errno.EINVAL
         hint = "it must be entered before any thread is started" if threads else _FORBIDDEN
-        raise SystemFailure("enter", "a user namespace", error, hint=hint) from None
+        raise errors.SystemFailure("enter", "a user namespace", error, hint=hint) from None
 
 
 def _write_own_maps(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
@@ -130,7 +130,7 @@ def _write(path: str, data: bytes) -> None:
         finally:
             os.close(fd)
     except OSError as error:
-        raise SystemFailure("write", path, error) from None
+        raise errors.SystemFailure("write", path, error) from None
 
 
 def _become_root() -> None:
@@ -139,7 +139,7 @@ def _become_root() -> None:
         os.setresuid(0, 0, 0)
     except OSError as error:
         hint = "the ID map must cover ID 0 inside"
-        raise SystemFailure("become user 0 in", "the new user namespace", error, hint=hint) from None
+        raise errors.SystemFailure("become user 0 in", "the new user namespace", error, hint=hint) from None
 
 
 def _enter_with_help(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
@@ -168,7 +168,7 @@ def _enter_with_help(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
         reason = complaint.decode(errors="replace").strip() or "newuidmap or newgidmap failed without a message"
         refused = "see the lines of this user in /etc/subuid and /etc/subgid"
         hint = f"{reason}; {refused if 'not allowed' in reason else 'the system or the container forbids it'}"
-        raise SystemFailure("map IDs into", "a user namespace", PermissionError(errno.EPERM, reason), hint=hint)
+        raise errors.SystemFailure("map IDs into", "a user namespace", PermissionError(errno.EPERM, reason), hint=hint)
 
 
 def _map_from_outside(pid: int, ready: int, answer: int, uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
@@ -183,7 +183,7 @@ def _map_from_outside(pid: int, ready: int, answer: int, uids: Sequence[IDRange]
                 _run_mapper("newuidmap", pid, uids, answer)
                 _run_mapper("newgidmap", pid, gids, answer)
             status = 0
-    except SystemFailure as error:
+    except errors.SystemFailure as error:
         os.write(answer, error.message.encode(errors="replace"))
     finally:
         os._exit(status)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from cstore.errors import SystemFailure
+from cstore import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,5 +28,5 @@ def start_thread(name: str, work: Callable[..., object], *arguments: Any) -> thr
     except RuntimeError:  # which is all that Python says
         reason = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         hint = "end other processes, or raise the process limit (ulimit -u, or that of the container)"
-        raise SystemFailure("start", "a thread", reason, hint=hint) from None
+        raise errors.SystemFailure("start", "a thread", reason, hint=hint) from None
     return thread

@@ -8,8 +8,8 @@ name without one belongs to a *home*: `docker.io` for what Docker wrote, `localh
 
 from __future__ import annotations
 
+from cstore import errors
 from cstore.digests import check_digest
-from cstore.errors import InvalidDigest, InvalidName
 from cstore.values import Value
 
 DOCKER = "docker.io"
@@ -135,11 +135,11 @@ def _check(text: str, domain: str, path: str) -> None:
 def _check_digest(text: str, digest: str) -> None:
     try:
         check_digest(digest)
-    except InvalidDigest as error:
+    except errors.InvalidDigest as error:
         raise _invalid(text, error.reason) from None
 
 
-def _invalid(text: str, reason: str, *, go_text: str = "invalid reference format") -> InvalidName:
-    error = InvalidName(text, reason)
+def _invalid(text: str, reason: str, *, go_text: str = "invalid reference format") -> errors.InvalidName:
+    error = errors.InvalidName(text, reason)
     error.go_text = go_text
     return error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import DataItemUnknown, ForeignThing, InvalidDataName, SystemFailure
+from cstore import errors
 from cstore.fs import within
 from cstore.fs.atomic import write_file
 from cstore.records.section import make_directory
@@ -35,15 +35,15 @@ def file_name(key: str, noun: str = "layer") -> str:
         InvalidDataName: no such item can exist: the key is empty, not Unicode, or leads to no file in the directory.
     """
     if not key:
-        raise InvalidDataName(noun, key)
+        raise errors.InvalidDataName(noun, key)
     try:
         encoded = key.encode()
     except UnicodeEncodeError:
-        raise InvalidDataName(noun, key, "it is not valid UTF-8") from None
+        raise errors.InvalidDataName(noun, key, "it is not valid UTF-8") from None
     name = (key if _stays_plain(key) else _scramble(encoded)).rstrip("/")
     reason = _flaw_of(name, noun)
     if reason:
-        raise InvalidDataName(noun, key, reason)
+        raise errors.InvalidDataName(noun, key, reason)
     return name
 
 
@@ -87,9 +87,9 @@ def open_item(directory: str, key: str, *, noun: str = "layer", path: str = "") 
         top, item = os.path.split(directory)
         return within.open_file(top, f"{item}/{os.path.basename(path)}")
     except FileNotFoundError:
-        raise DataItemUnknown(noun, os.path.basename(directory), key) from None
+        raise errors.DataItemUnknown(noun, os.path.basename(directory), key) from None
     except OSError as error:
-        raise SystemFailure("read the data item", path, error) from None
+        raise errors.SystemFailure("read the data item", path, error) from None
 
 
 def read_item(directory: str, key: str, *, noun: str = "layer", path: str = "") -> bytes:
@@ -106,11 +106,11 @@ def read_item(directory: str, key: str, *, noun: str = "layer", path: str = "") 
     try:
         size = os.fstat(fd).st_size
         if size > LARGEST:
-            raise ForeignThing(path, f"a file of {size} bytes", f"one of at most {LARGEST} bytes")
+            raise errors.ForeignThing(path, f"a file of {size} bytes", f"one of at most {LARGEST} bytes")
         with open(fd, "rb", closefd=False) as file:
             return file.read()
     except OSError as error:
-        raise SystemFailure("read the data item", path, error) from None
+        raise errors.SystemFailure("read the data item", path, error) from None
     finally:
         os.close(fd)
 
@@ -126,7 +126,7 @@ def write_item(
     """
     path = os.path.join(directory, file_name(key, noun))
     if os.path.isdir(path) and not os.path.islink(path):
-        raise InvalidDataName(noun, key, "a directory has that name")
+        raise errors.InvalidDataName(noun, key, "a directory has that name")
     make_directory(directory, sync=sync)
     within.require_directory(*os.path.split(directory))
     return write_file(path, data, sync=sync)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cstore.errors import ContainerUnknown
 from cstore.records.model import Container
 from cstore.records.table import Kind
 
@@ -11,4 +10,4 @@ def _layer(container: Container) -> str:
     return container.layer
 
 
-CONTAINERS: Kind[Container] = Kind("container", Container, ContainerUnknown, alias=_layer)
+CONTAINERS: Kind[Container] = Kind("container", Container, alias=_layer)

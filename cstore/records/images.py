@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cstore import errors
 from cstore.digests import check_digest
-from cstore.errors import ImageUnknown, InvalidDigest
 from cstore.records.model import Image
 from cstore.records.table import Kind
 
@@ -36,7 +36,7 @@ def _recorded_digests(image: Image) -> list[str]:
 def _is_digest(text: str) -> bool:
     try:
         check_digest(text)
-    except InvalidDigest:
+    except errors.InvalidDigest:
         return False
     return True
 
@@ -66,9 +66,9 @@ def flaw(image: Image) -> str:
     try:
         for digest in _recorded_digests(image):
             check_digest(digest)
-    except InvalidDigest as error:
+    except errors.InvalidDigest as error:
         return error.message
     return ""
 
 
-IMAGES: Kind[Image] = Kind("image", Image, ImageUnknown, renamed=with_names, flaw=flaw, duplicates=True)
+IMAGES: Kind[Image] = Kind("image", Image, renamed=with_names, flaw=flaw, duplicates=True)

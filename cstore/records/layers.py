@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cstore.errors import LayerUnknown
 from cstore.records.model import Layer
 from cstore.records.table import Kind
 
@@ -10,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.records.table import Table
 
-LAYERS: Kind[Layer] = Kind("layer", Layer, LayerUnknown)
+LAYERS: Kind[Layer] = Kind("layer", Layer)
 
 
 def incomplete(table: Table[Layer]) -> list[Layer]:

@@ -223,7 +223,6 @@ class Kind(Value, Generic[R]):
     Attributes:
         noun: "layer", "image" or "container".
         record: the class of its records.
-        unknown: the error for an ID or name that nothing answers to.
         alias: a second ID by which a record is found, if the kind has one.
         renamed: the record with new names and whatever else that changes, if there is more to it.
         flaw: what makes a record unusable although its types are right, or "", if there is such a thing.
@@ -232,11 +231,17 @@ class Kind(Value, Generic[R]):
 
     noun: str
     record: type[R]
-    unknown: type[UnknownItem]
     alias: Callable[[R], str] | None = None
     renamed: Callable[[R, tuple[str, ...]], R] | None = None
     flaw: Callable[[R], str] | None = None
     duplicates: bool = False
+
+    def unknown(self, item: str) -> UnknownItem:
+        """The error for an ID or name that nothing answers to."""
+        from cstore import errors
+
+        kinds = {"layer": errors.LayerUnknown, "image": errors.ImageUnknown, "container": errors.ContainerUnknown}
+        return kinds[self.noun](item)
 
 
 class Location(Choice):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import RecordsChanged, RecordsDamaged
+from cstore import errors
 from cstore.records.scanner import load
 from cstore.records.section import make_directory
 from cstore.records.shapes import number, text
@@ -51,7 +51,7 @@ class MountTable:
         try:
             mounts = [_mount(entry, tuple(roots)) for entry in _list(load(data))] if data else []
         except ValueError as error:
-            raise RecordsDamaged(path, str(error)) from None
+            raise errors.RecordsDamaged(path, str(error)) from None
         return cls(path, mounts, identity)
 
     def __iter__(self) -> Iterator[Mount]:
@@ -91,7 +91,7 @@ class MountTable:
             SystemFailure: it could not be written; the old file is untouched.
         """
         if not self.is_current():
-            raise RecordsChanged(self.path)
+            raise errors.RecordsChanged(self.path)
         from cstore import gojson
         from cstore.fs.atomic import write_file
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import RecordsChanged, RecordsDamaged, SystemFailure
+from cstore import errors
 from cstore.fs import within
 from cstore.records import codec
 from cstore.records.model import Generic, Location, R
@@ -55,7 +55,7 @@ class Section(Generic[R]):
         """
         self._flaw = flaw
         self.kind, self.location, self.path, self.degraded = kind, location, path, degraded
-        self.flaws: list[RecordsDamaged] = []
+        self.flaws: list[errors.RecordsDamaged] = []
         data, self.identity = content
         self._start_from(data, [])
 
@@ -88,14 +88,14 @@ class Section(Generic[R]):
     def _checked(self, record: R) -> R:
         reason = self._flaw(record) if self._flaw else ""
         if reason and not self.degraded:
-            raise RecordsDamaged(self.path, reason)
+            raise errors.RecordsDamaged(self.path, reason)
         if reason:
             self._note(Flaw(reason))
         return record
 
     def _note(self, flaw: Flaw) -> None:
         if all(known.reason != flaw.reason for known in self.flaws):
-            self.flaws.append(RecordsDamaged(self.path, flaw.reason, offset=flaw.offset))
+            self.flaws.append(errors.RecordsDamaged(self.path, flaw.reason, offset=flaw.offset))
 
     # ── asking ──
 
@@ -196,7 +196,7 @@ class Section(Generic[R]):
         except ValueError as error:
             flaw = Flaw(f"record {number + 1} (ID {row[0]}): {error}", self._base.find(raw))
             if not self.degraded:
-                raise RecordsDamaged(self.path, flaw.reason, offset=flaw.offset) from None
+                raise errors.RecordsDamaged(self.path, flaw.reason, offset=flaw.offset) from None
             self._note(flaw)
             self._rows[number] = self._index = None
             return None
@@ -290,14 +290,14 @@ class Section(Generic[R]):
         if self.flaws:
             raise self.flaws[0]
         if not self.is_current():
-            raise RecordsChanged(self.path)
+            raise errors.RecordsChanged(self.path)
         try:
             source = self._source if self._base_changed and len(self._base) >= HUGE else None
             pieces = self._pieces(source) if isinstance(source, Cut) else None
             texts = self._base_texts() if self._base_changed and pieces is None else []
             tail = self._render_tail()
         except RecursionError:
-            raise RecordsDamaged(self.path, "a record to be written is nested too deeply") from None
+            raise errors.RecordsDamaged(self.path, "a record to be written is nested too deeply") from None
         base = b"[" + b",".join(texts) if self._base_changed else self._kept_base()
         parts = [base] if pieces is None else [b"[", *pieces]
         comma = b"," if tail and (len(base) > 1 or pieces) else b""
@@ -392,7 +392,7 @@ def make_directory(path: str, *, sync: bool = True) -> None:
         make_directory(os.path.dirname(path), sync=sync)
         make_directory(path, sync=sync)
     except OSError as error:
-        raise SystemFailure("create", path, error) from None
+        raise errors.SystemFailure("create", path, error) from None
     else:
         if sync:
             from cstore.fs.atomic import sync_directory

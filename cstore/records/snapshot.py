@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 
-from cstore.errors import CstoreError, RecordsDamaged, SystemFailure
+from cstore import errors
 from cstore.fs import within
 
 TYPE_CHECKING = False
@@ -43,7 +43,7 @@ def identity_at(path: str) -> Identity | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SystemFailure("look at", path, error) from None
+        raise errors.SystemFailure("look at", path, error) from None
 
 
 def read_file(path: str) -> tuple[bytes, Identity | None]:
@@ -59,24 +59,24 @@ def read_file(path: str) -> tuple[bytes, Identity | None]:
     except FileNotFoundError:
         return b"", None
     except OSError as error:
-        raise SystemFailure("read", path, error) from None
+        raise errors.SystemFailure("read", path, error) from None
     try:
         status = os.fstat(fd)
         _refuse_other_types(path, status.st_mode)
         if status.st_size > _LARGEST:
-            raise RecordsDamaged(path, f"it has {status.st_size} bytes, more than the records of any store")
+            raise errors.RecordsDamaged(path, f"it has {status.st_size} bytes, more than the records of any store")
         return _read_all(fd, status.st_size), identity_of(status)
     except OSError as error:
-        raise SystemFailure("read", path, error) from None
+        raise errors.SystemFailure("read", path, error) from None
     finally:
         os.close(fd)
 
 
 def _refuse_other_types(path: str, mode: int) -> None:
     if stat.S_ISLNK(mode):
-        raise RecordsDamaged(path, "it is a symbolic link")
+        raise errors.RecordsDamaged(path, "it is a symbolic link")
     if not stat.S_ISREG(mode):
-        raise RecordsDamaged(path, "it is not a regular file")
+        raise errors.RecordsDamaged(path, "it is not a regular file")
 
 
 def _open_quietly(path: str) -> int:
@@ -110,10 +110,10 @@ def read_together(paths: Sequence[str]) -> list[tuple[bytes, Identity | None]]:
         from cstore.traces import trace
 
         trace("read %s again, which changed meanwhile", paths[0])
-    raise SystemFailure("read a consistent state of", paths[0], OSError(errno.EAGAIN, ""), hint="try again")
+    raise errors.SystemFailure("read a consistent state of", paths[0], OSError(errno.EAGAIN, ""), hint="try again")
 
 
-def read_readable(paths: Sequence[str]) -> tuple[list[tuple[bytes, Identity | None]], dict[str, RecordsDamaged]]:
+def read_readable(paths: Sequence[str]) -> tuple[list[tuple[bytes, Identity | None]], dict[str, errors.RecordsDamaged]]:
     """Read those of `paths` that can be read such that they belong together; say what is wrong with the others.
 
     Raises:
@@ -121,7 +121,7 @@ def read_readable(paths: Sequence[str]) -> tuple[list[tuple[bytes, Identity | No
     """
     try:
         return read_together(paths), {}
-    except CstoreError:
+    except errors.CstoreError:
         unreadable = {path: flaw for path in paths if (flaw := _flaw_in_reading(path))}
         if not unreadable:
             raise
@@ -130,15 +130,15 @@ def read_readable(paths: Sequence[str]) -> tuple[list[tuple[bytes, Identity | No
     return [contents.get(path, (b"", None)) for path in paths], unreadable
 
 
-def _flaw_in_reading(path: str) -> RecordsDamaged | None:
+def _flaw_in_reading(path: str) -> errors.RecordsDamaged | None:
     try:
         read_file(path)
-    except RecordsDamaged as error:
+    except errors.RecordsDamaged as error:
         return error
-    except SystemFailure as error:
+    except errors.SystemFailure as error:
         if error.errno in _NOT_OURS:
             raise
-        return RecordsDamaged(path, error.message)
+        return errors.RecordsDamaged(path, error.message)
     return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from cstore.errors import IDTaken, NameTaken, RecordsDamaged
+from cstore import errors
 from cstore.records import codec
 from cstore.records.model import Generic, Kind, Location, R
 from cstore.records.section import Section
@@ -84,7 +84,7 @@ class Table(Generic[R]):
             section.flaws += filter(None, [unreadable.get(section.path)])
             section.read(whole=whole)
             if section.empty and empty_is_damage and empty_is_damage(section.path):
-                section.flaws.append(RecordsDamaged(section.path, "it is empty, but its items exist"))
+                section.flaws.append(errors.RecordsDamaged(section.path, "it is empty, but its items exist"))
             sections.append(section)
         table = cls(kind, sections)
         if absence_is_damage:
@@ -96,7 +96,7 @@ class Table(Generic[R]):
     def _look_for_absent(self, is_damage: Callable[[str, Container[str]], bool]) -> None:
         for section in self._sections:
             if section.identity is None and not section.flaws and is_damage(section.path, self):
-                section.flaws.append(RecordsDamaged(section.path, "it is missing, but its items exist"))
+                section.flaws.append(errors.RecordsDamaged(section.path, "it is missing, but its items exist"))
 
     def promote(self) -> bool:
         """Make a table that was read degraded one to write by, if there is no difference: it is whole, and current.
@@ -114,7 +114,7 @@ class Table(Generic[R]):
         return True
 
     @property
-    def flaws(self) -> list[RecordsDamaged]:
+    def flaws(self) -> list[errors.RecordsDamaged]:
         """What could not be read so far: all there is after `verify`. A file with a flaw is never written."""
         return [flaw for section in self._sections for flaw in section.flaws]
 
@@ -293,7 +293,7 @@ class Table(Generic[R]):
         for name in names:
             holder = self._name_index().get(name, identifier)
             if holder != identifier:
-                raise NameTaken(self.kind.noun, name, holder)
+                raise errors.NameTaken(self.kind.noun, name, holder)
 
     # ── changing ──
 
@@ -306,7 +306,7 @@ class Table(Generic[R]):
             ValueError: the table was loaded without that file.
         """
         if record.id in self:
-            raise IDTaken(self.kind.noun, record.id)
+            raise errors.IDTaken(self.kind.noun, record.id)
         self._refuse_taken(record.id, record.names)
         section = next((section for section in self._sections if section.location is location), None)
         if section is None:

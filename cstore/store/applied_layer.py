@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import InvalidDigest, SystemFailure
+from cstore import errors
 from cstore.fs import within
 from cstore.fs.atomic import sync_directory
 from cstore.fs.staging import StagingDirectory, StagingRoot
@@ -39,7 +39,7 @@ class AppliedLayer(Value):
         try:
             within.rename(self.tar_split, target)
         except OSError as error:
-            raise SystemFailure("write", target, error) from error
+            raise errors.SystemFailure("write", target, error) from error
         if sync:
             sync_directory(os.path.dirname(target))
 
@@ -163,7 +163,7 @@ def _like(writer: Writer, record: Layer, template: Layer) -> Layer:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise SystemFailure("read", source, error) from None
+        raise errors.SystemFailure("read", source, error) from None
     return record.with_(metadata=template.metadata, **contents_of(template))
 
 
@@ -185,7 +185,7 @@ def check_request(request: NewLayer) -> None:
     if request.toc_digest:
         check_digest(request.toc_digest)
     if request.expect and not check_digest(request.expect).startswith("sha256:"):
-        raise InvalidDigest(request.expect, "layers are identified by sha256 only")
+        raise errors.InvalidDigest(request.expect, "layers are identified by sha256 only")
 
 
 def check_archive(request: NewLayer, applied: Applied) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import LayerUnknown, ParentUnknown, SystemFailure, Unsupported
+from cstore import errors
 from cstore.fs import within
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import get_layer, get_own_layer, layer_by_id, layout_of_layer
@@ -70,7 +70,7 @@ def _apply(
             with writing(context, ItemKind.LAYERS, prepared=True) as writer:
                 current = writer.layers.get(layer.id)
                 if current is None:
-                    raise LayerUnknown(word)
+                    raise errors.LayerUnknown(word)
                 if _contents(context, layer.id) != before or _written_since(context, layer.id, age):
                     from cstore.errors import LayerChanged
 
@@ -97,7 +97,7 @@ def _contents(context: Context, layer: str) -> tuple[int, int]:
     try:
         status = os.stat(root)
     except OSError as error:
-        raise SystemFailure("examine", root, error) from None
+        raise errors.SystemFailure("examine", root, error) from None
     return status.st_dev, status.st_ino
 
 
@@ -179,7 +179,7 @@ def _recorded_compression(layer: Layer) -> Compression:
     try:
         return Compression(layer.compression)
     except ValueError:
-        raise Unsupported(
+        raise errors.Unsupported(
             f"layer {layer.id} is recorded with compression {layer.compression}, which cstore does not know",
             hint="choose a compression, or --uncompressed",
         ) from None
@@ -193,12 +193,11 @@ def _rebuild(context: Context, layer: Layer, tar_split: str, sink: Sink) -> None
     """
     from cstore.archive.rebuild import rebuild
     from cstore.archive.streams import CountingSink
-    from cstore.errors import TarSplitDamaged
 
     counted = CountingSink(sink)
     rebuild(tar_split, context.driver.content_roots(layer.id), counted, layer.id)
     if layer.diff_digest and counted.count != layer.diff_size:
-        raise TarSplitDamaged(tar_split, f"it has {counted.count} bytes, but the record says {layer.diff_size}")
+        raise errors.TarSplitDamaged(tar_split, f"it has {counted.count} bytes, but the record says {layer.diff_size}")
 
 
 class _Compared:
@@ -219,7 +218,7 @@ class _Compared:
             ParentUnknown: it is the parent, whose record is gone.
         """
         if self.base is not None and self._other is None:
-            raise ParentUnknown(self.layer.id, self.base)
+            raise errors.ParentUnknown(self.layer.id, self.base)
 
     @property
     def layer_map(self) -> IDMap:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.fs import within
 from cstore.layout import Layout
 from cstore.store.places import places
@@ -142,11 +143,10 @@ def open_context(
 ) -> Context:
     """Find out what a store is made of; see `library.open_store`."""
     from cstore.drivers.registry import choose_drivers
-    from cstore.errors import ConfigError
 
     config = _with(config, graph_root, run_root, driver)
     if not config.graph_root:
-        raise ConfigError("the configuration of the store", "the graph root is empty", hint="name a directory")
+        raise errors.ConfigError("the configuration of the store", "the graph root is empty", hint="name a directory")
     names = choose_drivers(config.graph_root, config.driver, config.driver_priority)
     config, layout, place, make_driver = (
         _prepare_driver(config, names[0]) if len(names) == 1 else _first_usable(config, names)
@@ -189,7 +189,6 @@ def _told_of_others(config: StoreConfig, driver: str) -> StoreConfig:
 
 def _first_usable(config: StoreConfig, names: Sequence[str]) -> Prepared:
     """Open the first driver that can keep a new store there. If it is not the preferred one, a warning says why."""
-    from cstore.errors import DriverUnusable
     from cstore.traces import trace
 
     reasons = []
@@ -198,7 +197,7 @@ def _first_usable(config: StoreConfig, names: Sequence[str]) -> Prepared:
             chosen, layout, place, make_driver = _prepare_driver(config, name)
             driver = make_driver()
             driver.require()
-        except DriverUnusable as error:
+        except errors.DriverUnusable as error:
             trace("the %s driver cannot be used here: %s", name, error)
             reasons.append(error)
             continue

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.contexts import suppress
 from cstore.drivers.contract import TreeOptions
-from cstore.errors import CstoreError, IDTaken, LayerUnknown, NameTaken, SystemFailure
 from cstore.fs.atomic import sync_filesystem
 from cstore.idmap import IDENTITY, IDMap
 from cstore.ids import check_id, new_id, unique_names
@@ -234,7 +234,7 @@ def apply_staged(context: Context, made: StagedLayer) -> Layer:
         SystemFailure: the directory is not there: it is a layer already, or cleaned.
     """
     if not os.path.isdir(made.directory):
-        raise SystemFailure("find", made.directory, FileNotFoundError(2, os.strerror(2)), hint="stage it again")
+        raise errors.SystemFailure("find", made.directory, FileNotFoundError(2, os.strerror(2)), hint="stage it again")
     if context.sync:
         sync_filesystem(made.directory)  # without a lock: nobody shall wait for our disk
     layer = _publish(context, made.request, made.plan, made.staged, None)
@@ -254,7 +254,7 @@ def _with_names(context: Context, layer: Layer, names: tuple[str, ...]) -> Layer
     for name in unique_names(names):
         holder = tables.layers.named(name)
         if holder is not None and holder.id != layer.id:
-            raise NameTaken("layer", name, holder.id)
+            raise errors.NameTaken("layer", name, holder.id)
     if set(names) - set(layer.names):
         add_names(context, layer.id, names)
     return get_layer(Reader(context), layer.id)
@@ -265,7 +265,7 @@ def _plan_layer(tables: Tables, request: NewLayer, context: Context, chosen_id: 
     parent = get_layer(tables, request.parent) if request.parent else None
     template = find_own_layer(tables, request.template) if request.template else None
     if request.template and template is None:
-        raise LayerUnknown(request.template)
+        raise errors.LayerUnknown(request.template)
     if parent is not None:
         container = container_of_layer(tables, parent.id)
         if container is not None:
@@ -277,7 +277,7 @@ def _plan_layer(tables: Tables, request: NewLayer, context: Context, chosen_id: 
     for name in names:
         holder = tables.layers.named(name)
         if holder is not None and not _passes(tables, holder):
-            raise NameTaken("layer", name, holder.id)
+            raise errors.NameTaken("layer", name, holder.id)
     return LayerPlan(chosen_id, names, parent, template, layer_map(context, request, parent))
 
 
@@ -294,7 +294,7 @@ def check_new_id(tables: Tables, wanted: str) -> str:
         return new_id(lambda candidate: tables.layers.get(candidate) is not None)
     holder = tables.layers.get(check_id(wanted))
     if (holder is not None and not _passes(tables, holder)) or wanted in tree_names(tables.layers):
-        raise IDTaken("layer", wanted)
+        raise errors.IDTaken("layer", wanted)
     return wanted
 
 
@@ -327,7 +327,9 @@ def _publish(
             writer.layers.replace(whole)
             writer.save(ItemKind.LAYERS)
         except BaseException:
-            with suppress(CstoreError):  # the first error is the one to tell; what stays is flagged for the next writer
+            with suppress(
+                errors.CstoreError
+            ):  # the first error is the one to tell; what stays is flagged for the next writer
                 from cstore.store.removal import withdraw
 
                 withdraw(writer, record.id)
@@ -342,7 +344,7 @@ def add_incomplete(writer: Writer, request: NewLayer, before: LayerPlan) -> tupl
     """
     plan = _plan_layer(writer, request, writer.context, chosen_id=_still_free(writer, request, before.id))
     if not plan.agrees_with(before):
-        raise LayerUnknown(request.template or request.parent)
+        raise errors.LayerUnknown(request.template or request.parent)
     record = _record_of(request, plan)
     writer.layers.add(record.with_(flags={**record.flags, "incomplete": True}), _location_of(writer.context, request))
     return record, plan

@@ -6,9 +6,9 @@ import errno
 import io
 import os
 
+from cstore import errors
 from cstore.archive.streams import FileSink
 from cstore.contexts import contextmanager
-from cstore.errors import InvalidOption, SystemFailure
 from cstore.fs.closing import opened
 from cstore.values import cast
 
@@ -76,7 +76,7 @@ class _Filling:
         try:
             count = self._source.readinto(buffer)
         except OSError as error:
-            raise SystemFailure("read", self._name, error) from error
+            raise errors.SystemFailure("read", self._name, error) from error
         return _waited(count, self._name)
 
 
@@ -98,7 +98,7 @@ class _Reading:
             try:
                 data = self._source.read(len(buffer))
             except OSError as error:
-                raise SystemFailure("read", self._name, error) from error
+                raise errors.SystemFailure("read", self._name, error) from error
             if data is not None and not isinstance(data, (bytes, bytearray, memoryview)):
                 raise _no_bytes(self._name, "gives", data)
             _waited(None if data is None else 0, self._name)
@@ -111,12 +111,14 @@ class _Reading:
 
 def _waited(count: int | None, name: str) -> int:
     if count is None:
-        raise SystemFailure("read", name, BlockingIOError(11, os.strerror(11)), hint="give an object that blocks")
+        raise errors.SystemFailure(
+            "read", name, BlockingIOError(11, os.strerror(11)), hint="give an object that blocks"
+        )
     return count
 
 
-def _no_bytes(name: str, verb: str, found: object) -> InvalidOption:
-    return InvalidOption(f"{name} {verb} {type(found).__name__}, not bytes", hint="open files in binary mode")
+def _no_bytes(name: str, verb: str, found: object) -> errors.InvalidOption:
+    return errors.InvalidOption(f"{name} {verb} {type(found).__name__}, not bytes", hint="open files in binary mode")
 
 
 def _require_open(end: object, verb: str, name: str) -> None:
@@ -126,14 +128,14 @@ def _require_open(end: object, verb: str, name: str) -> None:
         SystemFailure: it is not.
     """
     if getattr(end, "closed", False) is True:
-        raise SystemFailure(verb, name, OSError(errno.EBADF, "the file is closed"))
+        raise errors.SystemFailure(verb, name, OSError(errno.EBADF, "the file is closed"))
     try:
         if isinstance(end, int):
             os.fstat(end)
     except OSError as error:
-        raise SystemFailure(verb, name, error) from None
+        raise errors.SystemFailure(verb, name, error) from None
     except OverflowError:
-        raise InvalidOption(f"{name}: {end} is not a file descriptor") from None
+        raise errors.InvalidOption(f"{name}: {end} is not a file descriptor") from None
 
 
 @contextmanager
@@ -173,7 +175,7 @@ def as_reader(source: bytes | bytearray | memoryview | ReadInto | Readable | io.
         return _Filling(cast("_FillsBuffers", source), name)
     if hasattr(source, "read"):
         return _Reading(cast("Readable", source), name)
-    raise InvalidOption(
+    raise errors.InvalidOption(
         f"{name} cannot be read from an object of type {type(source).__name__}",
         hint="give a path, bytes, a descriptor, or an object with read or readinto",
     )
@@ -214,13 +216,13 @@ class _Written:
                     return  # it took all
                 rest = rest[_some(_waited(taken, self._name), self._name) :]
         except OSError as error:
-            raise SystemFailure("write", self._name, error) from error
+            raise errors.SystemFailure("write", self._name, error) from error
 
 
 def _some(count: object, name: str) -> int:
     """How much was taken, which is something: else the rest would be offered for ever."""
     if not isinstance(count, int) or count <= 0:
-        raise InvalidOption(
+        raise errors.InvalidOption(
             f"{name}: write returned {count!r}", hint="return how many bytes were taken, or None for all"
         )
     return count
@@ -254,7 +256,7 @@ def opened_sink(target: Target, name: str = "the output", *, sync: bool = True) 
     elif hasattr(target, "write"):
         yield _Written(cast("_Writable", target), name)
     else:
-        raise InvalidOption(
+        raise errors.InvalidOption(
             f"{name} cannot be written to an object of type {type(target).__name__}",
             hint="give a path, a bytearray, a descriptor, or an object with write",
         )

@@ -6,7 +6,7 @@ item ever answers to a few digits that are the name of another one.
 
 from __future__ import annotations
 
-from cstore.errors import ContainerUnknown, ImageUnknown, LayerUnknown, ParentUnknown, ReadOnlyStore, UnknownItem
+from cstore import errors
 from cstore.records.layers import children
 from cstore.records.table import Table
 from cstore.store.places import ItemKind
@@ -98,7 +98,7 @@ def get_own_layer(tables: Tables, word: str) -> Layer:
     """
     layer = find_own_layer(tables, word)
     if layer is None:
-        raise nowhere(tables, word, LayerUnknown(word))
+        raise nowhere(tables, word, errors.LayerUnknown(word))
     return layer
 
 
@@ -116,7 +116,7 @@ def _layer(tables: Tables, word: str, way: Way) -> Layer | None:
     return next((layer for layer in found if layer is not None), None)
 
 
-def nowhere(tables: Tables, word: str, error: UnknownItem) -> UnknownItem | ReadOnlyStore:
+def nowhere(tables: Tables, word: str, error: errors.UnknownItem) -> errors.UnknownItem | errors.ReadOnlyStore:
     """The error for a word that nothing in the store itself answers to; another one if an additional store knows it."""
     for extra in tables.additional:
         for noun, table in (("layer", extra.layers), ("image", extra.images)):
@@ -142,7 +142,7 @@ def get_layer(tables: Tables, word: str) -> Layer:
     """
     layer = find_layer(tables, word)
     if layer is None:
-        raise LayerUnknown(word)
+        raise errors.LayerUnknown(word)
     return layer
 
 
@@ -183,7 +183,7 @@ def get_image(tables: Tables, word: str) -> Image:
     """
     image = find_image(tables, word)
     if image is None:
-        raise ImageUnknown(word)
+        raise errors.ImageUnknown(word)
     return image
 
 
@@ -196,7 +196,7 @@ def get_own_image(tables: Tables, word: str) -> Image:
     """
     image = tables.images.resolve(word)
     if image is None:
-        raise nowhere(tables, word, ImageUnknown(word))
+        raise nowhere(tables, word, errors.ImageUnknown(word))
     return image
 
 
@@ -215,7 +215,7 @@ def get_container(tables: Tables, word: str) -> Container:
     """
     container = tables.containers.resolve(word)
     if container is None:
-        raise ContainerUnknown(word)
+        raise errors.ContainerUnknown(word)
     return container
 
 
@@ -282,17 +282,17 @@ def layer_or_container_layer(tables: Tables, own: Layout, word: str) -> Layer:
     """
     found = _first(tables, word, (ItemKind.CONTAINERS, ItemKind.LAYERS), _READABLE)
     if found is None:
-        raise LayerUnknown(word)
+        raise errors.LayerUnknown(word)
     item_kind, record = found
     if item_kind is ItemKind.LAYERS:
         layer: Layer = record
         if layer.id not in tables.layers:
-            raise ReadOnlyStore("mount layers", layout_of_layer(tables, own, layer.id).graph_root)
+            raise errors.ReadOnlyStore("mount layers", layout_of_layer(tables, own, layer.id).graph_root)
         return layer
     container: Container = record
     own_layer = tables.layers.get(container.layer)
     if own_layer is None or own_layer.incomplete:
-        raise LayerUnknown(container.layer)
+        raise errors.LayerUnknown(container.layer)
     return own_layer
 
 
@@ -326,7 +326,7 @@ def chain_of(tables: Tables, layer: Layer) -> list[Layer]:
     while chain[-1].parent:
         parent = layer_by_id(tables, chain[-1].parent)
         if parent is None or parent in chain:
-            raise ParentUnknown(chain[-1].id, chain[-1].parent)
+            raise errors.ParentUnknown(chain[-1].id, chain[-1].parent)
         chain.append(parent)
     return chain
 

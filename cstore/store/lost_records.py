@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import SystemFailure
+from cstore import errors
 from cstore.fs import within
 from cstore.ids import flaw_of_part
 from cstore.records.containers import CONTAINERS
@@ -106,4 +106,4 @@ def _names(directory: str) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise SystemFailure("read", directory, error) from None
+        raise errors.SystemFailure("read", directory, error) from None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.contexts import contextmanager
-from cstore.errors import ConfigError, CstoreError, IDNotMapped, InvalidIDMap
 from cstore.idmap import IDENTITY, IDMap, IDRange, check_possible, format_ranges
 from cstore.records.model import to_entries
 from cstore.store.lookup import container_of_layer, layout_of_layer
@@ -75,7 +75,7 @@ def map_of_owners(context: Context, tables: Tables, layer: Layer) -> IDMap:
     id_map = layer.id_map or _written_with(context, tables, layer)
     try:
         return id_map.within(namespace_of(layout_of_layer(tables, context.layout, layer.id).stable_layers))
-    except (OSError, CstoreError):
+    except (OSError, errors.CstoreError):
         return id_map
 
 
@@ -90,7 +90,7 @@ def _written_with(context: Context, tables: Tables, layer: Layer) -> IDMap:
     try:
         root = os.stat(context.driver.content_roots(layer.id)[0])
         return container.id_map if (root.st_uid, root.st_gid) == container.id_map.to_host(0, 0) else IDENTITY
-    except (OSError, CstoreError):
+    except (OSError, errors.CstoreError):
         return container.id_map
 
 
@@ -107,7 +107,7 @@ def namespace_of(path: str) -> IDMap:
 
     try:
         return granted_ids(written.st_uid, written.st_gid)
-    except ConfigError:  # nobody can say what else the user may have
+    except errors.ConfigError:  # nobody can say what else the user may have
         return IDMap((IDRange(0, written.st_uid, 1),), (IDRange(0, written.st_gid, 1),))
 
 
@@ -127,14 +127,14 @@ def explained(id_map: IDMap) -> Iterator[None]:
     """Let an error about an owner say what to do about it. `id_map` is the one that owners are mapped by."""
     try:
         yield
-    except CstoreError as error:
+    except errors.CstoreError as error:
         from cstore.errors import EntryFailed
 
         owner = getattr(error, "owner", None)
         if isinstance(error, EntryFailed) and owner is not None:
-            error.go_text = _peer_text(error.name, owner)
+            error.go_text = _go_phrase(error.name, owner)
             error.hint = _advice(id_map, owner, mapped=error.needs == "the ID map") or error.hint
-        elif isinstance(error, IDNotMapped) and error.side == "container":
+        elif isinstance(error, errors.IDNotMapped) and error.side == "container":
             ranges = id_map.uids if error.noun == "UID" else id_map.gids
             error.hint = _room_in_map(error.noun, error.number, ranges)
         raise
@@ -158,14 +158,14 @@ def check_reachable(id_map: IDMap) -> None:
             last = part.host_id + part.size - 1
             if not (_covers(present, part.host_id) and _covers(present, last)):
                 most = max(each.container_id + each.size for each in present) - 1
-                raise InvalidIDMap(
+                raise errors.InvalidIDMap(
                     format_ranges(ranges),
                     f"the {noun}s {part.host_id} to {last} do not all exist in this user namespace",
                     hint=f"map to {noun}s from 0 to {most}, which do",
                 )
 
 
-def _peer_text(name: str, owner: tuple[int, int]) -> str:
+def _go_phrase(name: str, owner: tuple[int, int]) -> str:
     uid, gid = owner
     return (
         f"potentially insufficient UIDs or GIDs available in user namespace (requested {uid}:{gid} for {name}): "
@@ -192,7 +192,7 @@ def _advice(id_map: IDMap, owner: tuple[int, int], *, mapped: bool) -> str:
             return f"{numbers} are not available: {reason}; or {without}"
         room = _room_in_map if mapped else _room_in_namespace
         found = [room(*kind) for kind in missing]
-    except CstoreError:
+    except errors.CstoreError:
         return ""  # a file that cannot be read is no reason to hide what really happened
     return "; ".join(found)
 

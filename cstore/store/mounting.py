@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.contexts import contextmanager
-from cstore.errors import DriverError, LayerUnknown, ReadOnlyStore, SystemFailure
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import container_of_layer, layer_by_id, layer_or_container_layer
 from cstore.store.places import is_made
@@ -35,7 +35,7 @@ def mount(context: Context, word: str, *, label: str = "", options: tuple[str, .
         DriverError: the driver cannot mount it.
     """
     if not (is_made(context.layout) or context.additional):
-        raise LayerUnknown(word)
+        raise errors.LayerUnknown(word)
     with _locked(context) as writer, writer.mounts() as mounts:
         layer = layer_or_container_layer(writer, context.layout, word)
         return count_up(context, mounts, layer.id, lambda: _options(context, writer, layer, label, options))
@@ -121,7 +121,7 @@ def _options(context: Context, tables: Tables, layer: Layer, label: str, options
     found = container_of_layer(tables, layer.id)
     id_map = IDENTITY if found is None or found.id_map == layer.id_map else found.id_map
     if id_map and not context.driver.can_shift(id_map):
-        raise DriverError(
+        raise errors.DriverError(
             context.driver.name,
             f"layer {layer.id} has other owners than its container's ID map requires, and they cannot be shifted here",
             hint="create the container again, with a copy of the image's top layer for its map",
@@ -147,7 +147,7 @@ def unmount(context: Context, word: str, *, force: bool = False) -> bool:
         LayerUnknown: nothing answers to `word`.
     """
     if not is_made(context.layout):
-        raise LayerUnknown(word)
+        raise errors.LayerUnknown(word)
     with _locked(context, freeing=True) as writer, writer.mounts() as mounts:
         layer = _layer_or_mount_point(context, writer, word)
         return count_down(context, mounts, layer.id, force=force)
@@ -174,7 +174,7 @@ def _may_be_mounted(context: Context, layer: str, path: str) -> bool:
 def _layer_or_mount_point(context: Context, tables: Tables, word: str) -> Layer:
     try:
         return layer_or_container_layer(tables, context.layout, word)
-    except LayerUnknown:
+    except errors.LayerUnknown:
         path = os.path.realpath(word)
         recorded = {entry.id: entry.path for entry in Reader(context).mounts()}
         for identifier, point in (*recorded.items(), *_found_mounted(context).items()):
@@ -192,8 +192,8 @@ def mounted(context: Context, word: str) -> bool:
     """
     try:
         layer = layer_or_container_layer(Reader(context), context.layout, word)
-    except ReadOnlyStore:
-        raise LayerUnknown(word) from None
+    except errors.ReadOnlyStore:
+        raise errors.LayerUnknown(word) from None
     return bool(mount_point(context, layer.id))
 
 
@@ -205,7 +205,7 @@ def mount_count(context: Context, word: str) -> int:
     """
     try:
         layer = layer_or_container_layer(Reader(context), context.layout, word)
-    except ReadOnlyStore:
+    except errors.ReadOnlyStore:
         return 0  # what is in an additional store is mounted as an image only
     recorded = Reader(context).mounts().get(layer.id)
     if recorded is not None and context.driver.is_mounted(layer.id, recorded.path):
@@ -241,7 +241,7 @@ def _found_mounted(context: Context) -> dict[str, str]:
     try:
         points = [each.mount_point for each in read_mounts() if each.mount_point.startswith(inside)]
     except OSError as error:
-        raise SystemFailure("read", "the mounts of this process", error) from None
+        raise errors.SystemFailure("read", "the mounts of this process", error) from None
     for point in points:
         home = next(home for home in inside if point.startswith(home))
         layer = point.removeprefix(home).partition("/")[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.errors import InvalidOption, LayerUnknown, NotAnItem
+from cstore import errors
 from cstore.ids import several, unique_names
 from cstore.store.lookup import find_own_item, find_record, find_renamable, nowhere
 from cstore.store.places import ItemKind
@@ -29,7 +29,7 @@ def names_of(context: Context, word: str) -> tuple[str, ...]:
     """
     record = find_record(Reader(context), word)
     if record is None:
-        raise LayerUnknown(word)
+        raise errors.LayerUnknown(word)
     return record.names
 
 
@@ -62,7 +62,7 @@ def metadata_of(context: Context, word: str) -> str:
     """
     record = find_record(Reader(context), word)
     if record is None:
-        raise NotAnItem(word)
+        raise errors.NotAnItem(word)
     return record.metadata
 
 
@@ -89,7 +89,9 @@ def set_flag(context: Context, word: str, flag: str, value: Any) -> None:
     try:
         encode(value)
     except (TypeError, ValueError):
-        raise InvalidOption(f"the flag {flag!r} cannot be of type {type(value).__name__}, which JSON has not") from None
+        raise errors.InvalidOption(
+            f"the flag {flag!r} cannot be of type {type(value).__name__}, which JSON has not"
+        ) from None
     _change_flags(context, word, flag, {flag: value})
 
 
@@ -104,7 +106,7 @@ def clear_flag(context: Context, word: str, flag: str) -> None:
 
 def _change_flags(context: Context, word: str, flag: str, new: dict[str, Any]) -> None:
     if flag in _OF_THE_STORE:
-        raise InvalidOption(f"only the store itself sets the flag {flag!r}")
+        raise errors.InvalidOption(f"only the store itself sets the flag {flag!r}")
 
     def change(record: Any) -> Any:
         return record.with_(flags={**{name: record.flags[name] for name in record.flags if name != flag}, **new})
@@ -117,12 +119,12 @@ def _edit(context: Context, word: str, change: Callable[[Any], Any]) -> None:
     tables = Trusted(context)
     item = find_own_item(tables, word)
     if item is None:
-        raise nowhere(tables, word, NotAnItem(word))
+        raise nowhere(tables, word, errors.NotAnItem(word))
     with writing(context, item.item_kind) as writer:
         table = writer.table(item.item_kind)
         record = table.get(item.id)
         if record is None:
-            raise NotAnItem(word)
+            raise errors.NotAnItem(word)
         table.replace(change(record))
         writer.save(item.item_kind)
 
@@ -133,7 +135,7 @@ def _change(
     tables = Trusted(context)
     item = find_renamable(tables, word)
     if item is None:
-        raise nowhere(tables, word, LayerUnknown(word))
+        raise nowhere(tables, word, errors.LayerUnknown(word))
     with writing(context, item.item_kind, freeing=freeing) as writer:
         table = writer.table(item.item_kind)
         record = table.get(item.id)
@@ -152,5 +154,5 @@ def _change_pulled_up(
 
     image = pull_up(writer, item.id, change) if item.item_kind is ItemKind.IMAGES else None
     if image is None:
-        raise LayerUnknown(word)
+        raise errors.LayerUnknown(word)
     return image.names

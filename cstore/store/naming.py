@@ -13,18 +13,7 @@ things so, but as `lookup` says.
 
 from __future__ import annotations
 
-from cstore.errors import (
-    AmbiguousItem,
-    ContainerUnknown,
-    ImageUnknown,
-    ImageWithoutLayers,
-    InvalidName,
-    InvalidOption,
-    LayerMissing,
-    LayerUnknown,
-    NotAnItem,
-    UnknownItem,
-)
+from cstore import errors
 from cstore.records.images import valid_digests
 from cstore.records.layers import incomplete
 from cstore.store.lookup import MOUNT_FIRST, Item, known_exactly, layer_by_id, table_of
@@ -40,11 +29,11 @@ if TYPE_CHECKING:
 
 _DIGESTS = ("sha256:", "sha384:", "sha512:")
 _HEX = frozenset("0123456789abcdef")
-_UNKNOWN: dict[ItemKind | None, type[UnknownItem]] = {
-    None: NotAnItem,
-    ItemKind.LAYERS: LayerUnknown,
-    ItemKind.IMAGES: ImageUnknown,
-    ItemKind.CONTAINERS: ContainerUnknown,
+_UNKNOWN: dict[ItemKind | None, type[errors.UnknownItem]] = {
+    None: errors.NotAnItem,
+    ItemKind.LAYERS: errors.LayerUnknown,
+    ItemKind.IMAGES: errors.ImageUnknown,
+    ItemKind.CONTAINERS: errors.ContainerUnknown,
 }
 
 
@@ -78,7 +67,7 @@ def resolve(tables: Tables, text: str, kind: str = "", *, by_layer: bool = False
     if len(found) == 1:
         return found[0]
     if found:
-        raise AmbiguousItem(text, [_described(tables, item) for item in found])
+        raise errors.AmbiguousItem(text, [_described(tables, item) for item in found])
     error = _UNKNOWN[item_kind](text)
     error.hint = error.hint if item_kind else "see cstore images, cstore containers or cstore layers"
     raise error
@@ -92,15 +81,15 @@ def resolve_path(tables: Tables, text: str, kind: str = "", *, by_layer: bool = 
     Raises:
         UnknownItem, AmbiguousItem, InvalidOption: as `resolve`.
     """
-    failure: UnknownItem | None = None
+    failure: errors.UnknownItem | None = None
     for name, path in _splits(text):
         try:
             return ItemPath(resolve(tables, name, kind, by_layer=by_layer), path)
-        except AmbiguousItem as error:
-            failure = failure if isinstance(failure, AmbiguousItem) else error
-        except UnknownItem as error:
-            failure = failure if isinstance(failure, AmbiguousItem) else error  # the last has the shortest name
-    raise failure or NotAnItem(text)
+        except errors.AmbiguousItem as error:
+            failure = failure if isinstance(failure, errors.AmbiguousItem) else error
+        except errors.UnknownItem as error:
+            failure = failure if isinstance(failure, errors.AmbiguousItem) else error  # the last has the shortest name
+    raise failure or errors.NotAnItem(text)
 
 
 def _splits(text: str) -> Iterator[tuple[str, str]]:
@@ -121,10 +110,10 @@ def layer_of(tables: Tables, item: Item) -> Layer:
     """
     identifier = _layer_id(tables, item)
     if not identifier:
-        raise ImageWithoutLayers(item.id)
+        raise errors.ImageWithoutLayers(item.id)
     layer = layer_by_id(tables, identifier)
     if layer is None:
-        raise LayerMissing(identifier)
+        raise errors.LayerMissing(identifier)
     return layer
 
 
@@ -139,7 +128,7 @@ def _item_kind(kind: str) -> ItemKind | None:
     try:
         return ItemKind(kind) if kind else None
     except ValueError:
-        raise InvalidOption(f"{kind!r} is not a kind of item", hint="write layer, image or container") from None
+        raise errors.InvalidOption(f"{kind!r} is not a kind of item", hint="write layer, image or container") from None
 
 
 def _described(tables: Tables, item: Item) -> dict[str, object]:
@@ -225,7 +214,7 @@ def _completed(text: str) -> list[str]:
 
     try:
         return list(dict.fromkeys(str(parse_name(text, home=home)) for home in (LOCAL, DOCKER)))
-    except InvalidName:
+    except errors.InvalidName:
         return []
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 
-from cstore.errors import RecordsDamaged, SystemFailure
+from cstore import errors
 from cstore.records.table import Location, Table
 from cstore.store.places import ItemKind, kind_of
 
@@ -58,7 +58,7 @@ class Reader:
         return self._table(ItemKind.CONTAINERS)
 
     @property
-    def flaws(self) -> list[RecordsDamaged]:
+    def flaws(self) -> list[errors.RecordsDamaged]:
         """What could not be read of the tables that were asked for."""
         own = [flaw for table in self._tables.values() for flaw in table.flaws]
         return own + [flaw for store in self.additional for flaw in store.flaws]
@@ -71,7 +71,7 @@ class Reader:
         path = layout.mountpoints
         try:
             return MountTable.load(path, layout.roots)
-        except RecordsDamaged:
+        except errors.RecordsDamaged:
             if not self._context.degraded:
                 raise
             return MountTable(path)
@@ -157,7 +157,7 @@ class Snapshot:
         return self._tables[ItemKind.CONTAINERS]
 
     @property
-    def flaws(self) -> Iterator[tuple[ItemKind, RecordsDamaged, bool]]:
+    def flaws(self) -> Iterator[tuple[ItemKind, errors.RecordsDamaged, bool]]:
         """What is wrong with record files: kind, flaw, and whether it is an additional store's."""
         for item_kind, table in self._tables.items():
             yield from ((item_kind, flaw, False) for flaw in table.flaws)
@@ -180,4 +180,4 @@ def _read_together(context: Context) -> dict[ItemKind, Table[Any]]:
         if all(table.flaws or table.is_current() for table in tables.values()):
             return tables
     graph_root = context.layout.graph_root
-    raise SystemFailure("read a consistent state of", graph_root, OSError(errno.EAGAIN, ""), hint="try again")
+    raise errors.SystemFailure("read a consistent state of", graph_root, OSError(errno.EAGAIN, ""), hint="try again")

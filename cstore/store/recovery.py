@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.contexts import suppress
-from cstore.errors import CstoreError, RecordsDamaged
 from cstore.records.layers import incomplete
 from cstore.store.lookup import referenced
 from cstore.store.places import REPLACING, ItemKind, item_journal
@@ -71,7 +71,7 @@ def finish_items(writer: Writer, item_kinds: Sequence[ItemKind]) -> None:
     from cstore.store.item_journal import conclude
 
     for item_kind in begun:
-        with suppress(CstoreError):  # it shall not keep all from everything
+        with suppress(errors.CstoreError):  # it shall not keep all from everything
             if conclude(writer, item_kind):
                 trace("settled a data item of one of the %ss, which a dead process was setting", item_kind.value)
 
@@ -102,7 +102,7 @@ def _drop_unfinished(writer: Writer, flagged: list[str]) -> None:
     """
     try:
         needed = referenced(writer)
-    except RecordsDamaged:
+    except errors.RecordsDamaged:
         return
     progress = True
     while progress:
@@ -119,7 +119,7 @@ def _drop(writer: Writer, layer: str) -> bool:
 
     try:
         take_out(writer, layer)
-    except CstoreError as error:
+    except errors.CstoreError as error:
         trace("layer %s was never finished, and stays for now: %s", layer, error)
         return False
     trace("removed layer %s, which was never finished", layer)

@@ -9,18 +9,9 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.contexts import suppress
 from cstore.drivers.contract import StagedRemoval
-from cstore.errors import (
-    CstoreError,
-    LayerHasChildren,
-    LayerUnknown,
-    LayerUsedByContainer,
-    LayerUsedByImage,
-    NotALayer,
-    SystemFailure,
-    UnsafeID,
-)
 from cstore.fs.staging import StagingRoot
 from cstore.records.section import make_directory
 from cstore.store.lookup import (
@@ -56,11 +47,11 @@ def delete_layer(context: Context, word: str) -> None:
         LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: it is in use.
     """
     if not is_made(context.layout):
-        raise nowhere(Reader(context), word, NotALayer(word))
+        raise nowhere(Reader(context), word, errors.NotALayer(word))
     with writing(context, ItemKind.LAYERS, ItemKind.IMAGES, freeing=True) as writer:
         layer = find_own_layer(writer, word)
         if layer is None:
-            raise nowhere(writer, word, NotALayer(word))
+            raise nowhere(writer, word, errors.NotALayer(word))
         check_unused(writer, layer.id)
         remove_layer(writer, layer.id)
         _forget_mapped(writer, layer.id)
@@ -74,15 +65,15 @@ def check_unused(writer: Writer, layer: str) -> None:
     """
     children = children_of_layer(writer, layer)
     if children:
-        raise LayerHasChildren(layer, children)
+        raise errors.LayerHasChildren(layer, children)
     image = image_of_layer(writer, layer)
     if image is not None:
-        raise LayerUsedByImage(layer, image.id)
+        raise errors.LayerUsedByImage(layer, image.id)
     container = container_of_layer(writer, layer)
     if container is not None:
         from cstore.store.makers import removal_command
 
-        raise LayerUsedByContainer(layer, container.id, removal_command(writer.context, container))
+        raise errors.LayerUsedByContainer(layer, container.id, removal_command(writer.context, container))
 
 
 def _forget_mapped(writer: Writer, layer: str) -> None:
@@ -108,7 +99,7 @@ def delete_item(context: Context, word: str) -> None:
     tables = Trusted(context)
     item = find_own_item(tables, word, CONTAINER_FIRST)
     if item is None:
-        raise nowhere(tables, word, LayerUnknown(word))
+        raise nowhere(tables, word, errors.LayerUnknown(word))
     item_kinds = {
         ItemKind.LAYERS: (ItemKind.LAYERS,),
         ItemKind.IMAGES: (ItemKind.IMAGES,),
@@ -116,7 +107,7 @@ def delete_item(context: Context, word: str) -> None:
     }[item.item_kind]
     with writing(context, *item_kinds, freeing=True) as writer:
         if find_own_item(writer, item.id, (item.item_kind,)) is None:
-            raise LayerUnknown(word)
+            raise errors.LayerUnknown(word)
         _REMOVERS[item.item_kind](writer, item)
 
 
@@ -126,9 +117,9 @@ def _remove_container(writer: Writer, item: Item) -> None:
 
     container = writer.containers.get(item.id)
     if container is None:
-        raise LayerUnknown(item.id)
+        raise errors.LayerUnknown(item.id)
     if container.layer not in writer.layers:
-        raise NotALayer(container.layer)
+        raise errors.NotALayer(container.layer)
     refuse_occupied(writer.context, container)
     remove_container(writer, container)
 
@@ -174,7 +165,9 @@ def remove_layers(writer: Writer, layers: Sequence[str]) -> None:
     except BaseException:
         for record in records:
             writer.layers.replace(record)
-        with suppress(CstoreError):  # the first error is the one to tell; what stays flagged is for the next writer
+        with suppress(
+            errors.CstoreError
+        ):  # the first error is the one to tell; what stays flagged is for the next writer
             writer.save(ItemKind.LAYERS)
         raise
     gone, failure = _take_trees(writer, layers)
@@ -183,7 +176,7 @@ def remove_layers(writer: Writer, layers: Sequence[str]) -> None:
     for layer in gone:
         trace("removed layer %s", layer)
         _take_rest(writer, layer)
-    with suppress(SystemFailure):
+    with suppress(errors.SystemFailure):
         writer.save(ItemKind.LAYERS)
     if failure is not None:
         raise failure
@@ -198,7 +191,7 @@ def is_whole(writer: Writer, layer: str) -> bool:
 
     try:
         record = load_table(writer.context, ItemKind.LAYERS, degraded=False).get(layer)
-    except CstoreError:
+    except errors.CstoreError:
         return True
     return record is not None and not record.incomplete
 
@@ -206,17 +199,17 @@ def is_whole(writer: Writer, layer: str) -> bool:
 def _record(writer: Writer, layer: str) -> Layer:
     record = writer.layers.get(layer)
     if record is None:
-        raise LayerUnknown(layer)
+        raise errors.LayerUnknown(layer)
     return record
 
 
-def _take_trees(writer: Writer, layers: Sequence[str]) -> tuple[list[str], CstoreError | None]:
+def _take_trees(writer: Writer, layers: Sequence[str]) -> tuple[list[str], errors.CstoreError | None]:
     """Take trees out of sight, up to the first that cannot be moved; name those that are gone, and say why not all."""
     gone: list[str] = []
     for layer in layers:
         try:
             _take_tree(writer, layer)
-        except CstoreError as error:
+        except errors.CstoreError as error:
             return gone, error
         gone.append(layer)
     return gone, None
@@ -241,7 +234,7 @@ def withdraw(writer: Writer, layer: str) -> None:
     try:
         with given_up(writer.layout):
             writer.save(ItemKind.LAYERS)
-    except SystemFailure:
+    except errors.SystemFailure:
         if is_whole(writer, layer) or not _is_recorded(writer, layer):
             raise  # what was renamed and not synced may be whole after a power cut
     _take_tree(writer, layer)
@@ -268,7 +261,7 @@ def take_out(writer: Writer, layer: str) -> None:
 
 
 def _take_tree(writer: Writer, layer: str) -> None:
-    with suppress(UnsafeID):
+    with suppress(errors.UnsafeID):
         writer.afterwards(writer.driver.remove(layer))
 
 
@@ -278,21 +271,21 @@ def _take_rest(writer: Writer, layer: str) -> None:
 
 
 def _take_files(writer: Writer, layer: str) -> None:
-    with suppress(UnsafeID):
+    with suppress(errors.UnsafeID):
         for path in (writer.layout.tar_split(layer), writer.layout.layer_data(layer)):
             discard(writer, path)
 
 
 def discard_image_data(writer: Writer, image: str) -> None:
     """Take what an image has besides its record out of sight."""
-    with suppress(UnsafeID):
+    with suppress(errors.UnsafeID):
         discard(writer, writer.layout.image_data(image))
         discard(writer, writer.layout.image_run_data(image))
 
 
 def discard_container_data(writer: Writer, container: str) -> None:
     """Take what a container has besides its record and its layer out of sight."""
-    with suppress(UnsafeID):
+    with suppress(errors.UnsafeID):
         discard(writer, writer.layout.container_data(container))
         discard(writer, writer.layout.container_run_data(container))
 
@@ -311,7 +304,7 @@ def discard(writer: Writer, path: str) -> None:
     try:
         elsewhere = os.lstat(path).st_dev != os.stat(writer.layout.layers).st_dev
     except OSError as error:
-        raise SystemFailure("examine", path, error) from None
+        raise errors.SystemFailure("examine", path, error) from None
     if elsewhere:
         remove_tree(path)
         return

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.contexts import contextmanager, suppress
-from cstore.errors import ForeignThing
 from cstore.fs import within
 from cstore.traces import trace
 
@@ -33,7 +33,7 @@ _PLENTY = 4
 @contextmanager
 def kept_back(layout: Layout) -> Iterator[None]:
     """Make the reserve first, where there is none and there is room enough. It is missed on a full disk only."""
-    with suppress(OSError, ForeignThing):
+    with suppress(OSError, errors.ForeignThing):
         if not _is_there(layout) and not _short(layout, _PLENTY):
             _fill(layout)
     yield
@@ -52,7 +52,7 @@ def given_up(layout: Layout) -> Iterator[None]:
         yield
     finally:
         if used:
-            with suppress(OSError, ForeignThing):
+            with suppress(OSError, errors.ForeignThing):
                 _fill(layout)
 
 
@@ -86,14 +86,14 @@ def _short(layout: Layout, times: int) -> bool:
 
 def _empty(layout: Layout) -> None:
     top, folder = os.path.split(layout.reserve)
-    with suppress(OSError, ForeignThing):
+    with suppress(OSError, errors.ForeignThing):
         fd = within.open_file(top, f"{folder}/{_SPACE}", os.O_WRONLY)
         try:
             os.ftruncate(fd, 0)
         finally:
             os.close(fd)
     for number in _NUMBERS:
-        with suppress(OSError, ForeignThing), within.parent_of(top, f"{folder}/{number}") as (place, name):
+        with suppress(OSError, errors.ForeignThing), within.parent_of(top, f"{folder}/{number}") as (place, name):
             os.unlink(name, dir_fd=place)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
-from cstore.errors import ProgramMissing, ProgramRefused, Unsupported
+from cstore import errors
 from cstore.idmap import IDMap, IDRange
 from cstore.kernel.namespaces import CAP_SETGID, CAP_SETUID
 
@@ -75,7 +75,7 @@ def refuse_unseen(layer: str, path: str) -> None:
     from cstore.kernel.mountinfo import is_mountpoint
 
     if alone() and is_mountpoint(path):
-        raise Unsupported(
+        raise errors.Unsupported(
             "the mount would exist only for this command and end with it",
             hint=f"mount it in a lasting namespace: cstore unshare sh -c 'ls \"$(cstore mount {layer})\"'",
             go_text="cannot mount in rootless mode outside of a user namespace that lasts",
@@ -210,9 +210,9 @@ def run(words: Sequence[str]) -> NoReturn:
     try:
         os.execvp(words[0], words)  # noqa: S606  - to start what the user says is the purpose
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ProgramMissing("run", words[0], error, hint="cstore looks for it in $PATH") from None
+        raise errors.ProgramMissing("run", words[0], error, hint="cstore looks for it in $PATH") from None
     except OSError as error:
-        raise ProgramRefused("run", words[0], error) from None
+        raise errors.ProgramRefused("run", words[0], error) from None
 
 
 def _restore_signals() -> None:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.contexts import ExitStack, contextmanager
-from cstore.errors import SystemFailure, Unsupported
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.writable import on_read_only_media
 from cstore.store.places import ItemKind
@@ -282,7 +282,9 @@ def _make_root(path: str) -> None:
     try:
         make_directories(path, sync=True)
     except OSError as error:
-        raise SystemFailure("make the directory", path, error, hint="choose another with --graph or --run") from error
+        raise errors.SystemFailure(
+            "make the directory", path, error, hint="choose another with --graph or --run"
+        ) from error
 
 
 # ── whose a store is ──
@@ -311,7 +313,7 @@ def leave_to_its_user(layout: Layout) -> None:
     known = not name.isdecimal()
     user = f"{name} (UID {uid})" if known else f"UID {uid}"
     way = f"runuser -u {name} -- cstore" if known else f"setpriv --reuid={uid} --regid={gid} --clear-groups cstore"
-    raise Unsupported(
+    raise errors.Unsupported(
         f"the store at {layout.graph_root} belongs to {user}, who could not use files that root writes there",
         hint=f"run the command as its owner: {way} …",
     )

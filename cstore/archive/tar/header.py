@@ -6,7 +6,7 @@ import struct
 from functools import lru_cache
 from zlib import adler32
 
-from cstore.errors import ArchiveMalformed
+from cstore import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def parse_header(block: bytes, offset: int) -> Entry:
             if prefix[0] or prefix[12]:
                 _read_gnu(entry, prefix)
     except ValueError as error:
-        raise ArchiveMalformed(str(error), offset) from None
+        raise errors.ArchiveMalformed(str(error), offset) from None
     return entry
 
 

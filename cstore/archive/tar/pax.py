@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cstore import errors
 from cstore.archive.tar.header import NANOSECONDS
-from cstore.errors import ArchiveMalformed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def parse_records(body: bytes, offset: int) -> dict[bytes, bytes]:
             else:
                 records[key] = value
     except ValueError as error:
-        raise ArchiveMalformed(f"its PAX header {error}", offset) from None
+        raise errors.ArchiveMalformed(f"its PAX header {error}", offset) from None
     if pairs:
         records[SPARSE_MAP] = b",".join(pairs)
     return records
@@ -124,7 +124,7 @@ def apply_records(entry: Entry, records: dict[bytes, bytes], offset: int) -> Non
             elif value and key in _SETTERS:
                 _SETTERS[key](entry, value)
     except ValueError as error:
-        raise ArchiveMalformed(f"its PAX header {error}", offset) from None
+        raise errors.ArchiveMalformed(f"its PAX header {error}", offset) from None
     if xattrs:
         entry.xattrs = xattrs
 

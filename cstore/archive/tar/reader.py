@@ -7,6 +7,7 @@ So whoever takes both, and then the rest, has the whole stream, and nothing is c
 
 from __future__ import annotations
 
+from cstore import errors
 from cstore.archive.foreign import foreign, nothing_but_zeros
 from cstore.archive.tar.header import (
     BLOCK,
@@ -29,7 +30,6 @@ from cstore.archive.tar.header import (
 )
 from cstore.archive.tar.pax import LARGEST_SPECIAL, apply_records, parse_records
 from cstore.archive.tar.sparse import check_map, read_gnu_map, read_pax_map
-from cstore.errors import ArchiveMalformed, ArchiveTruncated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _parsed(block: bytes, offset: int) -> Entry:
     """Read a header; if the first one of a stream is none, say what the stream is."""
     try:
         return parse_header(block, offset)
-    except ArchiveMalformed as error:
+    except errors.ArchiveMalformed as error:
         other = None if offset else foreign(block)
         if other is None:
             raise
@@ -135,7 +135,7 @@ class TarReader:
     def _begin_body(self, entry: Entry, offset: int) -> None:
         size = 0 if entry.type in HEADER_ONLY else entry.size
         if size < 0:
-            raise ArchiveMalformed("its size is negative", offset)
+            raise errors.ArchiveMalformed("its size is negative", offset)
         entry.stored = self.left = size
         self._pad = -size % BLOCK
 
@@ -189,7 +189,7 @@ class TarReader:
             entry.sparse = read_pax_map(entry, records, self._body_block, offset)
         if entry.sparse is not None:
             if entry.type in HEADER_ONLY:
-                raise ArchiveMalformed("a sparse entry that is not a file", offset)
+                raise errors.ArchiveMalformed("a sparse entry that is not a file", offset)
             entry.stored = self.left
             check_map(entry.sparse, entry.size, entry.stored, offset)
         self._flush()
@@ -208,7 +208,7 @@ class TarReader:
         if block != ZERO_BLOCK:
             return block
         if self._header_block() not in {ZERO_BLOCK, None}:
-            raise ArchiveMalformed("another header follows a block of zeros", self.offset - BLOCK)
+            raise errors.ArchiveMalformed("another header follows a block of zeros", self.offset - BLOCK)
         return None
 
     def _header_block(self) -> bytes | None:
@@ -220,7 +220,7 @@ class TarReader:
             if self.offset == len(block) and (other := foreign(block)) is not None:
                 raise other
             reason = "not even one whole block" if self.offset == len(block) else "inside a header"
-            raise ArchiveTruncated(reason, self.offset)
+            raise errors.ArchiveTruncated(reason, self.offset)
         self._add(block)
         return block
 
@@ -228,7 +228,7 @@ class TarReader:
 
     def _special_body(self, offset: int) -> bytes:
         if self.left > LARGEST_SPECIAL:
-            raise ArchiveMalformed(
+            raise errors.ArchiveMalformed(
                 f"an extended header of {self.left} bytes", offset, go_text="archive/tar: header field too long"
             )
         return self._read_kept(self.left, of_body=True)
@@ -238,13 +238,13 @@ class TarReader:
 
     def _body_block(self) -> bytes:
         if self.left < BLOCK:
-            raise ArchiveTruncated("inside the map of a sparse file", self.offset)
+            raise errors.ArchiveTruncated("inside the map of a sparse file", self.offset)
         return self._read_kept(BLOCK, of_body=True)
 
     def _read_kept(self, count: int, *, of_body: bool) -> bytes:
         data = self._collect(count)
         if len(data) < count:
-            raise ArchiveTruncated("inside an extended header", self.offset)
+            raise errors.ArchiveTruncated("inside an extended header", self.offset)
         if of_body:
             self.left -= count
         self._add(data)
@@ -259,7 +259,7 @@ class TarReader:
             ArchiveTruncated: there are none.
         """
         if self.at == self._limit and not self._advance():
-            raise ArchiveTruncated("inside the contents of an entry", self.offset)
+            raise errors.ArchiveTruncated("inside the contents of an entry", self.offset)
         piece = self._view[self.at : self.at + most]
         self.at += len(piece)
         self.left -= len(piece)

@@ -5,9 +5,9 @@ A map is a tuple of (offset, length) in ascending order; what it leaves out are 
 
 from __future__ import annotations
 
+from cstore import errors
 from cstore.archive.tar.header import BLOCK, is_gnu, parse_number
 from cstore.archive.tar.pax import LARGEST_SPECIAL, SPARSE_MAP, parse_decimal
-from cstore.errors import ArchiveMalformed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def read_gnu_map(entry: Entry, block: bytes, next_block: Callable[[], bytes], of
         ArchiveMalformed: not of the GNU dialect, or the map makes no sense.
     """
     if not is_gnu(block):
-        raise ArchiveMalformed("it has a sparse file of an unknown dialect", offset)
+        raise errors.ArchiveMalformed("it has a sparse file of an unknown dialect", offset)
     pairs: list[tuple[int, int]] = []
     try:
         entry.size = parse_number(block[_HEADER_SIZE])
@@ -46,12 +46,12 @@ def read_gnu_map(entry: Entry, block: bytes, next_block: Callable[[], bytes], of
         while extended:
             blocks += 1
             if blocks * BLOCK > LARGEST_SPECIAL:
-                raise ArchiveMalformed("the map of a sparse file is too long", offset, go_text=_TOO_LONG)
+                raise errors.ArchiveMalformed("the map of a sparse file is too long", offset, go_text=_TOO_LONG)
             more = next_block()
             _add_pairs(pairs, more[:_BLOCK_EXTENDED])
             extended = more[_BLOCK_EXTENDED]
     except ValueError as error:
-        raise ArchiveMalformed(f"in the map of a sparse file, {error}", offset) from None
+        raise errors.ArchiveMalformed(f"in the map of a sparse file, {error}", offset) from None
     return tuple(pairs)
 
 
@@ -87,14 +87,14 @@ def read_pax_map(
         return None
     entry.name = records.get(b"GNU.sparse.name") or entry.name
     if b"\0" in entry.name:
-        raise ArchiveMalformed("the name of a sparse file has a NUL byte", offset)
+        raise errors.ArchiveMalformed("the name of a sparse file has a NUL byte", offset)
     size = records.get(b"GNU.sparse.size") or records.get(b"GNU.sparse.realsize")
     try:
         if size:
             entry.size = parse_decimal(size)
         return _read_body_map(next_block) if in_body else _read_record_map(records)
     except ValueError as error:
-        raise ArchiveMalformed(f"the map of a sparse file {error}", offset) from None
+        raise errors.ArchiveMalformed(f"the map of a sparse file {error}", offset) from None
 
 
 def _read_record_map(records: dict[bytes, bytes]) -> SparseMap:
@@ -145,12 +145,12 @@ def check_map(parts: SparseMap, size: int, stored: int, offset: int) -> None:
     last = 0
     for start, length in parts:
         if start < last or length < 0 or start + length > size:
-            raise ArchiveMalformed("the map of a sparse file is unordered or exceeds the file", offset)
+            raise errors.ArchiveMalformed("the map of a sparse file is unordered or exceeds the file", offset)
         last = start + length
     if size < 0:
-        raise ArchiveMalformed("a sparse file has a negative size", offset)
+        raise errors.ArchiveMalformed("a sparse file has a negative size", offset)
     total = sum(length for _, length in parts)
     if total != stored:
         go_text = "references non-existent data" if total > stored else "contains unreferenced data"
         reason = f"a sparse file's map covers {total} bytes, but its body has {stored}"
-        raise ArchiveMalformed(reason, offset, go_text=f"archive/tar: sparse file {go_text}")
+        raise errors.ArchiveMalformed(reason, offset, go_text=f"archive/tar: sparse file {go_text}")

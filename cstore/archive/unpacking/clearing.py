@@ -6,12 +6,12 @@ import errno
 import os
 import stat
 
+from cstore import errors
 from cstore.archive.names import join_name, show_name
 from cstore.archive.unpacking.displaced import Displaced
 from cstore.archive.unpacking.owners import subordinate_hint
 from cstore.archive.unpacking.paths import ACCESS_ACL
 from cstore.contexts import suppress
-from cstore.errors import EntryFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Clearing:
             if error.errno not in _WAYS_IN:
                 raise
             reason = f"its parent {show_name(path)} {_WAYS_IN[error.errno]}"
-            raise EntryFailed(show_name(join_name(path, base)), reason) from None
+            raise errors.EntryFailed(show_name(join_name(path, base)), reason) from None
 
     # ── room ──
 
@@ -115,12 +115,12 @@ class Clearing:
         if error.errno == errno.EINVAL:
             reason = f"its owner {uid}:{gid} has no meaning in this user namespace"
             hint = subordinate_hint(uid, gid)
-            raise EntryFailed(
+            raise errors.EntryFailed(
                 show_name(path), reason, hint=hint, owner=(uid, gid), needs="the user namespace"
             ) from None
         reason = f"this process may not give it to its owner {uid}:{gid}"
         hint = "run the program as root or with cstore unshare PROGRAM, or let it call cstore.enter_user_namespace()"
-        raise EntryFailed(show_name(path), reason, hint=hint) from None
+        raise errors.EntryFailed(show_name(path), reason, hint=hint) from None
 
     def set_xattrs(self, fd: int, path: bytes, xattrs: tuple[tuple[bytes, bytes], ...]) -> None:
         """Set attributes of an open file."""
@@ -155,4 +155,4 @@ class Clearing:
         if error.errno == errno.ENOTSUP or (error.errno == errno.EPERM and self._terms.in_user_namespace):
             return
         reason = f"its attribute {show_name(name)} cannot be set: {os.strerror(error.errno or 0).lower()}"
-        raise EntryFailed(show_name(path), reason) from None
+        raise errors.EntryFailed(show_name(path), reason) from None

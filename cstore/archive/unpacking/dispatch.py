@@ -9,6 +9,7 @@ import stat
 
 from fastcrc import crc64
 
+from cstore import errors
 from cstore.archive.names import clean_name, climbs, show_name, split_name
 from cstore.archive.tar.header import (
     BLOCK_DEVICE,
@@ -32,7 +33,6 @@ from cstore.archive.whiteout import (
     WhiteoutForm,
     victim_of,
 )
-from cstore.errors import ArchiveHostile, EntryFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -160,12 +160,12 @@ class Dispatcher:
             if not self._make_node(entry, head):
                 return
         else:
-            raise EntryFailed(show_name(entry.name), f"the entry type {chr(entry.type)!r} is unknown")
+            raise errors.EntryFailed(show_name(entry.name), f"the entry type {chr(entry.type)!r} is unknown")
         packer.bare(entry.name)
 
     def _link_symbolically(self, entry: Entry, head: tuple[Any, ...]) -> None:
         if not entry.link:
-            raise EntryFailed(show_name(entry.name), "it is a symbolic link without a target")
+            raise errors.EntryFailed(show_name(entry.name), "it is a symbolic link without a target")
         # The times of a link are not bounded as those of other entries are.
         times = (max(entry.atime, entry.mtime), entry.mtime)
         self._order((codes.SYMLINK, *head[:5], times, *head[6:], entry.link))
@@ -175,12 +175,14 @@ class Dispatcher:
         shown = show_name(entry.link)
         try:
             plain = clean_name(entry.link)
-        except ArchiveHostile:
-            raise ArchiveHostile(show_name(entry.name), f"its target {shown} climbs above the root") from None
+        except errors.ArchiveHostile:
+            raise errors.ArchiveHostile(show_name(entry.name), f"its target {shown} climbs above the root") from None
         if plain.startswith(HARDLINK_DIRECTORY):
-            raise EntryFailed(show_name(entry.name), f"its target {shown} is in AUFS's own directory of hard links")
+            raise errors.EntryFailed(
+                show_name(entry.name), f"its target {shown} is in AUFS's own directory of hard links"
+            )
         if not plain:
-            raise EntryFailed(show_name(entry.name), "its target is the root of the layer")
+            raise errors.EntryFailed(show_name(entry.name), "its target is the root of the layer")
         return split_name(plain)
 
     def _make_node(self, entry: Entry, head: tuple[Any, ...]) -> bool:
@@ -211,7 +213,7 @@ class Dispatcher:
         folder, base = split_name(plain)
         victim = victim_of(base)
         if victim is None:
-            raise ArchiveHostile(show_name(entry.name), "it would remove its own directory, or more")
+            raise errors.ArchiveHostile(show_name(entry.name), "it would remove its own directory, or more")
         self._keep_body()
         self._add_bare(entry.name, plain)
         if not self._terms.tracks:
@@ -224,7 +226,7 @@ class Dispatcher:
 
     @staticmethod
     def _refuse_root(entry: Entry) -> None:
-        raise ArchiveHostile(show_name(entry.name), "it names the root of the layer but is not a directory")
+        raise errors.ArchiveHostile(show_name(entry.name), "it names the root of the layer but is not a directory")
 
     # ── bodies ──
 

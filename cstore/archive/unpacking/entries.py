@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import stat
 
+from cstore import errors
 from cstore.archive.names import join_name, show_name
 from cstore.archive.unpacking.paths import Missing, strip_acls, strip_attributes
 from cstore.archive.unpacking.times import DirectoryTimes
 from cstore.archive.whiteout import is_whiteout_device, make_opaque
-from cstore.errors import EntryFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ class Entries:
     @staticmethod
     def _refuse_target(order: Order, reason: str) -> NoReturn:
         target = show_name(join_name(order[9], order[10]))
-        raise EntryFailed(show_name(join_name(order[1], order[2])), f"its target {target} {reason}")
+        raise errors.EntryFailed(show_name(join_name(order[1], order[2])), f"its target {target} {reason}")
 
     def _dress_link(self, folder: Folder, order: Order, found: os.stat_result) -> None:
         """Set only what differs: a needless chown would take capabilities away."""

@@ -9,10 +9,10 @@ import select
 import stat
 import threading
 
+from cstore import errors
 from cstore.archive.compression import LONGEST_MAGIC, Compression, open_decoder, sniff
 from cstore.archive.streams import CountingReader, FileReader, PeekingReader, fill
 from cstore.archive.unpacking import orders as codes
-from cstore.errors import SystemFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def make_ring() -> memoryview:
     try:
         return memoryview(mmap.mmap(-1, SLOTS * SLOT_SIZE))
     except OSError as error:
-        raise SystemFailure("get", "shared memory", error) from error
+        raise errors.SystemFailure("get", "shared memory", error) from error
 
 
 class Intake:
@@ -194,7 +194,7 @@ class _InterruptibleReader:
         try:
             waits = not stat.S_ISREG(os.fstat(fd).st_mode)
         except OSError as error:
-            raise SystemFailure("read", "the archive", error) from error
+            raise errors.SystemFailure("read", "the archive", error) from error
         if waits:
             self._poll = select.poll()
             self._poll.register(fd, select.POLLIN)

@@ -6,13 +6,13 @@ import errno
 import os
 import stat
 
+from cstore import errors
 from cstore.archive.names import join_name, show_name, split_name
 from cstore.archive.union import OPAQUE, PROGRAMS_MARKERS, Lower, OutOfSight, Union, is_opaque
 from cstore.archive.unpacking.paths import MOST_LINKS, Missing, link_text
 from cstore.archive.whiteout import WhiteoutForm, whiteout_name
 from cstore.archive.xattrs import has_contents
 from cstore.contexts import suppress
-from cstore.errors import EntryFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Below:
         try:
             return self._union.find(path)
         except OutOfSight as error:
-            raise EntryFailed(show_name(path), f"what lies beneath it is in {error}") from None
+            raise errors.EntryFailed(show_name(path), f"what lies beneath it is in {error}") from None
 
     def holder(self, path: bytes) -> tuple[Tree, bytes]:
         """The tree in which that is, and the directory in it."""
@@ -65,7 +65,7 @@ class Below:
         try:
             return self._union.names(b"") if self._any else []
         except OutOfSight as error:
-            raise EntryFailed("/", f"what lies beneath it is in {error}") from None
+            raise errors.EntryFailed("/", f"what lies beneath it is in {error}") from None
 
     def _is_open(self, folder: bytes, name: bytes) -> bool:
         """Whether nothing in the tree itself hides what lies beneath: no file, whiteout or mark on the way to a name.
@@ -220,7 +220,7 @@ def _copy_regular(tree: Tree, folder: bytes, target: int, base: bytes, status: o
     try:
         if not has_contents(read):
             reason = "its contents are in a lower layer, under another name (metacopy)"
-            raise EntryFailed(show_name(path), reason, hint="import the layer on top of one that cstore created")
+            raise errors.EntryFailed(show_name(path), reason, hint="import the layer on top of one that cstore created")
         write = os.open(base, _CREATE, 0o600, dir_fd=target)
         try:
             while os.sendfile(write, read, None, _MOST_AT_ONCE):

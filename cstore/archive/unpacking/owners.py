@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cstore import errors
 from cstore.archive.names import show_name
-from cstore.errors import EntryFailed, InvalidIDMap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,20 +40,22 @@ class Owners:
         """
         if not (0 <= entry.uid <= _LARGEST and 0 <= entry.gid <= _LARGEST):
             reason = f"its owner {entry.uid}:{entry.gid} is outside the IDs from 0 to {_LARGEST}"
-            raise EntryFailed(show_name(entry.name), reason)
+            raise errors.EntryFailed(show_name(entry.name), reason)
         try:
             return self._id_map.to_host(entry.uid, entry.gid)
-        except InvalidIDMap as error:
+        except errors.InvalidIDMap as error:
             owner = (entry.uid, entry.gid)
             reason = f"its owner is {entry.uid}:{entry.gid}, but in the ID map {error.reason}"
             hint = subordinate_hint(*owner)
-            raise EntryFailed(show_name(entry.name), reason, hint=hint, owner=owner, needs="the ID map") from error
+            raise errors.EntryFailed(
+                show_name(entry.name), reason, hint=hint, owner=owner, needs="the ID map"
+            ) from error
 
     def for_missing(self) -> tuple[int, int] | None:
         """The owner of directories that no archive lists, None if the ID map has none for 0:0."""
         try:
             return self._id_map.to_host(0, 0)
-        except InvalidIDMap:
+        except errors.InvalidIDMap:
             return None
 
     @property

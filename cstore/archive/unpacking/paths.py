@@ -17,13 +17,13 @@ import errno
 import os
 import stat
 
+from cstore import errors
 from cstore.archive.names import join_name, show_name
 from cstore.archive.override import ATTRIBUTE, Override
 from cstore.archive.unpacking.attributes import to_set
 from cstore.archive.unpacking.seen import PathList, SeenPaths
 from cstore.archive.whiteout import WhiteoutForm, is_whiteout_device, make_opaque
 from cstore.contexts import suppress
-from cstore.errors import EntryFailed
 from cstore.values import IntChoice
 
 TYPE_CHECKING = False
@@ -272,7 +272,7 @@ class Paths:
             return os.geteuid(), self._own_group  # until it gets that of the one beneath
         if owner is None:
             reason = "it is missing in the archive, and the ID map has no owner for it: no range covers 0:0"
-            raise EntryFailed(show_name(path), reason)
+            raise errors.EntryFailed(show_name(path), reason)
         return owner
 
     def _make(self, current: Folder, part: bytes, inside: bytes, *, opaque: bool) -> Folder:

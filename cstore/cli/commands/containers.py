@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from cstore import errors
 from cstore.cli.command import command, json_option, switch, text, texts, word, words
 from cstore.cli.listing import in_columns, listing_options, picked, query_of
 from cstore.cli.options import id_map_options, requested_map
 from cstore.cli.session import Intent, Session, View
-from cstore.errors import CstoreError, UsageMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
     """
     for each in given:
         if not each.partition("=")[0] or "=" not in each:
-            raise UsageMistake(f"{option} takes KEY=VALUE, not {each!r}", hint=f"write {option} size=10G")
+            raise errors.UsageMistake(f"{option} takes KEY=VALUE, not {each!r}", hint=f"write {option} size=10G")
     return dict(each.split("=", 1) for each in given)
 
 
@@ -121,7 +121,7 @@ def container(session: Session, containers: tuple[str, ...]) -> None:
     for name in containers:
         try:
             found.append(store.containers.get(name))
-        except CstoreError as error:
+        except errors.CstoreError as error:
             session.complain(error, name)
 
     def shown() -> list[tuple[views.ContainerFacts, int | str]]:
@@ -145,7 +145,7 @@ def _size(store: Store, container: Container) -> int | str:
     """The size in bytes, or why it is not known."""
     try:
         return store.containers.size(container.id)
-    except CstoreError as error:
+    except errors.CstoreError as error:
         return error.go_text
 
 
@@ -166,7 +166,7 @@ def container_parent_owners(session: Session, containers: tuple[str, ...]) -> No
         try:
             found = store.containers.get(name)
             uids, gids = store.containers.parent_owners(found.id)
-        except CstoreError as error:
+        except errors.CstoreError as error:
             session.complain(error, name)
             continue
         session.show(owners(found.id, uids, gids, plain.container_owners))

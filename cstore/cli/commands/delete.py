@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from cstore import errors
 from cstore.cli.command import command, json_option, switch, words
 from cstore.cli.session import Intent, Session
-from cstore.errors import CstoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def delete_image(session: Session, images: tuple[str, ...], test: bool) -> None:
         try:
             gone = _said("image", store.images.find(name)) if session.styled else ""
             layers = store.images.delete(name, commit=not test)
-        except CstoreError as error:
+        except errors.CstoreError as error:
             results[name] = {"error": error.go_text}
             session.report(error, name)
             continue
@@ -99,7 +99,7 @@ def _each(
         gone = describe(item) if session.styled else ""
         try:
             remove(item)
-        except CstoreError as error:
+        except errors.CstoreError as error:
             results[item] = error.go_text
             session.report(error, item)
         else:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from cstore import errors
 from cstore.cli.command import command, json_option, switch, text, texts, word, words
 from cstore.cli.listing import in_columns, listing_options, picked, query_of
 from cstore.cli.session import Intent, Session, View
-from cstore.errors import CstoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def image(session: Session, images: tuple[str, ...]) -> None:
     for name in images:
         try:
             found.append(store.images.get(name))
-        except CstoreError as error:
+        except errors.CstoreError as error:
             session.complain(error, name)
 
     def shown() -> list[tuple[views.ImageFacts, int | str]]:
@@ -136,5 +136,5 @@ def _size(store: Store, image: Image) -> int | str:
     """The size in bytes, or why it is not known."""
     try:
         return store.images.size(image.id)
-    except CstoreError as error:
+    except errors.CstoreError as error:
         return error.go_text

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from cstore import errors
 from cstore.cli.command import command, json_option, switch, text, words
 from cstore.cli.listing import in_columns, listing_options, picked, query_of
 from cstore.cli.session import Intent, Session, View
-from cstore.errors import CstoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def layer(session: Session, layers: tuple[str, ...]) -> None:
     for name in layers:
         try:
             found.append(store.layers.get(name))
-        except CstoreError as error:
+        except errors.CstoreError as error:
             session.complain(error, name)
 
     def lines() -> Iterator[str]:
@@ -148,7 +148,7 @@ def layer_parent_owners(session: Session, layers: tuple[str, ...]) -> None:
         try:
             layer = store.layers.get(name)
             uids, gids = store.layers.parent_owners(layer.id)
-        except CstoreError as error:
+        except errors.CstoreError as error:
             session.complain(error, name)
             continue
         session.show(owners(layer.id, uids, gids, plain.owners))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from cstore import errors
 from cstore.cli.command import command, json_option, switch, text, texts, words
 from cstore.cli.session import Intent, Session, View
-from cstore.errors import CstoreError, UnknownItem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def mount(session: Session, items: tuple[str, ...], read_only: bool, label: str)
         path, problem = "", ""
         try:
             path = _mount(store, item, label, read_only=read_only)
-        except CstoreError as error:
+        except errors.CstoreError as error:
             problem = error.go_text
             session.report(error, item)
         session.show(_view({"id": item, "mountpoint": path, "error": problem}, path), into=results)
@@ -48,13 +48,13 @@ def _mount(store: Store, item: str, label: str, *, read_only: bool) -> str:
 
     try:
         path = store.images.mount(item, label=label) if read_only else store.mount(item, label=label)
-    except UnknownItem as error:
+    except errors.UnknownItem as error:
         if not read_only and store.images.find(item) is not None:
             error.hint = "it is an image: use cstore mount --read-only, or create a container from it"
         raise
     try:
         refuse_unseen(item, path)
-    except CstoreError:
+    except errors.CstoreError:
         (store.images if read_only else store).unmount(item)
         raise
     return path
@@ -77,7 +77,7 @@ def unmount(session: Session, items: tuple[str, ...], force: bool) -> None:
         said: tuple[str, ...] = ()
         try:
             said = () if _unmount(store, item, force=force) else (f"{item} mountpoint unmounted",)
-        except CstoreError as error:
+        except errors.CstoreError as error:
             problem = error.go_text
             session.report(error, item)
         session.show(_view({"id": item, "error": problem}, *said), into=results)
@@ -109,7 +109,7 @@ def mounted(session: Session, items: tuple[str, ...]) -> None:
         is_mounted, problem = False, ""
         try:
             is_mounted = store.mounted(item)
-        except CstoreError as error:
+        except errors.CstoreError as error:
             problem = error.go_text
             session.report(error, item)
         said = (f"{item} mounted",) if is_mounted else ()

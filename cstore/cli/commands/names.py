@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from cstore import errors
 from cstore.cli.command import command, json_option, texts, word, words
 from cstore.cli.session import Intent, Session, View
-from cstore.errors import CstoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def set_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -
 def _names_now(store: Store, item: str) -> tuple[str, ...]:
     try:
         return store.names(item)
-    except CstoreError:
+    except errors.CstoreError:
         return ()  # whoever takes them away will hear of it
 
 

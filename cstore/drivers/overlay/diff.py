@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 
+from cstore import errors
 from cstore.archive.changes import Change, ChangeKind
 from cstore.archive.composefs import open_tree, opened
 from cstore.archive.names import join_name, split_name
@@ -19,7 +20,6 @@ from cstore.archive.union import Lower, Union
 from cstore.archive.whiteout import OPAQUE_VALUE, WhiteoutForm, is_whiteout_device
 from cstore.contexts import contextmanager
 from cstore.drivers.overlay.marks import ELSEWHERE, REDIRECT, WHITEOUT, Marks, by_kernel, read_marks
-from cstore.errors import SystemFailure
 from cstore.layout import is_blob
 from cstore.values import Value
 
@@ -132,7 +132,7 @@ class _Scan:
         try:
             return iter([join_name(folder, name) for name, _ in self._tree.names(folder)])
         except OSError as error:
-            raise SystemFailure("read", self._tree.shown(folder), error) from error
+            raise errors.SystemFailure("read", self._tree.shown(folder), error) from error
 
     def _visit(self, path: bytes) -> bool:
         """List one path if it is a change; say whether it is a directory."""
@@ -140,7 +140,7 @@ class _Scan:
         try:
             status = self._tree.status(folder, name)
         except OSError as error:
-            raise SystemFailure("read", self._tree.shown(path), error) from error
+            raise errors.SystemFailure("read", self._tree.shown(path), error) from error
         is_directory = stat.S_ISDIR(status.st_mode)
         kind = self._judge(path, status)
         if kind is not None:
@@ -170,7 +170,7 @@ class _Scan:
         except OSError as error:
             if error.errno in {errno.ENODATA, errno.ENOTSUP}:
                 return False
-            raise SystemFailure("read", self._tree.shown(folder), error) from error
+            raise errors.SystemFailure("read", self._tree.shown(folder), error) from error
 
     def _list_above(self, path: bytes) -> None:
         """List the directories that lead to an added or deleted path and are not listed yet, outermost first."""

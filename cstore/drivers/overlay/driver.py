@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.contexts import contextmanager, suppress
 from cstore.drivers.overlay.lower import Homes, Place
 from cstore.drivers.overlay.marks import blob_of, form_not_read, marks_of, mask_of, refuse_not_read
 from cstore.drivers.overlay.options import NAME, read_options
-from cstore.errors import CstoreError, DriverError, SystemFailure, UnsafeID
 from cstore.fs import within
 from cstore.ids import check_part
 from cstore.layout import is_blob
@@ -192,7 +192,7 @@ class OverlayDriver:
 
         del parent
         if check_part(layer) in RESERVED:
-            raise DriverError(NAME, f"the ID {layer!r} is reserved: the driver uses this name itself")
+            raise errors.DriverError(NAME, f"the ID {layer!r} is reserved: the driver uses this name itself")
         made = os.path.dirname(staged.tree)
         target = Place(next(home for home in self._homes.writable if self._staging(home).made(staged.staging)), layer)
         self._check_lower(Place(os.path.dirname(made), os.path.basename(made)), layer)
@@ -205,7 +205,7 @@ class OverlayDriver:
             if self._sync:
                 sync_home(target.home)
         except OSError as error:
-            raise SystemFailure("create the layer directory", target.path, error) from error
+            raise errors.SystemFailure("create the layer directory", target.path, error) from error
         finally:
             leftover.finish()
 
@@ -213,7 +213,7 @@ class OverlayDriver:
         """Make sure that the parent is still there, now that it cannot go away any more."""
         names = made.lower_names()
         if names and self._homes.behind(names[0]) is None and self._homes.search(names[0]) is None:
-            raise DriverError(
+            raise errors.DriverError(
                 NAME, f"the parent of layer {layer} was removed meanwhile", hint="try again with another parent"
             )
 
@@ -236,7 +236,7 @@ class OverlayDriver:
             if self._sync:
                 sync_home(place.home)
         except OSError as error:
-            raise SystemFailure("replace the layer directory", place.path, error) from error
+            raise errors.SystemFailure("replace the layer directory", place.path, error) from error
         return StagedRemoval(staged.staging)
 
     def remove(self, layer: str) -> Removal:
@@ -250,7 +250,7 @@ class OverlayDriver:
         link = place.link
         staging = self._staging(place.home).put_aside(place.path)
         # Only now: who fails above finds everything in its place, and a link that leads to nothing does no harm.
-        with suppress(OSError, CstoreError), within.parent_of(place.home, f"l/{link}") as (folder, name):
+        with suppress(OSError, errors.CstoreError), within.parent_of(place.home, f"l/{link}") as (folder, name):
             if link and os.readlink(name, dir_fd=folder) == f"../{layer}/diff":
                 os.unlink(name, dir_fd=folder)
         return NoRemoval() if staging is None else StagedRemoval(staging)
@@ -258,11 +258,11 @@ class OverlayDriver:
     def _writable(self, layer: str) -> Place:
         place = self._homes.find(layer)
         if place.home not in self._homes.writable:
-            raise DriverError(
+            raise errors.DriverError(
                 NAME, f"layer {layer} is in the additional store {place.home}, which is read-only", hint="copy it first"
             )
         if place.is_additional:
-            raise DriverError(NAME, f"layer {layer} is in {place.far}, which is read-only", hint="make a child")
+            raise errors.DriverError(NAME, f"layer {layer} is in {place.far}, which is read-only", hint="make a child")
         return place
 
     def stale(self) -> list[str]:
@@ -308,7 +308,7 @@ class OverlayDriver:
         """See `Driver.is_mounted`."""
         try:
             place = self._homes.look_up(layer)
-        except UnsafeID:
+        except errors.UnsafeID:
             return False
         return place is not None and self._mounter.is_at(place, path) and self._mounter.is_mounted(path)
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import errno
 import os
 
+from cstore import errors
 from cstore.archive.composefs import contents_of, require_own_contents
 from cstore.drivers.binding import detach
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
 from cstore.kernel import fsmount, mount
 from cstore.layout import is_blob
@@ -55,7 +55,7 @@ def mount_image(path: str, *, by_loop: bool = False) -> int:
         with attached(path) as device:
             return _mount(device, acls=acls)
     except OSError as error:
-        raise DriverError(
+        raise errors.DriverError(
             NAME,
             f"the composefs image {path} cannot be mounted: {os.strerror(error.errno or 0)}",
             hint="this needs root and a kernel with EROFS",
@@ -109,7 +109,7 @@ def _shift(path: str, fd: int, id_map: IDMap) -> None:
         fsmount.set_attributes(fd, fsmount.ATTR_IDMAP, user_namespace=namespace)
     except OSError as error:
         reason = f"the composefs image {path} cannot be shown with other owners: {os.strerror(error.errno or 0)}"
-        raise DriverError(NAME, reason, hint="this needs Linux 5.19") from None
+        raise errors.DriverError(NAME, reason, hint="this needs Linux 5.19") from None
     finally:
         os.close(namespace)
 
@@ -127,7 +127,7 @@ def release_images(layer: str) -> None:
         try:
             detach(point)
         except OSError as error:
-            raise SystemFailure("unmount", point, error) from None
+            raise errors.SystemFailure("unmount", point, error) from None
 
 
 def data_of(lowers: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from cstore import errors
 from cstore.archive.directories import open_quietly
 from cstore.archive.override import is_masked
 from cstore.contexts import ExitStack, contextmanager
@@ -22,7 +23,6 @@ from cstore.drivers.overlay.marks import (
     refuse_not_read,
 )
 from cstore.drivers.overlay.options import read_options
-from cstore.errors import CstoreError
 from cstore.fs import within
 from cstore.ids import flaw_of_part
 from cstore.layout import COMPOSEFS_IMAGE, is_blob
@@ -78,7 +78,7 @@ class OverlayInspector:
         found = [_part(place)]
         try:
             names = place.lower_names()
-        except CstoreError as error:
+        except errors.CstoreError as error:
             for ancestor in ancestors():
                 below = self._homes.look_up(ancestor)
                 found.append(Part(ancestor, (), error.message) if below is None else _part(below))
@@ -145,7 +145,7 @@ class OverlayInspector:
             found = within.read_link(place.home, f"l/{name}")
         except FileNotFoundError:
             return [Flaw(place.layer, "short-link", short, MISSING, expected=target)]
-        except CstoreError as error:
+        except errors.CstoreError as error:
             return [Flaw(place.layer, "short-link", short, WRONG, error.message, target)]
         except OSError:
             return [Flaw(place.layer, "short-link", short, WRONG, "it is not a symbolic link", target)]
@@ -166,7 +166,7 @@ class OverlayInspector:
             return [] if fine else [Flaw(place.layer, "lower", path, problem, expected=expected)]
         try:
             names = place.lower_names()
-        except CstoreError:
+        except errors.CstoreError:
             return [Flaw(place.layer, "lower", path, WRONG, "something other than short links", expected)]
         right = runs_through([self._homes.owner_of(name) for name in names], ancestors)
         found = ":".join(f"l/{name}" for name in names)
@@ -175,7 +175,7 @@ class OverlayInspector:
     def _link_to(self, layer: str) -> str:
         try:
             place = self._homes.look_up(layer)
-        except CstoreError:
+        except errors.CstoreError:
             return ""
         return "" if place is None else link_of(place)
 
@@ -198,7 +198,7 @@ class OverlayInspector:
             try:
                 if name and within.read_link(home, f"l/{name}") == f"../{layer}/diff":
                     return True
-            except (OSError, CstoreError):
+            except (OSError, errors.CstoreError):
                 continue
         return False
 
@@ -278,7 +278,7 @@ def _text(name: str, folder: int) -> bytes:
 def _part(place: Place) -> Part:
     try:
         ordinary = _ORDINARY.issuperset(within.list_directory(place.home, place.layer))
-    except (OSError, CstoreError):
+    except (OSError, errors.CstoreError):
         ordinary = False
     if ordinary and within.is_directory(place.home, f"{place.layer}/diff") and not holds_contents(place):
         return Part(place.layer, (place.diff,))  # as nearly all are: to look for each odd thing would take long
@@ -312,12 +312,12 @@ def _links(home: str) -> list[tuple[str, str]]:
     """Every symbolic link in the directory of short links, and what it says."""
     try:
         names = sorted(within.list_directory(home, "l"))
-    except (OSError, CstoreError):
+    except (OSError, errors.CstoreError):
         return []
     found = []
     for name in names:
         try:
             found.append((name, within.read_link(home, f"l/{name}")))
-        except (OSError, CstoreError):
+        except (OSError, errors.CstoreError):
             found.append((name, ""))
     return found

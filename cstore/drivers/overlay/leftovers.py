@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from itertools import count
 
+from cstore import errors
 from cstore.contexts import suppress
 from cstore.drivers.overlay.lower import Place, layers_in
-from cstore.errors import CstoreError
 from cstore.fs import within
 from cstore.fs.atomic import TEMPORARY_PREFIX
 
@@ -72,7 +72,7 @@ def renew(point: str) -> None:
 def drop_links_of_staged(home: str, directories: Sequence[str]) -> None:
     """Remove the short links of layers that were moved to staging directories, if nothing took their place."""
     for place in [Place(staged, name) for staged in directories for name in within.names_in(*os.path.split(staged))]:
-        with suppress(OSError, CstoreError):
+        with suppress(OSError, errors.CstoreError):
             link = place.link
             if link:
                 _drop_dangling(home, link)

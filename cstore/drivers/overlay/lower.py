@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.contexts import suppress
 from cstore.drivers.lost import directory_lost
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
 from cstore.fs.writable import on_read_only_media
 from cstore.ids import check_part
@@ -108,7 +108,7 @@ class Place(Value):
         names = [part.removeprefix("l/") for part in text.split(":")] if text else []
         for name in names:
             if not _is_link_name(name):
-                raise DriverError(
+                raise errors.DriverError(
                     NAME,
                     f"layer {self.layer}: its file {os.path.join(self.path, 'lower')} names {name!r}, not a short link",
                     hint="cstore repair heals it",
@@ -121,7 +121,7 @@ class Place(Value):
         link = self.link
         try:
             leads_here = bool(link) and within.read_link(self.home, f"l/{link}") == f"../{self.layer}/diff"
-        except (CstoreError, OSError):
+        except (errors.CstoreError, OSError):
             return ""
         return os.path.join(self.home, "l", link) if leads_here else ""
 
@@ -198,7 +198,7 @@ class Homes:
     def _target(self, home: str, name: str) -> Place | None:
         try:
             parts = within.read_link(home, f"l/{name}").split("/")
-        except (CstoreError, OSError):
+        except (errors.CstoreError, OSError):
             return None
         if len(parts) != 3 or (parts[0], parts[2]) != ("..", "diff"):
             return None
@@ -232,7 +232,7 @@ class Homes:
         """
         names = place.lower_names()
         if len(names) > DEEPEST:
-            raise DriverError(
+            raise errors.DriverError(
                 NAME,
                 f"layer {place.layer} has {len(names)} ancestors; the kernel mounts {DEEPEST} at most",
                 hint="squash some of the layers into one",
@@ -243,7 +243,7 @@ class Homes:
     def _ancestor(self, place: Place, name: str) -> Place:
         found = self.behind(name) or self.search(name)
         if found is None:
-            raise DriverError(
+            raise errors.DriverError(
                 NAME,
                 f"layer {place.layer} needs the short link {name}, which no layer has",
                 hint="run cstore repair; if an ancestor is lost, or in a store not configured here, with --from SOURCE",
@@ -268,7 +268,7 @@ def link_of(place: Place) -> str:
     """The name of a layer's short link, "" also if something else stands in the place of the file that holds it."""
     try:
         return place.link
-    except CstoreError:
+    except errors.CstoreError:
         return ""
 
 
@@ -331,7 +331,7 @@ def mend_links(homes: Homes, place: Place) -> None:
             if found is not None and not found.foreign:
                 make_link(found, name)
     except OSError as error:
-        raise SystemFailure("mend the links of", place.path, error) from error
+        raise errors.SystemFailure("mend the links of", place.path, error) from error
 
 
 def write_link_file(place: Place) -> None:
@@ -365,7 +365,7 @@ def layers_in(home: str) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise SystemFailure("list the layers in", home, error) from error
+        raise errors.SystemFailure("list the layers in", home, error) from error
 
 
 def _read(home: str, relative: str) -> str:
@@ -375,4 +375,4 @@ def _read(home: str, relative: str) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise SystemFailure("read", os.path.join(home, relative), error) from error
+        raise errors.SystemFailure("read", os.path.join(home, relative), error) from error

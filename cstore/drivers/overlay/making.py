@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import stat
 
+from cstore import errors
 from cstore.archive.override import ATTRIBUTE, Override, parse
 from cstore.drivers.contract import StagedTree
 from cstore.drivers.overlay.lower import DEEPEST, Place, new_link_name
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ def make_layer(
         tree = make_root(folder, mode, owner, mask)
         return StagedTree(tree, form, parent is not None, staging, force_mask=mask)
     except OSError as error:
-        raise SystemFailure("make a layer in", folder, error) from error
+        raise errors.SystemFailure("make a layer in", folder, error) from error
 
 
 def _root_of(parent: Place) -> tuple[int, tuple[int, int]]:
@@ -111,7 +111,7 @@ def copy_layer(staging: StagingDirectory, source: Place, form: WhiteoutForm, mas
             within.mkdir(os.path.join(folder, name), 0o700)
             copy_tree(os.path.join(source.path, name), os.path.join(folder, name))
     except OSError as error:
-        raise SystemFailure("copy the layer to", folder, error) from error
+        raise errors.SystemFailure("copy the layer to", folder, error) from error
     has_lower = os.path.exists(os.path.join(folder, "lower")) or len(trees) > 1
     return StagedTree(os.path.join(folder, "diff"), form, has_lower, staging, copied=True, force_mask=mask)
 
@@ -141,14 +141,14 @@ def _lower_of(parent: Place) -> str:
     """The `lower` file of a child: its parent, and what lies beneath that."""
     link = parent.link
     if not link:
-        raise DriverError(
+        raise errors.DriverError(
             NAME,
             f"layer {parent.layer} has no short link: {os.path.join(parent.path, 'link')} is missing or damaged",
             hint="run cstore repair, or mount the layer once, which repairs the link",
         )
     names = [link, *parent.lower_names()]
     if len(names) > DEEPEST:
-        raise DriverError(
+        raise errors.DriverError(
             NAME,
             f"layer {parent.layer} has {len(names) - 1} ancestors; no layer can be made on top of it",
             hint="squash some of the layers into one",
@@ -178,17 +178,17 @@ def _read(place: Place, name: str) -> str:
 # What cannot be had of a layer, said before anything is made (drivers 7.6).
 
 
-def contents_lost(place: Place) -> DriverError:
+def contents_lost(place: Place) -> errors.DriverError:
     """The error for a layer whose `diff` is missing."""
     hint = "its contents are lost; cstore repair --from ARCHIVE restores them"
     if place.foreign:
         hint = "its contents are lost; cstore repair --dry-run says in which store, and what helps"
-    return DriverError(NAME, f"layer {place.layer} has no directory {place.diff}", hint=hint)
+    return errors.DriverError(NAME, f"layer {place.layer} has no directory {place.diff}", hint=hint)
 
 
-def program_only(place: Place, program: str) -> DriverError:
+def program_only(place: Place, program: str) -> errors.DriverError:
     """The error for a layer that cannot get other owners, as the kernel does not show it as it was written."""
-    return DriverError(
+    return errors.DriverError(
         NAME,
         f"layer {place.layer} has owners and modes in attributes, or a mount program's marks, and no copy of it with "
         "other owners can be made",
@@ -203,7 +203,7 @@ def refuse_quotas(asked: Iterable[str]) -> None:
         DriverError: there is one.
     """
     for name in asked:
-        raise DriverError(
+        raise errors.DriverError(
             NAME,
             f"the storage option {name!r} needs project quotas, which cstore does not set",
             hint="leave it out",
@@ -218,14 +218,14 @@ def check_mask(options: TreeOptions, program: str) -> None:
         DriverError: it would not.
     """
     if not options.read_only and not program:
-        raise DriverError(
+        raise errors.DriverError(
             NAME,
             "force_mask is set, and only a mount program can show the modes of a writable layer",
             hint="set mount_program to fuse-overlayfs, or remove force_mask from the configuration",
             go_text="overlay: force_mask option for writeable layers is only supported with a mount_program",
         )
     if options.parent_map != options.id_map:
-        raise DriverError(
+        raise errors.DriverError(
             NAME,
             "force_mask is set, and a layer with masked modes must have its parent's owners",
             hint="remove force_mask from the configuration, or use the same ID map as for the parent",

@@ -17,11 +17,11 @@ import errno
 import os
 import stat
 
+from cstore import errors
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import OPAQUE_VALUE, WHITEOUT_PREFIX, WhiteoutForm
 from cstore.contexts import contextmanager
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import CstoreError, DriverError, SystemFailure
 from cstore.fs import within
 from cstore.layout import COMPOSEFS_IMAGE, is_blob
 from cstore.values import Value
@@ -113,7 +113,7 @@ def holds_contents(place: Place) -> bool:
         if not folders or not all(_is_hex(name, 2) for name in folders):
             return False
         names = within.list_directory(place.home, f"{place.layer}/diff/{folders[0]}")
-    except (OSError, CstoreError):
+    except (OSError, errors.CstoreError):
         return False
     return bool(names) and all(_is_hex(name, 62) for name in names)
 
@@ -133,8 +133,10 @@ def refuse_not_read(place: Place) -> None:
     if form:
         reason = f"layer {place.layer} is {form}"
         if not place.is_additional:
-            raise DriverError(NAME, reason, hint="cstore repair --from ARCHIVE rebuilds it, or pull the image again")
-        raise DriverError(NAME, reason, hint="mount that store, or pull the image again without it")
+            raise errors.DriverError(
+                NAME, reason, hint="cstore repair --from ARCHIVE rebuilds it, or pull the image again"
+            )
+        raise errors.DriverError(NAME, reason, hint="mount that store, or pull the image again without it")
     if not place.is_additional:
         place.require_diff()
 
@@ -204,7 +206,7 @@ def read_marks(path: str, *, files: bool = True, named: bool) -> Marks:
     try:
         with Directories(path) as tree:
             return _Walk(tree, files=files, named=named).run()
-    except SystemFailure as error:
+    except errors.SystemFailure as error:
         if error.errno in _GONE:
             return Marks()  # whoever mounts it, or reads it, says so
         raise
@@ -242,7 +244,7 @@ class _Walk:
                     self._program |= self._named and name.startswith(WHITEOUT_PREFIX)
             except OSError as error:
                 if error.errno not in _HIDDEN | _GONE:
-                    raise SystemFailure("read", self._tree.shown(folder), error) from error
+                    raise errors.SystemFailure("read", self._tree.shown(folder), error) from error
         return self._marks()
 
     def _note(self, file: int | bytes) -> None:
@@ -338,7 +340,7 @@ def _said(home: str) -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise SystemFailure("read", path, error) from error
+        raise errors.SystemFailure("read", path, error) from error
 
 
 def _write(home: str, word: str) -> None:

@@ -13,9 +13,9 @@ from __future__ import annotations
 import errno
 import os
 
+from cstore import errors
 from cstore.contexts import ExitStack
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import DriverError, InvalidOption
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
 from cstore.kernel import fsmount, mount
@@ -175,7 +175,7 @@ def kernel_version() -> tuple[int, int]:
     return int(major), int("".join(digit for digit in minor if digit.isdigit()) or 0)
 
 
-def refusal(stack: Stack, target: str, error: OSError) -> DriverError:
+def refusal(stack: Stack, target: str, error: OSError) -> errors.DriverError:
     """Say why a layer could not be mounted, with what usually helps."""
     reason = error.strerror or str(error)
     hint = ""
@@ -187,7 +187,7 @@ def refusal(stack: Stack, target: str, error: OSError) -> DriverError:
         hint = "its directory is in use by another mount: findmnt -t overlay shows which"
     elif error.errno == errno.EINVAL and stack.options:
         hint = f"this kernel may not know one of the options {', '.join(stack.options)}"
-    return DriverError(
+    return errors.DriverError(
         NAME,
         f"layer {stack.layer} cannot be mounted on {target}: {reason}",
         hint=hint,
@@ -275,7 +275,7 @@ def sort_options(options: Iterable[str]) -> SortedOptions:
     result = SortedOptions()
     for word in options:
         if word in _SENSELESS:
-            raise InvalidOption(f"a layer cannot be mounted with the option {word!r}", hint="leave it out")
+            raise errors.InvalidOption(f"a layer cannot be mounted with the option {word!r}", hint="leave it out")
         if word in _FLAGS:
             result.flags |= _FLAGS[word]
         elif word in _OPPOSITES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
+from cstore import errors
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.contexts import contextmanager
@@ -14,7 +15,6 @@ from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, m
 from cstore.drivers.overlay.options import NAME, Options, flat_options
 from cstore.drivers.overlay.probe import Host, is_rootless
 from cstore.drivers.overlay.way import Way, choose_program, kernel_options_for, usual_program
-from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDENTITY, is_contiguous
 from cstore.kernel import mount, mountinfo
@@ -201,7 +201,7 @@ class Mounter:
             if stack.upper:
                 _clear_the_way(place)
         except OSError as error:
-            raise SystemFailure("prepare the mount of", place.path, error) from error
+            raise errors.SystemFailure("prepare the mount of", place.path, error) from error
         if place.foreign:
             self._mount(place, stack, target, options)
         else:
@@ -272,7 +272,7 @@ class Mounter:
             try:
                 within.mkdir(target)
             except OSError as error:
-                raise SystemFailure("make a mount point in", self._run_home, error) from error
+                raise errors.SystemFailure("make a mount point in", self._run_home, error) from error
             try:
                 if stack.program:
                     from cstore.drivers.overlay.program import mount_by_program
@@ -312,7 +312,7 @@ class Mounter:
             elif mounted and not strays:
                 renew(target)
         except OSError as error:
-            raise SystemFailure("replace the mount point", target, error) from error
+            raise errors.SystemFailure("replace the mount point", target, error) from error
 
     def _take_away(self, target: str) -> None:
         if self.program or _is_served(target):
@@ -325,7 +325,7 @@ class Mounter:
             detach(target)
         except OSError as error:
             if error.errno not in _NOT_MOUNTED:
-                raise SystemFailure("unmount", target, error) from error
+                raise errors.SystemFailure("unmount", target, error) from error
 
     def is_at(self, place: Place, path: str) -> bool:
         """Whether `path`, which a record gave and may be anything, is where the layer is mounted."""
@@ -353,7 +353,7 @@ class Mounter:
             DriverError: it is mounted.
         """
         if self.is_mounted(place.merged):
-            raise DriverError(
+            raise errors.DriverError(
                 NAME,
                 f"layer {place.layer} is mounted on {place.merged}, so its contents cannot be replaced",
                 hint=f"cstore unmount {place.layer}",
@@ -370,7 +370,7 @@ class Mounter:
                 mount.mount(self._home, self._home, flags=mount.MS_BIND)
             mount.mount("", self._home, flags=mount.MS_PRIVATE)
         except OSError as error:
-            raise SystemFailure(
+            raise errors.SystemFailure(
                 "make a mount of its own of", self._home, error, hint="or set skip_mount_home in storage.conf"
             ) from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore.errors import DriverError
+from cstore import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def read_options(options: Sequence[str]) -> Options:
         for name, value, key in options_for(NAME, options):
             reader = _READERS.get(name)
             if reader is None:
-                raise DriverError(NAME, f"it has no option {key!r}", go_text=f"overlay: unknown option {key}")
+                raise errors.DriverError(NAME, f"it has no option {key!r}", go_text=f"overlay: unknown option {key}")
             reader(result, name, value)
     return result
 
@@ -83,14 +83,14 @@ def _stores(result: Options, _: str, value: str) -> None:
 
     for path in split_stores(value):
         if not os.path.isabs(path):
-            raise DriverError(
+            raise errors.DriverError(
                 NAME,
                 f"the additional image store {path!r} is a relative path",
                 hint="give an absolute path",
                 go_text=f'overlay: image path "{path}" is not absolute.  Can not be relative',
             )
         if not os.path.isdir(path):
-            raise DriverError(
+            raise errors.DriverError(
                 NAME,
                 f"the additional image store {path} is not a directory",
                 hint="mount its disk, correct its path, or remove it from additionalimagestores",
@@ -101,7 +101,7 @@ def _stores(result: Options, _: str, value: str) -> None:
 
 def _program(result: Options, _: str, value: str) -> None:
     if value and not os.path.exists(value):
-        raise DriverError(
+        raise errors.DriverError(
             NAME,
             f"there is no mount program {value}",
             hint="install it, or remove mount_program from the configuration",
@@ -155,7 +155,7 @@ def _parsed(name: str, value: str, parse: Callable[[str], _T]) -> _T:
     try:
         return parse(value)
     except ValueError as error:
-        raise DriverError(NAME, f"option {name}: {error}") from None
+        raise errors.DriverError(NAME, f"option {name}: {error}") from None
 
 
 _READERS: dict[str, Callable[[Options, str, str], None]] = {

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.contexts import suppress
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import CstoreError, DriverUnusable, SystemFailure
 from cstore.fs import within
 
 TYPE_CHECKING = False
@@ -59,12 +59,12 @@ class Cache:
         """Why a feature was found missing."""
         try:
             return within.read_small(self._folder, self._name(feature, False)).decode(errors="replace")
-        except (OSError, CstoreError):
+        except (OSError, errors.CstoreError):
             return ""
 
     def keep(self, feature: str, answer: bool, reason: str = "") -> None:
         """Keep an answer until the next reboot. That it cannot be kept costs time only."""
-        with suppress(OSError, CstoreError):
+        with suppress(OSError, errors.CstoreError):
             os.makedirs(self._folder, 0o700, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
             with open(within.open_file(self._folder, self._name(feature, answer), flags, 0o644), "wb") as file:
@@ -96,7 +96,7 @@ class Host:
         try:
             return filesystem_name(path)
         except OSError as error:
-            raise SystemFailure("examine", path, error) from error
+            raise errors.SystemFailure("examine", path, error) from error
 
     def kernel_mounts(self) -> bool:
         """Whether the kernel can be expected to mount layers here, without trying."""
@@ -176,7 +176,7 @@ class Host:
     @staticmethod
     def _refuse_backing(backing: str) -> None:
         if backing in _NOT_BENEATH:
-            raise DriverUnusable(
+            raise errors.DriverUnusable(
                 NAME,
                 f"a store on {backing} cannot be mounted by the kernel",
                 hint="put the graph root on another file system, or set mount_program to fuse-overlayfs",
@@ -226,18 +226,18 @@ def _try_out(folder: str, backing: str) -> None:
             remove_tree(f"/proc/self/fd/{fd}/subdir")
         finally:
             os.close(fd)
-    except (CstoreError, OSError) as error:
-        if isinstance(error, DriverUnusable):
+    except (errors.CstoreError, OSError) as error:
+        if isinstance(error, errors.DriverUnusable):
             raise
-        reason = error.message if isinstance(error, CstoreError) else os.strerror(error.errno or 0)
+        reason = error.message if isinstance(error, errors.CstoreError) else os.strerror(error.errno or 0)
         raise _unusable(
             f"overlay does not work over {backing} here: {reason}",
             _OTHERS,
         ) from None
 
 
-def _unusable(reason: str, hint: str) -> DriverUnusable:
-    return DriverUnusable(NAME, reason, hint=hint, go_text=f"kernel does not support overlay fs: {reason}")
+def _unusable(reason: str, hint: str) -> errors.DriverUnusable:
+    return errors.DriverUnusable(NAME, reason, hint=hint, go_text=f"kernel does not support overlay fs: {reason}")
 
 
 def _kernel() -> tuple[int, int]:

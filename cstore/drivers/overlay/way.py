@@ -5,9 +5,9 @@ What neither the kernel nor a mount program would show as it was meant is refuse
 
 from __future__ import annotations
 
+from cstore import errors
 from cstore.drivers.overlay.marks import ELSEWHERE, METACOPY, REDIRECT, WHITEOUT
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import DriverError
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -101,5 +101,5 @@ def _listed(marks: frozenset[str]) -> str:
     return " and ".join(words.get(mark, "whiteouts in attributes") for mark in sorted(marks))
 
 
-def _refusal(layer: str, reason: str, hint: str) -> DriverError:
-    return DriverError(NAME, f"layer {layer} cannot be shown as it was written: {reason}", hint=hint)
+def _refusal(layer: str, reason: str, hint: str) -> errors.DriverError:
+    return errors.DriverError(NAME, f"layer {layer} cannot be shown as it was written: {reason}", hint=hint)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
+from cstore import errors
 from cstore.drivers.whole_trees import TreeHome, TreeMaker, WholeTrees, make_root, no_mount_options
-from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
 
 TYPE_CHECKING = False
@@ -39,7 +39,7 @@ class Directories:
         within.mkdir(tree, 0o700)
         try:
             copy_tree(source, tree, owner=owner)
-        except SystemFailure as error:
+        except errors.SystemFailure as error:
             if _same_directory(source, before):
                 raise
             raise _went_away(layer) from error
@@ -72,7 +72,9 @@ class VfsDriver(WholeTrees):
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
         """See `Driver.stage`."""
         if options.storage_options:
-            raise DriverError(NAME, "it has no storage options", go_text="--storage-opt is not supported for vfs")
+            raise errors.DriverError(
+                NAME, "it has no storage options", go_text="--storage-opt is not supported for vfs"
+            )
         return super().stage(parent, options)
 
 
@@ -95,7 +97,9 @@ def read_options(options: Sequence[str]) -> list[str]:
         if name in {"ignore_chown_errors", "sync"}:
             _check(name, value)
         elif name != "imagestore":
-            raise DriverError("vfs", f"it has no option {key!r}", go_text=f"vfs driver does not support {key} options")
+            raise errors.DriverError(
+                "vfs", f"it has no option {key!r}", go_text=f"vfs driver does not support {key} options"
+            )
     return [_existing(path) for path in additional_image_stores(options, NAME)]
 
 
@@ -108,12 +112,12 @@ def _check(name: str, value: str) -> None:
         else:
             parse_flag(value)
     except ValueError as error:
-        raise DriverError("vfs", f"option {name}: {error}") from None
+        raise errors.DriverError("vfs", f"option {name}: {error}") from None
 
 
 def _existing(store: str) -> str:
     if not os.path.isdir(store):
-        raise DriverError(
+        raise errors.DriverError(
             "vfs",
             f"the additional image store {store} is not a directory",
             hint="mount its disk, correct its path, or remove it from additionalimagestores",
@@ -129,7 +133,7 @@ def _same_directory(path: str, before: os.stat_result) -> bool:
     return (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino)
 
 
-def _went_away(layer: str) -> DriverError:
-    return DriverError(
+def _went_away(layer: str) -> errors.DriverError:
+    return errors.DriverError(
         "vfs", f"layer {layer} was removed while it was being copied", hint="try again with another layer"
     )

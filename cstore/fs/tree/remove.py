@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from cstore.errors import SystemFailure
+from cstore import errors
 from cstore.fs import within
 from cstore.fs.tree.trail import Trail
 from cstore.kernel import ioctl
@@ -41,7 +41,7 @@ def remove_tree(path: str, *, detach_mounts: bool = False) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise SystemFailure("open", parent, error) from None
+        raise errors.SystemFailure("open", parent, error) from None
     with Trail(parent, parent_fd) as trail:
         _Removal(trail, detach_mounts=detach_mounts).run(name)
 
@@ -52,7 +52,7 @@ class _Removal:
     def __init__(self, trail: Trail, *, detach_mounts: bool) -> None:
         self._trail = trail
         self._detach_mounts = detach_mounts
-        self._first: SystemFailure | None = None
+        self._first: errors.SystemFailure | None = None
         self._failures = 0
         self._returns = 0
 
@@ -178,7 +178,7 @@ class _Removal:
         if self._first is None:
             busy = error.errno in {errno.EBUSY, errno.EXDEV}
             hint = f"a file system is mounted there: umount {path}" if busy else ""
-            self._first = SystemFailure("remove", path, OSError(errno.EBUSY, "") if busy else error, hint=hint)
+            self._first = errors.SystemFailure("remove", path, OSError(errno.EBUSY, "") if busy else error, hint=hint)
 
 
 def _is_directory(dir_fd: int, name: str) -> bool:
