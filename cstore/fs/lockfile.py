@@ -19,7 +19,6 @@ import errno
 import itertools
 import os
 import stat
-import struct
 import time
 
 from cstore import errors
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 TOKEN_SIZE = 64
 _NEVER = float("inf")
-_TOKEN_HEAD = struct.Struct("<QQI")  # wall clock in ns, a counter of this process, its ID; the rest is random
 _marks = itertools.count(1)
 
 
@@ -73,7 +71,9 @@ class HeldLock:
         Raises:
             SystemFailure: it could not be written; change nothing then.
         """
-        head = _TOKEN_HEAD.pack(time.time_ns(), next(_marks), os.getpid() & 0xFFFFFFFF)
+        # The wall clock in nanoseconds, a counter of this process, its ID; the rest is random.
+        parts = (time.time_ns(), 8), (next(_marks), 8), (os.getpid(), 4)
+        head = b"".join(number.to_bytes(size, "little") for number, size in parts)
         token = head + os.urandom(TOKEN_SIZE - len(head))
         try:
             os.pwrite(self._fd, token, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import struct
+import sys
 
 from cstore.kernel.libc import call, system_call
 
@@ -20,7 +20,6 @@ RESOLVE_IN_ROOT = 0x10
 _SYS_OPENAT2 = 437
 """The same on every architecture: numbers from 424 on are shared."""
 
-_OPEN_HOW = struct.Struct("QQQ")  # struct open_how: flags, mode, resolve
 _SYNC_FILE_RANGE_WRITE = 2
 AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
@@ -54,8 +53,9 @@ def openat2(dir_fd: int, path: bytes, flags: int, mode: int = 0, resolve: int = 
     creating = flags & os.O_CREAT or flags & os.O_TMPFILE == os.O_TMPFILE
     if b"\0" in path:
         raise ValueError("embedded null byte")
-    how = _OPEN_HOW.pack(flags | os.O_CLOEXEC, mode if creating else 0, resolve)
-    return _openat2()(dir_fd, path, how, _OPEN_HOW.size)
+    fields = flags | os.O_CLOEXEC, mode if creating else 0, resolve
+    how = b"".join(field.to_bytes(8, sys.byteorder) for field in fields)  # struct open_how
+    return _openat2()(dir_fd, path, how, len(how))
 
 
 def punch_hole(fd: int, offset: int, size: int) -> None:
@@ -113,7 +113,8 @@ def start_writing(fd: int) -> None:
         call("sync_file_range", fd, c_int64(0), c_int64(0), _SYNC_FILE_RANGE_WRITE)
 
 
-_STATX = struct.Struct("80x qI4x 160x")  # struct statx: only the time of birth, seconds and nanoseconds
+_STATX = "80x qI4x 160x"
+"""struct statx: only the time of birth, seconds and nanoseconds."""
 _AT_SYMLINK_NOFOLLOW = 0x100
 _STATX_BTIME = 0x800
 _NANOSECONDS = 1_000_000_000
@@ -121,12 +122,13 @@ _NANOSECONDS = 1_000_000_000
 
 def birth_time(path: bytes) -> int:
     """When a file was made, in nanoseconds since 1970; 0 if its file system does not tell. No link is followed."""
+    import struct
     from ctypes import create_string_buffer
 
-    found = create_string_buffer(_STATX.size)
+    found = create_string_buffer(struct.calcsize(_STATX))
     try:
         call("statx", AT_FDCWD, path, _AT_SYMLINK_NOFOLLOW, _STATX_BTIME, found)
     except OSError:
         return 0
-    seconds, nanoseconds = _STATX.unpack(found.raw)
+    seconds, nanoseconds = struct.unpack(_STATX, found.raw)
     return int(seconds * _NANOSECONDS + nanoseconds)

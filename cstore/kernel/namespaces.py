@@ -7,8 +7,6 @@ import os
 
 from cstore import errors
 from cstore.idmap import IDMap, IDRange
-from cstore.kernel.libc import call
-from cstore.kernel.mount import MS_PRIVATE, MS_REC, mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,6 +83,8 @@ def enter_user_namespace(uid_ranges: Sequence[IDRange] = (), gid_ranges: Sequenc
     """
     uids = tuple(uid_ranges) or (IDRange(0, os.geteuid(), 1),)
     gids = tuple(gid_ranges) or (IDRange(0, os.getegid(), 1),)
+    from cstore.kernel.mount import MS_PRIVATE, MS_REC, mount
+
     alone = _only_own(uids, os.geteuid()) and _only_own(gids, os.getegid())
     if alone:
         _unshare()
@@ -103,6 +103,8 @@ def _only_own(ranges: Sequence[IDRange], own: int) -> bool:
 
 
 def _unshare() -> None:
+    from cstore.kernel.libc import call
+
     try:
         call("unshare", _CLONE_NEWUSER | _CLONE_NEWNS)
     except OSError as error:

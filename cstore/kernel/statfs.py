@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import struct
+import sys
 
 from cstore.kernel.libc import call
 
@@ -21,6 +21,7 @@ _BY_MOUNT = {
 SHARE_BLOCKS = frozenset({"btrfs", "xfs", "bcachefs", "ocfs2"})
 """File systems whose files may share blocks, and that say which."""
 _FUSE = 0x65735546
+_WORD = 8  # bytes of f_type, the first field, on 64-bit systems
 _ROOM = 256  # struct statfs is 120 bytes on 64-bit systems
 _TYPE_OFFSET = 18  # of d_type in struct dirent: after inode, offset and length
 _UNKNOWN_TYPE = 0
@@ -76,8 +77,7 @@ def _type_of(path: str) -> int:
 
     buffer = ctypes.create_string_buffer(_ROOM)
     call("statfs", os.fsencode(path), buffer)
-    number: int = struct.unpack_from("l", buffer.raw)[0]
-    return number & 0xFFFFFFFF
+    return int.from_bytes(buffer.raw[:_WORD], sys.byteorder) & 0xFFFFFFFF
 
 
 def tells_types(path: str) -> bool:

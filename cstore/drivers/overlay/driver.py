@@ -61,7 +61,7 @@ class OverlayDriver:
     def _host(self) -> Host:
         from cstore.drivers.overlay.probe import Host
 
-        return Host(self._place.home, self._place.run_home, self._options.mount_options)
+        return Host(self._place, self._options)
 
     @cached_property
     def _mounter(self) -> Mounter:
@@ -71,7 +71,7 @@ class OverlayDriver:
 
     @property
     def _form(self) -> WhiteoutForm:
-        return self._mounter.form
+        return self._host.form
 
     def _staging(self, home: str) -> HomeStaging:
         from cstore.drivers.staging import HomeStaging
@@ -82,7 +82,7 @@ class OverlayDriver:
 
     def require(self) -> None:
         """See `Driver.require`."""
-        self._mounter.require()
+        self._host.require()
 
     def layers(self) -> list[str]:
         """See `Driver.layers`."""
@@ -112,7 +112,7 @@ class OverlayDriver:
         home = self._homes.writable[-1] if options.read_only else self._homes.own
         mask = self._options.force_mask
         if mask >= 0:
-            check_mask(options, self._mounter.program)
+            check_mask(options, self._host.program)
         with self._reserved(home) as staging:
             staged = make_layer(staging, below, options.id_map, self._form, mask)
             if options.far:
@@ -140,8 +140,8 @@ class OverlayDriver:
     def _reserved(self, home: str) -> Iterator[StagingDirectory]:
         """A staging directory that goes away again if what is made in it fails."""
         root = self._staging(home)
-        self._mounter.check(root)
-        self._mounter.leave_word()
+        self._host.check(root)
+        self._host.leave_word()
         staging = root.reserve()
         try:
             yield staging
@@ -291,7 +291,7 @@ class OverlayDriver:
         """See `Driver.mount`."""
         place = self._homes.find(layer)
         if not place.foreign:
-            self._mounter.check(self._staging(place.home))
+            self._host.check(self._staging(place.home))
         return self._mounter.mount(place, options)
 
     def can_shift(self, id_map: IDMap) -> bool:
@@ -378,7 +378,7 @@ class OverlayDriver:
 
     def status(self) -> list[tuple[str, str]]:
         """See `Driver.status`."""
-        return self._host.status(program=bool(self._mounter.program))
+        return self._host.status()
 
     def shutdown(self) -> None:
         """See `Driver.shutdown`."""

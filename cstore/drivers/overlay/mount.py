@@ -16,6 +16,7 @@ import os
 from cstore import errors
 from cstore.contexts import ExitStack
 from cstore.drivers.overlay.options import NAME
+from cstore.drivers.overlay.probe import kernel_version
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
 from cstore.kernel import fsmount, mount
@@ -167,12 +168,6 @@ def _with_complaint(error: OSError, configuration: fsmount.Configuration) -> str
     reason = os.strerror(error.errno or 0)
     said = configuration.complaint()
     return f"{reason} ({said})" if said else reason
-
-
-def kernel_version() -> tuple[int, int]:
-    """The first two numbers of the kernel's version."""
-    major, minor = os.uname().release.split(".")[:2]
-    return int(major), int("".join(digit for digit in minor if digit.isdigit()) or 0)
 
 
 def refusal(stack: Stack, target: str, error: OSError) -> errors.DriverError:

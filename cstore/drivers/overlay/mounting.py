@@ -7,27 +7,25 @@ import os
 
 from cstore import errors
 from cstore.archive.override import is_masked
-from cstore.archive.whiteout import WhiteoutForm
 from cstore.contexts import contextmanager
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
-from cstore.drivers.overlay.marks import by_program, leave_word, marks_beneath, refuse_not_read, word_left
-from cstore.drivers.overlay.mount import Stack, kernel_version, mount_nowhere, mount_stack
+from cstore.drivers.overlay.marks import marks_beneath, refuse_not_read, word_left
+from cstore.drivers.overlay.mount import Stack, mount_nowhere, mount_stack
 from cstore.drivers.overlay.options import NAME, Options, flat_options
-from cstore.drivers.overlay.probe import Host, is_rootless
-from cstore.drivers.overlay.way import Way, choose_program, kernel_options_for, usual_program
+from cstore.drivers.overlay.probe import kernel_version
+from cstore.drivers.overlay.way import Way, choose_program, kernel_options_for
 from cstore.fs import within
 from cstore.idmap import IDENTITY, is_contiguous
 from cstore.kernel import mount, mountinfo
 from cstore.layout import is_blob
-from cstore.values import cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cstore.drivers.contract import MountOptions
+    from cstore.drivers.overlay.probe import Host
     from cstore.drivers.registry import DriverPlace
-    from cstore.drivers.staging import HomeStaging
     from cstore.fs.staging import StagingRoot
     from cstore.idmap import IDMap
 
@@ -42,51 +40,6 @@ class Mounter:
         self._options = options
         self._homes = homes
         self._host = host
-        self._checked = False
-
-    # ── who mounts ──
-
-    @cached_property
-    def program(self) -> str:
-        """The mount program of this store, "" if the kernel mounts: the configured one, or where the kernel cannot."""
-        if self._options.program or (not by_program(self._home) and self._host.kernel_mounts()):
-            return self._options.program
-        return usual_program()
-
-    @cached_property
-    def rootless(self) -> bool:
-        """Whether overlay keeps its marks in attributes that need no privilege."""
-        return is_rootless()
-
-    @property
-    def form(self) -> WhiteoutForm:
-        """How removals are written into a layer."""
-        if self.program:
-            return WhiteoutForm.FILES
-        return WhiteoutForm.OVERLAY_USER if self.rootless else WhiteoutForm.OVERLAY
-
-    def check(self, staging: HomeStaging) -> None:
-        """Make sure that this driver can work here, before the first thing is made or mounted.
-
-        Raises:
-            DriverUnusable: it cannot.
-        """
-        if not self._checked and not self.program:
-            self._host.check(staging)
-        self._checked = True
-
-    def require(self) -> None:
-        """Make sure of the same without trying.
-
-        Raises:
-            DriverUnusable: it cannot.
-        """
-        if not self.program:
-            self._host.require()
-
-    def leave_word(self) -> None:
-        """Tell the Go tools who writes the layers here."""
-        leave_word(self._home, program=bool(self.program))
 
     # ── what over what ──
 
@@ -112,7 +65,7 @@ class Mounter:
             DriverError: nobody here would show it as it was written.
         """
         marks = marks_beneath(place, self._homes.ancestors(place))
-        program = choose_program(place.layer, marks, self.program, self._host.kernel_mounts)
+        program = choose_program(place.layer, marks, self._host.program, self._host.kernel_mounts)
         mount_options = self._mount_options(program, asked, volatile=volatile)
         if not program:
             mount_options = kernel_options_for(place.layer, marks, mount_options, kernel_version())
@@ -125,7 +78,7 @@ class Mounter:
             DriverError: only a mount program shows it as it was written.
         """
         way = self.way(place)
-        if way.program and not self.program:
+        if way.program and not self._host.program:
             from cstore.drivers.overlay.making import program_only
 
             raise program_only(place, way.program)
@@ -140,7 +93,7 @@ class Mounter:
             mount_options.append("metacopy=on")
         if not metacopy:
             mount_options = [word for word in mount_options if word != "metacopy=on"]
-        if self.rootless and not program and "userxattr" not in mount_options:
+        if self._host.rootless and not program and "userxattr" not in mount_options:
             mount_options.append("userxattr")
         if volatile and "volatile" not in mount_options and (program or self._host.volatile()):
             mount_options.append("volatile")
@@ -235,9 +188,9 @@ class Mounter:
 
     def can_shift(self, id_map: IDMap) -> bool:
         """Whether a layer can be mounted with other owners than it has on disk."""
-        if self.program:
+        if self._host.program:
             return is_contiguous(id_map.uids) and is_contiguous(id_map.gids)
-        return not self.rootless and self._host.shifting()
+        return not self._host.rootless and self._host.shifting()
 
     @property
     def aside(self) -> StagingRoot:
@@ -315,7 +268,7 @@ class Mounter:
             raise errors.SystemFailure("replace the mount point", target, error) from error
 
     def _take_away(self, target: str) -> None:
-        if self.program or _is_served(target):
+        if self._host.program or _is_served(target):
             from cstore.drivers.overlay.program import unmount_program
 
             unmount_program(target)

@@ -11,14 +11,17 @@ from __future__ import annotations
 import os
 
 from cstore import errors
+from cstore.archive.whiteout import WhiteoutForm
 from cstore.contexts import suppress
+from cstore.drivers.overlay.marks import by_program, leave_word
 from cstore.drivers.overlay.options import NAME
 from cstore.fs import within
+from cstore.values import cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from cstore.drivers.overlay.options import Options
+    from cstore.drivers.registry import DriverPlace
     from cstore.drivers.staging import HomeStaging
 
 _PARAMETERS = "/sys/module/overlay/parameters"
@@ -78,11 +81,40 @@ class Cache:
 class Host:
     """What can be had here."""
 
-    def __init__(self, home: str, run_home: str, mount_options: Sequence[str]) -> None:
-        self._home = home
-        self._cache = Cache(run_home)
-        self._words = tuple(mount_options)
-        self._listed = ",".join(mount_options)
+    def __init__(self, place: DriverPlace, options: Options) -> None:
+        self._home = place.home
+        self._cache = Cache(place.run_home)
+        self._configured = options.program
+        self._words = tuple(options.mount_options)
+        self._listed = ",".join(options.mount_options)
+        self._checked = False
+
+    # ── who mounts ──
+
+    @cached_property
+    def program(self) -> str:
+        """The mount program of this store, "" if the kernel mounts: the configured one, or where the kernel cannot."""
+        if self._configured or (not by_program(self._home) and self.kernel_mounts()):
+            return self._configured
+        from cstore.drivers.overlay.way import usual_program
+
+        return usual_program()
+
+    @cached_property
+    def rootless(self) -> bool:
+        """Whether overlay keeps its marks in attributes that need no privilege."""
+        return is_rootless()
+
+    @property
+    def form(self) -> WhiteoutForm:
+        """How removals are written into a layer."""
+        if self.program:
+            return WhiteoutForm.FILES
+        return WhiteoutForm.OVERLAY_USER if self.rootless else WhiteoutForm.OVERLAY
+
+    def leave_word(self) -> None:
+        """Tell the Go tools who writes the layers here."""
+        leave_word(self._home, program=bool(self.program))
 
     # ── read only ──
 
@@ -100,7 +132,7 @@ class Host:
 
     def kernel_mounts(self) -> bool:
         """Whether the kernel can be expected to mount layers here, without trying."""
-        return self.backing() not in _NOT_BENEATH and (_kernel() >= _FIRST_FOR_USERS or not is_rootless())
+        return self.backing() not in _NOT_BENEATH and (kernel_version() >= _FIRST_FOR_USERS or not is_rootless())
 
     def native_diff(self) -> bool:
         """Whether a layer's own directory shows all that it changes: no renamed directory is kept as a reference."""
@@ -112,8 +144,9 @@ class Host:
         known = self._cache.known(f"metacopy({self._listed})")
         return known if known is not None else self._switched("metacopy")
 
-    def status(self, *, program: bool) -> list[tuple[str, str]]:
-        """What `cstore status` tells of overlay; `program`: a program mounts, and has these powers of its own."""
+    def status(self) -> list[tuple[str, str]]:
+        """What `cstore status` tells of overlay. A mount program has powers of its own."""
+        program = bool(self.program)
         facts = {
             "Supports d_type": True,
             "Native Overlay Diff": not program and self.native_diff(),
@@ -127,7 +160,7 @@ class Host:
     def volatile(self) -> bool:
         """Whether mounts can be told that nothing needs to survive a crash (Linux 5.10)."""
         known = self._cache.known("volatile")
-        return known if known is not None else _kernel() >= (5, 10)
+        return known if known is not None else kernel_version() >= (5, 10)
 
     def shifting(self) -> bool:
         """Whether lower directories can be shown with other owners. Tried out without writing."""
@@ -162,11 +195,13 @@ class Host:
             return False
 
     def require(self) -> None:
-        """Make sure that the kernel can be expected to mount layers for this process, without trying.
+        """Make sure that layers can be expected to be mounted for this process, without trying.
 
         Raises:
-            DriverUnusable: it cannot; says why.
+            DriverUnusable: the kernel would have to, and cannot; says why.
         """
+        if self.program:
+            return
         self._refuse_backing(self.backing())
         if self._cache.known("overlay") is False:
             raise _unusable(self._cache.reason("overlay") or "overlay failed an earlier test", _OTHERS)
@@ -192,6 +227,9 @@ class Host:
         Raises:
             DriverUnusable: they cannot; says why.
         """
+        if self._checked or self.program:
+            return
+        self._checked = True
         if self._cache.known("overlay"):
             return
         backing = self.backing()
@@ -240,7 +278,7 @@ def _unusable(reason: str, hint: str) -> errors.DriverUnusable:
     return errors.DriverUnusable(NAME, reason, hint=hint, go_text=f"kernel does not support overlay fs: {reason}")
 
 
-def _kernel() -> tuple[int, int]:
-    from cstore.drivers.overlay.mount import kernel_version
-
-    return kernel_version()
+def kernel_version() -> tuple[int, int]:
+    """The first two numbers of the kernel's version."""
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int("".join(digit for digit in minor if digit.isdigit()) or 0)
