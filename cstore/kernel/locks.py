@@ -12,7 +12,7 @@ import os
 import sys
 
 _ALL = bytes(30)
-"""What follows the type, of two bytes, in struct flock on 64-bit systems: whence (2, here from the beginning), a gap (4),
+"""What follows the type, two bytes, in struct flock on 64-bit systems: whence (2, here from the beginning), a gap (4),
 start and length (8 each; 0 is to infinity), process ID (4; 0 in a question), a gap (4). `struct` would be one library
 more to load, in every command that locks."""
 _HOLDER = slice(24, 28)
