@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     _Parts = tuple[tuple[str, ...], frozenset[str], frozenset[str], frozenset[str]]
 else:
+    from _collections import _tuplegetter  # what `collections` itself takes, which is longer to import than a command
 
     class _Choices(type):
         """What a class of choices can do: find the choice that has a value, and name all of them in their order."""
@@ -87,22 +88,44 @@ else:
 
         __str__ = int.__repr__
 
+    def _replace(self: Any, **changes: Any) -> Any:
+        """Return a copy with other items for some fields."""
+        return type(self)(**{**self._asdict(), **changes})
+
+    def _asdict(self: Any) -> dict[str, Any]:
+        """Return the items by name, in order."""
+        return dict(zip(self._fields, self, strict=True))
+
+    def _items(self: Any) -> tuple[Any, ...]:
+        return tuple(self)
+
+    def _shown(self: Any) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._asdict().items())})"
+
+    _TUPLE = {
+        "_replace": _replace,
+        "_asdict": _asdict,
+        "_make": classmethod(tuple.__new__),
+        "__repr__": _shown,
+        "__getnewargs__": _items,
+    }
+    """What the classes of such tuples have in common."""
+
     class _Named(type):
         """Makes what `collections.namedtuple` makes, out of a class that names its fields."""
 
         def __new__(cls, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> type:
             if not bases:
                 return super().__new__(cls, name, bases, members)
-            from collections import namedtuple
-
-            fields = members["__annotations__"]
-            defaults = [members[field] for field in fields if field in members]
-            made = namedtuple(name, fields, defaults=defaults, module=members["__module__"])  # noqa: PYI024  - as above
-            for member, value in members.items():
-                if member not in fields and member not in {"__annotations__", "__module__", "__qualname__"}:
-                    setattr(made, member, value)
-            made.__annotations__ = fields
-            return made
+            fields = tuple(members["__annotations__"])
+            defaults = {field: members[field] for field in fields if field in members}
+            given = ", ".join(fields)
+            make = f"lambda kind, {given}: new(kind, ({given},))"  # as fast as it can be: there are very many tuples
+            new = eval(make, {"new": tuple.__new__, "__builtins__": {}})  # noqa: S307  - of names in our own source
+            new.__qualname__, new.__defaults__ = f"{name}.__new__", tuple(defaults.values())
+            own = {"__slots__": (), "__new__": new, "__match_args__": fields, "_fields": fields}
+            getters = {field: _tuplegetter(number, "") for number, field in enumerate(fields)}
+            return type(name, (tuple,), {**_TUPLE, **members, **own, **getters})
 
     class NamedTuple(metaclass=_Named):
         """A tuple whose items have names, written as those of `typing.NamedTuple` are."""

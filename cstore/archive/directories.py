@@ -10,7 +10,6 @@ import errno
 import os
 import stat
 import sys
-from operator import itemgetter
 
 from cstore import errors
 from cstore.contexts import contextmanager
@@ -151,7 +150,7 @@ class Directories(Closing):
                     found.append((entry.name.encode(*_NAMES), entry.stat(follow_symlinks=False)))
                 except FileNotFoundError:
                     continue
-        found.sort(key=itemgetter(0))
+        found.sort(key=lambda each: each[0])
         return found
 
     def select(self, folder: bytes, wanted: Wanted) -> tuple[list[bytes], list[bytes]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import stat
 from binascii import a2b_base64, b2a_base64
-from functools import cache
 
 from cstore import errors
 from cstore.fs import within
@@ -309,8 +308,17 @@ def _read_line(text: bytes, path: str, number: int) -> Segment | FileEntry:
         raise errors.TarSplitDamaged(path, f"line {number}: {error}") from None
 
 
-@cache
+_decoders: list[Callable[[bytes], Any]] = []
+"""The one that is made when it is first needed."""
+
+
 def _line_decoder() -> Callable[[bytes], Any]:
+    if not _decoders:
+        _decoders.append(_make_decoder())
+    return _decoders[0]
+
+
+def _make_decoder() -> Callable[[bytes], Any]:
     import msgspec
 
     fields: list[tuple[str, type, Any]] = [
