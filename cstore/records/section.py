@@ -136,14 +136,44 @@ class Section(Generic[R]):
 
     def _passing_by(self, source: Cut) -> Iterator[R]:
         """All records, and none of them kept: all of a file so large would take five times its size."""
+        from cstore.records.huge import blocks
+
+        for first, last in blocks(self._base_rows):
+            yield from self._block(source, first, last)
+        yield from self._added()
+
+    def _block(self, source: Cut, first: int, last: int) -> Iterator[R]:
         from cstore.records.huge import in_passing
 
-        for number, record in enumerate(in_passing(self.kind, source, self._base_rows)):
+        for number, record in enumerate(in_passing(self.kind, source, first, last), first):
             fresh = record is not None and isinstance(self._rows[number], tuple)
             found = self._checked(record) if fresh and record is not None else self._record(number)
             if found is not None:
                 yield found
-        yield from (row for row in self._rows[self._base_rows :] if row is not None and not isinstance(row, tuple))
+
+    def _added(self) -> Iterator[R]:
+        return (row for row in self._rows[self._base_rows :] if row is not None and not isinstance(row, tuple))
+
+    def documents(self) -> Iterator[R | bytes]:
+        """All records like `records`, or in the place of many the JSON documents that programs print of them.
+
+        Raises:
+            RecordsDamaged: one has a field that makes no sense (not if `degraded`).
+        """
+        source = self._source
+        if not isinstance(source, Cut) or len(self._base) < HUGE or self._flaw:
+            yield from self.records()
+            return
+        from cstore.records.huge import blocks, printed
+
+        is_printed = printed(self.kind)
+        for first, last in blocks(self._base_rows):
+            block = source.block(first, last)
+            if is_printed(block) and all(isinstance(row, tuple) for row in self._rows[first:last]):
+                yield block
+            else:
+                yield from self._block(source, first, last)
+        yield from self._added()
 
     def _read_the_rest(self) -> None:
         contents = codec.decode(self.kind, self._base)

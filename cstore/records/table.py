@@ -138,6 +138,12 @@ class Table(Generic[R]):
         every = chain.from_iterable([section.records() for section in self._sections])
         return _firsts(every) if self._hides() else every
 
+    def documents(self) -> Iterator[R | bytes]:
+        """Go over the records to print them: in the place of many there may be their JSON documents, with commas."""
+        if self._hides():
+            return iter(self)
+        return chain.from_iterable([section.documents() for section in self._sections])
+
     def heads(self) -> Iterator[Head]:
         """Go over the records, in load order, with no more than their IDs and names: cheap for thousands."""
         every = chain.from_iterable([section.heads() for section in self._sections])

@@ -8,7 +8,7 @@ from cstore.store.places import ItemKind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from io import BufferedReader
     from typing import overload
@@ -45,6 +45,14 @@ class Layers:
         """All layers that are whole, in the order of their records, those of additional stores last."""
         extra = [layer for store in self._reader.additional for layer in store.layers]
         return [*(layer for layer in self._reader.layers if not layer.incomplete), *extra]
+
+    def documents(self) -> Iterator[Layer | bytes]:
+        """The layers of `list`, to print them: in the place of many there may be their JSON documents, with commas."""
+        for each in self._reader.layers.documents():
+            if isinstance(each, bytes) or not each.incomplete:
+                yield each
+        for store in self._reader.additional:
+            yield from store.layers.documents()
 
     def ids(self) -> Sequence[str]:
         """The IDs of all layers that are whole, in the order of `list`."""

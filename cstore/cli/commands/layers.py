@@ -61,7 +61,7 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
 
         styled.tree(views.branches(views.layer_rows(store)))
 
-    listed = View(lambda: structured.Listed(store.layers.list()), lines, table if tree else None)
+    listed = View(lambda: structured.Listed(store.layers.documents()), lines, table if tree else None)
     whole, plainly = wanted["no_trunc"], quick or tree
     session.show(in_columns(listed, store, "layer", store.layers.list, None, whole=whole, quiet=plainly))
 

@@ -36,7 +36,10 @@ class Streamed(Value):
 
 
 class Listed(Value):
-    """A list of documents, each made when it is written. An empty one is null, as with the Go tool."""
+    """A list of documents, each made of a record when it is written. An empty one is null, as with the Go tool.
+
+    In the place of many records there may be their documents, with commas between them.
+    """
 
     records: Iterable[Any]
 
@@ -78,9 +81,7 @@ def _write_streamed(document: Streamed) -> None:
 
 
 def _write_listed(value: Listed) -> None:
-    from itertools import islice
-
-    from cstore.gojson import encode
+    from itertools import groupby, islice
 
     rest = iter(value.records)
     batch = list(islice(rest, _BATCH))
@@ -89,12 +90,19 @@ def _write_listed(value: Listed) -> None:
         return
     between = b"["
     while batch:
-        # Flags alone may be anything that JSON has.
-        plain = not any(record.flags for record in batch)
-        documents = encode([record.document() for record in batch], without_floats=plain)
-        write_json(between + documents.strip(b"\n")[1:-1])
-        between, batch = b",", list(islice(rest, _BATCH))
+        for texts, group in groupby(batch, lambda each: isinstance(each, bytes)):
+            some = list(group)
+            write_json(between + (b",".join(some) if texts else _documents(some)))
+            between = b","
+        batch = list(islice(rest, _BATCH))
     write_json(b"]\n")
+
+
+def _documents(records: Sequence[Any]) -> bytes:
+    from cstore.gojson import encode
+
+    plain = not any(record.flags for record in records)  # flags alone may be anything that JSON has
+    return encode([record.document() for record in records], without_floats=plain).strip(b"\n")[1:-1]
 
 
 def nothing_is_null(values: Sequence[Any]) -> list[Any] | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore import gojson
 from cstore.errors import RecordsChanged, RecordsDamaged, SystemFailure
 from cstore.records.layers import LAYERS
 from cstore.records.model import Layer
@@ -273,3 +275,58 @@ def test_a_huge_file_is_read_in_passing_and_written_from_pieces(
     monkeypatch.setattr("cstore.records.section.HUGE", 0)
 
     assert changed() == usual
+
+
+ODD = [
+    {"id": "a", "created": "x"},
+    {"id": "a<b", "created": "x"},
+    {"id": "a", "names": ["n", "m&m"], "created": "x"},
+    {"id": "a", "names": [], "created": "x"},
+    {"id": "a", "names": None, "created": "x"},
+    {"id": "a", "parent": "", "created": "x"},
+    {"id": "a"},
+    {"id": "a", "created": "x", "parent": "b"},
+    {"id": "a", "created": "x", "diff-size": 0},
+    {"id": "a", "created": "x", "diff-size": -1, "compression": 2},
+    {"id": "a", "created": "x", "diff-size": 2**63 - 1},
+    {"id": "a", "created": "x", "uidset": [0, 42, 2**32 - 1], "gidset": []},
+    {"id": "a", "created": "x", "uidset": [0, 42], "gidset": [7]},
+    {"id": "a", "created": "x", "flags": {"b": 1, "a": 1.5}},
+    {"id": "a", "created": "x", "uidmap": [{"container_id": 0, "host_id": 1, "size": 2}]},
+    {"id": "a", "created": "x", "future": [1]},
+    {"id": "a", "created": "\u00e9 \u2028 \x7f"},
+    {"id": "a", "names": ["n"], "parent": "p", "metadata": "m", "mountlabel": "l", "created": "x",
+     "compressed-diff-digest": "d", "compressed-size": 1, "diff-digest": "e", "toc-digest": "t", "diff-size": 2,
+     "compression": 2, "uidset": [0], "gidset": [0], "big-data-names": ["k"]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("raw", ODD, ids=range(len(ODD)))
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_what_a_huge_file_gives_to_be_printed_is_what_its_records_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raw: dict[str, object], *, ascii_only: bool
+) -> None:
+    """Whether a record is written as programs print it, or in any other way that can be read."""
+    rows = [{**raw, "id": f"{raw['id']}{number}"} for number in range(3)]
+    content = json.dumps(rows, separators=(",", ":"), ensure_ascii=ascii_only).encode()
+    path = put(str(tmp_path / "layers.json"), content)
+    usual = [gojson.encode(layer.document()).strip() for layer in Table.load(LAYERS, {Location.STABLE: path})]
+    monkeypatch.setattr("cstore.records.rows.LARGE", 0)
+    monkeypatch.setattr("cstore.records.section.HUGE", 0)
+
+    found = Table.load(LAYERS, {Location.STABLE: path}).documents()
+
+    texts = [each if isinstance(each, bytes) else gojson.encode(each.document()).strip() for each in found]
+    assert b",".join(texts) == b",".join(usual)
+
+
+def test_records_written_as_they_are_printed_are_not_taken_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing of very many takes little more than reading their file."""
+    rows = [{"id": f"l{number}", "names": [f"n{number}"], "created": "x"} for number in range(2500)]
+    path = put(str(tmp_path / "layers.json"), json.dumps(rows, separators=(",", ":")).encode())
+    monkeypatch.setattr("cstore.records.rows.LARGE", 0)
+    monkeypatch.setattr("cstore.records.section.HUGE", 0)
+
+    assert [type(each) for each in Table.load(LAYERS, {Location.STABLE: path}).documents()] == [bytes] * 3
