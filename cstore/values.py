@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     _Parts = tuple[tuple[str, ...], frozenset[str], frozenset[str], frozenset[str]]
 else:
-    from _collections import _tuplegetter  # what `collections` itself takes, which is longer to import than a command
 
     class _Choices(type):
         """What a class of choices can do: find the choice that has a value, and name all of them in their order."""
@@ -117,11 +116,13 @@ else:
         def __new__(cls, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> type:
             if not bases:
                 return super().__new__(cls, name, bases, members)
+            from _collections import _tuplegetter  # what `collections` itself takes
+
             fields = tuple(members["__annotations__"])
             defaults = {field: members[field] for field in fields if field in members}
             given = ", ".join(fields)
-            make = f"lambda kind, {given}: new(kind, ({given},))"  # as fast as it can be: there are very many tuples
-            new = eval(make, {"new": tuple.__new__, "__builtins__": {}})  # noqa: S307  - of names in our own source
+            make = f"lambda _kind, {given}: _new(_kind, ({given},))"  # as fast as it can be: there are very many tuples
+            new = eval(make, {"_new": tuple.__new__, "__builtins__": {}})  # noqa: S307  - of names in our own source
             new.__qualname__, new.__defaults__ = f"{name}.__new__", tuple(defaults.values())
             own = {"__slots__": (), "__new__": new, "__match_args__": fields, "_fields": fields}
             getters = {field: _tuplegetter(number, "") for number, field in enumerate(fields)}

@@ -296,6 +296,18 @@ def make_directories(path: str, *, sync: bool = False) -> None:
         sync_directory(os.path.dirname(path) or ".")
 
 
+def make_directory(path: str, *, sync: bool = True) -> None:
+    """Do the same, and say what could not be made.
+
+    Raises:
+        SystemFailure: it cannot be made, or synced.
+    """
+    try:
+        make_directories(path, sync=sync)
+    except OSError as error:
+        raise errors.SystemFailure("create", path, error) from None
+
+
 def _made(path: str) -> bool:
     """Make a directory; say whether there is one. Something else of that name is an error."""
     try:

@@ -10,7 +10,7 @@ import os
 from cstore import errors
 from cstore.fs import within
 from cstore.fs.atomic import write_file
-from cstore.records.section import make_directory
+from cstore.fs.lockfile import make_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from cstore.records import shapes
 from cstore.records.codec import from_row
+from cstore.records.model import key_of
 from cstore.records.rows import parse_whole
 
 TYPE_CHECKING = False
@@ -53,6 +54,13 @@ def printed(kind: type[Record]) -> Callable[[bytes], object]:
     ]
     record = rb'\{"id":%b%b\}' % (_PLAIN, b"".join(fields))
     return re.compile(b"%b(?:,%b)*+" % (record, record)).fullmatch
+
+
+def texts_in(block: bytes, field: str) -> Iterator[str]:
+    """What a field of text holds in the records of a block that is `printed`, where no text has a quotation mark."""
+    import re
+
+    return (text.decode() for text in re.findall(b'"%b":"([^"]++)"' % key_of(field).encode(), block))
 
 
 def pieces(source: Cut, base: bytes, count: int, changed: Mapping[int, bytes | None]) -> list[bytes | memoryview]:

@@ -19,7 +19,19 @@ else:
     R = None
 
 
-__all__ = ["ZERO_TIME", "Container", "Generic", "IDMapEntry", "Image", "Kind", "Layer", "Location", "R", "Record"]
+__all__ = [
+    "ZERO_TIME",
+    "Container",
+    "Generic",
+    "IDMapEntry",
+    "Image",
+    "Kind",
+    "Layer",
+    "Location",
+    "NameConflict",
+    "R",
+    "Record",
+]
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 """Go's zero time. `created` is written even then."""
@@ -242,6 +254,14 @@ class Kind(Value, Generic[R]):
 
         kinds = {"layer": errors.LayerUnknown, "image": errors.ImageUnknown, "container": errors.ContainerUnknown}
         return kinds[self.noun](item)
+
+
+class NameConflict(Value):
+    """A name that two records of a kind have: the later one, `owner`, is the one that answers to it."""
+
+    name: str
+    owner: str
+    loser: str
 
 
 class Location(Choice):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from cstore import errors
+from cstore.fs.lockfile import make_directory
 from cstore.records.scanner import load
-from cstore.records.section import make_directory
 from cstore.records.shapes import number, text
 from cstore.records.snapshot import identity_at, identity_of, read_file
 from cstore.values import Value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from cstore import errors
-from cstore.fs import within
 from cstore.records import codec
 from cstore.records.model import Generic, Location, R
 from cstore.records.rows import Cut, read_rows
@@ -14,7 +13,7 @@ from cstore.records.snapshot import identity_at, identity_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, KeysView, Sequence
+    from collections.abc import Callable, Iterable, Iterator, KeysView, Sequence
 
     from cstore.records.rows import Head, Parsed
     from cstore.records.snapshot import Identity
@@ -129,30 +128,10 @@ class Section(Generic[R]):
             RecordsDamaged: one has a field that makes no sense (not if `degraded`).
         """
         if isinstance(self._source, Cut) and len(self._base) >= HUGE:
-            return self._passing_by(self._source)
+            return (each for each in self._passing_by(self._source) if not isinstance(each, bytes))
         if any(isinstance(row, tuple) for row in self._rows):
             self._read_the_rest()
         return (row for row in self._rows if row is not None and not isinstance(row, tuple))
-
-    def _passing_by(self, source: Cut) -> Iterator[R]:
-        """All records, and none of them kept: all of a file so large would take five times its size."""
-        from cstore.records.huge import blocks
-
-        for first, last in blocks(self._base_rows):
-            yield from self._block(source, first, last)
-        yield from self._added()
-
-    def _block(self, source: Cut, first: int, last: int) -> Iterator[R]:
-        from cstore.records.huge import in_passing
-
-        for number, record in enumerate(in_passing(self.kind, source, first, last), first):
-            fresh = record is not None and isinstance(self._rows[number], tuple)
-            found = self._checked(record) if fresh and record is not None else self._record(number)
-            if found is not None:
-                yield found
-
-    def _added(self) -> Iterator[R]:
-        return (row for row in self._rows[self._base_rows :] if row is not None and not isinstance(row, tuple))
 
     def documents(self) -> Iterator[R | bytes]:
         """All records like `records`, or in the place of many the JSON documents that programs print of them.
@@ -162,18 +141,25 @@ class Section(Generic[R]):
         """
         source = self._source
         if not isinstance(source, Cut) or len(self._base) < HUGE or self._flaw:
-            yield from self.records()
-            return
-        from cstore.records.huge import blocks, printed
+            return self.records()
+        from cstore.records.huge import printed
 
-        is_printed = printed(self.kind)
+        return self._passing_by(source, printed(self.kind))
+
+    def _passing_by(self, source: Cut, printed: Callable[[bytes], object] | None = None) -> Iterator[R | bytes]:
+        """All records, and none of them kept: all of a file so large would take five times its size."""
+        from cstore.records.huge import blocks, in_passing
+
         for first, last in blocks(self._base_rows):
-            block = source.block(first, last)
-            if is_printed(block) and all(isinstance(row, tuple) for row in self._rows[first:last]):
-                yield block
-            else:
-                yield from self._block(source, first, last)
-        yield from self._added()
+            if printed and printed(source.block(first, last)) and _are_heads(self._rows[first:last]):
+                yield source.block(first, last)
+                continue
+            for number, record in enumerate(in_passing(self.kind, source, first, last), first):
+                fresh = record is not None and isinstance(self._rows[number], tuple)
+                found = self._checked(record) if fresh and record is not None else self._record(number)
+                if found is not None:
+                    yield found
+        yield from (row for row in self._rows[self._base_rows :] if row is not None and not isinstance(row, tuple))
 
     def _read_the_rest(self) -> None:
         contents = codec.decode(self.kind, self._base)
@@ -354,6 +340,7 @@ class Section(Generic[R]):
     def _write(self, parts: Sequence[bytes | memoryview], *, sync: bool) -> None:
         """Replace the file. Whatever is raised, `identity` is that of the file which is there then."""
         from cstore.fs.atomic import PendingFile, sync_directory
+        from cstore.fs.lockfile import make_directory
 
         directory = os.path.dirname(self.path)
         make_directory(directory, sync=sync)
@@ -408,23 +395,5 @@ class Section(Generic[R]):
         return texts
 
 
-def make_directory(path: str, *, sync: bool = True) -> None:
-    """Make a directory, and those above it, for the owner alone (0700). One that exists is left as it is.
-
-    Raises:
-        SystemFailure: it cannot be made.
-    """
-    try:
-        within.mkdir(path, 0o700)
-    except FileExistsError:
-        return
-    except FileNotFoundError:
-        make_directory(os.path.dirname(path), sync=sync)
-        make_directory(path, sync=sync)
-    except OSError as error:
-        raise errors.SystemFailure("create", path, error) from None
-    else:
-        if sync:
-            from cstore.fs.atomic import sync_directory
-
-            sync_directory(os.path.dirname(path) or ".")
+def _are_heads(rows: Iterable[object]) -> bool:
+    return all(isinstance(row, tuple) for row in rows)

@@ -284,14 +284,17 @@ def _loose_items(context: Context, tables: Tables, item_kind: ItemKind) -> Itera
     """
     from cstore.records.bigdata import file_name
 
-    aside = aside_of(context.layout, item_kind)  # which the next writer of that item concludes
-    for record in table_of(tables, item_kind):
+    layout, table = context.layout, table_of(tables, item_kind)
+    homes = {ItemKind.LAYERS: layout.layers, ItemKind.IMAGES: layout.images, ItemKind.CONTAINERS: layout.containers}
+    aside = aside_of(layout, item_kind)  # which the next writer of that item concludes
+    there = set(_names(homes[item_kind]))
+    for record in filter(None, (table.get(identifier) for identifier in table.ids() if identifier in there)):
         named: set[str] = set()
         for key in record.data_names:
             with suppress(InvalidDataName):
                 named.add(file_name(key, item_kind.value))
         with suppress(UnsafeID):
-            directory = item_directory(context.layout, item_kind, record.id)
+            directory = item_directory(layout, item_kind, record.id)
             for name in _names(*os.path.split(directory)):
                 path = os.path.join(directory, name)
                 if name not in named and path != aside and not os.path.isdir(path):

@@ -6,8 +6,8 @@ import os
 
 from cstore.errors import ImageUnknown
 from cstore.fs import within
+from cstore.fs.lockfile import make_directory
 from cstore.fs.writable import on_read_only_media
-from cstore.records.section import make_directory
 from cstore.store.lookup import find_image, get_image
 from cstore.store.places import ItemKind
 from cstore.store.reading import Reader

@@ -27,8 +27,8 @@ from cstore.contexts import suppress
 from cstore.errors import CstoreError, ForeignThing, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import sync_directory
+from cstore.fs.lockfile import make_directory
 from cstore.kernel.locks import conflicting_process, take
-from cstore.records.section import make_directory
 from cstore.store.places import ItemKind
 from cstore.traces import trace
 from cstore.values import Value

@@ -20,9 +20,9 @@ from cstore.digests import new_hash
 from cstore.errors import CstoreError, SystemFailure, UnsafeID
 from cstore.fs import within
 from cstore.fs.atomic import TEMPORARY_PREFIX, sync_directory, write_file
+from cstore.fs.lockfile import make_directory
 from cstore.records.bigdata import file_name
 from cstore.records.model import Layer
-from cstore.records.section import make_directory
 from cstore.store.places import ItemKind, item_journal
 from cstore.values import Value
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from cstore.records.layers import incomplete
 from cstore.store.lookup import find_layer, get_layer
 from cstore.store.places import ItemKind
@@ -48,11 +50,8 @@ class Layers:
 
     def documents(self) -> Iterator[Layer | bytes]:
         """The layers of `list`, to print them: in the place of many there may be their JSON documents, with commas."""
-        for each in self._reader.layers.documents():
-            if isinstance(each, bytes) or not each.incomplete:
-                yield each
-        for store in self._reader.additional:
-            yield from store.layers.documents()
+        own = (each for each in self._reader.layers.documents() if isinstance(each, bytes) or not each.incomplete)
+        return chain(own, *(store.layers.documents() for store in self._reader.additional))
 
     def ids(self) -> Sequence[str]:
         """The IDs of all layers that are whole, in the order of `list`."""

@@ -311,7 +311,8 @@ def referenced(tables: Tables, without: Collection[str] = ()) -> set[str]:
 
     What the layers `without` need does not count.
     """
-    parents = {layer.parent for layer in tables.layers if layer.id not in without}
+    layers = tables.layers
+    parents = {layer.parent for layer in layers if layer.id not in without} if without else set(layers.texts("parent"))
     tops = {top for image in tables.images for top in (image.layer, *image.mapped_layers)}
     return parents | tops | {container.layer for container in tables.containers}
 

@@ -16,8 +16,7 @@ from cstore.digests import check_digest
 from cstore.errors import InvalidDigest, LockTimeout, SystemFailure
 from cstore.fs import within
 from cstore.fs.lock_policy import LockPolicy
-from cstore.fs.lockfile import LockFile
-from cstore.records.section import make_directory
+from cstore.fs.lockfile import LockFile, make_directory
 from cstore.values import Value
 
 TYPE_CHECKING = False

@@ -12,8 +12,8 @@ import os
 from cstore import errors
 from cstore.contexts import suppress
 from cstore.drivers.contract import StagedRemoval
+from cstore.fs.lockfile import make_directory
 from cstore.fs.staging import StagingRoot
-from cstore.records.section import make_directory
 from cstore.store.lookup import (
     CONTAINER_FIRST,
     Item,

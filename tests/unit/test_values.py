@@ -44,23 +44,23 @@ class Colour(Choice):
 class Ours(values.NamedTuple):
     """A pair."""
 
-    first: int
+    kind: int
     second: str = "x"
 
     def both(self) -> str:
         """Both as one text."""
-        return f"{self.first}{self.second}"
+        return f"{self.kind}{self.second}"
 
 
 class Theirs(typing.NamedTuple):
     """A pair."""
 
-    first: int
+    kind: int
     second: str = "x"
 
     def both(self) -> str:
         """Both as one text."""
-        return f"{self.first}{self.second}"
+        return f"{self.kind}{self.second}"
 
 
 PAIRS = pytest.mark.parametrize("pair", [Ours, Theirs])
@@ -108,19 +108,19 @@ def test_a_named_tuple_is_the_one_of_typing(pair: type[Theirs]) -> None:
     made = pair(1)
 
     assert made == (1, "x")
-    assert (made.first, made.second, made.both()) == (1, "x", "1x")
-    assert repr(made) == f"{pair.__name__}(first=1, second='x')"
+    assert (made.kind, made.second, made.both()) == (1, "x", "1x")
+    assert repr(made) == f"{pair.__name__}(kind=1, second='x')"
     assert made._replace(second="y") == pair(1, "y")
-    assert made._asdict() == {"first": 1, "second": "x"}
+    assert made._asdict() == {"kind": 1, "second": "x"}
     assert pair._make([2, "z"]) == (2, "z")
-    assert pair._fields == pair.__match_args__ == ("first", "second")
+    assert pair._fields == pair.__match_args__ == ("kind", "second")
     assert [copy.deepcopy(made), pickle.loads(pickle.dumps(made))] == [made, made]  # noqa: S301  - our own
     assert type(copy.copy(made)) is pair
     match made:
-        case pair(first, second):
-            assert (first, second) == (1, "x")
+        case pair(kind, second):
+            assert (kind, second) == (1, "x")
     with pytest.raises(AttributeError):
-        made.first = 2  # type: ignore[misc]
+        made.kind = 2  # type: ignore[misc]
     for wrong in ((), (1, 2, 3)):
         with pytest.raises(TypeError, match="__new__"):
             pair(*wrong)

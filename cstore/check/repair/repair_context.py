@@ -11,8 +11,8 @@ from cstore.drivers.repairing import open_driver_repair
 from cstore.errors import SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import write_file
+from cstore.fs.lockfile import make_directory
 from cstore.records import bigdata
-from cstore.records.section import make_directory
 from cstore.store.places import ItemKind
 from cstore.store.session import writing
 from cstore.values import cached_property
