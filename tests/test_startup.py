@@ -130,13 +130,13 @@ BUDGETS = {
     "mounted base": (61, 61),
     "add-names --name other base": (69, 69),
     "create-layer": (88, 94),
-    "import-layer --file {archive}": (172, 175),
-    "changes imported": (79, 83),
-    "diff --uncompressed imported": (89, 94),
-    "ls imported:/": (97, 100),
-    "why base": (85, 85),
-    "whois base": (106, 110),
-    "delete-layer imported": (103, 120),
+    "import-layer --file {archive}": (173, 176),
+    "changes imported": (78, 91),
+    "diff --uncompressed imported": (90, 95),
+    "ls imported:/": (98, 101),
+    "why base": (86, 86),
+    "whois base": (107, 111),
+    "delete-layer imported": (103, 121),
 }
 """Command: how many modules it may import, on vfs and on overlay. Each takes a part of a millisecond, in every run."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from cstore import errors
-from cstore.fs.lockfile import make_directory
 from cstore.records.scanner import load
 from cstore.records.shapes import number, text
 from cstore.records.snapshot import identity_at, identity_of, read_file
@@ -96,6 +95,8 @@ class MountTable:
         from cstore.fs.atomic import write_file
 
         data = gojson.encode([mount.as_dict() for mount in self], record_file=True)
+        from cstore.fs.lockfile import make_directory
+
         make_directory(os.path.dirname(self.path), sync=sync)
         self._identity = identity_of(write_file(self.path, data, sync=sync))
 
