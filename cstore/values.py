@@ -243,9 +243,9 @@ class Value:
 
     @classmethod
     def made_of(cls, fields: dict[str, Any]) -> Self:
-        """Make a value of fields that are known to be right: for thousands at a time."""
+        """Make a value of fields that are known to be right, whose dictionary it keeps: for thousands at a time."""
         value = object.__new__(cls)
-        value.__dict__.update(fields)
+        object.__setattr__(value, "__dict__", fields)
         return value
 
     @classmethod

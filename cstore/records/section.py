@@ -7,13 +7,13 @@ import os
 from cstore import errors
 from cstore.records import codec
 from cstore.records.model import Generic, Location, R
-from cstore.records.rows import Cut, read_rows
+from cstore.records.rows import Cut, cut_at_seams, read_rows
 from cstore.records.shapes import Flaw
 from cstore.records.snapshot import identity_at, identity_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, KeysView, Sequence
+    from collections.abc import Callable, Iterator, KeysView, Sequence
 
     from cstore.records.rows import Head, Parsed
     from cstore.records.snapshot import Identity
@@ -151,7 +151,7 @@ class Section(Generic[R]):
         from cstore.records.huge import blocks, in_passing
 
         for first, last in blocks(self._base_rows):
-            if printed and printed(source.block(first, last)) and _are_heads(self._rows[first:last]):
+            if printed and printed(source.block(first, last)) and {tuple}.issuperset(map(type, self._rows[first:last])):
                 yield source.block(first, last)
                 continue
             for number, record in enumerate(in_passing(self.kind, source, first, last), first):
@@ -308,8 +308,7 @@ class Section(Generic[R]):
         if not self.is_current():
             raise errors.RecordsChanged(self.path)
         try:
-            source = self._source if self._base_changed and len(self._base) >= HUGE else None
-            pieces = self._pieces(source) if isinstance(source, Cut) else None
+            pieces = self._pieces() if self._base_changed and len(self._base) >= HUGE else None
             texts = self._base_texts() if self._base_changed and pieces is None else []
             tail = self._render_tail()
         except RecursionError:
@@ -370,10 +369,13 @@ class Section(Generic[R]):
                 texts[number] = codec.rewrite(texts[number], old, row)
         return [text for text, row in zip(texts, self._rows, strict=False) if row is not None]
 
-    def _pieces(self, source: Cut) -> list[bytes | memoryview]:
+    def _pieces(self) -> list[bytes | memoryview] | None:
         """The same of a huge file, which is not copied: what lies between two changes is one piece of it."""
         from cstore.records.huge import pieces
 
+        source = self._source or cut_at_seams(self._base)  # none is kept of what was written last
+        if not isinstance(source, Cut) or len(source.heads()) != self._base_rows:
+            return None
         changed: dict[int, bytes | None] = dict.fromkeys(n for n in range(self._base_rows) if self._rows[n] is None)
         for number, old in self._originals.items():
             row = self._rows[number]
@@ -393,7 +395,3 @@ class Section(Generic[R]):
                 raw = self._tail[place]
                 texts.append(raw if old is None else codec.rewrite(raw, old, row))
         return texts
-
-
-def _are_heads(rows: Iterable[object]) -> bool:
-    return all(isinstance(row, tuple) for row in rows)
