@@ -21,8 +21,8 @@ _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d
 _LARGE = 1 << 15
 """Larger files are contents: no tool names anything in them."""
 
-_PLAIN: set[bytes] = set()
-"""What was seen to have no such name and no time in it."""
+_SEEN: dict[tuple[bytes, int, int], bytes] = {}
+"""What was found at a path, if there was no such name and no time in it, by inode and time of change."""
 
 
 def fingerprint(root: str, since: int) -> str:
@@ -36,29 +36,35 @@ def fingerprint(root: str, since: int) -> str:
     told = hashlib.sha256()
     for path in _paths(os.fsencode(root)):
         status = os.lstat(path)
-        facts = [path, b"%o %d %d %d" % (status.st_mode, status.st_uid, status.st_gid, status.st_nlink)]
-        if status.st_mtime_ns < since:
-            facts.append(b"%d" % status.st_mtime_ns)
-        for name in sorted(os.listxattr(path, follow_symlinks=False)):
-            facts += [name.encode(), os.getxattr(path, name, follow_symlinks=False)]
-        if stat.S_ISLNK(status.st_mode):
-            facts.append(os.readlink(path))
-        elif stat.S_ISREG(status.st_mode) and not path.endswith(b".lock"):  # whose bytes are drawn at every change
-            with open(path, "rb") as file:
-                facts.append(file.read())
-        elif stat.S_ISREG(status.st_mode):
-            facts.append(b"%d" % status.st_size)
-        text = b"\0".join(facts)
-        if len(text) <= _LARGE and text not in _PLAIN:
-            plain, text = text, _TIME.sub(b"then", _DRAWN.sub(numbered, text))
-            if text == plain:
-                _PLAIN.add(text)
+        key = path, status.st_ino, status.st_ctime_ns
+        if (text := _SEEN.get(key)) is None:
+            text = _text(path, status, since)
+            if _TIME.search(text) is None and _DRAWN.search(text) is None:
+                _SEEN[key] = text
+            else:
+                text = _DRAWN.sub(numbered, _TIME.sub(b"then", text))
         told.update(text)
-        told.update(b"\n")
     with open("/proc/self/mountinfo", "rb") as file:
         mounts = sorted(line.split(b" ", 4)[4] for line in file if os.fsencode(root) in line)
     told.update(_DRAWN.sub(numbered, b"".join(mounts)))
     return told.hexdigest()
+
+
+def _text(path: bytes, status: os.stat_result, since: int) -> bytes:
+    facts = [path, b"%o %d %d %d" % (status.st_mode, status.st_uid, status.st_gid, status.st_nlink)]
+    if status.st_mtime_ns < since:
+        facts.append(b"%d" % status.st_mtime_ns)
+    for name in sorted(os.listxattr(path, follow_symlinks=False)):
+        facts += [name.encode(), os.getxattr(path, name, follow_symlinks=False)]
+    if stat.S_ISLNK(status.st_mode):
+        facts.append(os.readlink(path))
+    elif stat.S_ISREG(status.st_mode) and path.endswith(b".lock"):  # whose bytes are drawn at every change
+        facts.append(b"%d" % status.st_size)
+    elif stat.S_ISREG(status.st_mode):
+        with open(path, "rb") as file:
+            data = file.read()
+        facts.append(data if len(data) <= _LARGE else hashlib.sha256(data).digest())
+    return b"\0".join([*facts, b"\n"])
 
 
 def _paths(folder: bytes) -> list[bytes]:

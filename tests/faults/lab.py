@@ -23,6 +23,7 @@ from cstore.docker.facts import LAST_UPDATED
 from cstore.errors import CstoreError
 from cstore.store import open_store
 from tests.faults.commands import ALL, ANEW, PREPARED, REPAIR, UNDO, prepare
+from tests.faults.copies import Copy
 from tests.faults.fingerprint import fingerprint
 from tests.faults.forks import HANGS, Forks
 from tests.faults.injection import KILLED, Injection
@@ -101,8 +102,7 @@ class Laboratory:
         self._judged: dict[tuple[str, str, bool], list[str]] = {}
         self._seen: dict[tuple[str, ...], Any] = {}
         self._numbers: dict[str, int] = {}
-        self._prepared: dict[str, tuple[str, str]] = {}
-        self._unchanged = ""
+        self._prepared: dict[str, str] = {}
         self.known = self.missed = 0
         self._began = time.time_ns()
         config = os.path.join(work, "storage.conf")
@@ -115,7 +115,8 @@ class Laboratory:
         prepare(self._opened(), self._inputs)
         detach_all(self._store)
         os.rename(self._store, self._original)
-        self._restore(self._original)
+        self._copy = Copy(self._original, self._store)
+        self._copy.restore()
         self.before = self._state()
 
     @property
@@ -129,31 +130,24 @@ class Laboratory:
         )
         return open_store(load_config(overrides, environ={"HOME": self.work}))
 
-    def _restore(self, original: str) -> None:
-        detach_all(self._store)
-        shutil.rmtree(self._store, ignore_errors=True)
-        subprocess.run(["cp", "-a", original, self._store], check=True)
-
     def _begin(self, command: str) -> None:
         """Have a fresh copy of the store, with something to do for a command that needs it."""
-        unchanged, self._unchanged = self._unchanged, ""
-        original, first_state = self._prepared.get(command, (self._original, ""))
-        if first_state and unchanged == first_state:
+        detach_all(self._store)
+        if (prepared := self._prepared.get(command, self._original)) != self._copy.original:
+            self._copy = Copy(prepared, self._store)
+        self._copy.restore()
+        if command not in PREPARED or command in self._prepared:
             return
-        self._restore(original)
-        if command in self._prepared:
-            return
-        _, spoil, first = PREPARED.get(command, ([], None, []))
+        _, spoil, first = PREPARED[command]
+        self._copy.forget()
         if spoil is not None:
             spoil(os.path.join(self._store, "graph"), self.driver)
         if first:
             done = self._forks.run(self.words(first))
             assert done.returncode == 0, done.stderr
-        if not mounts_below(self._store):
-            original = f"{self._original}-{command}" if command in PREPARED else self._original
-            if command in PREPARED:
-                subprocess.run(["cp", "-a", self._store, original], check=True)
-            self._prepared[command] = original, self._fingerprint()
+        if not mounts_below(self._store):  # which cannot be copied
+            self._prepared[command] = f"{self._original}-{command}"
+            subprocess.run(["cp", "-a", self._store, self._prepared[command]], check=True)
 
     def words(self, words: list[str]) -> list[str]:
         """A command line on the store, without the program."""
@@ -231,7 +225,6 @@ class Laboratory:
         found = case.command, state, succeeded
         if found in self._judged:
             self.known += 1
-            self._unchanged = state
         else:
             self._judged[found] = self._judge(case.command, words, succeeded)
         return said + self._judged[found]
