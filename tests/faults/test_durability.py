@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from tests.faults import durability
 from tests.faults.commands import COMMANDS, damage
 from tests.faults.durability import Disk
 from tests.faults.lab import Laboratory
+from tests.mounts import detach_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,7 @@ TRACED = (
     "import-layer", "create-first", "create-layer", "apply-diff", "delete-layer", "create-image", "set-item",
     "layer-item",
     "delete-image", "create-container", "delete-container", "set-names", "load", "copy", "wipe", "keep",
+    "create-writable-init",
 )  # fmt: skip
 
 
@@ -237,8 +240,58 @@ def test_a_layer_that_is_made_anew_leaves_the_old_one_in_quarantine_for_sure(lab
     repair = laboratory.words(["repair", "--yes", "--from", "{inputs}/change"])
 
     durability.traced([sys.executable, "-m", "cstore", *repair], environment, trace)
+    assert durability.judge(trace, graph) == []
+
+    (case,) = (name for name in os.listdir(os.path.join(graph, "cstore-quarantine")) if name != "lock")
+    undo = laboratory.words(["repair", "--yes", "--undo", case])
+    durability.traced([sys.executable, "-m", "cstore", *undo], environment, trace)
+    assert durability.judge(trace, graph) == []
+
+
+def test_a_file_that_cannot_be_linked_into_quarantine_is_copied_there_for_sure(
+    laboratory: Laboratory, tmp_path: Path
+) -> None:
+    """Image records may be on another file system than the graph root."""
+    _, environment, graph = laboratory.command("import-first")
+    trace, images = os.path.join(laboratory.work, "trace"), os.path.join(graph, f"{laboratory.driver}-images")
+    damage(graph, laboratory.driver)
+    shutil.copytree(images, tmp_path / "images")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "none", images], check=True)
+    try:
+        shutil.copytree(tmp_path / "images", images, dirs_exist_ok=True)
+        words = [sys.executable, "-m", "cstore", *laboratory.words(["repair", "--yes"])]
+        durability.traced(words, environment, trace)
+    finally:
+        detach_all(images)
 
     assert durability.judge(trace, graph) == []
+    with open(trace, encoding="utf-8", errors="replace") as file:
+        assert "-images.json" in file.read()
+
+
+def test_a_file_gets_its_name_for_sure_where_there_are_no_files_without_names(
+    laboratory: Laboratory, tmp_path: Path
+) -> None:
+    """A file system of fuse-overlayfs, say: what is copied there has a name for as long as it is not whole."""
+    if laboratory.driver == "overlay":
+        pytest.skip("the driver has no part in it")
+    if shutil.which("fuse-overlayfs") is None or not os.path.exists("/dev/fuse"):
+        pytest.skip("no fuse-overlayfs, or no FUSE here")
+    _, environment, _ = laboratory.command("save")
+    host, trace = tmp_path / "host", str(tmp_path / "trace")
+    for name in ("lower", "upper", "work", "host"):
+        (tmp_path / name).mkdir()
+    options = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    subprocess.run(["fuse-overlayfs", "-o", options, str(host)], check=True)
+    try:
+        copy = laboratory.words(["copy", "base:/a/b/g", f"{host}/file"])
+        durability.traced([sys.executable, "-m", "cstore", *copy], environment, trace)
+    finally:
+        detach_all(str(host))
+
+    assert durability.judge(trace, str(host)) == []
+    with open(trace, encoding="utf-8", errors="replace") as file:
+        assert ".copy-" in file.read()
 
 
 def test_the_model_knows_what_is_missing() -> None:
