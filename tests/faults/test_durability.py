@@ -40,6 +40,7 @@ def laboratory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         pytest.skip("strace is not installed")
     work = tmp_path_factory.mktemp("durable")
     yield Laboratory(str(work), request.param)
+    detach_all(str(work))
     shutil.rmtree(work, ignore_errors=True)
 
 
