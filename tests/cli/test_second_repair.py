@@ -46,7 +46,7 @@ def cases(roots: StoreRoots) -> list[str]:
     return sorted(set(os.listdir(os.path.join(roots.graph, "cstore-quarantine"))) - {"lock"}, reverse=True)
 
 
-def repair(roots: StoreRoots, told: Callable[[], object]) -> Repaired:
+def repair(roots: StoreRoots, told: Callable[[], None]) -> Repaired:
     """Repair a store, and do something after each step."""
     overrides = Overrides(graph_root=roots.graph, run_root=roots.run, driver=roots.driver)
     store = open_store(load_config(overrides, environ={"HOME": os.path.dirname(roots.graph)}))
@@ -118,8 +118,13 @@ def test_a_repair_after_a_killed_one_does_the_rest(damaged: Runner, store_roots:
     first = os.fork()
     if first == 0:
         left = iter(range(steps - 1))
+
+        def go_on() -> None:
+            if next(left, None) is None:
+                os._exit(0)
+
         try:
-            repair(store_roots, lambda: next(left, None) is None and os._exit(0))
+            repair(store_roots, go_on)
         finally:
             os._exit(1)
     assert os.waitpid(first, 0)[1] == 0
