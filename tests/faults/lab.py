@@ -92,10 +92,11 @@ class Laboratory:
         missed: how many cases did not come to their call, as the commands do not always make the same ones.
     """
 
-    def __init__(self, work: str, driver: str) -> None:
+    def __init__(self, work: str, driver: str, store: str = "") -> None:
+        """Work in a directory, with the store in it or elsewhere."""
         self.work, self.driver = work, driver
         self._original = os.path.join(work, "original")
-        self._store = os.path.join(work, "store")
+        self._store = store or os.path.join(work, "store")
         self._traces = os.path.join(work, "traces")
         self._old: dict[str, dict[str, Any]] = {}
         self._new: dict[str, dict[str, Any]] = {}
@@ -114,7 +115,7 @@ class Laboratory:
         self._forks = Forks(self._environment, os.path.join(work, "said"))
         prepare(self._opened(), self._inputs)
         detach_all(self._store)
-        os.rename(self._store, self._original)
+        subprocess.run(["cp", "-a", self._store, self._original], check=True)
         self._copy = Copy(self._original, self._store)
         self._copy.restore()
         self.before = self._state()
@@ -167,20 +168,27 @@ class Laboratory:
         self._begin(command)
         return [*_PROGRAM, *self.words(ALL[command])], self._environment, os.path.join(self._store, "graph")
 
+    def learn(self, command: str) -> None:
+        """Find out what a command makes of the store."""
+        self._begin(command)
+        self._old[command] = self._whole(command)
+        done = self._forks.run(self.words(ALL[command]))
+        assert done.returncode == 0, f"{command} fails without any fault: {done.stderr}"
+        self._conclude()
+        self._new[command] = self._whole(command)
+
     # ── which faults ──
 
     def cases(self, command: str) -> list[Case]:
         """Every class of call of a command, once with each fault."""
+        self.learn(command)
         self._begin(command)
-        self._old[command] = self._whole(command)
         shutil.rmtree(self._traces, ignore_errors=True)
         os.mkdir(self._traces)
         calls = ",".join(f"?{call}" for call in FAULTS)
         trace = ["-ff", "-n", "-y", "-o", os.path.join(self._traces, "of"), "-e", f"trace={calls}"]
         done = self._forks.traced(self.words(ALL[command]), *trace)
         assert done.returncode == 0, f"{command} fails without any fault: {done.stderr}"
-        self._conclude()
-        self._new[command] = self._whole(command)
         found: dict[tuple[str, str], Case] = {}
         for call, number, kind in self._events():
             for fault in FAULTS[call]:
