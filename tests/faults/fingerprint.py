@@ -18,6 +18,8 @@ _DRAWN = re.compile(
 )
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 
+_PEERS = re.compile(rb" (?:shared|master):\d+")
+_OF_A_MOUNT = "trusted.overlay.uuid"
 _LARGE = 1 << 15
 """Larger files are contents: no tool names anything in them."""
 
@@ -45,7 +47,7 @@ def fingerprint(root: str, since: int) -> str:
                 text = _DRAWN.sub(numbered, _TIME.sub(b"then", text))
         told.update(text)
     with open("/proc/self/mountinfo", "rb") as file:
-        mounts = sorted(line.split(b" ", 4)[4] for line in file if os.fsencode(root) in line)
+        mounts = sorted(_PEERS.sub(b"", line.split(b" ", 4)[4]) for line in file if os.fsencode(root) in line)
     told.update(_DRAWN.sub(numbered, b"".join(mounts)))
     return told.hexdigest()
 
@@ -55,7 +57,8 @@ def _text(path: bytes, status: os.stat_result, since: int) -> bytes:
     if status.st_mtime_ns < since:
         facts.append(b"%d" % status.st_mtime_ns)
     for name in sorted(os.listxattr(path, follow_symlinks=False)):
-        facts += [name.encode(), os.getxattr(path, name, follow_symlinks=False)]
+        value = b"" if name == _OF_A_MOUNT else os.getxattr(path, name, follow_symlinks=False)
+        facts += [name.encode(), value]
     if stat.S_ISLNK(status.st_mode):
         facts.append(os.readlink(path))
     elif stat.S_ISREG(status.st_mode) and path.endswith(b".lock"):  # whose bytes are drawn at every change

@@ -177,6 +177,11 @@ class Laboratory:
         self._conclude()
         self._new[command] = self._whole(command)
 
+    def trace(self, line: list[str], trace: str, *options: str) -> None:
+        """Run a command line that must succeed below strace."""
+        done = self._forks.traced(line, "-y", "-s", "4096", "-o", trace, *options)
+        assert done.returncode == 0, done.stderr
+
     # ── which faults ──
 
     def cases(self, command: str) -> list[Case]:
@@ -186,9 +191,7 @@ class Laboratory:
         shutil.rmtree(self._traces, ignore_errors=True)
         os.mkdir(self._traces)
         calls = ",".join(f"?{call}" for call in FAULTS)
-        trace = ["-ff", "-n", "-y", "-o", os.path.join(self._traces, "of"), "-e", f"trace={calls}"]
-        done = self._forks.traced(self.words(ALL[command]), *trace)
-        assert done.returncode == 0, f"{command} fails without any fault: {done.stderr}"
+        self.trace(self.words(ALL[command]), os.path.join(self._traces, "of"), "-ff", "-n", "-e", f"trace={calls}")
         found: dict[tuple[str, str], Case] = {}
         for call, number, kind in self._events():
             for fault in FAULTS[call]:
