@@ -26,10 +26,14 @@ _LARGE = 1 << 15
 _SEEN: dict[tuple[bytes, int, int], bytes] = {}
 """What was found at a path, if there was no such name and no time in it, by inode and time of change."""
 
+_MOST = 10_000
+
 
 def fingerprint(root: str, since: int) -> str:
-    """Look at everything below `root`. Times of change count if they are before `since`, in nanoseconds."""
+    """Look at everything below `root`. Times of modification count if they are before `since`, in nanoseconds."""
     drawn: dict[bytes, bytes] = {}
+    if len(_SEEN) > _MOST:
+        _SEEN.clear()
 
     def numbered(found: re.Match[bytes]) -> bytes:
         name = found[found.lastindex or 0]
