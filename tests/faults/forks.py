@@ -15,6 +15,7 @@ import select
 import signal
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cstore as package
@@ -22,7 +23,7 @@ from cstore.cli import main as command_line
 from tests.faults import injection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn
 
 HANGS = "it does not end"
@@ -36,17 +37,17 @@ class Forks:
         self._environment, self._said = environment, said
         _load_everything()
 
-    def start(self, line: Sequence[str], *, stopped: bool = False, asking: int = -1) -> int:
+    def start(self, line: Sequence[str], before: Callable[[], None] | None = None, *, stopped: bool = False) -> int:
         """Fork a command line, without the program's name.
 
         Args:
             line: its words.
-            stopped: it begins when it is sent SIGCONT.
-            asking: the number of a system call that this process is asked about, or -1.
+            before: what it does first.
+            stopped: it begins when it is sent SIGCONT, after what it does first.
         """
         process = os.fork()
         if process == 0:
-            self._become(line, stopped, asking)
+            self._become(line, before, stopped)
         with contextlib.suppress(PermissionError, ProcessLookupError):  # it has done so itself, or is gone
             os.setpgid(process, process)
         return process
@@ -69,9 +70,11 @@ class Forks:
         """Run a command to its end."""
         return self.finish(self.start(line), line)
 
-    def traced(self, line: Sequence[str], *options: str) -> subprocess.CompletedProcess[str]:
+    def traced(
+        self, line: Sequence[str], *options: str, before: Callable[[], None] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command below strace, from its first call to the last one of its last process."""
-        process = self.start(line, stopped=True)
+        process = self.start(line, before, stopped=True)
         os.waitpid(process, os.WUNTRACED)
         tracing = ["strace", "-f", "-p", str(process), *options]
         with subprocess.Popen(tracing, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as strace:
@@ -90,7 +93,7 @@ class Forks:
 
     def hit(self, line: Sequence[str], call: int, fault: injection.Injection) -> subprocess.CompletedProcess[str]:
         """Run a command, of which a fault hits the system call with a number."""
-        process = self.start(line, stopped=True, asking=call)
+        process = self.start(line, partial(injection.ask_about, call), stopped=True)
         os.waitpid(process, os.WUNTRACED)
         if fault.conduct(process, _TIME):
             return self.finish(process, line)
@@ -99,7 +102,7 @@ class Forks:
         done.stderr += HANGS
         return done
 
-    def _become(self, line: Sequence[str], stopped: bool, asking: int) -> NoReturn:
+    def _become(self, line: Sequence[str], before: Callable[[], None] | None, stopped: bool) -> NoReturn:
         try:
             os.setpgid(0, 0)
             os.environ.clear()
@@ -112,8 +115,8 @@ class Forks:
             sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - until the process ends
             os.closerange(3, 64)
             injection.end_with(os.getppid())
-            if asking >= 0:
-                injection.ask_about(asking)
+            if before is not None:
+                before()
             if stopped:
                 os.kill(os.getpid(), signal.SIGSTOP)
             command_line(list(line))
