@@ -147,11 +147,10 @@ def _as_failure(error: Exception) -> Exception:
         error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
     if not isinstance(error, OSError) or error.errno not in _TROUBLES:
         return error
-    hint = "free some space and try again" if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
     if error.errno == errno.EBADF and error.filename is None:
         return SystemFailure("write", "standard output", error)  # whoever started us has closed it
     path = error.filename if isinstance(error.filename, str) else "files"
-    return SystemFailure("work with", path, error, hint=hint)
+    return SystemFailure("work with", path, error)
 
 
 def _say_interrupted() -> int:

@@ -105,12 +105,16 @@ class WritableLayers:
             raise WritableLayerTaken(name, error.holder) from None
 
     def _make_on_init(self, request: NewLayer, name: str, init: Callable[[str], object]) -> None:
+        from cstore.fs.atomic import sync_filesystem
+
         layer = f"{request.id}-init"
         with self._store.begin() as intent:
             intent.note(layers=[layer])
             intent.note(mounted=layer, count=1)
             self._store.layers.create(request.with_(id=layer, names=(), flags={ROLE: INIT}))
-            init(self._store.mount(layer, label=request.mount_label))
+            init(mounted := self._store.mount(layer, label=request.mount_label))
+            if self._store.context.sync:
+                sync_filesystem(mounted)
             self._store.unmount(layer)
             self._make(request.with_(parent=layer), name)
 

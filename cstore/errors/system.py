@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from cstore.errors import CstoreError
@@ -50,10 +51,12 @@ class LockTimeout(CstoreError):
 
 
 class SystemFailure(CstoreError):
-    """The operating system refused: what was tried, on which path, and its reason."""
+    """The operating system refused: what was tried, on which path, and its reason. Of a full disk, the hint says so."""
 
     def __init__(self, action: str, path: str, error: OSError, *, hint: str = "") -> None:
         self.action, self.path, self.errno = action, path, error.errno or 0
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            hint = hint or "free some space and try again"
         reason = os.strerror(error.errno) if error.errno else str(error)
         super().__init__(f"cannot {action} {path}: {reason}", hint=hint, go_text=f"{action} {path}: {reason.lower()}")
 

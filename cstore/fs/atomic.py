@@ -48,7 +48,7 @@ class PendingFile:
         try:
             self._folder = within.open_folder(folder, os.O_RDONLY if sync else os.O_PATH)
         except OSError as error:
-            raise _failure("create", path, error) from None
+            raise errors.SystemFailure("create", path, error) from None
         try:
             self._temporary, self.fd = self._create()
         except BaseException:
@@ -65,7 +65,7 @@ class PendingFile:
             except FileExistsError:
                 continue
             except OSError as error:
-                raise _failure("create", self.path, error) from None
+                raise errors.SystemFailure("create", self.path, error) from None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append `data`, all of it.
@@ -78,7 +78,7 @@ class PendingFile:
             while rest:
                 rest = rest[os.write(self.fd, rest) :]
         except OSError as error:
-            raise _failure("write", self.path, error) from None
+            raise errors.SystemFailure("write", self.path, error) from None
 
     def commit(self) -> os.stat_result:
         """Give the file its name, in place of any file that has it, and return its status.
@@ -95,7 +95,7 @@ class PendingFile:
             os.rename(self._temporary, self._base, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         except OSError as error:
             self.discard()
-            raise _failure("write", self.path, error) from None
+            raise errors.SystemFailure("write", self.path, error) from None
         self._temporary, self.published = "", status
         try:
             if self.sync:
@@ -114,7 +114,7 @@ class PendingFile:
                 pass
             except OSError as error:
                 path = os.path.join(os.path.dirname(self.path), self._temporary)
-                raise _failure("remove", path, error) from None
+                raise errors.SystemFailure("remove", path, error) from None
             finally:
                 self._temporary = ""
                 self._abandon()
@@ -192,7 +192,7 @@ def sync_directory(path: str) -> None:
         finally:
             os.close(fd)
     except OSError as error:
-        raise _failure("sync", path, error) from None
+        raise errors.SystemFailure("sync", path, error) from None
 
 
 def _sync_opened(fd: int, path: str) -> None:
@@ -200,7 +200,7 @@ def _sync_opened(fd: int, path: str) -> None:
         os.fsync(fd)
     except OSError as error:
         if error.errno not in _NO_SYNC_HERE:
-            raise _failure("sync", path, error) from None
+            raise errors.SystemFailure("sync", path, error) from None
 
 
 def sync_file(path: str) -> None:
@@ -227,9 +227,4 @@ def sync_filesystem(path: str) -> None:
         finally:
             os.close(fd)
     except OSError as error:
-        raise _failure("sync the file system of", path, error) from None
-
-
-def _failure(action: str, path: str, error: OSError) -> errors.SystemFailure:
-    full = error.errno in NO_ROOM
-    return errors.SystemFailure(action, path, error, hint=f"free some space for {path} and try again" if full else "")
+        raise errors.SystemFailure("sync the file system of", path, error) from None

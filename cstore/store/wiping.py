@@ -29,7 +29,8 @@ def wipe(context: Context) -> None:
     Raises:
         ContainerOccupied: a process lives in a container, or another mount namespace holds it; nothing was removed.
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
-        SystemFailure: the first layer that could not be removed; all the others are gone.
+        SystemFailure: the first layer that could not be removed; all the others are gone but those that it lies on. The
+            next writer tries it again.
     """
     from cstore.store.quarantine.finishing import Promised
 
@@ -70,11 +71,16 @@ def _wipe_layers(writer: Writer, promised: Promised) -> None:
         writer.layers.replace(layer.with_(flags={**layer.flags, "incomplete": True}))
     writer.save(ItemKind.LAYERS)
     first: CstoreError | None = None
+    needed: set[str] = set()  # a record without that of its parent would be damage
     for layer in reversed(layers):
+        if layer.id in needed:
+            needed.add(layer.parent)
+            continue
         try:
             take_out(writer, layer.id)
         except CstoreError as error:
             first = first or error
+            needed.add(layer.parent)
     writer.save(ItemKind.LAYERS)
     for leftover in leftovers(writer.context, writer, promised):  # else links of layers that are gone would stay
         failure = remove(writer, leftover, promised=promised)

@@ -65,7 +65,7 @@ MORE: dict[str, list[str]] = {
     "delete-several": ["delete", "con", "extra"],
     "metadata-of-image": ["set-metadata", "--metadata", "text", "img"],
     "import": ["import", "--quiet", "{inputs}/base", "anew"],
-    "register": ["register", "--quiet", "--file", "{inputs}/third", "base"],
+    "register": ["register", "--quiet", "--file", "{inputs}/base", "base"],
     "register-image": ["register-image", "--name", "built:1", "--file", "{inputs}/config"],
     "create-writable": ["create-writable", "fresh", "base"],
     "create-writable-init": ["create-writable", "--init", "fresh", "base"],

@@ -80,7 +80,8 @@ class Disk:
         for group in (self.dirty, self.entries, self.published):
             moved = {path for path in group if path == old or path.startswith(old + "/")}
             group.difference_update(moved)
-            group.update(new + path.removeprefix(old) for path in moved if not _PASSING.search(new))
+            if group is not self.published or not _PASSING.search(new):
+                group.update(new + path.removeprefix(old) for path in moved)
         if os.path.dirname(old) != os.path.dirname(new) and not (_PASSING.search(old) or _PASSING.search(new)):
             self.gone.add(old)
         self.added(new)

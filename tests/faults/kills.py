@@ -13,21 +13,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import gc
-import importlib
 import os
-import pkgutil
 import random
 import select
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import cstore as package
-from cstore.cli import main as command_line
 from cstore.errors import CstoreError
 from tests.crash.killer import alone
 from tests.disk import fresh_disk
@@ -38,7 +32,6 @@ from tests.mounts import detach_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NoReturn
 
 _MOST_STRIKES = 5
 _CLOSE_LOOKS = 0.15
@@ -68,7 +61,6 @@ class Killing(Laboratory):
         self._records_of: dict[str, dict[str, Any]] = {}
         self._names_of: dict[str, Counter[str]] = {}
         self._aside: dict[str, Counter[str]] = {}
-        _load_everything()
         self._names_before, self._records_before = self._names(), self._records()
 
     def close(self) -> None:
@@ -98,7 +90,7 @@ class Killing(Laboratory):
         """Let a command run to its end: how long that takes, and what becomes of the store."""
         self._begin(command)
         began = time.monotonic()
-        done = self._finish(self._line(command))
+        done = self._forks.run(self._line(command))
         self._needed[command] = time.monotonic() - began
         assert done.returncode == 0, f"{command} fails without any kill: {done.stderr}"
         self._conclude()
@@ -109,7 +101,7 @@ class Killing(Laboratory):
 
     def _strike(self, command: str, line: list[str], struck: str) -> str:
         """Start a command and kill it after a random part of the time that it needs, which this may correct."""
-        process = self._fork(line)
+        process = self._forks.start(line)
         moment = self._choice.uniform(0, 0.9 * self._needed[struck])
         ended = os.pidfd_open(process)
         try:
@@ -124,57 +116,12 @@ class Killing(Laboratory):
         assert alone(process), f"a worker outlived the killed {command}"
         return f"{struck} killed after {moment * 1000:.1f} ms" + ("" if hit else " (it was done)")
 
-    def _perform(self, words: list[str]) -> subprocess.CompletedProcess[str]:
-        return self._finish(words)
-
-    def _finish(self, line: list[str]) -> subprocess.CompletedProcess[str]:
-        process = self._fork(line)
-        ended = os.pidfd_open(process)
-        try:
-            late = not select.select([ended], [], [], _TIME)[0]
-        finally:
-            os.close(ended)
-        if late:
-            os.kill(process, signal.SIGKILL)
-        _, status = os.waitpid(process, 0)
-        with open(self._said, encoding="utf-8", errors="replace") as file:
-            said = file.read()
-        return subprocess.CompletedProcess(line, os.waitstatus_to_exitcode(status), "", said + "hangs" * late)
-
-    @property
-    def _said(self) -> str:
-        return os.path.join(self.work, "said")
-
-    def _fork(self, line: list[str]) -> int:
-        process = os.fork()
-        if process == 0:
-            self._become(line)
-        with contextlib.suppress(PermissionError, ProcessLookupError):  # it has done so itself, or is gone
-            os.setpgid(process, process)
-        return process
-
-    def _become(self, line: list[str]) -> NoReturn:
-        """Be the command, in a process group of its own."""
-        try:
-            os.setpgid(0, 0)
-            os.environ.clear()
-            os.environ.update(self._environment)
-            said = os.open(self._said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            null = os.open(os.devnull, os.O_RDONLY)
-            for number, fd in enumerate((null, said, said)):
-                os.dup2(fd, number)
-            sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - until the process ends
-            sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - until the process ends
-            command_line(line)
-        finally:
-            os._exit(99)
-
     # ── what comes of it ──
 
     def _half(self, command: str) -> list[str]:
         """What is wrong after one kill."""
         close = self._choice.random() < _CLOSE_LOOKS
-        found = self._damage("at once") if close else []
+        found = self._damage() if close else []
         try:
             state = self._state() if close else self._records()
         except CstoreError as error:
@@ -190,15 +137,14 @@ class Killing(Laboratory):
 
     def _end(self, command: str) -> list[str]:
         """What is wrong when the command has run undisturbed, and gc after it."""
-        if command in ANEW:
-            self._conclude()
+        wrong = self._conclude() if command in ANEW else []
         done = command in ANEW and self._whole(command) == self._new[command]
-        said, wrong = "", []
+        said = ""
         for _ in range(_REPAIRS if command == REPAIR else 0 if done else 1):
-            last = self._finish(self._line(command))
-            said, wrong = last.stderr.strip(), said_badly(last, may_be_silent=True)
-        self._conclude()
-        wrong += [] if command == UNDO else self._damage("in the end")
+            last = self._forks.run(self._line(command))
+            said, wrong = last.stderr.strip(), [*wrong, *said_badly(last)]
+        wrong += self._conclude()
+        wrong += [] if command == UNDO else [f"in the end, {line}" for line in self._damage()]
         state, names = self._whole(command), self._names()
         if state != self._new[command]:
             wrong.append(f"not what it should be: {difference(state, self._new[command])}: {said}")
@@ -234,15 +180,6 @@ def _lasting(state: dict[str, Any], item: str) -> Any:
     """An item without the note that it is mounted, which is the last of a layer's facts."""
     facts = state.get(item)
     return facts[:-1] if facts and item.startswith("layer ") else facts
-
-
-def _load_everything() -> None:
-    """Import all of cstore once, and not in every process."""
-    for module in pkgutil.walk_packages(package.__path__, "cstore."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-    gc.collect()
-    gc.freeze()
 
 
 def main(words: Sequence[str]) -> int:

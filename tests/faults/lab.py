@@ -13,8 +13,9 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cstore.check import CheckOptions, check_store
 from cstore.config import Overrides, load_config
@@ -22,15 +23,21 @@ from cstore.docker.facts import LAST_UPDATED
 from cstore.errors import CstoreError
 from cstore.store import open_store
 from tests.faults.commands import ALL, ANEW, PREPARED, REPAIR, UNDO, prepare
+from tests.faults.copies import Copy
+from tests.faults.fingerprint import fingerprint
+from tests.faults.forks import HANGS, Forks
+from tests.faults.injection import KILLED, Injection
+from tests.mounts import detach_all, mounts_below
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cstore.records.model import Layer
     from cstore.store import Store
 
+_T = TypeVar("_T")
+
 FULL, BROKEN, DESCRIPTORS, MEMORY, AGAIN = "ENOSPC", "EIO", "EMFILE", "ENOMEM", "EAGAIN"
-KILLED = "SIGKILL"
 _CHANGES = (FULL, BROKEN, KILLED)
 FAULTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("write", "pwrite64", "writev", "ftruncate", "fallocate", "copy_file_range", "sendfile"), _CHANGES),
@@ -49,7 +56,7 @@ _PROGRAM = (sys.executable, "-m", "cstore")
 _UNFINISHED = (".tmp-", "temp-dir-", "stuck-", ".copy-", ".cstore-")
 """How the names begin of what is being made, in the store and on the host."""
 _FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
-_TIME = 120.0
+_CALL = re.compile(r"\[ *(?P<number>\d+)\] (?P<call>\w+)\((?P<rest>.*)")
 _STRAYS = (
     (re.compile(r"[0-9a-f]{64}"), "ID"),
     (re.compile(r"\b[A-Z2-7]{26}\b"), "LINK"),
@@ -76,33 +83,41 @@ class Case:
         """Whether the process ends there."""
         return self.fault == KILLED
 
-    @property
-    def injection(self) -> str:
-        """The words for strace."""
-        how = f"signal={KILLED}" if self.killed else f"error={self.fault}"
-        return f"inject={self.call}:{how}:when={self.number}"
-
 
 class Laboratory:
-    """A store to begin with, made once for a driver, and copied for every case."""
+    """A store to begin with, made once for a driver, and copied for every case.
 
-    def __init__(self, work: str, driver: str) -> None:
+    Attributes:
+        known: of how many cases the store was one that the same command had already been judged on.
+        missed: how many cases did not come to their call, as the commands do not always make the same ones.
+    """
+
+    def __init__(self, work: str, driver: str, store: str = "") -> None:
+        """Work in a directory, with the store in it or elsewhere."""
         self.work, self.driver = work, driver
         self._original = os.path.join(work, "original")
-        self._store = os.path.join(work, "store")
+        self._store = store or os.path.join(work, "store")
         self._traces = os.path.join(work, "traces")
         self._old: dict[str, dict[str, Any]] = {}
         self._new: dict[str, dict[str, Any]] = {}
+        self._judged: dict[tuple[str, str, bool], list[str]] = {}
+        self._seen: dict[tuple[str, ...], Any] = {}
+        self._numbers: dict[str, int] = {}
+        self._prepared: dict[str, str] = {}
+        self.known = self.missed = 0
+        self._began = time.time_ns()
         config = os.path.join(work, "storage.conf")
         with open(config, "w", encoding="utf-8") as file:
             file.write(f'[storage]\ndriver = "{driver}"\n')
         scratch = os.path.join(self._store, "tmp")
         self._environment = {**os.environ, "CONTAINERS_STORAGE_CONF": config, "TMPDIR": scratch, "HOME": work}
         os.makedirs(scratch)
+        self._forks = Forks(self._environment, os.path.join(work, "said"))
         prepare(self._opened(), self._inputs)
-        unmount_all(self._store)
-        os.rename(self._store, self._original)
-        self._restore()
+        detach_all(self._store)
+        subprocess.run(["cp", "-a", self._store, self._original], check=True)
+        self._copy = Copy(self._original, self._store)
+        self._copy.restore()
         self.before = self._state()
 
     @property
@@ -116,24 +131,24 @@ class Laboratory:
         )
         return open_store(load_config(overrides, environ={"HOME": self.work}))
 
-    def _restore(self) -> None:
-        unmount_all(self._store)
-        shutil.rmtree(self._store, ignore_errors=True)
-        subprocess.run(["cp", "-a", self._original, self._store], check=True)
-
     def _begin(self, command: str) -> None:
         """Have a fresh copy of the store, with something to do for a command that needs it."""
-        self._restore()
-        if command in PREPARED:
-            _, spoil, first = PREPARED[command]
-            if spoil is not None:
-                spoil(os.path.join(self._store, "graph"), self.driver)
-            if first:
-                done = self._perform(self.words(first))
-                assert done.returncode == 0, done.stderr
-
-    def _perform(self, words: list[str]) -> subprocess.CompletedProcess[str]:
-        return self._run([*_PROGRAM, *words])
+        detach_all(self._store)
+        if (prepared := self._prepared.get(command, self._original)) != self._copy.original:
+            self._copy = Copy(prepared, self._store)
+        self._copy.restore()
+        if command not in PREPARED or command in self._prepared:
+            return
+        _, spoil, first = PREPARED[command]
+        self._copy.forget()
+        if spoil is not None:
+            spoil(os.path.join(self._store, "graph"), self.driver)
+        if first:
+            done = self._forks.run(self.words(first))
+            assert done.returncode == 0, done.stderr
+        if not mounts_below(self._store):  # which cannot be copied
+            self._prepared[command] = f"{self._original}-{command}"
+            subprocess.run(["cp", "-a", self._store, self._prepared[command]], check=True)
 
     def words(self, words: list[str]) -> list[str]:
         """A command line on the store, without the program."""
@@ -148,34 +163,35 @@ class Laboratory:
         found = [name for name in os.listdir(quarantine) if name != "lock"] if os.path.isdir(quarantine) else []
         return found[0] if found else "none"
 
-    def _words(self, command: str) -> list[str]:
-        return [*_PROGRAM, *self.words(ALL[command])]
-
-    def _run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            words, capture_output=True, text=True, errors="replace", check=False, stdin=subprocess.DEVNULL,
-            env=self._environment, timeout=_TIME,
-        )  # fmt: skip
-
     def command(self, command: str) -> tuple[list[str], dict[str, str], str]:
         """The words of a command on a fresh copy of the store, its environment, and the graph root."""
         self._begin(command)
-        return self._words(command), self._environment, os.path.join(self._store, "graph")
+        return [*_PROGRAM, *self.words(ALL[command])], self._environment, os.path.join(self._store, "graph")
+
+    def learn(self, command: str) -> None:
+        """Find out what a command makes of the store."""
+        self._begin(command)
+        self._old[command] = self._whole(command)
+        done = self._forks.run(self.words(ALL[command]))
+        assert done.returncode == 0, f"{command} fails without any fault: {done.stderr}"
+        self._conclude()
+        self._new[command] = self._whole(command)
+
+    def trace(self, line: list[str], trace: str, *options: str) -> None:
+        """Run a command line that must succeed below strace."""
+        done = self._forks.traced(line, "-y", "-s", "4096", "-o", trace, *options)
+        assert done.returncode == 0, done.stderr
 
     # ── which faults ──
 
     def cases(self, command: str) -> list[Case]:
         """Every class of call of a command, once with each fault."""
+        self.learn(command)
         self._begin(command)
-        self._old[command] = self._whole(command)
         shutil.rmtree(self._traces, ignore_errors=True)
         os.mkdir(self._traces)
         calls = ",".join(f"?{call}" for call in FAULTS)
-        trace = ["strace", "-ff", "-y", "-qq", "-o", os.path.join(self._traces, "of"), "-e", f"trace={calls}"]
-        done = self._run([*trace, *self._words(command)])
-        assert done.returncode == 0, f"{command} fails without any fault: {done.stderr}"
-        self._conclude()
-        self._new[command] = self._whole(command)
+        self.trace(self.words(ALL[command]), os.path.join(self._traces, "of"), "-ff", "-n", "-e", f"trace={calls}")
         found: dict[tuple[str, str], Case] = {}
         for call, number, kind in self._events():
             for fault in FAULTS[call]:
@@ -189,9 +205,11 @@ class Laboratory:
             counts: dict[str, int] = {}
             with open(os.path.join(self._traces, name), encoding="utf-8", errors="replace") as file:
                 for line in file:
-                    call, _, rest = line.partition("(")
-                    if call not in FAULTS:
+                    found = _CALL.match(line)
+                    if found is None or found["call"] not in FAULTS:
                         continue
+                    call, rest = found["call"], found["rest"]
+                    self._numbers[call] = int(found["number"])
                     counts[call] = counts.get(call, 0) + 1
                     if call in _FORKS or self._store in rest:
                         yield call, counts[call], self._kind(rest) if call not in _FORKS else str(counts[call])
@@ -204,50 +222,75 @@ class Laboratory:
     # ── what comes of one ──
 
     def trial(self, case: Case) -> list[str]:
-        """Let a case happen; return what is wrong after it."""
+        """Let a case happen; return what is wrong after it.
+
+        What comes after the fault depends on nothing but the store that it left: each such store is judged once.
+        """
         self._begin(case.command)
-        words = self._words(case.command)
-        tracing = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={case.call}", "-e", case.injection]
-        done = self._run([*tracing, *words])
-        wrong = [] if case.killed else said_badly(done)
-        spoilt = case.command in {REPAIR, UNDO}
-        old, new = self._old[case.command], self._new[case.command]
-        wrong += [] if spoilt else self._damage("at once")
-        if case.command in ANEW:
-            self._conclude()
-            if self._whole(case.command) == new:
+        words = self.words(ALL[case.command])
+        fault = Injection(case.number, case.fault)
+        done = self._forks.hit(words, self._numbers[case.call], fault)
+        self.missed += not fault.hits
+        said = said_badly(done, may_be_silent=case.killed)
+        state, succeeded = self._fingerprint(), done.returncode == 0
+        found = case.command, state, succeeded
+        if found in self._judged:
+            self.known += 1
+        else:
+            self._judged[found] = self._judge(case.command, words, succeeded)
+        return said + self._judged[found]
+
+    def _judge(self, command: str, words: list[str], succeeded: bool) -> list[str]:
+        """What is wrong with the store that a fault has left, and with what the same command makes of it."""
+        old, new = self._old[command], self._new[command]
+        wrong = [] if command in {REPAIR, UNDO} else [f"at once, {line}" for line in self._once(self._damage)]
+        if succeeded and (state := self._once(self._whole, command)) != new:
+            wrong.append(f"has succeeded, but not done its work: {difference(state, new)}")
+        if command in ANEW:
+            wrong += self._conclude()
+            if self._once(self._whole, command) == new:
                 return wrong + self._leftovers()
-        again = self._run(words)
-        wrong += said_badly(again, case.killed)
-        self._conclude()
-        wrong += [] if case.command == UNDO else self._damage("after the next try")
-        state = self._whole(case.command)
+        again = self._forks.run(words)
+        wrong += said_badly(again) + self._conclude()
+        wrong += [] if command == UNDO else [f"after the next try, {line}" for line in self._once(self._damage)]
+        state = self._once(self._whole, command)
         if state not in (old, new):
             wrong.append(f"neither old nor new: {difference(state, old)}; {difference(state, new)}")
         if again.returncode != 0 and state != new:
             wrong.append(f"cannot be run again: {again.stderr.strip()}")
-        wrong += self._leftovers()
-        return wrong
+        return wrong + self._leftovers()
+
+    def _fingerprint(self) -> str:
+        return fingerprint(self._store, self._began)
+
+    def _once(self, look: Callable[..., _T], *given: str) -> _T:
+        """Look at the store, but at each state of it only once."""
+        seen: dict[tuple[str, ...], _T] = self._seen
+        key = look.__name__, *given, self._fingerprint()
+        if key not in seen:
+            seen[key] = look(*given)
+        return seen[key]
 
     def _whole(self, command: str) -> dict[str, Any]:
         """All that a user can get out of the store; of one that may be damaged, what the records tell."""
         return self._records() if command in {REPAIR, UNDO} else self._state()
 
-    def _conclude(self) -> None:
+    def _conclude(self) -> list[str]:
         """Let a writer conclude what there is, and gc take the rest."""
         try:
             self._opened().gc()
         except CstoreError as error:
-            raise AssertionError(f"gc fails: {error}") from error
+            return [f"gc fails: {error}"]
+        return []
 
-    def _damage(self, when: str) -> list[str]:
+    def _damage(self) -> list[str]:
         try:
             store = self._opened()
             report = check_store(store._context, CheckOptions(workers=1))
         except CstoreError as error:
-            return [f"{when}, check fails: {error}"]
+            return [f"check fails: {error}"]
         bad = [finding for finding in report.findings if finding.severity.value in {"data", "records"}]
-        return [f"{when}, check finds: {finding.kind}: {finding.sentence}" for finding in bad]
+        return [f"check finds: {finding.kind}: {finding.sentence}" for finding in bad]
 
     def _leftovers(self) -> list[str]:
         found = []
@@ -340,7 +383,8 @@ def contents(store: Store, layer: str) -> str:
 
 def said_badly(done: subprocess.CompletedProcess[str], may_be_silent: bool = False) -> list[str]:
     """What is wrong with what a command said."""
-    found = [line for line in done.stderr.splitlines() if re.search("internal error|Traceback|Fatal Python", line)]
+    bad = re.compile(f"internal error|Traceback|Fatal Python|{HANGS}")
+    found = [line for line in done.stderr.splitlines() if bad.search(line)]
     if done.returncode != 0 and not done.stderr.strip() and not may_be_silent:
         found.append(f"exit {done.returncode} without a word")
     return [f"says {line}" for line in found]
@@ -350,11 +394,3 @@ def difference(one: dict[str, Any], other: dict[str, Any]) -> str:
     """In which items two states differ."""
     keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
     return ", ".join(f"{key}: {one.get(key)} and not {other.get(key)}" for key in keys)
-
-
-def unmount_all(path: str) -> None:
-    """Unmount what a killed command has left mounted below a directory."""
-    with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
-        points = [line.split()[1] for line in file]
-    for point in reversed([point for point in points if point.startswith(path + "/")]):
-        subprocess.run(["umount", "-l", point], check=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,10 @@ import pytest
 from cstore.kernel.statfs import filesystem_name
 from tests.builders import make_tar, regular
 from tests.faults import durability
-from tests.faults.commands import COMMANDS, damage
+from tests.faults.commands import ALL, COMMANDS, damage
 from tests.faults.durability import Disk
 from tests.faults.lab import Laboratory
+from tests.mounts import detach_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,7 @@ TRACED = (
     "import-layer", "create-first", "create-layer", "apply-diff", "delete-layer", "create-image", "set-item",
     "layer-item",
     "delete-image", "create-container", "delete-container", "set-names", "load", "copy", "wipe", "keep",
+    "create-writable-init",
 )  # fmt: skip
 
 
@@ -37,16 +40,23 @@ def laboratory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         pytest.skip("strace is not installed")
     work = tmp_path_factory.mktemp("durable")
     yield Laboratory(str(work), request.param)
+    detach_all(str(work))
     shutil.rmtree(work, ignore_errors=True)
+
+
+def traced(laboratory: Laboratory, words: list[str]) -> str:
+    """Run a command on the laboratory's store; return the file with its calls."""
+    trace = os.path.join(laboratory.work, "trace")
+    laboratory.trace(laboratory.words(words), trace, "-e", f"trace={durability.CALLS}")
+    return trace
 
 
 @pytest.mark.parametrize("command", TRACED)
 def test_a_power_cut_after_any_call_leaves_nothing_half(laboratory: Laboratory, command: str) -> None:
     """Nothing gets its name before its bytes are on the disk, and no record is saved before all it tells of."""
-    words, environment, graph = laboratory.command(command)
-    trace = os.path.join(laboratory.work, "trace")
+    _, _, graph = laboratory.command(command)
 
-    durability.traced(words, environment, trace)
+    trace = traced(laboratory, ALL[command])
 
     assert durability.judge(trace, graph) == []
 
@@ -66,11 +76,10 @@ def test_a_result_on_the_host_survives_a_power_cut(laboratory: Laboratory, words
     """Its bytes come before its name, be it new or in the place of another one; then its name, before success."""
     if laboratory.driver == "overlay":
         pytest.skip("the driver has no part in it")
-    _, environment, graph = laboratory.command("save")
-    program, trace = [sys.executable, "-m", "cstore", *laboratory.words(words)], os.path.join(laboratory.work, "trace")
+    _, _, graph = laboratory.command("save")
     host = os.path.join(os.path.dirname(graph), "host")
     for _ in range(2 if there and "oci-dir" not in words else 1):
-        durability.traced(program, environment, trace)
+        trace = traced(laboratory, words)
 
     assert durability.judge(trace, host) == []
     assert durability.lines(trace, host)
@@ -96,16 +105,16 @@ def test_a_small_layer_does_not_wait_for_what_others_write(
     laboratory: Laboratory, tmp_path: Path, files: int, by_itself: bool
 ) -> None:
     """Each of its files is synced; where there are many, all of the file system is, in one call."""
-    words, environment, graph = laboratory.command("import-layer")
+    _, _, graph = laboratory.command("import-layer")
     if filesystem_name(os.path.dirname(graph)) not in {"extfs", "xfs"}:
         pytest.skip("neither ext4 nor XFS, which tell what a synced directory brings along")
-    archive, trace = tmp_path / "layer.tar", tmp_path / "trace"
+    archive = tmp_path / "layer.tar"
     archive.write_bytes(make_tar(*(regular(f"file{number}", b"text") for number in range(files))))
 
-    import_layer = [*words[: words.index("import-layer")], "import-layer", "--file", str(archive)]
-    durability.traced(import_layer, environment, str(trace))
+    trace = traced(laboratory, ["import-layer", "--file", str(archive)])
 
-    calls = trace.read_text()
+    with open(trace, encoding="utf-8", errors="replace") as file:
+        calls = file.read()
     assert ("syncfs(" not in calls) is by_itself
     assert len(set(re.findall(r"fsync\(\d+<[^>]*/(file\d+)>", calls))) == (files if by_itself else 0)
 
@@ -207,38 +216,77 @@ def test_directories_that_a_killed_process_made_are_on_the_disk_before_the_first
 
 def test_a_repair_and_its_undoing_survive_a_power_cut(laboratory: Laboratory) -> None:
     """What is put aside is in quarantine, with the journal that tells of it, before anything takes its place."""
-    _, environment, graph = laboratory.command("import-first")
-    trace = os.path.join(laboratory.work, "trace")
-    program = [sys.executable, "-m", "cstore"]
+    _, _, graph = laboratory.command("import-first")
     damage(graph, laboratory.driver)
     os.mkdir(os.path.join(graph, f"{laboratory.driver}-layers", "backup"))
     if laboratory.driver == "overlay":
         shutil.rmtree(os.path.join(graph, "overlay", "top", "work"))
 
-    durability.traced([*program, *laboratory.words(["repair", "--yes"])], environment, trace)
-    assert durability.judge(trace, graph) == []
+    assert durability.judge(traced(laboratory, ["repair", "--yes"]), graph) == []
 
     (case,) = (name for name in os.listdir(os.path.join(graph, "cstore-quarantine")) if name != "lock")
-    durability.traced([*program, *laboratory.words(["repair", "--yes", "--undo", case])], environment, trace)
-    assert durability.judge(trace, graph) == []
+    assert durability.judge(traced(laboratory, ["repair", "--yes", "--undo", case]), graph) == []
 
-    durability.traced([*program, *laboratory.words(["gc", "--foreign"])], environment, trace)
-    assert durability.judge(trace, graph) == []
+    assert durability.judge(traced(laboratory, ["gc", "--foreign"]), graph) == []
 
 
 def test_a_layer_that_is_made_anew_leaves_the_old_one_in_quarantine_for_sure(laboratory: Laboratory) -> None:
     """The exchange is the last step that touches the case: no later one brings its directory to the disk."""
-    _, environment, graph = laboratory.command("import-first")
-    trace = os.path.join(laboratory.work, "trace")
+    _, _, graph = laboratory.command("import-first")
     tree = "overlay/top/diff" if laboratory.driver == "overlay" else "vfs/dir/top"
     shutil.rmtree(os.path.join(graph, tree))
     os.mkdir(os.path.join(graph, tree))
     os.unlink(os.path.join(graph, f"{laboratory.driver}-layers", "top.tar-split.gz"))
-    repair = laboratory.words(["repair", "--yes", "--from", "{inputs}/change"])
+    repair = ["repair", "--yes", "--from", "{inputs}/change"]
 
-    durability.traced([sys.executable, "-m", "cstore", *repair], environment, trace)
+    assert durability.judge(traced(laboratory, repair), graph) == []
+
+    (case,) = (name for name in os.listdir(os.path.join(graph, "cstore-quarantine")) if name != "lock")
+    assert durability.judge(traced(laboratory, ["repair", "--yes", "--undo", case]), graph) == []
+
+
+def test_a_file_that_cannot_be_linked_into_quarantine_is_copied_there_for_sure(
+    laboratory: Laboratory, tmp_path: Path
+) -> None:
+    """Image records may be on another file system than the graph root."""
+    _, _, graph = laboratory.command("import-first")
+    images = os.path.join(graph, f"{laboratory.driver}-images")
+    damage(graph, laboratory.driver)
+    shutil.copytree(images, tmp_path / "images")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "none", images], check=True)
+    try:
+        shutil.copytree(tmp_path / "images", images, dirs_exist_ok=True)
+        trace = traced(laboratory, ["repair", "--yes"])
+    finally:
+        detach_all(images)
 
     assert durability.judge(trace, graph) == []
+    with open(trace, encoding="utf-8", errors="replace") as file:
+        assert "-images.json" in file.read()
+
+
+def test_a_file_gets_its_name_for_sure_where_there_are_no_files_without_names(
+    laboratory: Laboratory, tmp_path: Path
+) -> None:
+    """A file system of fuse-overlayfs, say: what is copied there has a name for as long as it is not whole."""
+    if laboratory.driver == "overlay":
+        pytest.skip("the driver has no part in it")
+    if shutil.which("fuse-overlayfs") is None or not os.path.exists("/dev/fuse"):
+        pytest.skip("no fuse-overlayfs, or no FUSE here")
+    laboratory.command("save")
+    host = tmp_path / "host"
+    for name in ("lower", "upper", "work", "host"):
+        (tmp_path / name).mkdir()
+    options = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+    subprocess.run(["fuse-overlayfs", "-o", options, str(host)], check=True)
+    try:
+        trace = traced(laboratory, ["copy", "base:/a/b/g", f"{host}/file"])
+    finally:
+        detach_all(str(host))
+
+    assert durability.judge(trace, str(host)) == []
+    with open(trace, encoding="utf-8", errors="replace") as file:
+        assert ".copy-" in file.read()
 
 
 def test_the_model_knows_what_is_missing() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.faults.commands import COMMANDS
 from tests.faults.lab import Case, Laboratory
+from tests.mounts import detach_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,7 @@ def laboratory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         pytest.skip("strace is not installed")
     work: Path = tmp_path_factory.mktemp("faults")
     yield Laboratory(str(work), request.param)
+    detach_all(str(work))
     shutil.rmtree(work, ignore_errors=True)
 
 

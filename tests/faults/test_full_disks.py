@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
-import subprocess
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.builders import make_tar, regular
 from tests.conftest import StoreRoots
+from tests.faults.commands import ALL
+from tests.faults.full import DISKS, FREEING, LEFT, FullDisk, fill, small_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,30 +22,23 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_root")]
 
-DISKS = {
-    "ext4": (["mkfs.ext4", "-q", "-m", "0", "-I", "256"], 48 << 20),
-    "ext4 without inodes": (["mkfs.ext4", "-q", "-m", "0", "-N", "300"], 48 << 20),
-    "xfs": (["mkfs.xfs", "-q"], 320 << 20),
-}
-"""What makes a file system, and how large it is."""
-
+SEED = 20261130
 SMALL = make_tar(regular("f", b"small"))
 
 
 @pytest.fixture(params=DISKS)
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A small file system of its own."""
-    words, size = DISKS[request.param]
-    if shutil.which(words[0]) is None or not os.path.exists("/dev/loop-control"):
-        pytest.skip(f"no {words[0]}, or no loop devices here")
-    image, mountpoint = tmp_path / "image", tmp_path / "disk"
-    mountpoint.mkdir()
-    with open(image, "wb") as file:
-        file.truncate(size)
-    subprocess.run([*words, str(image)], check=True)
-    subprocess.run(["mount", "-o", "loop", str(image), str(mountpoint)], check=True)
-    yield str(mountpoint)
-    subprocess.run(["umount", "--lazy", str(mountpoint)], check=True)
+    require(request.param)
+    with small_disk(request.param, str(tmp_path)) as mountpoint:
+        yield mountpoint
+
+
+def require(kind: str) -> None:
+    """Skip where there are no such disks."""
+    program = DISKS[kind][0][0]
+    if shutil.which(program) is None or not os.path.exists("/dev/loop-control"):
+        pytest.skip(f"no {program}, or no loop devices here")
 
 
 @pytest.fixture
@@ -62,37 +56,10 @@ def run(disk: str, run_on: RunnerMaker) -> Runner:
     return runner
 
 
-def fill(disk: str, left: int) -> None:
-    """Fill the disk with somebody else's files, but for some bytes."""
-    os.mkdir(os.path.join(disk, "filler"))
-    few_inodes = os.statvfs(disk).f_files < 1000
-    with suppress(OSError):
-        for number in range(1, 1000 if few_inodes else 20):
-            fd = os.open(f"{disk}/filler/{number}", os.O_WRONLY | os.O_CREAT)
-            try:
-                for size in (1 << 20, 1 << 16, 1 << 12, 512):
-                    while number < 20 and write_some(fd, size):
-                        pass
-            finally:
-                os.close(fd)
-    assert os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize < 1 << 17
-    if left:
-        with open(f"{disk}/filler/1", "rb+") as file:
-            file.truncate(max(0, os.path.getsize(file.name) - left))
-
-
 def mounted() -> list[str]:
     """All mount points."""
     with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
         return [line.split()[1] for line in file]
-
-
-def write_some(fd: int, size: int) -> bool:
-    """Write some bytes; say whether there was room for them."""
-    try:
-        return os.write(fd, bytes(size)) == size
-    except OSError:
-        return False
 
 
 @pytest.mark.parametrize("left", [0, 192 << 10])
@@ -142,3 +109,17 @@ def test_what_does_not_fit_leaves_nothing(disk: str, run: Runner, words: list[st
     shutil.rmtree(os.path.join(disk, "filler"))
     run(*words, stdin=large).ok()
     run("check").ok()
+
+
+def test_a_sample_of_commands_on_a_full_disk_with_vfs(tmp_path: Path) -> None:
+    """What deletes succeeds, what fails says why, and the same command works once there is room."""
+    require("xfs")
+    choice = random.Random(SEED)
+    commands = [*choice.sample(sorted(FREEING), 3), *choice.sample(sorted(ALL.keys() - FREEING), 1)]
+    with small_disk("xfs", str(tmp_path)) as disk:
+        os.mkdir(work := str(tmp_path / "work"))
+        lab = FullDisk(work, "vfs", disk)
+
+        wrong = {command: said for command in commands if (said := lab.on_full(command, choice.choice(LEFT)))}
+
+    assert not wrong

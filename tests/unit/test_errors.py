@@ -133,3 +133,13 @@ def test_an_error_of_reading_an_open_directory_names_no_file() -> None:
         os.listdir("/no such directory")
 
     assert [file_of(descriptor.value), file_of(path.value)] == ["", "/no such directory"]
+
+
+@pytest.mark.parametrize(("number", "hint"), [(28, "free some space"), (122, "free some space"), (5, "")])
+def test_whatever_fails_on_a_full_disk_says_what_helps(number: int, hint: str) -> None:
+    """Be it the disk or somebody's share of it; unless there is better advice."""
+    error = OSError(number, os.strerror(number))
+
+    assert errors.SystemFailure("write", "/file", error).hint.startswith(hint)
+    assert bool(errors.SystemFailure("write", "/file", error).hint) is bool(hint)
+    assert errors.SystemFailure("write", "/file", error, hint="wait").hint == "wait"

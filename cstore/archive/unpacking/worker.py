@@ -98,8 +98,7 @@ class Worker:
         if kind == REFUSED:
             raise _rebuild(value)
         if kind == SYSTEM:
-            hint = "free some space and try again" if value in {errno.ENOSPC, errno.EDQUOT} else ""
-            raise errors.SystemFailure("unpack into", self._tree, OSError(value, os.strerror(value)), hint=hint)
+            raise errors.SystemFailure("unpack into", self._tree, OSError(value, os.strerror(value)))
         if kind == BROKEN:
             raise RuntimeError(f"the process that fills {self._tree} failed: {value}")
         raise RuntimeError(f"the process that fills {self._tree} ended too early")

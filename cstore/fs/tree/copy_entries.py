@@ -75,9 +75,7 @@ def copy_entries(plan: Plan, worker: int, workers: int) -> list[tuple[int, str]]
 def failure(path: str, error: OSError) -> SystemFailure:
     """Say that `path` could not be copied, and what may help."""
     hint = ""
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        hint = "free some space and try again"
-    elif error.errno == errno.EXDEV:
+    if error.errno == errno.EXDEV:
         hint = f"a file system that is not part of the tree is mounted inside it: umount {path}"
     elif isinstance(error, xattr.AttributeRefused):
         hint = f"its attribute {error.filename} was refused"

@@ -62,7 +62,9 @@ def undo(context: Context, word: str) -> Undone:
                 else:
                     what = f"the record of {entry.item_kind.value} {_id_of(entry)} was restored"
                     progress.note(entry, what, partial(_restore, writer, entry))
-        _close(case, progress.remaining, sync=context.sync)
+        others = _close(case, progress.remaining, sync=context.sync)
+        if others:
+            progress.left.append(f"{', '.join(others)} in {case.directory}: the journal does not say where it was")
         return Undone(case.id, tuple(progress.done), tuple(progress.left))
 
 
@@ -249,14 +251,17 @@ def _id_of(entry: Recorded) -> str:
         return "?"
 
 
-def _close(case: Case, remaining: tuple[Kept | Recorded, ...], *, sync: bool) -> None:
-    """Note what is still to be undone, or remove a case of which nothing is left."""
-    if remaining:
+def _close(case: Case, remaining: tuple[Kept | Recorded, ...], *, sync: bool) -> list[str]:
+    """Note what is still to be undone, or remove a case of which nothing is left.
+
+    Returns:
+        What else is in the case: a journal that was cut short does not tell of all.
+    """
+    told = {JOURNAL, *(entry.name for entry in remaining if isinstance(entry, Kept))}
+    others = sorted(name for name in within.listdir(case.directory) if name not in told)
+    if remaining or others:
         case.with_(entries=remaining).write(sync=sync)
-        return
-    others = [name for name in within.listdir(case.directory) if name != JOURNAL]
-    if others:
-        case.with_(entries=()).write(sync=sync)
-        return
-    within.unlink(os.path.join(case.directory, JOURNAL))
-    within.rmdir(case.directory)
+    else:
+        within.unlink(os.path.join(case.directory, JOURNAL))
+        within.rmdir(case.directory)
+    return others

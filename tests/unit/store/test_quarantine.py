@@ -134,6 +134,28 @@ def test_a_damaged_journal_is_told_and_its_things_stay(store: Store, context: Co
     assert len(os.listdir(case.directory)) == 3
 
 
+def test_what_a_journal_that_was_cut_does_not_name_is_told_and_stays(
+    store: Store, context: Context, put: Import
+) -> None:
+    """The rest is brought back; nobody can know where the other things were."""
+    put(typical_tar(), id="base")
+    with keeping(context, "cstore repair") as quarantine:
+        take_layer_out(context, "base", quarantine)
+    (case,) = cases(context)
+    journal = os.path.join(case.directory, "case.json")
+    with open(journal, "rb") as file:
+        lines = file.readlines()
+    os.truncate(journal, sum(map(len, lines[:-1])) + 7)  # within the line of the tar-split
+
+    undone = undo(context, case.id)
+
+    assert len(undone.done) == 2
+    assert undone.left == (f"2-base.tar-split.gz in {case.directory}: the journal does not say where it was",)
+    assert os.path.exists(os.path.join(case.directory, "2-base.tar-split.gz"))
+    assert store.layers.find("base") is not None
+    assert undo(context, case.id).left == undone.left
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "{graph}/../elsewhere"])
 def test_a_journal_cannot_lead_out_of_the_store(store: Store, context: Context, graph: str, path: str) -> None:
     """Whatever somebody wrote into it, things go back into the store's own roots only."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.check import check_store
 from cstore.errors import NotALayer, SystemFailure
 from cstore.store import NewLayer, Store
 from tests.builders import typical_tar
@@ -71,6 +72,27 @@ def test_wipe_goes_on_behind_a_layer_that_stays(store: Store, busy: str) -> None
     assert store.layers.trees() == [busy]
     with pytest.raises(NotALayer):
         store.layers.delete("other")
+
+
+def test_wipe_leaves_what_a_layer_that_stays_lies_on(store: Store, put: Import, graph: str, needs_root: None) -> None:
+    """Without the record of its parent, its own would be damage; the next writer takes all of them."""
+    del needs_root
+    put(typical_tar(), id="base")
+    put(typical_tar(), id="middle", parent="base")
+    put(typical_tar(), id=BUSY, parent="middle")
+    put(typical_tar(), id="beside", parent="base")
+    tree = os.path.join(graph, "vfs", "dir", BUSY)
+    subprocess.run(["mount", "--bind", tree, tree], check=True)
+    try:
+        with pytest.raises(SystemFailure, match=BUSY):
+            store.wipe()
+        assert {finding.kind for finding in check_store(store).findings} == {"layer-unfinished"}
+        assert store.layers.trees() == sorted([BUSY, "base", "middle"])
+    finally:
+        detach_all(graph)
+
+    store.wipe()
+    assert store.layers.trees() == []
 
 
 def test_gc_goes_on_behind_a_leftover_that_stays(store: Store, busy: str, graph: str) -> None:
