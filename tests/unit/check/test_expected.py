@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import stat
 from typing import TYPE_CHECKING
 
-from cstore.archive.tar.reader import ReaderWindows, TarReader
 from cstore.check.expected import ExpectedTree, device_number, stacked
-from tests.builders import Entry, directory, hardlink, make_tar, regular, symlink, whiteout
+from tests.builders import Entry, directory, hardlink, regular, symlink, whiteout
+from tests.unit.check.trees import expected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class _Source:
-    def __init__(self, data: bytes) -> None:
-        self._data = io.BytesIO(data)
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        return self._data.readinto(buffer)
-
-
 def tree_of(*entries: Entry) -> ExpectedTree:
-    """What these entries lead to expect."""
-    reader = TarReader(ReaderWindows(_Source(make_tar(*entries))), lambda _: None)
-    tree = ExpectedTree()
-    while (entry := reader.next()) is not None:
-        tree.add(entry)
-    tree.settle({b"f": 7})
-    return tree
+    """What these entries lead to expect, with the checksum of a file `f`."""
+    return expected(*entries, checksums={b"f": 7})
 
 
 def names(tree: ExpectedTree) -> Sequence[bytes]:
