@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from base64 import b64encode
+from base64 import b32encode, b64encode
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -97,6 +97,19 @@ class Tables:
         places = {"layer": layout.layer_data, "image": layout.image_data, "container": layout.container_data}
         write(os.path.join(places[noun](owner), bigdata.file_name(key, noun)), data)
 
+    def lay(self, layer: str, *below: str) -> None:
+        """Let overlay lay a layer upon others, nearest first: by the short link of each, which is made."""
+        for each in (layer, *below):
+            path = os.path.join(self.context.driver.path_of(each), "link")
+            if not os.path.exists(path):
+                name = b32encode(identifier(each).encode())[:26].decode()
+                write(path, name.encode())
+                make_directory(os.path.join(self.context.layout.driver_home, "l"))
+                os.symlink(f"../{each}/diff", os.path.join(self.context.layout.driver_home, "l", name))
+        links = [b"l/" + read(os.path.join(self.context.driver.path_of(each), "link")) for each in below]
+        if links:
+            write(os.path.join(self.context.driver.path_of(layer), "lower"), b":".join(links))
+
     def archive(self, layer: str, *entries: Entry, unpacked: bool = True) -> str:
         """Write a layer's tar-split, and its files unless they are not `unpacked`. Returns the archive's digest."""
         write(self.context.layout.tar_split(layer), tar_split(*entries))
@@ -149,6 +162,12 @@ def write(path: str, data: bytes) -> None:
     make_directory(os.path.dirname(path))
     with open(path, "wb") as file:
         file.write(data)
+
+
+def read(path: str) -> bytes:
+    """What a file holds."""
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def put(path: str, kind: str) -> None:
