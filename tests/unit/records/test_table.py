@@ -392,3 +392,22 @@ def test_removing_one_holder_leaves_the_name_to_the_other(tmp_path: Path) -> Non
 
         assert table.named("n") == Layer(id=left, names=("n",))
         assert table.names_in_conflict() == []
+
+
+def test_a_degraded_table_is_not_written_by_once_its_file_was_replaced(tmp_path: Path) -> None:
+    """It is of an earlier moment, and would undo what somebody has written since."""
+    files = {Location.STABLE: str(tmp_path / "layers.json")}
+    put(files[Location.STABLE], THREE)
+    stale, current = (Table.load(LAYERS, files, degraded=True) for _ in range(2))
+    assert current.promote()
+    put(files[Location.STABLE], THREE)
+
+    assert not stale.promote()
+
+
+def test_a_damaged_or_missing_file_is_never_written_by_as_if_it_were_whole(tmp_path: Path) -> None:
+    files = {Location.STABLE: str(tmp_path / "layers.json")}
+    assert not Table.load(LAYERS, files, degraded=True).promote()
+    put(files[Location.STABLE], THREE[:-9])
+
+    assert not Table.load(LAYERS, files, degraded=True).promote()

@@ -13,7 +13,8 @@ from cstore.check.findings import Finding, Subject, of_layer, of_store
 from cstore.check.repair import heal_driver
 from cstore.check.repair.plan import Step, Unrepairable
 from cstore.check.repair.survivors import ExpectedLayer
-from cstore.errors import LayerUnknown
+from cstore.drivers.inspection import NO_SUBVOLUME, Flaw
+from cstore.errors import LayersMounted, LayerUnknown
 from cstore.records.model import Layer
 from cstore.store.places import ItemKind
 from tests.builders import digest
@@ -198,6 +199,23 @@ def test_a_place_is_given_to_whom_the_store_belongs(overlay: Tables) -> None:
 
     assert isinstance(step, Step)
     assert (step.action.word, step.what) == ("set-owner", "give /g/x to user 1000")
+
+
+def test_a_mounted_layer_is_not_converted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever mounted it would go on with the directory that goes."""
+    tables = Tables(tmp_path, Layer(id="layer"))
+    wrong = [Flaw("layer", "subvolume", tables.tree("layer"), NO_SUBVOLUME)]
+    monkeypatch.setattr("cstore.drivers.inspection.WholeTrees.flaws", lambda *_: wrong)
+    write(tables.context.layout.mountpoints, b'[{"id":"layer","path":"/x","count":1}]')
+    before = os.stat(tables.tree("layer")).st_ino
+    finding = Finding("btrfs-subvolume", Subject("layer", "layer"), "x")
+
+    with pytest.raises(LayersMounted):
+        tables.carry_out(*heal_driver.subvolume(tables.view(), finding))
+    assert os.stat(tables.tree("layer")).st_ino == before
+    write(tables.context.layout.mountpoints, b"[]")
+    tables.carry_out(*heal_driver.subvolume(tables.view(), finding))
+    assert os.stat(tables.tree("layer")).st_ino != before
 
 
 def test_a_subvolume_is_made_of_the_layers_own_files(overlay: Tables) -> None:

@@ -202,6 +202,18 @@ def test_a_layers_item_comes_from_the_same_layer_of_another_store(tmp_path: Path
             assert read(f"{tables.context.layout.layer_data('layer')}/key") == b"value"
 
 
+def test_a_layers_item_that_is_there_by_now_stays(tmp_path: Path) -> None:
+    layer = Layer(id="layer", diff_digest=FIRST, data_names=("key",))
+    other, tables = Tables(tmp_path / "other", layer), Tables(tmp_path / "own", layer)
+    other.item("layer", "layer", "key", b"theirs")
+    finding = of_layer("layer-data-missing", "layer", "x", part="key", key="key")
+    steps = list(layer_item(tables.view(other.context.layout.graph_root), finding))
+    tables.item("layer", "layer", "key", b"newer")
+
+    assert tables.carry_out(*steps) == []
+    assert read(f"{tables.context.layout.layer_data('layer')}/key") == b"newer"
+
+
 CONTAINERS: dict[str, tuple[str, Any]] = {
     "container-data-missing": ("there is no other copy of it", "box"),
     "container-data-unreadable": ("there is no other copy of it", "box"),

@@ -254,6 +254,25 @@ def test_a_container_gets_the_one_layer_that_can_be_its_own(tmp_path: Path) -> N
     assert reason == "its files are gone, or several layers could be its own"
 
 
+def test_a_container_that_was_changed_meanwhile_stays(tmp_path: Path) -> None:
+    """Its layer, or its image, is not the one that was lost any more."""
+    own = Layer(id="own", parent="base")
+    found = of_container("x", "box", "x", layer="lost", image="lost")
+    box = CONTAINER.with_(image="lost", layer="lost")
+    tables = Tables(tmp_path, BASE, own, Image(id="image", layer="base"), Layer(id="newer"))
+    for name, heal in (("layer", heal_records.container_layer), ("image", heal_records.container_image)):
+        lacking = box.with_(image="image") if name == "layer" else box.with_(layer="own")
+        tables.records(ItemKind.CONTAINERS, [lacking])
+        steps = list(heal(tables.view(), found))
+        assert planned(steps) == [(f"set-{name}", "box")]
+        tables.records(ItemKind.CONTAINERS, [lacking.with_(**{name: "newer"})])
+        tables.carry_out(*steps)
+
+        after = Reader(tables.context).containers.get("box")
+        assert after is not None
+        assert getattr(after, name) == "newer"
+
+
 def test_a_container_gets_the_image_that_its_layer_stands_on(tmp_path: Path) -> None:
     """Without such an image it is told that the container works all the same."""
     finding = of_container("container-image-missing", "box", "x", image="lost")
