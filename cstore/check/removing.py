@@ -98,7 +98,7 @@ class _Removal:
     """One run."""
 
     def __init__(self, repair: RepairContext, report: Report) -> None:
-        self._shop, self._report = repair, report
+        self._repair, self._report = repair, report
         self.done: list[tuple[str, str]] = []
         self.failed: list[tuple[str, str, CstoreError]] = []
         layers = _damaged(report.findings, "layer")
@@ -115,8 +115,8 @@ class _Removal:
 
     def take_layers(self) -> None:
         """Take out damaged layers, the longest chains first."""
-        tables = Reader(self._shop.context)
-        there = set(tables.layers.ids()) | set(self._shop.context.driver.layers())
+        tables = Reader(self._repair.context)
+        there = set(tables.layers.ids()) | set(self._repair.context.driver.layers())
         depths = {layer: _depth(tables, layer) for layer in self._of["layer"] & there}
         for layer in sorted(depths, key=lambda name: (-depths[name], name)):
             if ("layer", layer) not in self.done:
@@ -131,7 +131,7 @@ class _Removal:
 
     def _try(self, kind: str, identifier: str, act: Callable[[str, RepairContext], None]) -> None:
         try:
-            act(identifier, self._shop)
+            act(identifier, self._repair)
         except UnknownItem:
             return  # it went with something else
         except CstoreError as error:

@@ -119,14 +119,14 @@ class UnknownItem(CstoreError):
 
     noun: ClassVar[str] = "layer, image or container"
     listing: ClassVar[str] = "cstore layers"
-    peer_text: ClassVar[str] = "identifier is not a layer, image, or container"
+    go_phrase: ClassVar[str] = "identifier is not a layer, image, or container"
     phrase: ClassVar[str] = ""
     """What the sentence begins with, if not with the Go tool's own words, which scripts look for."""
 
     def __init__(self, item: str) -> None:
         self.item = item
         super().__init__(
-            f"{self.phrase or self.peer_text}: {item!r}", hint=f"see {self.listing}", go_text=self.peer_text
+            f"{self.phrase or self.go_phrase}: {item!r}", hint=f"see {self.listing}", go_text=self.go_phrase
         )
 
     def only_in(self, path: str, noun: str) -> ReadOnlyStore:
@@ -143,23 +143,23 @@ class UnknownItem(CstoreError):
 class LayerUnknown(UnknownItem):
     """No layer has that ID, name or unique ID prefix."""
 
-    noun, listing, peer_text = "layer", "cstore layers", "layer not known"
+    noun, listing, go_phrase = "layer", "cstore layers", "layer not known"
 
 
 class ImageUnknown(UnknownItem):
     """No image has that ID, name or unique ID prefix."""
 
-    noun, listing, peer_text = "image", "cstore images", "image not known"
+    noun, listing, go_phrase = "image", "cstore images", "image not known"
 
     def __init__(self, item: str) -> None:
         super().__init__(item)
-        self.go_text = f'locating image with ID "{item}": {self.peer_text}'
+        self.go_text = f'locating image with ID "{item}": {self.go_phrase}'
 
 
 class ContainerUnknown(UnknownItem):
     """No container has that ID, name, layer or unique ID prefix."""
 
-    noun, listing, peer_text = "container", "cstore containers", "container not known"
+    noun, listing, go_phrase = "container", "cstore containers", "container not known"
 
 
 class ParentUnknown(LayerUnknown):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class NotALayer(LayerUnknown):
     """A layer was to be deleted, and there is none of that name."""
 
-    peer_text = "identifier is not a layer"
+    go_phrase = "identifier is not a layer"
 
 
 class ImageWithoutLayers(LayerUnknown):
@@ -32,30 +32,30 @@ class ImageWithoutLayers(LayerUnknown):
 class NotAnImage(ImageUnknown):
     """An image was to be deleted, and there is none of that name."""
 
-    peer_text = "identifier is not an image"
+    go_phrase = "identifier is not an image"
 
     def __init__(self, item: str) -> None:
         super().__init__(item)
-        self.go_text = self.peer_text
+        self.go_text = self.go_phrase
 
 
 class NotAContainer(ContainerUnknown):
     """A container was to be deleted, and there is none of that name."""
 
-    peer_text = "identifier is not a container"
+    go_phrase = "identifier is not a container"
 
 
 class ChainUnknown(LayerUnknown):
     """No layer has that ChainID."""
 
-    noun, listing, peer_text = "layer with that ChainID", "cstore chains", "layer does not exist"
+    noun, listing, go_phrase = "layer with that ChainID", "cstore chains", "layer does not exist"
     phrase = "no layer has that ChainID"
 
 
 class WritableLayerUnknown(UnknownItem):
     """No writable layer has that name."""
 
-    noun, listing, peer_text = "writable layer", "cstore writables", "mount does not exist"
+    noun, listing, go_phrase = "writable layer", "cstore writables", "mount does not exist"
     phrase = "writable layer not known"
 
 

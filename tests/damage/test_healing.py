@@ -68,7 +68,7 @@ def needs_source(driver: str, damage: Damage) -> bool:
     return always or (driver == "overlay" and damage.name in _CONTENTS)
 
 
-HOPELESS = {
+UNREPAIRABLE = {
     "an ID leads out of the store": "a person must decide: nothing in a store is rightly called so",
     "an ID is the name of a record file": "the same",
     "a container's item is gone": "it is the only copy, and no program keeps another",
@@ -174,7 +174,7 @@ def _with(driver: str, damage: Damage) -> str:
     return "source" if needs_source(driver, damage) else "store"
 
 
-HEALED = [(driver, damage) for driver, damage in cases() if damage.name not in HOPELESS]
+HEALED = [(driver, damage) for driver, damage in cases() if damage.name not in UNREPAIRABLE]
 SOURCED = [(driver, damage) for driver, damage in HEALED if needs_source(driver, damage)]
 
 
@@ -232,7 +232,7 @@ def test_left_without_a_source(driver: str, damage: Damage, laboratory: Laborato
     assert _same_container(specimen)
 
 
-@pytest.mark.parametrize("name", HOPELESS)
+@pytest.mark.parametrize("name", UNREPAIRABLE)
 def test_unrepairable(name: str, laboratory: Laboratory) -> None:
     """Nothing heals it, from whatever source; it is told, and nothing is touched."""
     driver = "vfs"
@@ -270,7 +270,7 @@ def test_two_damages_at_once(driver: str, one: Damage, other: Damage, laboratory
 
     result = repair(specimen, sources=(sound.graph,))
 
-    if not {one.name, other.name} & HOPELESS.keys():
+    if not {one.name, other.name} & UNREPAIRABLE.keys():
         assert [str(error) for _, error in result.failed] == []
         assert [finding.document() for finding in _serious(specimen)] == []
         assert exported(specimen) == DIGESTS

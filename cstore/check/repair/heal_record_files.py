@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Rebuilding:
-    """All records that can be made again, each kind on the ground of those before."""
+    """All records that can be made again, each kind by those before it."""
 
     def __init__(self, survivors: Survivors, names: Mapping[str, Sequence[str]]) -> None:
         snapshot = survivors.snapshot

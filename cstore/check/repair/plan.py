@@ -19,7 +19,7 @@ MOST_SHOWN = 3
 
 
 class Phase:
-    """The order of steps: each kind of damage is healed on ground that is sound already."""
+    """The order of steps: each kind of damage is healed once what it rests on is sound."""
 
     PLACES = 0
     RECORD_FILES = 1

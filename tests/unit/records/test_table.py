@@ -295,7 +295,7 @@ def test_unknown_ids_are_refused(tmp_path: Path) -> None:
 
 
 def test_removing_a_record_does_not_bring_back_a_hidden_one(tmp_path: Path) -> None:
-    """What was removed has no data any more, so its twin in the same or in another file goes too."""
+    """What was removed has no data any more, so a second record of it, in the same or in another file, goes too."""
     files = files_in(str(tmp_path))
     table = load(
         str(tmp_path), stable=b'[{"id":"a"},{"id":"b"},{"id":"a","metadata":"x"}]', volatile=b'[{"id":"a"},{"id":"c"}]'

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.check.findings import of_container, of_image
-from cstore.check.repair.from_stores import can_be_made, image_from_store, layers_from_store
+from cstore.check.repair.from_stores import _put, can_be_made, image_from_store, layers_from_store
 from cstore.check.repair.survivors import ExpectedLayer
 from cstore.digests import digest_of
-from cstore.errors import SourceUnusable
+from cstore.errors import ContentDamaged, SourceUnusable
 from cstore.records.model import Image, Layer
 from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
@@ -95,6 +95,20 @@ def test_an_image_is_as_it_is_there(tmp_path: Path) -> None:
     assert image is not None
     assert (image.layer, image.names, image.metadata) == ("base", ("theirs",), "m")
     assert image.data_digests == IMAGE.data_digests
+    carry_out(own, root, steps)  # it is there by now, and stays
+
+
+def test_a_layer_with_another_digest_is_not_taken_over(tmp_path: Path) -> None:
+    """The other store may have lost it, too."""
+    digest = "sha256:" + "1" * 64
+    other, own = Tables(tmp_path / "other", Layer(id="top", diff_digest=digest)), Tables(tmp_path / "own")
+    root = other.context.layout.graph_root
+    stored = own.view(root).sources.stored_layer("top")
+    assert stored is not None
+
+    with own.repairing(root) as repair, pytest.raises(ContentDamaged):
+        _put(stored, repair)
+    assert "top" not in Reader(own.context).layers
 
 
 def test_an_item_with_another_digest_is_not_taken_over(tmp_path: Path) -> None:

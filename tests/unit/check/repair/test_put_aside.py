@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.check.findings import KINDS, Finding, Subject, of_layer, of_store
 from cstore.check.repair.put_aside import container_aside, image_aside, layer_aside, put_aside
-from cstore.errors import ImageUsedByContainer, LayerHasChildren, LayerUsedByContainer, LayerUsedByImage
+from cstore.errors import (
+    ContainerOccupied,
+    ImageUsedByContainer,
+    LayerHasChildren,
+    LayerUsedByContainer,
+    LayerUsedByImage,
+)
 from cstore.records.model import Container, Image, Layer
 from cstore.store.reading import Reader
 from tests.unit.check.tables import Tables, planned, write
@@ -124,6 +131,21 @@ def test_a_container_goes_even_if_its_layer_has_children(tmp_path: Path) -> None
         container_aside("box", repair)
 
     assert left(tables) == {"base", "top", "own", "child", "image"}
+
+
+def test_a_container_that_somebody_lives_in_stays(tmp_path: Path) -> None:
+    """If it is sound; one that is damaged goes whatever becomes of its processes."""
+    tables = Tables(tmp_path, *CHAIN, IMAGE, BOX)
+    with subprocess.Popen(["sleep", "60"], cwd=tables.tree("own")) as process, tables.repairing() as repair:
+        try:
+            with pytest.raises(ContainerOccupied):
+                container_aside("box", repair, unused=True)
+            assert "box" in left(tables)
+            container_aside("box", repair)
+        finally:
+            process.kill()
+
+    assert "box" not in left(tables)
 
 
 def test_what_is_gone_is_taken_out_already(tmp_path: Path) -> None:

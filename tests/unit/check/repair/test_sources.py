@@ -72,6 +72,18 @@ def test_small_files_may_be_documents(tables: Tables, tmp_path: Path) -> None:
     assert sources.blob(digest_of(CONFIG)) is None
 
 
+def test_a_member_of_an_archive_that_was_cut_since_is_not_given_out(tables: Tables, tmp_path: Path) -> None:
+    """What is left of it would look like a whole file."""
+    path = str(tmp_path / "archive")
+    write(path, make_tar(regular("layer.tar", LAYER)))
+    sources = Sources(tables.context, [path])
+    assert sources.has_layer(digest_of(LAYER))
+    os.truncate(path, 1000)
+
+    with pytest.raises(SourceUnusable, match="middle of a member"):
+        fetched(sources, digest_of(LAYER))
+
+
 def test_a_source_that_had_nothing_is_told_of(tables: Tables, tmp_path: Path) -> None:
     """If anything was looked for at all."""
     for name, data in (("used", LAYER), ("unused", b"nothing")):
