@@ -1,4 +1,4 @@
-"""The five ways an archive may be compressed: recognising, reading and writing them (archive 1).
+"""The compressions of archives: detect, read and write them (archive 1).
 
 Reading accepts what the formats allow and writers produce: several gzip members, zstd frames (skippable ones too),
 bzip2 or xz streams in a row, and zero padding after the last. Anything else after the last is an error, as is a stream
@@ -35,7 +35,7 @@ _LARGEST_WINDOW = 1 << 31
 
 
 class Compression(IntChoice):
-    """How a stream is compressed. The value is the number that layer records hold (archive 1.1)."""
+    """The compression of a stream. The value is the number in layer records (archive 1.1)."""
 
     NONE = 0
     BZIP2 = 1
@@ -45,12 +45,12 @@ class Compression(IntChoice):
 
     @property
     def suffix(self) -> str:
-        """The extension of such a tar, without a leading dot."""
+        """The file name extension of such a tar, without a leading dot."""
         return _NAMES[self][1]
 
     @property
     def label(self) -> str:
-        """The name for people: "gzip"."""
+        """The name in texts, for example "gzip"."""
         return _NAMES[self][0]
 
 
@@ -75,7 +75,7 @@ _MAGIC = (
 
 
 def sniff(head: bytes) -> Compression:
-    """Recognise a stream by its first bytes; too few bytes for a magic are not that compression."""
+    """Detect the compression of a stream by its first bytes (`LONGEST_MAGIC`, unless the stream is shorter)."""
     for compression, magic in _MAGIC:
         if head.startswith(magic):
             return compression
@@ -102,14 +102,14 @@ def _free_memory() -> int:
 
 
 def window_failure(compression: Compression) -> CompressionFailed:
-    """Say that a stream wants more memory than there is for its window."""
+    """Return the error for a stream whose window needs more memory than is available."""
     most = largest_window() >> 20
     reason = f"its window needs more memory than the {most} MiB that may be used here"
     return CompressionFailed(compression.label, reason, hint="recompress it with a smaller window")
 
 
 class Decoder(Protocol):
-    """Gives back what was compressed."""
+    """Decompresses a stream."""
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Put the next bytes at the front of `buffer` and return their number: 0 at the end, maybe fewer than fit.
@@ -123,7 +123,7 @@ class Decoder(Protocol):
 
 
 def open_decoder(compression: Compression, raw: ReadInto, size: int | None = None) -> Decoder:
-    """Decompress what `raw` gives, from its present position to its end. What `raw` raises comes through unchanged.
+    """Decompress `raw` from its current position to its end. Errors of `raw` pass through unchanged.
 
     `size` is how many bytes that will be, if it is known.
     """
@@ -314,13 +314,13 @@ def _member_format(compression: Compression) -> tuple[Callable[[], _Member], typ
 
 
 class Encoder(Protocol):
-    """Compresses piece by piece. The same pieces always give the same bytes, on any day and host."""
+    """Compresses piece by piece. The same pieces give the same bytes on every host."""
 
     def compress(self, data: bytes | memoryview, /) -> bytes:
-        """Take `data` and return what is ready, possibly nothing."""
+        """Compress `data` and return the bytes that are ready, possibly none."""
 
     def flush(self) -> bytes:
-        """Return the rest. Nothing can be compressed afterwards."""
+        """Return the remaining bytes and end the stream."""
 
 
 _LEVELS = {

@@ -34,17 +34,17 @@ _WORTH_A_THREAD = 1 << 18
 
 
 class ReadInto(Protocol):
-    """Something that fills a caller's buffer."""
+    """A reader that fills a caller's buffer."""
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Put the next bytes at the front of `buffer` and return their number: 0 at the end, maybe fewer than fit."""
+        """Read into the front of `buffer` and return the number of bytes: 0 at the end, possibly fewer than fit."""
 
 
 class Sink(Protocol):
-    """Something that takes bytes in order."""
+    """A writer that takes bytes in order."""
 
     def write(self, data: bytes | memoryview, /) -> object:
-        """Take all of `data`."""
+        """Write all of `data`."""
 
 
 def _wait(fd: int, event: int) -> None:
@@ -80,7 +80,7 @@ class FileReader:
 
 
 class PeekingReader:
-    """A reader whose first bytes can be looked at before they are read."""
+    """A reader whose next bytes can be inspected before they are read."""
 
     def __init__(self, source: ReadInto) -> None:
         self._source = source
@@ -110,7 +110,7 @@ class PeekingReader:
 
 
 class CountingReader:
-    """Counts and, if asked, hashes what passes through.
+    """Counts the bytes that pass through, and hashes them if an algorithm is given.
 
     Attributes:
         count: bytes so far.
@@ -252,7 +252,7 @@ class CompressingSink:
         self._encoder = open_encoder(compression, level)
 
     def write(self, data: bytes | memoryview, /) -> None:
-        """Take all of `data`."""
+        """Write all of `data`."""
         compressed = self._encoder.compress(data)
         if compressed:
             self._sink.write(compressed)

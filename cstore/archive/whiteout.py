@@ -23,16 +23,16 @@ OPAQUE_VALUE = b"y"
 
 
 class WhiteoutForm(Choice):
-    """How removals are written into a tree."""
+    """How a tree represents removals."""
 
     PLAIN = "plain"
-    """The tree is whole: a removal removes."""
+    """A whole tree: the removed file is simply absent."""
     OVERLAY = "overlay"
-    """A character device 0:0 stands for what is removed, `trusted.overlay.opaque` for an emptied directory."""
+    """A character device 0:0 marks a removed file, `trusted.overlay.opaque` an opaque directory."""
     OVERLAY_USER = "overlay-user"
     """The same for a user namespace: the attribute is `user.overlay.opaque`."""
     FILES = "files"
-    """Whiteouts and opaque markers stay the files that they are in the archive: the program that mounts reads them."""
+    """Whiteouts and opaque markers are files, as in the archive; the mount program interprets them."""
 
     @property
     def opaque_xattr(self) -> str:
