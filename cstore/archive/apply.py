@@ -51,7 +51,7 @@ class ApplyOptions(Value, kw_only=True):
         force_mask: the mode of all files, while an attribute holds the mode that each should have; -1 to set the modes
             themselves.
         again: another archive was unpacked into this tree before, so its root keeps its attributes even if it is empty.
-        donor: a directory that may have the same files; where the file system can, their blocks are shared. "" for none.
+        donor: a directory that may have the same files, whose blocks are shared if the file system can; "" for none.
     """
 
     form: WhiteoutForm = WhiteoutForm.PLAIN

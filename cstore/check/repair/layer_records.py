@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from cstore.check.repair.survivors import Survivors
 
-_OF_BLOBS = (Compression.GZIP, Compression.ZSTD)
-"""What the end of a media type may say of a blob, by its label (store-format 4.1)."""
-
 
 class Rebuilt(Value):
     """A record made again: the file it belongs into, and by which evidence."""
@@ -213,7 +210,7 @@ def _delivery(blob: Mapping[str, Any]) -> dict[str, Any]:
     digest, size, kind = blob.get("digest"), blob.get("size"), blob.get("mediaType", "")
     if not isinstance(digest, str) or not isinstance(size, int) or not isinstance(kind, str):
         return {}
-    compression = next((each.value for each in _OF_BLOBS if kind.endswith(each.label)), 0)
+    compression = next((each.value for each in Compression if kind.endswith(each.label)), 0)  # (store-format 4.1)
     return {"compressed_digest": digest, "compressed_size": size, "compression": compression}
 
 

@@ -11,9 +11,9 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING
 
-from cstore.archive.compression import Compression, sniff
+from cstore.archive.compression import LONGEST_MAGIC, Compression, sniff
 from cstore.archive.streams import BUFFER_SIZE, FileReader
-from cstore.check.repair.pieces import LONGEST_MAGIC, Piece, PieceReader, decompressed, digests_of, members, open_piece
+from cstore.check.repair.pieces import Piece, PieceReader, decompressed, digests_of, members, open_piece
 from cstore.errors import ArchiveError, CstoreError, SourceUnusable, SystemFailure
 from cstore.values import Value
 
