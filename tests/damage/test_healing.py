@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import random
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.damage.damages import DAMAGES, Damage, cases
+from tests.damage.damages import DAMAGES, Damage, cases, pairs
 from tests.damage.healing import (
     ARCHIVES,
     DIGESTS,
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 
     from cstore.check import Finding
 
-SEED = 20261121
-PAIRS = 25
 
 _ITEM = {
     "a layer's item is gone", "a layer's item is a directory", "a manifest is gone", "a config is gone",
@@ -247,18 +244,7 @@ def test_unrepairable(name: str, laboratory: Laboratory) -> None:
     assert (differences(before, facts(specimen)), records(specimen)) == (set(), told)
 
 
-def _pairs() -> list[tuple[str, Damage, Damage]]:
-    choice = random.Random(SEED)
-    pairs = []
-    for _ in range(PAIRS):
-        driver = choice.choice(["vfs", "overlay"])
-        possible = [damage for damage in DAMAGES if driver in damage.drivers]
-        one, other = choice.sample(possible, 2)
-        pairs.append((driver, one, other))
-    return pairs
-
-
-@pytest.mark.parametrize(("driver", "one", "other"), _pairs(), ids=_ids)
+@pytest.mark.parametrize(("driver", "one", "other"), pairs(), ids=_ids)
 def test_two_damages_at_once(driver: str, one: Damage, other: Damage, laboratory: Laboratory) -> None:
     """With a source all is healed but what nothing heals. What was sound before is the same afterwards."""
     sound = laboratory.original(driver)

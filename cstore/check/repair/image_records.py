@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cstore.check.repair.image_files import ImageFiles
 from cstore.check.repair.layer_records import Rebuilt
 from cstore.digests import digest_of
+from cstore.gojson import object_in
 from cstore.records.codec import now
 from cstore.records.model import Image
 from cstore.records.table import Location
@@ -97,16 +98,11 @@ class ImageRecords:
 
     def _noted_by_containers(self, image: str) -> list[str]:
         """Podman and Buildah write the name of the image into what they keep of a container."""
-        import json
-
-        noted: list[str] = []
+        noted: list[Any] = []
         for container in self._survivors.snapshot.containers:
-            try:
-                metadata = json.loads(container.metadata or "{}")
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(metadata, dict) and image in {metadata.get("image-id"), container.image}:
-                noted.append(metadata.get("image-name", ""))
+            metadata = object_in(container.metadata)
+            if metadata is not None and image in (metadata.get("image-id"), container.image):
+                noted.append(metadata.get("image-name"))
         return [name for name in noted if isinstance(name, str) and name and not image.startswith(name)]
 
 

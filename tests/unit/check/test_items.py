@@ -67,6 +67,14 @@ def test_a_manifest_of_the_first_schema_has_another_digest_than_its_bytes(tmp_pa
         assert told(item_findings(tables.snapshot, everything)) == kinds
 
 
+def test_a_manifest_that_is_nested_too_deeply_is_told_of(tmp_path: Path) -> None:
+    """It is damaged, and no error of the check."""
+    tables = Tables(tmp_path, image(data_names=("manifest",), data_sizes={}, data_digests={"manifest": FIRST}))
+    tables.item("image", "image", "manifest", b"[" * 100_000)
+
+    assert told(item_findings(tables.snapshot, everything)) == [("image-data-digest", "image")]
+
+
 def test_items_of_all_kinds_are_looked_at(tmp_path: Path) -> None:
     """Of layers nothing is recorded but the key, so only what is missing shows."""
     box = Container(id="box", data_names=("key",), data_sizes={"key": 1})
