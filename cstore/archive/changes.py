@@ -1,7 +1,7 @@
-"""What one tree adds to, modifies in and deletes from another (archive 7.1).
+"""List what one tree adds, modifies and deletes compared with another (archive 7.1).
 
-Both trees are walked side by side, by descriptors, in the order of their names' bytes. Only names that a directory
-lists are looked at, so a stale cache of a user-space file system cannot bring back what is gone.
+Both trees are walked in parallel, through descriptors, in byte order of the names. Only names that a directory lists
+are examined, so a stale cache of a user-space file system cannot bring back deleted files.
 """
 
 from __future__ import annotations

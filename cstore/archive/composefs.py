@@ -1,9 +1,9 @@
-"""The tree of a composefs layer, by name and without mounting: an EROFS image, and beside it the contents of its files.
+"""Read the tree of a composefs layer without mounting it: an EROFS image, and the contents of its files beside it.
 
     <layer>/composefs-data/composefs.blob    the image; a regular file in it names its contents by their digest
     <layer>/diff/<2 digits>/<62 digits>      the contents
 
-It answers what `Directories` answers, so that whoever reads a layer file by file need not know which of both it is.
+It has the interface of `Directories`, so code that reads a layer file by file works with both.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where an archive's bytes come from and go to: readers that fill a buffer, sinks that take one.
+"""Readers that fill a buffer, and sinks that take one: the input and output of archives.
 
-A sink may keep a `bytes` object; it never keeps a `memoryview` after `write` has returned, so that the caller can fill
-the same buffer again.
+A sink may keep a `bytes` object, but never a `memoryview` after `write` has returned, so the caller can reuse the
+buffer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What is in one layer: its archive put together again, and its directory against that archive. Runs in a worker.
+"""Examine one layer: rebuild its archive and compare its directory with it. Runs in a worker process.
 
-No lock is held and nothing of the store is known here but what a `LayerJob` says; so what is found is evidence of what
-was there at some time, and whoever collects it makes sure that the layer was not being changed.
+A worker holds no lock and knows only its `LayerJob`. Its findings describe some moment in the past; the caller confirms
+that nobody was changing the layer then.
 """
 
 from __future__ import annotations

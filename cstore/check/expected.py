@@ -1,7 +1,7 @@
-"""What an archive says should be in a layer's directory, in whatever way programs may have unpacked it.
+"""Derive from an archive what a layer's directory must contain, whichever program unpacked it.
 
-Programs differ in what they make of odd archives: entries that come twice, removals of what the same archive brings,
-names that lead through links. Where they differ, nothing is expected.
+Programs treat unusual archives differently: repeated entries, whiteouts for files of the same archive, names that lead
+through links. Where they differ, nothing is expected.
 """
 
 from __future__ import annotations

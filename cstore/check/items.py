@@ -1,4 +1,4 @@
-"""Data items of layers, images and containers: there, readable, and the bytes that were stored."""
+"""Check the data items of layers, images and containers: present, readable, and with the recorded size and digest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A look at everything but the contents of layers: fast enough to be done twice, the second time under the locks."""
+"""Check everything but the contents of layers: fast enough to run twice, the second time under the locks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a mount shows of a layer of changes, against what its archive says: where programs that unpack one differ.
+"""Compare what a mount shows of a layer of changes with its archive, where programs unpack archives differently.
 
-The Go tools write the marks of overlay from the archive alone, without a look at the layers beneath. What they made is
-as they meant it, so it is no damage; but of some layers it shows something else than on a driver of whole trees.
+The Go tools write overlay's marks from the archive alone and ignore the layers below. Their result is intended, so it
+is no damage; but some of these layers look different when mounted than on a driver that stores whole trees.
 """
 
 from __future__ import annotations

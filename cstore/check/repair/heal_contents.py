@@ -1,4 +1,4 @@
-"""Layers whose files or tar-split are damaged: attributes set again, or the layer made anew from its archive."""
+"""Repair layers with damaged files or tar-splits: set attributes again, or rebuild the layer from its archive."""
 
 from __future__ import annotations
 

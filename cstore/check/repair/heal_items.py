@@ -1,4 +1,4 @@
-"""Data items of images, layers and containers: restored from copies that have the recorded digest, or from sources."""
+"""Repair data items of images, layers and containers from copies with the recorded digest, or from sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Record files that are damaged, empty or gone: written again from what can be read of them and what survives."""
+"""Rebuild damaged, empty and missing record files from their readable records and from other evidence."""
 
 from __future__ import annotations
 

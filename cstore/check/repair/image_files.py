@@ -1,4 +1,4 @@
-"""The data directory of an image, read by itself: which items lie there, and what manifest and config say."""
+"""Read the data directory of an image without its record: the items, the manifest and the config."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lost image records, made again from their data items, and names from wherever somebody noted them."""
+"""Rebuild lost image records from their data items; recover names from wherever they were noted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lost layer records, made again from what survives."""
+"""Rebuild lost layer records from the remaining evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files and parts of files as sources of lost bytes: hashed, decompressed, and looked into where they are archives."""
+"""Files, and parts of files, as sources of lost data: hash them, decompress them, and list the members of archives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From findings to a plan: each finding goes to whoever heals its kind; what nobody heals is told, or taken out."""
+"""Turn findings into a plan: each kind has a healer; what has none is reported, or moved into quarantine."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""An image in a registry as a source of lost bytes: its manifests, its configs, and any of its layers.
+"""An image in a registry as a source of lost data: its manifests, its configs, and its layers.
 
-Documents are read at once, a layer when it is needed. Each is held to the digest that names it before it is used; what
-it heals is then held to what the store has recorded, like what any other source gives.
+Documents are fetched at once, a layer when it is needed. Each is verified against the digest that names it; what it
+repairs is then verified against the store's records, as with every other source.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where lost bytes can be had: archives of layers, archives and layouts of images, other stores, registries.
+"""Sources of lost data: archives of layers, archives and layouts of images, other stores, registries.
 
-A source is only read. Whatever comes out of it is believed by its digest alone, so it does not matter what a file
-claims to be: every tar in it may be a layer, every small file may be a manifest or a config.
+Sources are only read. Their data is trusted by digest alone, so it does not matter what a file claims to be: every tar
+in it may be a layer, every small file may be a manifest or a config.
 """
 
 from __future__ import annotations

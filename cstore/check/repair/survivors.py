@@ -1,6 +1,6 @@
-"""Everything in a store that bears witness to lost records: directories, data items, tar-splits, the driver's files.
+"""The evidence that remains of lost records: directories, data items, tar-splits, the driver's files.
 
-Nothing here changes anything. What is expensive is found out when it is asked for, and once.
+Nothing here changes the store. Expensive facts are computed on demand, once.
 """
 
 from __future__ import annotations
