@@ -258,7 +258,7 @@ class CompressingSink:
             self._sink.write(compressed)
 
     def close(self) -> None:
-        """End the compressed stream. The sink beneath stays open."""
+        """End the compressed stream. The sink below stays open."""
         rest = self._encoder.flush()
         if rest:
             self._sink.write(rest)

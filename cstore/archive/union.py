@@ -1,4 +1,4 @@
-"""What lies beneath a layer: the directories of its ancestors, nearest first, seen as one, without a mount.
+"""What lies below a layer: the directories of its ancestors, nearest first, seen as one, without a mount.
 
 A name is looked for as whoever mounts the layers would: a file, a whiteout or an opaque directory hides everything
 deeper, and a renamed directory goes on under its old name. What a user's mounts wrote counts as root's does, because a
@@ -39,7 +39,7 @@ PROGRAMS_MARKERS = (OPAQUE_NAME, b".wh..opq")
 
 
 class Lower(NamedTuple):
-    """A directory beneath a layer; `opaque` are the attributes that make a directory in it hide what is deeper."""
+    """A directory below a layer; `opaque` are the attributes that make a directory in it hide what is deeper."""
 
     tree: Tree
     opaque: Sequence[str] = OPAQUE
@@ -68,7 +68,7 @@ class OutOfSight(Exception):
 class Union:
     """Directories, nearest first, as one.
 
-    `files`: a mount program shows them, so names and attributes of its own are marks. `unseen` says what lies beneath
+    `files`: a mount program shows them, so names and attributes of its own are marks. `unseen` says what lies below
     the last of them and is not read; "" for nothing. `plain`: there is one, a whole tree, in which nothing is a mark.
     `users` says, if a mark of a user's mount is met, whether it counts; in a store of root's it may be mere contents.
     """
@@ -221,7 +221,7 @@ class Union:
         return [(self._tree(number), place) for number, place in self._holding(folder)]
 
     def copies(self, path: bytes) -> Iterator[tuple[Tree, Found]]:
-        """The file at `path`, then those beneath that may have its contents: a layer may hold nothing but its status.
+        """The file at `path`, then those below that may have its contents: a layer may hold nothing but its status.
 
         Raises:
             SystemFailure: a directory cannot be read.
@@ -365,7 +365,7 @@ class Union:
 
 
 def _renamed(tree: Tree, folder: bytes, name: bytes) -> bytes | None:
-    """What a file without contents is called beneath, b"" if it has the same name there; None for one with contents."""
+    """What a file without contents is called below, b"" if it has the same name there; None for one with contents."""
     if isinstance(tree, BlobTree):
         return None
     try:

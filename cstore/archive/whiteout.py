@@ -1,7 +1,7 @@
-"""Whiteouts: how a layer says that something beneath it is gone.
+"""Whiteouts: how a layer says that something below it is gone.
 
 In an archive a removal is a file `.wh.NAME` beside the NAME it removes, and `.wh..wh..opq` removes everything that
-lies beneath its directory. In a tree it depends on the tree's form: a whole tree simply lacks what was removed; the
+lies below its directory. In a tree it depends on the tree's form: a whole tree simply lacks what was removed; the
 tree of a union file system holds a character device 0:0 in its place, or an attribute on the directory that hides what
 is below.
 """
@@ -49,7 +49,7 @@ _OPAQUE_XATTRS = {
 
 
 def make_opaque(folder: int, form: WhiteoutForm, times: tuple[int, int] = (0, 0)) -> None:
-    """Make an open directory hide what lies beneath it, in the way of a form that can; `times` are for a mark's file.
+    """Make an open directory hide what lies below it, in the way of a form that can; `times` are for a mark's file.
 
     Raises:
         OSError: the mark cannot be made.

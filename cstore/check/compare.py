@@ -49,7 +49,7 @@ _BLOCK = 1 << 20
 class Comparison:
     """One layer's directories against what is expected.
 
-    `shown` is what would be seen beneath; None if the directory holds all of that as well, with the contents of
+    `shown` is what would be seen below; None if the directory holds all of that as well, with the contents of
     `inherited` files.
     """
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def write_tree(context: Context, word: str, sink: Sink) -> None:
-    """Write all that a layer shows, its own and what is beneath it, as an uncompressed tar.
+    """Write all that a layer shows, its own and what is below it, as an uncompressed tar.
 
     Raises:
         LayerUnknown: there is no such layer.
@@ -29,7 +29,7 @@ def write_tree(context: Context, word: str, sink: Sink) -> None:
     layer = get_layer(tables, word)
     id_map = map_of_owners(context, tables, layer)
     if id_map != layer.id_map and container_of_layer(tables, layer.id):
-        # What the container has written has other owners than what lies beneath, unless all is shown to it.
+        # What the container has written has other owners than what lies below, unless all is shown to it.
         with mounted_meanwhile(context, layer.id) as path:
             pack_tree(path, sink, id_map)
         return

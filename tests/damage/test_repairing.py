@@ -300,7 +300,7 @@ def test_what_cannot_be_healed_is_taken_out(fresh: Maker) -> None:
 
 @pytest.mark.parametrize("name", ["a file is gone", "a container's item is gone", "a layer's directory is gone"])
 def test_a_container_is_never_taken_out(name: str, fresh: Maker, tmp_path: Path) -> None:
-    """Whatever becomes of its image: its record and its own files stay, and the image's layers beneath them."""
+    """Whatever becomes of its image: its record and its own files stay, and the image's layers below them."""
     specimen = fresh("overlay")
     do(name, specimen)
     before = facts(specimen)

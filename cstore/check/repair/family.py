@@ -70,7 +70,7 @@ def _by_name(survivors: Survivors, layer: str, others: Sequence[str]) -> str | N
 
 
 def _by_digest(survivors: Survivors, layer: str, others: Sequence[str]) -> str | None:
-    """Find the one layer of the digest that a config names beneath this one's."""
+    """Find the one layer of the digest that a config names below this one's."""
     digest = survivors.digest_of(layer)
     below = {
         files.diff_ids[place - 1] if place else ""

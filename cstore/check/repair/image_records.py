@@ -66,7 +66,7 @@ class ImageRecords:
         return Rebuilt(Image(id=files.id, **{**fields, "names": names}), Location.STABLE, evidence)
 
     def _top_by_containers(self, image: str) -> str:
-        """The layer beneath the own layers of all containers of an image; "" if they do not agree, or there is none."""
+        """The layer below the own layers of all containers of an image; "" if they do not agree, or there is none."""
         owns = [container.layer for container in self._survivors.snapshot.containers if container.image == image]
         below = {self._layers[layer].parent for layer in owns if layer in self._layers}
         return below.pop() if len(below) == 1 else ""

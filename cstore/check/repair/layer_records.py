@@ -70,7 +70,7 @@ class LayerRecords:
     # ── which ──
 
     def _wanted(self, lost: set[str], parents: Mapping[str, str | None]) -> set[str]:
-        """Choose the trees that were layers: imported, told of by anything, or beneath one that was."""
+        """Choose the trees that were layers: imported, told of by anything, or below one that was."""
         named = self._named()
         wanted = {layer for layer in lost if layer in named or self._was_whole(layer)}
         pending = list(wanted)

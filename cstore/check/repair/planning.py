@@ -102,5 +102,5 @@ def _ordered(repair_view: RepairView, outcomes: Iterable[Step | Unrepairable]) -
 
 
 def _depth(repair_view: RepairView, step: Step) -> int:
-    """How many layers are beneath: parents are healed before children."""
+    """How many layers are below: parents are healed before children."""
     return len(repair_view.snapshot.chain(step.subject.id)) if step.subject.kind == "layer" else 0

@@ -167,20 +167,20 @@ class DockerRoot:
         Raises:
             ContainerUnknown: it has no writable layer.
         """
-        mount, beneath = self._mount_of(container), self._beneath(container)
+        mount, below = self._mount_of(container), self._below(container)
         with opened_sink(sink) as opened:
-            contents.write_container(self._place, mount, beneath, opened)
+            contents.write_container(self._place, mount, below, opened)
 
     def container_size(self, container: DockerContainer) -> int:
         """Bytes that a container added or modified; 0 if it has no writable layer."""
         if container.mount is None:
             return 0
-        return contents.container_size(self._place, container.mount, self._beneath(container))
+        return contents.container_size(self._place, container.mount, self._below(container))
 
     def _mount_of(self, container: DockerContainer) -> DockerMount:
         if container.mount is None:
             raise ContainerUnknown(container.id)
         return container.mount
 
-    def _beneath(self, container: DockerContainer) -> Sequence[DockerLayer]:
+    def _below(self, container: DockerContainer) -> Sequence[DockerLayer]:
         return self.line(container.mount.parent) if container.mount else ()

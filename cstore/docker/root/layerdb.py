@@ -33,7 +33,7 @@ class DockerLayer(Value):
 
 
 class DockerMount(Value):
-    """A writable layer: the driver's names for it and its init layer, and the ChainID beneath, or ""."""
+    """A writable layer: the driver's names for it and its init layer, and the ChainID below, or ""."""
 
     name: str
     mount_id: str
