@@ -185,20 +185,20 @@ class LayerStore:
         link = index(known.values()).get(chain)
         return None if link is None else _line_of(self._store, link, known)
 
-    def chain_of(self, word: str) -> str:
-        """The ChainID that `word` means: one, with `sha256:` or without; or the ID or name of a layer that has one.
+    def chain_of(self, ref: str) -> str:
+        """The ChainID that `ref` means: one, with `sha256:` or without; or the ID or name of a layer that has one.
 
         Raises:
             ChainUnknown: no layer has it.
         """
         present = self.present()
-        for chain in (word, f"sha256:{word}"):
+        for chain in (ref, f"sha256:{ref}"):
             if chain in present:
                 return chain
-        layer = self._store.layers.find(word)
+        layer = self._store.layers.find(ref)
         found = self.at(layer.id) if layer is not None else None
         if found is None:
-            raise ChainUnknown(word)
+            raise ChainUnknown(ref)
         return found.chain_id
 
     def map(self) -> Mapping[str, ReadOnlyLayer]:

@@ -112,28 +112,28 @@ class DockerRoot:
         """Paths that belong to nothing: what interrupted operations of the daemon left."""
         return orphans(self._place, self._layers, self._mounts)
 
-    def image(self, word: str) -> DockerImage:
+    def image(self, ref: str) -> DockerImage:
         """The image of that name or ID, or beginning of an ID.
 
         Raises:
             ImageUnknown: there is none, or several IDs begin like that.
         """
-        found = find_image(self.images, word)
+        found = find_image(self.images, ref)
         if found is None:
-            error = ImageUnknown(word)
+            error = ImageUnknown(ref)
             error.hint = f"see cstore docker-images {self.path}"
             raise error
         return found
 
-    def container(self, word: str) -> DockerContainer:
+    def container(self, ref: str) -> DockerContainer:
         """The container of that name or ID, or beginning of an ID.
 
         Raises:
             ContainerUnknown: there is none, or several.
         """
-        found = find_container(self._containers[0], word)
+        found = find_container(self._containers[0], ref)
         if found is None:
-            error = ContainerUnknown(word)
+            error = ContainerUnknown(ref)
             error.hint = f"see cstore docker-containers {self.path}"
             raise error
         return found
