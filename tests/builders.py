@@ -290,6 +290,7 @@ def composefs_layer(folder: str) -> str:
     subprocess.run(["tar", "-xJf", archive, "-C", folder, "--no-same-owner"], check=True)
     layer = os.path.join(folder, "graph/overlay", "7".zfill(64))
     for above, _, names in os.walk(os.path.join(layer, "diff")):
+        os.chmod(above, 0o700)
         for name in names:
             os.chmod(os.path.join(above, name), 0o600)  # contents have no permissions at all
     return layer

@@ -56,6 +56,7 @@ def test_which_layers_are_images(tables: Tables) -> None:
     assert is_image_layer(view, of_layer("layer-unreadable", "plain", "x", path=image))
 
 
+@pytest.mark.usefixtures("needs_root")
 def test_a_content_comes_from_a_file_of_its_digest(tables: Tables, tmp_path: Path) -> None:
     """From a source or another layer; without either the layer is not healed so."""
     path = content(tables)
@@ -73,6 +74,7 @@ def test_a_content_comes_from_a_file_of_its_digest(tables: Tables, tmp_path: Pat
     assert read(path) == data
 
 
+@pytest.mark.usefixtures("needs_root")
 def test_another_layer_has_the_same_content(tables: Tables, sound: str) -> None:
     """The damaged one is in quarantine; the copy has no permissions, as all contents."""
     tables.records(ItemKind.LAYERS, [Layer(id="a", diff_digest=FIRST), Layer(id="b", diff_digest=FIRST)])

@@ -317,6 +317,23 @@ def test_an_image_without_names_is_told_how_to_name(tmp_path: Path) -> None:
         (step,) = heal_records.lost_record(tables.view(names=names), finding)
         assert isinstance(step, Step)
         assert step.advice.endswith(advice) if advice else step.advice == ""
+    tables.carry_out(step)
+    image = Reader(tables.context).images.get(name)
+    assert image is not None
+    assert (image.names, image.layer) == (("mine",), "base")
+
+
+def test_a_container_gets_its_record_again(tmp_path: Path) -> None:
+    """While its directory is there."""
+    own, box = identifier("own"), identifier("box")
+    tables = Tables(tmp_path, Layer(id=own))
+    tables.item("container", box, "state", own.encode())
+
+    (step,) = heal_records.lost_record(tables.view(), Finding("container-record-lost", Subject("container", box), "x"))
+    tables.carry_out(step)
+    container = Reader(tables.context).containers.get(box)
+    assert container is not None
+    assert container.layer == own
 
 
 def test_of_what_nothing_remains_no_record_can_be_made(tmp_path: Path) -> None:

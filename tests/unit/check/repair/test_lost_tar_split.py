@@ -64,6 +64,14 @@ def test_the_dialect_most_like_a_header_is_of_its_family(marks: str, form: str) 
     assert best.form.value.startswith((form, "python-gnu") if form == "gnu" else form)
 
 
+@pytest.mark.parametrize("name", [b"./f", b"f"])
+def test_how_names_begin_tells_dialects_of_one_family_apart(name: bytes) -> None:
+    mode, magic, owner, _ = MARKS["GNU tar"]
+    sample = header(mode, magic, owner, name)
+
+    assert max(DIALECTS, key=lambda dialect: _likeness(dialect, sample)).prefix == name.removesuffix(b"f")
+
+
 def test_other_layers_tell_which_dialects_to_try_first(tmp_path: Path) -> None:
     """All of them are tried in the end; without another layer, in the usual order."""
     tables = Tables(tmp_path, Layer(id="a"), Layer(id="b"))

@@ -50,6 +50,7 @@ def test_without_a_source_the_archive_is_named(tables: Tables) -> None:
         assert planned(missing_layer(tables.view(expected=expected), FINDING)) == [(reason, "image")]
 
 
+@pytest.mark.usefixtures("needs_root")
 def test_a_layer_is_made_of_the_archive_that_a_config_names(tables: Tables, tmp_path: Path) -> None:
     """Under its old ID, on the parent that the config gives it."""
     write(str(tmp_path / "layer.tar"), ARCHIVE)
@@ -64,6 +65,7 @@ def test_a_layer_is_made_of_the_archive_that_a_config_names(tables: Tables, tmp_
     assert (layer.diff_digest, layer.parent) == (DIGEST, "")
 
 
+@pytest.mark.usefixtures("needs_root")
 def test_a_source_that_has_changed_makes_no_layer(tables: Tables, tmp_path: Path) -> None:
     """What comes out must have the digest; else nothing stays."""
     path = str(tmp_path / "layer.tar")

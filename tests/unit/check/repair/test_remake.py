@@ -9,7 +9,7 @@ import pytest
 
 from cstore.check.findings import of_layer
 from cstore.check.repair.plan import Step
-from cstore.check.repair.remake import Reassembly, _is_still, find_donors, plan_remake, remake
+from cstore.check.repair.remake import Reassembly, _is_still, find_donors, packed_digest, plan_remake, remake
 from cstore.errors import ContentDamaged, LayerUnknown
 from cstore.records.model import Layer
 from cstore.store.applied_layer import fill
@@ -127,6 +127,7 @@ def test_whether_it_is_still_the_layer_that_was_planned_for(change: dict[str, st
     assert _is_still(RECORD.with_(**change), RECORD) is same
 
 
+@pytest.mark.usefixtures("needs_root")
 def test_the_damaged_layer_is_exchanged_whole(tables: Tables) -> None:
     """Its directory and its tar-split are in quarantine; what the record did not say of the archive is added."""
     tables.records(ItemKind.LAYERS, [Layer(id="a", diff_digest=DIGEST)])
@@ -144,6 +145,7 @@ def test_the_damaged_layer_is_exchanged_whole(tables: Tables) -> None:
     assert layer.diff_size == len(ARCHIVE)
 
 
+@pytest.mark.usefixtures("needs_root")
 def test_what_comes_out_must_be_the_recorded_layer(tables: Tables) -> None:
     """Else nothing is changed, and nothing stays behind."""
     write(f"{tables.tree('a')}/d/f", b"HELLO")
@@ -155,6 +157,7 @@ def test_what_comes_out_must_be_the_recorded_layer(tables: Tables) -> None:
     assert [names for _, _, names in staging if names] == []
 
 
+@pytest.mark.usefixtures("needs_root")
 def test_a_layer_that_was_replaced_meanwhile_stays(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was looked at before the archive was applied, and is looked at again under the lock."""
 
@@ -170,6 +173,19 @@ def test_a_layer_that_was_replaced_meanwhile_stays(tables: Tables, monkeypatch: 
     assert os.stat(tables.tree("a")).st_ino == before
 
 
+def test_of_a_child_only_its_changes_are_packed(tmp_path: Path) -> None:
+    """As if nothing else were there; of what is no layer there is no digest."""
+    tables = Tables(tmp_path, Layer(id="base"), Layer(id="child", parent="base"), Layer(id="alone"))
+    own = regular("own", b"mine")
+    for layer, entries in (("base", FILES), ("child", (*FILES, own)), ("alone", (own,))):
+        unpack(tables.tree(layer), *entries)
+        os.utime(tables.tree(layer), (1, 1))
+
+    assert packed_digest(tables.context, "child") == packed_digest(tables.context, "alone") != ""
+    assert packed_digest(tables.context, "none") == ""
+
+
+@pytest.mark.usefixtures("needs_root")
 def test_a_layer_without_a_directory_gets_one(tables: Tables, tmp_path: Path) -> None:
     """From a source, as there is nothing else."""
     source = str(tmp_path / "a.tar")
