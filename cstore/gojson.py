@@ -1,4 +1,4 @@
-"""JSON as Go writes it, byte for byte: no spaces, keys as given, Go's escapes and Go's numbers.
+"""JSON as Go writes it, byte for byte: no spaces, keys as given, Go's escapes and Go's numbers; and objects read.
 
 Two dialects: what programs print, and what the record files hold, which differ in backspace, form feed and small floats
 (store-format 3). Pure; shared by the records and the command line.
@@ -159,3 +159,14 @@ def _plain(shortest: str) -> str:
 def mapping(values: Mapping[str, Any]) -> dict[str, Any]:
     """A map, its keys in the order of their bytes, which is that of their characters in UTF-8."""
     return dict(sorted(values.items())) if len(values) > 1 else dict(values)
+
+
+def object_in(data: bytes | str) -> dict[str, Any] | None:
+    """Parse JSON from a store or another program; None unless it is one object, whatever else it is."""
+    import json
+
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -66,7 +66,7 @@ def open_trusting(config: StoreConfig, *, degraded: bool = False) -> Store:
 
 
 class Store(_Store):
-    """One container store. Items are named by ID, name or unique ID prefix (`word`).
+    """One container store. Items are named by ID, name or unique ID prefix (`ref`).
 
     A store holds nothing open between two calls, so it need not be closed. In a `with` it may be used all the same.
     """
@@ -146,23 +146,23 @@ class Quarantine:
 
         return quarantine.cases(self._context)
 
-    def get(self, word: str) -> Case:
+    def get(self, ref: str) -> Case:
         """The case of this ID, or of which it is the unique beginning; see `quarantine.find_case`.
 
         Raises CaseUnknown.
         """
         from cstore.store import quarantine
 
-        return quarantine.find_case(self._context, word)
+        return quarantine.find_case(self._context, ref)
 
-    def undo(self, word: str) -> Undone:
+    def undo(self, ref: str) -> Undone:
         """Bring back all that a case holds; see `quarantine.undo`.
 
         Raises CaseUnknown, QuarantineDamaged, RecordsDamaged.
         """
         from cstore.store import quarantine
 
-        return quarantine.undo(self._context, word)
+        return quarantine.undo(self._context, ref)
 
     def purge(self, age: float, *, dry_run: bool = False) -> Sequence[Case]:
         """Delete the cases that are at least `age` seconds old, and return them; see `quarantine.purge`.

@@ -13,6 +13,7 @@ import lzma
 import os
 import random
 import stat
+import subprocess
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -280,6 +281,19 @@ def make_tree(root: str, contents: Mapping[str, bytes | str | None]) -> str:
             with open(path, "wb") as file:
                 file.write(content)
     return root
+
+
+def composefs_layer(folder: str) -> str:
+    """Unpack the store of composefs layers that the Go tool made; returns the directory of its base layer."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    archive = os.path.join(here, "data/stores/store-1.63-composefs.tar.xz")
+    subprocess.run(["tar", "-xJf", archive, "-C", folder, "--no-same-owner"], check=True)
+    layer = os.path.join(folder, "graph/overlay", "7".zfill(64))
+    for above, _, names in os.walk(os.path.join(layer, "diff")):
+        os.chmod(above, 0o700)
+        for name in names:
+            os.chmod(os.path.join(above, name), 0o600)  # contents have no permissions at all
+    return layer
 
 
 def many_files(root: str, count: int, *, seed: int = 1, largest: int = 12_000) -> str:

@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE = 40
+TIMEOUT = 40
 """Seconds to start, and to stop."""
 
 
@@ -57,7 +57,7 @@ def docker_daemon(folder: str, driver: str) -> Iterator[Daemon]:
         )
     daemon = Daemon(folder)
     try:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not daemon.answers():
             if server.poll() is not None or time.monotonic() > deadline:
                 with open(log_path, encoding="utf-8", errors="replace") as log_text:
@@ -67,7 +67,7 @@ def docker_daemon(folder: str, driver: str) -> Iterator[Daemon]:
     finally:
         server.terminate()
         try:
-            server.wait(PATIENCE)
+            server.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()

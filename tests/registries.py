@@ -34,7 +34,7 @@ from tests.builders import digest as digest_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PATIENCE = 20
+TIMEOUT = 20
 """Seconds that a registry may take to start."""
 
 USER, PASSWORD = "alice", "wonder:land"
@@ -267,7 +267,7 @@ def running_registry(
 
 def _port_of(server: subprocess.Popen[bytes], log: str) -> int:
     """The port that the kernel gave it, which its log tells."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline and server.poll() is None:
         with open(log, encoding="utf-8", errors="replace") as file:
             if told := re.search(r"listening on 127\.0\.0\.1:([0-9]+)", file.read()):

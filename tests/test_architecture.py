@@ -285,6 +285,25 @@ def test_no_driver_knows_another() -> None:
     assert faults == []
 
 
+MIRRORED = ("check",)
+"""Rooms in which each module has tests of its own below `tests/unit`, called like it."""
+NOT_MIRRORED: dict[str, str] = {}
+"""Module of a mirrored room that has none: why."""
+
+
+def test_unit_tests_mirror_the_code() -> None:
+    """Whoever changes `cstore/check/x.py` finds its decisions in `tests/unit/check/test_x.py`."""
+    lacking = [
+        path
+        for room in MIRRORED
+        for path in (os.path.relpath(each, PACKAGE) for each in sources(os.path.join(PACKAGE, room)))
+        if not path.endswith("__init__.py")
+        and not os.path.exists(os.path.join(TESTS, "unit", os.path.dirname(path), f"test_{os.path.basename(path)}"))
+    ]
+
+    assert lacking == sorted(NOT_MIRRORED)
+
+
 def test_no_pathlib() -> None:
     """Paths are text or bytes: pathlib costs start-up time and cannot hold every name a layer may have."""
     users = [

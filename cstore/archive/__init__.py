@@ -1,7 +1,7 @@
-"""Layer archives: tar streams into trees and back, byte for byte.
+"""Layer archives: unpack tar streams into trees and rebuild them byte for byte.
 
-Owns the tar format, compression, tar-split, whiteouts, and the comparison of two trees. What comes in is untrusted:
-whatever an archive says, nothing outside the tree it is unpacked into is read, made or changed.
+Owns: the tar format, compression, tar-split, whiteouts, and the comparison of two trees. Archives are untrusted:
+unpacking one never reads, creates or changes anything outside its tree.
 
-Must not know what a store, a record, a driver or a lock is: it is given descriptors and directories, gives back facts.
+Must not know: stores, records, drivers and locks. It takes descriptors and directories and returns facts.
 """

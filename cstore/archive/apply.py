@@ -1,9 +1,9 @@
-"""An archive into a tree, with everything there is to know about it, in one pass over the stream.
+"""Unpack an archive into a tree and collect its facts (digests, sizes, owners, tar-split) in one pass.
 
-Two processes share the work. This one reads, decompresses and hashes (two threads), takes the tar apart, checks names
-and owners, and writes the tar-split (a third thread compresses it). The other one, confined to the tree, creates what
-it is told to; the contents of files reach it through shared memory and are never copied on the way. The safe design is
-the fast one: the file system's work and Python's own run side by side.
+Two processes share the work. This one reads, decompresses and hashes (two threads), parses the tar, checks names and
+owners, and writes the tar-split (a third thread compresses it). The other one is confined to the tree and creates the
+files; it receives their contents through shared memory, without a copy. The safe design is also the fast one: the work
+of the file system and that of Python run in parallel.
 """
 
 from __future__ import annotations
@@ -35,22 +35,23 @@ __all__ = ["Applied", "ApplyOptions", "WhiteoutForm", "apply_archive"]
 
 
 class ApplyOptions(Value, kw_only=True):
-    """How an archive is unpacked.
+    """The options of `apply_archive`.
 
     Attributes:
-        form: how a removal is written into the tree.
-        has_lower: the tree holds, or lies above, what other layers made; else a removal has nothing to remove.
-        id_map: owners in the archive → owners in the tree.
-        in_user_namespace: devices are left out, and attributes that only real privileges can set.
-        ignore_chown_errors: an owner that cannot be set is left as it is.
+        form: how the tree represents whiteouts.
+        has_lower: the tree contains, or is stacked on, the files of other layers; if false, whiteouts have no effect.
+        id_map: maps owners in the archive to owners in the tree.
+        in_user_namespace: skip devices, and extended attributes that only the host's root can set.
+        ignore_chown_errors: keep the owner of a file if the recorded one cannot be set.
         sync: everything is on disk when the call returns.
-        known_compressed: digest and size of the stream as it comes, if somebody has verified them already.
-        lowers: the directories beneath a tree that is a part of a union, nearest first. What a removal leaves, what a
-            directory without an entry is like, and what a hard link may link to depends on what is seen there.
-        unseen: what is beneath the last of those and cannot be read, in words; "" for nothing.
-        force_mask: the mode of all that is made, what it should have being in an attribute; -1 for its own.
-        again: an archive was unpacked into the tree before: its root is as it shall be, though nothing is in it.
-        donor: a directory, perhaps with the same files, whose blocks are shared where the file system can; "" for none.
+        known_compressed: digest and size (bytes) of the compressed stream, if they are verified already.
+        lowers: the directories below a tree that is one layer of a union, nearest first. Whiteouts, directories
+            without an entry, and hard links to files of other layers depend on them.
+        unseen: describes what lies below the last of `lowers` and cannot be read; "" for nothing.
+        force_mask: the mode of all files, while an attribute holds the mode that each should have; -1 to set the modes
+            themselves.
+        again: another archive was unpacked into this tree before, so its root keeps its attributes even if it is empty.
+        donor: a directory that may have the same files, whose blocks are shared if the file system can; "" for none.
     """
 
     form: WhiteoutForm = WhiteoutForm.PLAIN
@@ -68,20 +69,20 @@ class ApplyOptions(Value, kw_only=True):
 
 
 class Applied(Value, kw_only=True):
-    """What an archive was.
+    """The facts of an archive that was unpacked.
 
     Attributes:
-        compression: of the stream.
-        compressed_digest: of the stream as it came; the same as `diff_digest` if it was not compressed.
-        compressed_size: in bytes.
-        diff_digest: of the uncompressed stream.
-        diff_size: in bytes.
-        uids: users that own entries, before mapping, sorted; whiteouts do not count.
-        gids: groups, likewise.
-        content_size: sum of the sizes in all headers, in bytes.
-        entries: how many there were.
-        repeated: the plain name of an entry whose name came twice, or gave way to another; b"" if there is none. Such
-            archives come out again as they went in, but the Go tool takes none of them.
+        compression: the compression of the stream.
+        compressed_digest: the digest of the stream as it came; equal to `diff_digest` if it was not compressed.
+        compressed_size: the size of the stream as it came, in bytes.
+        diff_digest: the digest of the uncompressed stream: the DiffID.
+        diff_size: the size of the uncompressed stream, in bytes.
+        uids: the user IDs in the headers, before mapping, sorted; whiteouts are excluded.
+        gids: the group IDs, likewise.
+        content_size: the sum of the sizes in all headers, in bytes.
+        entries: the number of entries.
+        repeated: the cleaned name of an entry that occurs twice or replaces another; b"" if there is none. cstore
+            exports such an archive byte for byte, but the Go tool refuses to import it.
     """
 
     compression: Compression
@@ -103,20 +104,21 @@ def apply_archive(
     options: ApplyOptions,
     progress: Callable[[int], None] | None = None,
 ) -> Applied:
-    """Unpack an archive, compressed or not, and take down what gives it back byte for byte.
+    """Unpack an archive, compressed or not, and write the tar-split that rebuilds it byte for byte.
 
     Args:
-        source: the archive, read to its end: a descriptor of a file or pipe, or a reader, which another thread calls.
+        source: the archive: a descriptor of a file or pipe, or a reader, which another thread calls. It is read to its
+            end.
         tree: the directory to fill.
-        tar_split: path of the tar-split file, which must not exist yet.
-        options: see there.
-        progress: called now and then with the bytes read from `source` so far.
+        tar_split: the path of the tar-split file, which must not exist yet.
+        options: the options.
+        progress: called from time to time with the bytes read from `source` so far.
 
     Raises:
-        ArchiveError: the archive is broken, hostile, or holds what this system cannot create.
-        SystemFailure: the archive cannot be read, the tree or the tar-split not be written.
+        ArchiveError: the archive is damaged or hostile, or has an entry that this system cannot create.
+        SystemFailure: the archive cannot be read, or the tree or the tar-split cannot be written.
 
-    After an error, `tree` and `tar_split` hold garbage; no process and no thread is left in any case.
+    After an error, the caller must delete `tree` and `tar_split`. No process and no thread outlives the call.
     """
     from cstore.archive.unpacking.owners import Owners
 

@@ -1,7 +1,7 @@
-"""What one tree adds to, modifies in and deletes from another (archive 7.1).
+"""List what one tree adds, modifies and deletes compared with another (archive 7.1).
 
-Both trees are walked side by side, by descriptors, in the order of their names' bytes. Only names that a directory
-lists are looked at, so a stale cache of a user-space file system cannot bring back what is gone.
+Both trees are walked in parallel, through descriptors, in byte order of the names. Only names that a directory lists
+are examined, so a stale cache of a user-space file system cannot bring back deleted files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SECOND = 1_000_000_000
 
 
 class ChangeKind(IntChoice):
-    """What happened to a path. The values are those of the Go tool's JSON."""
+    """The kind of a change. The values are those of the Go tool's JSON."""
 
     MODIFY = 0
     ADD = 1
@@ -39,12 +39,12 @@ class Change(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The path as a text; bytes that are not UTF-8 become what os.fsencode turns back."""
+        """The path as text; bytes that are not UTF-8 are surrogate escapes, as of `os.fsdecode`."""
         return os.fsdecode(self.path)
 
 
 def compare_trees(new: str, old: str | None, new_map: IDMap = IDENTITY, old_map: IDMap = IDENTITY) -> list[Change]:
-    """List what turns `old` into `new`, depth-first; the roots themselves are not compared.
+    """List the changes from `old` to `new`, depth-first; the roots themselves are not compared.
 
     Without `old` everything is new. Owners are compared as they are inside containers, if either map has ranges.
 
@@ -59,7 +59,7 @@ def compare_trees(new: str, old: str | None, new_map: IDMap = IDENTITY, old_map:
 
 
 def changes_size(new: str, changes: Iterable[Change]) -> int:
-    """Count the bytes of what was added and modified, directories excluded, a file with several names once."""
+    """Return the bytes of added and modified files; a file with several names counts once, directories do not."""
     total = 0
     seen: set[tuple[int, int]] = set()
     with Directories(new) as tree:
@@ -82,7 +82,7 @@ def changes_size(new: str, changes: Iterable[Change]) -> int:
 
 
 def _everything(tree: Directories, top: bytes) -> Iterator[bytes]:
-    """Walk all that lies beneath a directory, depth-first."""
+    """Walk all that lies below a directory, depth-first."""
     stack = [(top, iter(_listed(tree, top)))]
     while stack:
         folder, names = stack[-1]

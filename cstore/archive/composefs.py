@@ -1,9 +1,9 @@
-"""The tree of a composefs layer, by name and without mounting: an EROFS image, and beside it the contents of its files.
+"""Read the tree of a composefs layer without mounting it: an EROFS image, and the contents of its files beside it.
 
     <layer>/composefs-data/composefs.blob    the image; a regular file in it names its contents by their digest
     <layer>/diff/<2 digits>/<62 digits>      the contents
 
-It answers what `Directories` answers, so that whoever reads a layer file by file need not know which of both it is.
+It has the interface of `Directories`, so code that reads a layer file by file works with both.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _HEX = frozenset(b"0123456789abcdef")
 _ELSEWHERE = rb"overlay\.redirect(?!/[0-9a-f]{2}/[0-9a-f]{62})"
 _LARGEST_INLINE = 1 << 20
 _DESCRIPTORS = 512
-"""How many to share among the directories beneath a layer."""
+"""How many to share among the directories below a layer."""
 
 
 def contents_of(blob: str) -> str:
@@ -59,7 +59,7 @@ def enter_tree(stack: ExitStack, path: str, access: int = os.O_RDONLY, at_once: 
 
 @contextmanager
 def opened(paths: Sequence[str], access: int) -> Iterator[list[Tree]]:
-    """Open the directories beneath a layer, nearest first, for as long as the context lasts.
+    """Open the directories below a layer, nearest first, for as long as the context lasts.
 
     Raises:
         SystemFailure: one cannot be opened.

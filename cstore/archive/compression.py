@@ -1,4 +1,4 @@
-"""The five ways an archive may be compressed: recognising, reading and writing them (archive 1).
+"""The compressions of archives: detect, read and write them (archive 1).
 
 Reading accepts what the formats allow and writers produce: several gzip members, zstd frames (skippable ones too),
 bzip2 or xz streams in a row, and zero padding after the last. Anything else after the last is an error, as is a stream
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from cstore import errors
 from cstore.contexts import suppress
-from cstore.values import IntChoice, cast
+from cstore.values import IntChoice, NamedTuple, cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _LARGEST_WINDOW = 1 << 31
 
 
 class Compression(IntChoice):
-    """How a stream is compressed. The value is the number that layer records hold (archive 1.1)."""
+    """The compression of a stream. The value is the number in layer records (archive 1.1)."""
 
     NONE = 0
     BZIP2 = 1
@@ -45,39 +45,23 @@ class Compression(IntChoice):
 
     @property
     def suffix(self) -> str:
-        """The extension of such a tar, without a leading dot."""
-        return _NAMES[self][1]
+        """The file name extension of such a tar, without a leading dot."""
+        return "tar" if self is Compression.NONE else _FORMATS[self].suffix
 
     @property
     def label(self) -> str:
-        """The name for people: "gzip"."""
-        return _NAMES[self][0]
+        """The name in texts, for example "gzip"."""
+        return "none" if self is Compression.NONE else _FORMATS[self].label
 
-
-_NAMES = {
-    Compression.NONE: ("none", "tar"),
-    Compression.BZIP2: ("bzip2", "tar.bz2"),
-    Compression.GZIP: ("gzip", "tar.gz"),
-    Compression.XZ: ("xz", "tar.xz"),
-    Compression.ZSTD: ("zstd", "tar.zst"),
-}
-"""Label and suffix of each."""
 
 LONGEST_MAGIC = 6
 """Bytes that `sniff` needs to see, unless the stream is shorter."""
 
-_MAGIC = (
-    (Compression.BZIP2, b"BZh"),
-    (Compression.GZIP, b"\x1f\x8b\x08"),
-    (Compression.XZ, b"\xfd7zXZ\x00"),
-    (Compression.ZSTD, b"\x28\xb5\x2f\xfd"),
-)
-
 
 def sniff(head: bytes) -> Compression:
-    """Recognise a stream by its first bytes; too few bytes for a magic are not that compression."""
-    for compression, magic in _MAGIC:
-        if head.startswith(magic):
+    """Detect the compression of a stream by its first bytes (`LONGEST_MAGIC`, unless the stream is shorter)."""
+    for compression, form in _FORMATS.items():
+        if head.startswith(form.magic):
             return compression
     if head[1:4] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50:
         return Compression.ZSTD  # pzstd begins with a skippable frame
@@ -102,14 +86,14 @@ def _free_memory() -> int:
 
 
 def window_failure(compression: Compression) -> errors.CompressionFailed:
-    """Say that a stream wants more memory than there is for its window."""
+    """Return the error for a stream whose window needs more memory than is available."""
     most = largest_window() >> 20
     reason = f"its window needs more memory than the {most} MiB that may be used here"
     return errors.CompressionFailed(compression.label, reason, hint="recompress it with a smaller window")
 
 
 class Decoder(Protocol):
-    """Gives back what was compressed."""
+    """Decompresses a stream."""
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Put the next bytes at the front of `buffer` and return their number: 0 at the end, maybe fewer than fit.
@@ -123,19 +107,23 @@ class Decoder(Protocol):
 
 
 def open_decoder(compression: Compression, raw: ReadInto, size: int | None = None) -> Decoder:
-    """Decompress what `raw` gives, from its present position to its end. What `raw` raises comes through unchanged.
+    """Decompress `raw` from its current position to its end. Errors of `raw` pass through unchanged.
 
     `size` is how many bytes that will be, if it is known.
     """
     if compression is Compression.NONE:
         return raw
-    if compression is Compression.GZIP and (size is None or size > _SOON_READ):
-        return _GzipDecoder(raw)
-    if compression is Compression.ZSTD:
-        from cstore.archive.zstd import ZstdDecoder
+    return _FORMATS[compression].decoder(raw, size)
 
-        return ZstdDecoder(raw, largest_window(), INPUT_SIZE)
-    return _MemberDecoder(raw, compression)
+
+def _gzip_decoder(raw: ReadInto, size: int | None) -> Decoder:
+    return _GzipDecoder(raw) if size is None or size > _SOON_READ else _MemberDecoder(raw, Compression.GZIP)
+
+
+def _zstd_decoder(raw: ReadInto, _: int | None) -> Decoder:
+    from cstore.archive.zstd import ZstdDecoder
+
+    return ZstdDecoder(raw, largest_window(), INPUT_SIZE)
 
 
 # ── gzip ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -295,7 +283,7 @@ class _GzipMember:
 
 
 def _member_format(compression: Compression) -> tuple[Callable[[], _Member], type[Exception]]:
-    """A maker of decompressors for one stream, and what they raise for bad input."""
+    """Return what makes a decompressor for one stream, and the exception that it raises for bad input."""
     if compression is Compression.GZIP:
         import zlib
 
@@ -304,34 +292,25 @@ def _member_format(compression: Compression) -> tuple[Callable[[], _Member], typ
         import bz2
 
         return bz2.BZ2Decompressor, OSError
-    import lzma
+    if compression is Compression.XZ:
+        import lzma
 
-    most = largest_window()
-    return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, most), lzma.LZMAError
+        most = largest_window()
+        return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, most), lzma.LZMAError
+    raise AssertionError(f"{compression.label} has a decoder of its own")
 
 
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Encoder(Protocol):
-    """Compresses piece by piece. The same pieces always give the same bytes, on any day and host."""
+    """Compresses piece by piece. The same pieces give the same bytes on every host."""
 
     def compress(self, data: bytes | memoryview, /) -> bytes:
-        """Take `data` and return what is ready, possibly nothing."""
+        """Compress `data` and return the bytes that are ready, possibly none."""
 
     def flush(self) -> bytes:
-        """Return the rest. Nothing can be compressed afterwards."""
-
-
-_LEVELS = {
-    # compression: lowest, default, highest
-    Compression.BZIP2: (1, 9, 9),
-    # 3, the highest, takes nearly three times as long for an archive that is smaller by a hundredth.
-    Compression.GZIP: (0, 2, 3),
-    # The program's default, 6, takes 94 MiB of memory; 4 takes half of that for an archive a tenth larger.
-    Compression.XZ: (0, 4, 9),
-    Compression.ZSTD: (1, 3, 22),
-}
+        """Return the remaining bytes and end the stream."""
 
 
 def open_encoder(compression: Compression, level: int | None = None) -> Encoder:
@@ -342,33 +321,39 @@ def open_encoder(compression: Compression, level: int | None = None) -> Encoder:
     """
     if compression is Compression.NONE:
         return _PlainEncoder()
-    lowest, default, highest = _LEVELS[compression]
+    form = _FORMATS[compression]
+    lowest, default, highest = form.levels
     chosen = default if level is None else level
     if not lowest <= chosen <= highest:
         raise errors.InvalidOption(
             f"{compression.label} has no compression level {chosen}", hint=f"choose one from {lowest} to {highest}"
         )
-    return _new_encoder(compression, chosen)
+    return form.encoder(chosen)
 
 
-def _new_encoder(compression: Compression, level: int) -> Encoder:
-    """The library's compressor for one stream."""
-    if compression is Compression.GZIP:
-        from isal import isal_zlib
+def _bzip2_encoder(level: int) -> Encoder:
+    import bz2
 
-        # 16 + 15: a gzip header (which isal leaves without name and time) and the full window.
-        return isal_zlib.compressobj(level, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
-    if compression is Compression.ZSTD:
-        import zstandard
+    return bz2.BZ2Compressor(level)
 
-        return zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
-    if compression is Compression.BZIP2:
-        import bz2
 
-        return bz2.BZ2Compressor(level)
+def _gzip_encoder(level: int) -> Encoder:
+    from isal import isal_zlib
+
+    # 16 + 15: a gzip header (which isal leaves without name and time) and the full window.
+    return isal_zlib.compressobj(level, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
+
+
+def _xz_encoder(level: int) -> Encoder:
     import lzma
 
     return lzma.LZMACompressor(lzma.FORMAT_XZ, check=lzma.CHECK_CRC64, preset=level)
+
+
+def _zstd_encoder(level: int) -> Encoder:
+    import zstandard
+
+    return zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
 
 
 class _PlainEncoder:
@@ -381,3 +366,35 @@ class _PlainEncoder:
     def flush(self) -> bytes:
         """Nothing is left."""
         return b""
+
+
+class _Format(NamedTuple):
+    """A compression, but for none.
+
+    Attributes:
+        label, suffix, magic: see `Compression`; how a stream begins.
+        levels: lowest, default and highest compression level.
+        decoder: takes the compressed stream, and its size in bytes or None.
+        encoder: takes the level.
+    """
+
+    label: str
+    suffix: str
+    magic: bytes
+    levels: tuple[int, int, int]
+    decoder: Callable[[ReadInto, int | None], Decoder]
+    encoder: Callable[[int], Encoder]
+
+
+_FORMATS: dict[Compression, _Format] = {
+    Compression.BZIP2: _Format(
+        "bzip2", "tar.bz2", b"BZh", (1, 9, 9), lambda raw, _: _MemberDecoder(raw, Compression.BZIP2), _bzip2_encoder
+    ),
+    # 3, the highest level, takes nearly three times as long for an archive that is smaller by a hundredth.
+    Compression.GZIP: _Format("gzip", "tar.gz", b"\x1f\x8b\x08", (0, 2, 3), _gzip_decoder, _gzip_encoder),
+    # The program's default level, 6, takes 94 MiB of memory; 4 takes half of that for an archive a tenth larger.
+    Compression.XZ: _Format(
+        "xz", "tar.xz", b"\xfd7zXZ\x00", (0, 4, 9), lambda raw, _: _MemberDecoder(raw, Compression.XZ), _xz_encoder
+    ),
+    Compression.ZSTD: _Format("zstd", "tar.zst", b"\x28\xb5\x2f\xfd", (1, 3, 22), _zstd_decoder, _zstd_encoder),
+}

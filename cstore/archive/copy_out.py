@@ -1,4 +1,4 @@
-"""Files and trees copied out of layers that are read by name, without a mount: those with a composefs image."""
+"""Copy files and trees out of layers that are read by name, without a mount: those with a composefs image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is no tar and is given as one all the same: told by its first bytes, so that the error can name it."""
+"""Identify files that are not tars by their first bytes, so that the error can name the format."""
 
 from __future__ import annotations
 

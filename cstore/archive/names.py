@@ -1,4 +1,4 @@
-"""Names of archive entries: made relative and plain before anything is done with them, and shown without harm."""
+"""Names of archive entries: clean them before use, and make them safe to display."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def _by_parts(change: Change) -> list[bytes]:
 
 
 def _walk(tree: Directories) -> Iterator[tuple[bytes, bytes, Kind]]:
-    """Walk everything beneath the root: folder, name, and what the folder says of it."""
+    """Walk everything below the root: folder, name, and what the folder says of it."""
     stack = [(b"", _names(tree, b""))]
     while stack:
         folder, names = stack[-1]

@@ -1,4 +1,4 @@
-"""A sink that works in a thread of its own, so that reading and writing overlap."""
+"""A sink that works in its own thread, so that reading and writing overlap."""
 
 from __future__ import annotations
 

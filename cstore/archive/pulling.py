@@ -1,4 +1,4 @@
-"""What writes to a sink, read as a stream: it works in a thread of its own, no faster than its reader reads."""
+"""Turn a function that writes to a sink into a stream to read; it runs in its own thread, no faster than the reader."""
 
 from __future__ import annotations
 

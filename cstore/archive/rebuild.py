@@ -1,8 +1,8 @@
-"""Giving an imported archive back, byte for byte: tar-split says how it was put together, the layer has the contents.
+"""Rebuild an imported archive byte for byte, from the tar-split and the layer's files.
 
-Everything is distrusted: names may point anywhere, and a layer may have been changed since it was imported. A file is
-looked for beneath the given directories only, no link is followed, and it must be a regular file of the recorded size
-before a byte of it goes out, and have the recorded checksum before the last ones do.
+Nothing is trusted: names may point anywhere, and the layer may have changed since the import. A file is opened beneath
+the given directories only, without following links. It must be a regular file of the recorded size before any of its
+bytes is written, and must have the recorded checksum before its last bytes are written.
 """
 
 from __future__ import annotations

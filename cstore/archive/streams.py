@@ -1,7 +1,7 @@
-"""Where an archive's bytes come from and go to: readers that fill a buffer, sinks that take one.
+"""Readers that fill a buffer, and sinks that take one: the input and output of archives.
 
-A sink may keep a `bytes` object; it never keeps a `memoryview` after `write` has returned, so that the caller can fill
-the same buffer again.
+A sink may keep a `bytes` object, but never a `memoryview` after `write` has returned, so the caller can reuse the
+buffer.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ _WORTH_A_THREAD = 1 << 18
 
 
 class ReadInto(Protocol):
-    """Something that fills a caller's buffer."""
+    """A reader that fills a caller's buffer."""
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Put the next bytes at the front of `buffer` and return their number: 0 at the end, maybe fewer than fit."""
+        """Read into the front of `buffer` and return the number of bytes: 0 at the end, possibly fewer than fit."""
 
 
 class Sink(Protocol):
-    """Something that takes bytes in order."""
+    """A writer that takes bytes in order."""
 
     def write(self, data: bytes | memoryview, /) -> object:
-        """Take all of `data`."""
+        """Write all of `data`."""
 
 
 def _wait(fd: int, event: int) -> None:
@@ -80,7 +80,7 @@ class FileReader:
 
 
 class PeekingReader:
-    """A reader whose first bytes can be looked at before they are read."""
+    """A reader whose next bytes can be inspected before they are read."""
 
     def __init__(self, source: ReadInto) -> None:
         self._source = source
@@ -110,7 +110,7 @@ class PeekingReader:
 
 
 class CountingReader:
-    """Counts and, if asked, hashes what passes through.
+    """Counts the bytes that pass through, and hashes them if an algorithm is given.
 
     Attributes:
         count: bytes so far.
@@ -252,13 +252,13 @@ class CompressingSink:
         self._encoder = open_encoder(compression, level)
 
     def write(self, data: bytes | memoryview, /) -> None:
-        """Take all of `data`."""
+        """Write all of `data`."""
         compressed = self._encoder.compress(data)
         if compressed:
             self._sink.write(compressed)
 
     def close(self) -> None:
-        """End the compressed stream. The sink beneath stays open."""
+        """End the compressed stream. The sink below stays open."""
         rest = self._encoder.flush()
         if rest:
             self._sink.write(rest)

@@ -235,7 +235,7 @@ def read_lines(path: str) -> Iterator[Segment | FileEntry]:
 
 
 def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
-    """What a tar-split file says of a path and all beneath it: for each cleaned name its last entry, as in the layer.
+    """What a tar-split file says of a path and all below it: for each cleaned name its last entry, as in the layer.
 
     Raises:
         TarSplitDamaged, SystemFailure: as `read_lines`.

@@ -1,4 +1,4 @@
-"""What lies beneath a layer: the directories of its ancestors, nearest first, seen as one, without a mount.
+"""What lies below a layer: the directories of its ancestors, nearest first, seen as one, without a mount.
 
 A name is looked for as whoever mounts the layers would: a file, a whiteout or an opaque directory hides everything
 deeper, and a renamed directory goes on under its old name. What a user's mounts wrote counts as root's does, because a
@@ -39,13 +39,13 @@ PROGRAMS_MARKERS = (OPAQUE_NAME, b".wh..opq")
 
 
 class Lower(NamedTuple):
-    """A directory beneath a layer; `opaque` are the attributes that make a directory in it hide what is deeper."""
+    """A directory below a layer; `opaque` are the attributes that make a directory in it hide what is deeper."""
 
     tree: Tree
     opaque: Sequence[str] = OPAQUE
 
 
-class _Spot(NamedTuple):
+class _LowerPath(NamedTuple):
     """Where something may be seen: a folder in one of the directories, of that number."""
 
     number: int
@@ -68,7 +68,7 @@ class OutOfSight(Exception):
 class Union:
     """Directories, nearest first, as one.
 
-    `files`: a mount program shows them, so names and attributes of its own are marks. `unseen` says what lies beneath
+    `files`: a mount program shows them, so names and attributes of its own are marks. `unseen` says what lies below
     the last of them and is not read; "" for nothing. `plain`: there is one, a whole tree, in which nothing is a mark.
     `users` says, if a mark of a user's mount is met, whether it counts; in a store of root's it may be mere contents.
     """
@@ -86,7 +86,7 @@ class Union:
         self._users = users
         # Of the folder last asked about and those above it: where it is not hidden.
         self._end = len(lowers) + bool(unseen)
-        self._open: dict[bytes, list[_Spot]] = {b"": [_Spot(number, b"") for number in range(self._end)]}
+        self._open: dict[bytes, list[_LowerPath]] = {b"": [_LowerPath(number, b"") for number in range(self._end)]}
 
     def find(self, path: bytes) -> os.stat_result | None:
         """What is at `path`; None if nothing is, or it was removed on the way up.
@@ -107,8 +107,8 @@ class Union:
         found = self._nearest(path)
         if found is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        spot, _ = found
-        return self._lowers[spot.number].tree, spot.folder
+        where, _ = found
+        return self._lowers[where.number].tree, where.folder
 
     def directory(self, path: bytes) -> tuple[Tree, bytes]:
         """The nearest directory at `path`, the root included: its tree, and its path there.
@@ -139,8 +139,8 @@ class Union:
         found = self._nearest(path)
         if found is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        spot, status = found
-        tree, pending, left = self._tree(spot.number), [b""], status.st_nlink - 1
+        where, status = found
+        tree, pending, left = self._tree(where.number), [b""], status.st_nlink - 1
         while pending and left:
             folder = pending.pop()
             for name, each in tree.statuses(folder):
@@ -173,7 +173,7 @@ class Union:
         return self._merged(
             folder,
             lambda tree, place: tree.statuses(place),
-            lambda spot, name, status: None if self._removes(status) else Found(*spot, name, status),
+            lambda where, name, status: None if self._removes(status) else Found(*where, name, status),
         )
 
     def kinds(self, folder: bytes) -> list[tuple[bytes, Kind]]:
@@ -183,9 +183,9 @@ class Union:
             SystemFailure: one cannot be read.
         """
 
-        def seen(spot: _Spot, name: bytes, kind: Kind) -> tuple[bytes, Kind] | None:
+        def seen(where: _LowerPath, name: bytes, kind: Kind) -> tuple[bytes, Kind] | None:
             if kind is Kind.OTHER and not self._plain:
-                status = self._status(spot, name)
+                status = self._status(where, name)
                 if status is None or is_whiteout_device(status):
                     return None
             return name, kind
@@ -196,22 +196,22 @@ class Union:
         self,
         folder: bytes,
         read: Callable[[Tree, bytes], list[tuple[bytes, _T]]],
-        seen: Callable[[_Spot, bytes, _T], _S | None],
+        seen: Callable[[_LowerPath, bytes, _T], _S | None],
     ) -> list[_S]:
         """What is `seen` of all that is read in the directories which show in one, sorted by name."""
         found: dict[bytes, _S | None] = {}
-        for spot in self._holding(folder):
-            tree = self._tree(spot.number)
+        for where in self._holding(folder):
+            tree = self._tree(where.number)
             try:
-                listed = read(tree, spot.folder)
+                listed = read(tree, where.folder)
             except OSError as error:
-                raise errors.SystemFailure("read", tree.shown(spot.folder), error) from error
+                raise errors.SystemFailure("read", tree.shown(where.folder), error) from error
             gone = []
             for name, told in listed:
                 if self._files and name.startswith(WHITEOUT_PREFIX):
                     gone.append(name[len(WHITEOUT_PREFIX) :])
                 elif name not in found:
-                    found[name] = seen(spot, name, told)
+                    found[name] = seen(where, name, told)
             for name in gone:
                 found.setdefault(name, None)
         return [each for _, each in sorted(found.items()) if each is not None]
@@ -221,7 +221,7 @@ class Union:
         return [(self._tree(number), place) for number, place in self._holding(folder)]
 
     def copies(self, path: bytes) -> Iterator[tuple[Tree, Found]]:
-        """The file at `path`, then those beneath that may have its contents: a layer may hold nothing but its status.
+        """The file at `path`, then those below that may have its contents: a layer may hold nothing but its status.
 
         Raises:
             SystemFailure: a directory cannot be read.
@@ -229,32 +229,32 @@ class Union:
         folder, name = split_name(path)
         pending = list(self._holding(folder))
         while pending:
-            spot = pending.pop(0)
-            status = self._status(spot, name)
+            where = pending.pop(0)
+            status = self._status(where, name)
             if status is None:
                 continue
             if not stat.S_ISREG(status.st_mode):
                 return
-            tree = self._tree(spot.number)
-            yield tree, Found(*spot, name, status)
-            renamed = _renamed(tree, spot.folder, name)
+            tree = self._tree(where.number)
+            yield tree, Found(*where, name, status)
+            renamed = _renamed(tree, where.folder, name)
             if renamed is None:
                 return
             if renamed.startswith(b"/"):
                 folder, name = split_name(renamed.strip(b"/"))
-                pending = [_Spot(number, folder) for number in range(spot.number + 1, len(self._lowers))]
+                pending = [_LowerPath(number, folder) for number in range(where.number + 1, len(self._lowers))]
             elif renamed:
                 name = renamed
 
     def _removes(self, status: os.stat_result) -> bool:
         return not self._plain and is_whiteout_device(status)
 
-    def _nearest(self, path: bytes) -> tuple[_Spot, os.stat_result] | None:
+    def _nearest(self, path: bytes) -> tuple[_LowerPath, os.stat_result] | None:
         folder, name = split_name(path)
-        for spot in self._holding(folder):
-            status = self._status(spot, name)
+        for where in self._holding(folder):
+            status = self._status(where, name)
             if status is not None:
-                return None if self._removes(status) else (spot, status)
+                return None if self._removes(status) else (where, status)
         return None
 
     def _tree(self, number: int) -> Tree:
@@ -264,7 +264,7 @@ class Union:
 
     # ── which directories ──
 
-    def _holding(self, folder: bytes) -> list[_Spot]:
+    def _holding(self, folder: bytes) -> list[_LowerPath]:
         """The directories in which something in `folder` may be seen."""
         path, further = folder, []
         while path not in self._open:
@@ -283,89 +283,89 @@ class Union:
         for path in [path for path in self._open if path and path != above and not above.startswith(path + b"/")]:
             del self._open[path]
 
-    def _narrow(self, spots: Sequence[_Spot], name: bytes) -> list[_Spot]:
+    def _narrow(self, spots: Sequence[_LowerPath], name: bytes) -> list[_LowerPath]:
         """Go one name further in each of `spots`, as far as nothing is hidden."""
-        found: list[_Spot] = []
+        found: list[_LowerPath] = []
         pending = list(spots)[::-1]
         while pending:
-            spot = pending.pop()
-            if spot.number == len(self._lowers):
-                found.append(spot)
+            where = pending.pop()
+            if where.number == len(self._lowers):
+                found.append(where)
                 break
-            status = self._status(spot, name)
+            status = self._status(where, name)
             if status is None:
                 continue
             if not stat.S_ISDIR(status.st_mode):
                 break
-            inside = _Spot(spot.number, join_name(spot.folder, name))
+            inside = _LowerPath(where.number, join_name(where.folder, name))
             found.append(inside)
             if self._plain:
                 break
             borne = self._borne(inside)
-            if self._hides(spot, name, inside, borne):
+            if self._hides(where, name, inside, borne):
                 break
             renamed = self._attribute(inside, _REDIRECT, borne)
             if renamed.startswith(b"/"):
                 folder, name = split_name(renamed.strip(b"/"))
-                pending = [_Spot(number, folder) for number in range(spot.number + 1, self._end)][::-1]
+                pending = [_LowerPath(number, folder) for number in range(where.number + 1, self._end)][::-1]
             elif renamed:
                 name = renamed
         return found
 
-    def _status(self, spot: _Spot, name: bytes) -> os.stat_result | None:
+    def _status(self, where: _LowerPath, name: bytes) -> os.stat_result | None:
         """What one directory says of a name; None for nothing. A whiteout is a device 0:0, however it is written."""
-        tree = self._tree(spot.number)
+        tree = self._tree(where.number)
         try:
-            return tree.status(spot.folder, name)
+            return tree.status(where.folder, name)
         except OSError as error:
             if error.errno not in _ABSENT:
-                raise errors.SystemFailure("read", tree.shown(join_name(spot.folder, name)), error) from error
-        if self._files and self._has(spot, whiteout_name(name)):
+                raise errors.SystemFailure("read", tree.shown(join_name(where.folder, name)), error) from error
+        if self._files and self._has(where, whiteout_name(name)):
             return os.stat_result((stat.S_IFCHR, *[0] * 9), {"st_rdev": 0})
         return None
 
-    def _has(self, spot: _Spot, name: bytes) -> bool:
+    def _has(self, where: _LowerPath, name: bytes) -> bool:
         try:
-            self._tree(spot.number).status(spot.folder, name)
+            self._tree(where.number).status(where.folder, name)
         except OSError:
             return False
         return True
 
-    def _hides(self, spot: _Spot, name: bytes, inside: _Spot, borne: Collection[str]) -> bool:
+    def _hides(self, where: _LowerPath, name: bytes, inside: _LowerPath, borne: Collection[str]) -> bool:
         """Whether a directory hides what is deeper."""
         if self._attribute(inside, self._lowers[inside.number].opaque, borne) == OPAQUE_VALUE:
             return True
         if not self._files:
             return False
-        if self._attribute(inside, (_PROGRAMS_OPAQUE,), borne) == OPAQUE_VALUE or self._has(spot, whiteout_name(name)):
+        if self._attribute(inside, (_PROGRAMS_OPAQUE,), borne) == OPAQUE_VALUE or self._has(where, whiteout_name(name)):
             return True
         return any(self._has(inside, marker) for marker in PROGRAMS_MARKERS)
 
-    def _borne(self, spot: _Spot) -> Collection[str]:
+    def _borne(self, where: _LowerPath) -> Collection[str]:
         """The names of a directory's attributes: nearly all have none, and one question tells."""
-        tree = self._tree(spot.number)
+        tree = self._tree(where.number)
         try:
-            return tree.attribute_names(spot.folder)
+            return tree.attribute_names(where.folder)
         except OSError as error:
             if error.errno in _NO_ATTRIBUTE:
                 return ()
-            raise errors.SystemFailure("read", tree.shown(spot.folder), error) from error
+            raise errors.SystemFailure("read", tree.shown(where.folder), error) from error
 
-    def _attribute(self, spot: _Spot, names: Sequence[str], borne: Collection[str]) -> bytes:
+    def _attribute(self, where: _LowerPath, names: Sequence[str], borne: Collection[str]) -> bytes:
         """The first of these attributes that a directory has; b"" if it has none."""
-        tree = self._tree(spot.number)
+        tree = self._tree(where.number)
         try:
             for name in names:
-                value = _value(tree, spot.folder, name) if name in borne else b""
+                value = _value(tree, where.folder, name) if name in borne else b""
                 if value and (not name.startswith(_USERS) or self._users()):
                     return value
         except OSError as error:
-            raise errors.SystemFailure("read", tree.shown(spot.folder), error) from error
+            raise errors.SystemFailure("read", tree.shown(where.folder), error) from error
         return b""
 
 
 def _renamed(tree: Tree, folder: bytes, name: bytes) -> bytes | None:
-    """What a file without contents is called beneath, b"" if it has the same name there; None for one with contents."""
+    """What a file without contents is called below, b"" if it has the same name there; None for one with contents."""
     if isinstance(tree, BlobTree):
         return None
     try:

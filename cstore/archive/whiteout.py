@@ -1,7 +1,7 @@
-"""Whiteouts: how a layer says that something beneath it is gone.
+"""Whiteouts: how a layer says that something below it is gone.
 
 In an archive a removal is a file `.wh.NAME` beside the NAME it removes, and `.wh..wh..opq` removes everything that
-lies beneath its directory. In a tree it depends on the tree's form: a whole tree simply lacks what was removed; the
+lies below its directory. In a tree it depends on the tree's form: a whole tree simply lacks what was removed; the
 tree of a union file system holds a character device 0:0 in its place, or an attribute on the directory that hides what
 is below.
 """
@@ -23,16 +23,16 @@ OPAQUE_VALUE = b"y"
 
 
 class WhiteoutForm(Choice):
-    """How removals are written into a tree."""
+    """How a tree represents removals."""
 
     PLAIN = "plain"
-    """The tree is whole: a removal removes."""
+    """A whole tree: the removed file is simply absent."""
     OVERLAY = "overlay"
-    """A character device 0:0 stands for what is removed, `trusted.overlay.opaque` for an emptied directory."""
+    """A character device 0:0 marks a removed file, `trusted.overlay.opaque` an opaque directory."""
     OVERLAY_USER = "overlay-user"
     """The same for a user namespace: the attribute is `user.overlay.opaque`."""
     FILES = "files"
-    """Whiteouts and opaque markers stay the files that they are in the archive: the program that mounts reads them."""
+    """Whiteouts and opaque markers are files, as in the archive; the mount program interprets them."""
 
     @property
     def opaque_xattr(self) -> str:
@@ -49,7 +49,7 @@ _OPAQUE_XATTRS = {
 
 
 def make_opaque(folder: int, form: WhiteoutForm, times: tuple[int, int] = (0, 0)) -> None:
-    """Make an open directory hide what lies beneath it, in the way of a form that can; `times` are for a mark's file.
+    """Make an open directory hide what lies below it, in the way of a form that can; `times` are for a mark's file.
 
     Raises:
         OSError: the mark cannot be made.

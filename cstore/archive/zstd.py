@@ -1,7 +1,7 @@
-"""Reading zstd, with the check that its library leaves out: whether the stream was whole.
+"""Decode zstd, and verify that the stream is complete, which the library does not.
 
-The library's reader takes the end of its input for the end of the stream wherever it comes. So the frames are followed
-here on their way to it, by their headers and block sizes alone (the zstd frame format, RFC 8878, section 3).
+The library's reader accepts the end of its input as the end of the stream at any place. This module therefore follows
+the frames on their way to it, by their headers and block sizes (the zstd frame format, RFC 8878, section 3).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The files of an item: a directory at a time, what is found beneath it, and what a file holds."""
+"""The files of an item: a directory at a time, what is found below it, and what a file holds."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Files(Page):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("backspace,left,h", "up", "up"),
-        Binding("slash", "search", "find beneath"),
+        Binding("slash", "search", "find below"),
         Binding("escape,q", "leave", "back"),
     ]
 
@@ -93,7 +93,7 @@ class Files(Page):
         at = next((place for place, file in enumerate(found.files) if file.path == came_from), 0)
         self.query_one(Table).fill(_COLUMNS, [self._cells(file) for file in found.files], at)
         more = f", the first {MOST} of more" if found.more else ""
-        what = f"{found.sought!r} beneath " if found.sought else ""
+        what = f"{found.sought!r} below " if found.sought else ""
         count = "1 file" if len(found.files) == 1 else f"{len(found.files)} files"
         self.write("#top", f"{self._title}: {what}/{_decoded(found.folder)} ({count}{more})")
         self._describe()
@@ -183,7 +183,7 @@ class Files(Page):
             self.dismiss()
 
     def action_search(self) -> None:
-        """Ask what to look for beneath this directory."""
+        """Ask what to look for below this directory."""
         search = self.query_one("#search", Input)
         search.value = ""
         search.add_class("wanted")
@@ -197,7 +197,7 @@ class Files(Page):
         self._go(self._list.folder, event.value)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Wait: a search beneath a directory takes longer than a key."""
+        """Wait: a search below a directory takes longer than a key."""
         event.stop()
 
 

@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
     def answers(self, text: str) -> bool:
         """Whether a search finds it: all its words are in a name, the ID, a digest, or the names of its users."""
-        return all(word in self.sought for word in text.lower().split())
+        return all(ref in self.sought for ref in text.lower().split())
 
 
 def rows_of(store: Store, kind: str, order: str, texts: Texts) -> list[Row]:

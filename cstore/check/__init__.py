@@ -1,7 +1,7 @@
-"""Checking a store: what is wrong with it, as typed findings with their evidence. Nothing is ever changed by looking.
+"""Check a store and report typed findings with evidence. A check never changes the store.
 
-Owns: what counts as damage, how bad each kind is, and what is proof of it. Must not know: how a finding is shown.
-The rules that whoever repairs can build on stand in findings.py; `check_store` is the one way in.
+Owns: what counts as damage, the severity of each kind, and the evidence for it. Must not know: how findings are shown.
+`findings.py` defines the kinds that repair relies on; `check_store` is the entry point.
 """
 
 from __future__ import annotations

@@ -1,14 +1,12 @@
-"""A whole check: look at everything without a lock, then make sure of what was found.
+"""A whole check: examine everything without locks, then confirm the findings under shared locks.
 
-Nothing is written and nothing is mounted. Whoever changes the store meanwhile is not kept waiting while layers are
-read. What was found may then be no more than somebody's work in progress, so every finding is looked for once more
-with all locks held, shared, for a moment: nobody can be in the midst of a change then. Shared locks leave no trace:
-each is taken on a lock file that is there, opened to read, and no token is written. Where there is none, nobody has
-ever written, and nobody is waited for.
+A check writes nothing and mounts nothing (unless it was asked to). Writers do not wait while layers are read. A finding
+may then be work in progress, so the check looks for each finding again, briefly, with all locks held shared: no change
+can be under way then. Shared locks leave no trace: the check opens existing lock files for reading and writes no token.
+A lock file that does not exist means that nobody has written yet.
 
-Contents are not read again under the locks. That a layer is still the same (its record, its tar-split file, its
-directory) tells that nobody has replaced it since it was read; and nobody can be changing it now. If it is not the
-same, it is read once more.
+The check does not read contents again under the locks. If record, tar-split file and directory of a layer are the same
+as when it was read, nobody has replaced it, and nobody can be changing it now. Otherwise the layer is read again.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 _MOST_LOOKS = 3
-"""At a layer that others go on changing; what cannot be confirmed then is not reported."""
+"""How often a layer that others keep changing is read; findings that stay unconfirmed are not reported."""
 
 
 @checked
@@ -49,12 +47,12 @@ def check_store(
     store: Store | Context,
     options: CheckOptions = CheckOptions(),  # noqa: B008  - it never changes
 ) -> Report:
-    """Check a store, or a part of it.
+    """Check a store, or the layers and images that `options` names.
 
     Raises:
-        LayerUnknown, ImageUnknown: `options` names something that is not there.
-        SystemFailure: something may not be read by us; nothing can be said about the store then.
-        LockTimeout: a writer was busy for longer than the store's lock policy.
+        LayerUnknown, ImageUnknown: `options` names a layer or image that does not exist.
+        SystemFailure: this process may not read something, so there is no result.
+        LockTimeout: a writer held a lock for longer than the store's lock policy allows.
     """
     return _Check(context_of(store), options).run()
 
@@ -183,10 +181,10 @@ class _Check:
 
 @contextmanager
 def shared_locks(context: Context) -> Iterator[None]:
-    """Hold all locks of the records, shared, in the order that everybody keeps. Leaves no trace.
+    """Hold all record locks shared, in lock order. Leaves no trace.
 
     Raises:
-        LockTimeout: a writer was busy for longer than the store's lock policy.
+        LockTimeout: a writer held a lock for longer than the store's lock policy allows.
     """
     paths = [path for item_kind in ItemKind for path in context.places[item_kind].locks]
     with ExitStack() as stack:

@@ -1,7 +1,7 @@
-"""A layer's directory against what its archive says: everything there is, and nothing else.
+"""Compare a layer's directory with its archive: report every difference and every file that should not be there.
 
-Each directory is walked once, by descriptors, and nothing is followed. Times are compared by the second, because not
-every file system keeps more.
+Each directory is walked once, through descriptors, and no link is followed. Times are compared in whole seconds,
+because some file systems store no fractions.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _BLOCK = 1 << 20
 class Comparison:
     """One layer's directories against what is expected.
 
-    `shown` is what would be seen beneath; None if the directory holds all of that as well, with the contents of
+    `shown` is what would be seen below; None if the directory holds all of that as well, with the contents of
     `inherited` files.
     """
 

@@ -1,7 +1,7 @@
-"""What is in one layer: its archive put together again, and its directory against that archive. Runs in a worker.
+"""Examine one layer: rebuild its archive and compare its directory with it. Runs in a worker process.
 
-No lock is held and nothing of the store is known here but what a `LayerJob` says; so what is found is evidence of what
-was there at some time, and whoever collects it makes sure that the layer was not being changed.
+A worker holds no lock and knows only its `LayerJob`. Its findings describe some moment in the past; the caller confirms
+that nobody was changing the layer then.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class LayerJob(Value):
         own_roots: those that it alone has.
         below: tar-split files of its ancestors, bottom first, if its directory holds their files as well; None if it
             cannot be known what these made, () if there are none.
-        whole: whether its directory holds all that is beneath it.
-        rewritten: whether it holds those files from beneath that got other owners.
+        whole: whether its directory holds all that is below it.
+        rewritten: whether it holds those files from below that got other owners.
         id_map: how its owners were mapped.
         compare: whether to hold the directory against the archive.
         tolerance: what may differ.
@@ -170,7 +170,7 @@ class _Examination:
         except SystemFailure as error:
             yield _unreadable(error)
         except ArchiveError:
-            return  # the image of a layer beneath: a finding about that
+            return  # the image of a layer below: a finding about that
 
 
 def _read(stream: LayerStream, tree: ExpectedTree) -> None:

@@ -1,4 +1,4 @@
-"""The driver's side: directories that records promise, and what the driver keeps around the contents."""
+"""Check the storage driver's side: the directories of recorded layers, and the driver's own files beside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Durations as Go writes and reads them: `1h30m`, `1.5h`, `300ms`, `0`, with a sign (cli 10.1)."""
+"""Durations in Go's syntax: `1h30m`, `1.5h`, `300ms`, `0`, with a sign (cli 10.1)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _UNITS = {
 
 
 def parse_duration(text: str) -> float:
-    """Read a duration; gives seconds.
+    """Parse a Go duration such as `1h30m` and return seconds.
 
     Raises:
-        InvalidDuration: it is none; the reason is Go's.
+        InvalidDuration: the text is not a duration; `go_text` has Go's own message.
     """
     import re
 

@@ -1,7 +1,7 @@
-"""What an archive says should be in a layer's directory, in whatever way programs may have unpacked it.
+"""Derive from an archive what a layer's directory must contain, whichever program unpacked it.
 
-Programs differ in what they make of odd archives: entries that come twice, removals of what the same archive brings,
-names that lead through links. Where they differ, nothing is expected.
+Programs treat unusual archives differently: repeated entries, whiteouts for files of the same archive, names that lead
+through links. Where they differ, nothing is expected.
 """
 
 from __future__ import annotations
@@ -95,9 +95,9 @@ class ExpectedTree:
         allowed: what a hard link into another layer links to: some programs copy that.
         outside: what hard links link to that another layer has, by its path.
         devices: devices 0:0, which are removals to some programs and devices to others.
-        removed: paths that the layer removes from what is beneath it.
+        removed: paths that the layer removes from what is below it.
         replaced: those that it removes, and brings anew.
-        opaque: directories of which it removes all that is beneath.
+        opaque: directories of which it removes all that is below.
         touched: directories whose time nobody can know: something was put in or taken out after they were made.
         root: what an entry says of the root itself; None if none does.
         vague: programs may differ in what they made of this archive: what is missing or unexpected proves nothing.
@@ -217,7 +217,7 @@ class ExpectedTree:
                 node.checksum = checksum
         every = tuple({looks for node in self.outside.values() for looks in node.looks})
         for node in self.outside.values() if len(self.outside) > 1 else ():
-            node.looks = (*node.looks, *every)  # what they link to may be one file in the layers beneath
+            node.looks = (*node.looks, *every)  # what they link to may be one file in the layers below
         self.replaced = {path for path in self.removed if path in self.nodes or path in self.implied}
         self.removed -= self.replaced
         self.vague |= bool(self.replaced)
@@ -246,7 +246,7 @@ class ExpectedTree:
         self.vague |= upper.vague
 
     def _follow_links(self, upper: ExpectedTree) -> None:
-        """Make one file of what is beneath and the hard links to it in `upper`: what is set of one name is set of all.
+        """Make one file of what is below and the hard links to it in `upper`: what is set of one name is set of all.
 
         That holds for a name, too, which the same archive has put something else in the place of.
         """

@@ -1,7 +1,7 @@
-"""What can be wrong with a store: every kind of finding in one table, and the finding itself.
+"""The kinds of findings, in one table, and the finding itself.
 
-A kind is a stable word, which programs may rely on. A finding says of which kind it is, what it is about, and which
-evidence there is; the same evidence is enough to repair by.
+A kind has a stable name that programs may rely on. A finding has a kind, a subject and evidence; repair needs no other
+evidence.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ GC = "cstore gc"
 
 
 class Severity(Enum):
-    """How bad a finding is. Members stand worst first; the first two are damage.
+    """The severity of a finding, worst first. `DATA` and `RECORDS` are damage.
 
     Attributes:
-        meaning: what it means, in every command.
+        meaning: a sentence that explains the severity; all commands use it.
     """
 
     DATA = "data", "Stored data is gone or changed."
@@ -43,29 +43,29 @@ class Severity(Enum):
 
     @property
     def rank(self) -> int:
-        """0 for the worst."""
+        """The position in the order of severities; 0 is the worst."""
         return list(Severity).index(self)
 
     @property
     def counts(self) -> bool:
-        """Whether a check that finds it exits with 1."""
+        """Whether a check with such a finding exits with 1."""
         return self is not Severity.COSMETIC
 
     @property
     def is_serious(self) -> bool:
-        """Whether it is more than something left over: damage, or a layer that cannot be exported."""
+        """Whether it is damage, or a layer that cannot be exported; leftovers and cosmetic findings are not."""
         return self.rank <= Severity.EXPORT.rank
 
 
 class Remedy(Value):
-    """What helps: a sentence, and the command that does it ("" if a person must decide)."""
+    """What to do about a finding: a sentence, and a command ("" if a person must decide)."""
 
     sentence: str
     command: str = ""
 
 
 class Subject(Value):
-    """What a finding is about: `layer`, `image` or `container` and its ID; or `store` and a path."""
+    """The subject of a finding. `kind` is `layer`, `image` or `container`, with `id`; or `store`, with `path`."""
 
     kind: str
     id: str = ""
@@ -78,7 +78,7 @@ class Subject(Value):
 
 
 class Kind(Value):
-    """A row of the table: the word, how bad it is, what it means, and what helps."""
+    """A kind of finding: its name (`word`), severity, meaning and default remedy."""
 
     word: str
     severity: Severity
@@ -194,23 +194,23 @@ KINDS: dict[str, Kind] = dict(
         _kind("place-owner", _RECORDS, "a directory of the store has another owner", _RESTORE),
     )
 )
-"""Every kind by its word, in the order of the manual page."""
+"""All kinds by name, in the order of the manual page."""
 
 
 class Finding(Value):
-    """Something that is wrong.
+    """One problem that a check found.
 
     Attributes:
-        kind: a word of `KINDS`.
-        subject: what it is about.
-        sentence: the same in words, complete without the subject before it.
-        evidence: what was found and what should be there, by name; of types that JSON has. Paths in layers are text,
-            with bytes that are not UTF-8 as surrogates.
-        go_text: the lines of the Go tools for it, separated by newlines, without a blank in front; "" if they do not
-            notice.
+        kind: a key of `KINDS`.
+        subject: the item or path that has the problem.
+        sentence: a description; it does not repeat the subject.
+        evidence: found and expected values by name, of JSON types. Paths in layers are text; bytes that are not UTF-8
+            are surrogate escapes.
+        go_text: the lines that the Go tools print for the problem, separated by newlines, without leading blanks; ""
+            if they do not detect it.
         read_only: the subject belongs to an additional store, which is never changed.
-        store: the root of that store.
-        advice: what helps in this very case; without a sentence, `remedy` is that of the kind.
+        store: the graph root of that additional store; "" for the store itself.
+        advice: a remedy for this finding; if its sentence is empty, `remedy` is that of the kind.
     """
 
     kind: str
@@ -224,21 +224,21 @@ class Finding(Value):
 
     @property
     def remedy(self) -> Remedy:
-        """What helps."""
+        """What to do: `advice` if it has a sentence, else the remedy of the kind."""
         return self.advice if self.advice.sentence else KINDS[self.kind].remedy
 
     @property
     def severity(self) -> Severity:
-        """How bad it is."""
+        """The severity of the kind."""
         return KINDS[self.kind].severity
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What makes it the same finding when somebody looks again: kind, subject, and the part of it."""
+        """The identity of the finding across checks: kind, kind and name of the subject, and the part of it."""
         return self.kind, self.subject.kind, self.subject.name, str(self.evidence.get("part", ""))
 
     def document(self) -> dict[str, Any]:
-        """The finding as JSON."""
+        """Return the finding as a JSON document."""
         return {
             "kind": self.kind,
             "severity": self.severity.value,
@@ -273,6 +273,6 @@ def of_store(kind: str, path: str, sentence: str, **more: Any) -> Finding:
 
 
 def _about(kind: str, subject: Subject, sentence: str, more: dict[str, Any]) -> Finding:
-    """Divide what a finding itself has from what is evidence."""
+    """Separate the fields of a finding from its evidence."""
     own = {name: more.pop(name) for name in ("go_text", "read_only", "advice") if name in more}
     return Finding(kind, subject, sentence, more, **own)

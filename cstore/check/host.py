@@ -1,6 +1,6 @@
-"""Whether a host is sound for container storage: what the kernel, the user and the disk under a store give.
+"""Whether a host can run container storage: kernel, driver, file system, space, user, locks, mounts, clock, programs.
 
-Nothing is written, mounted or locked. What an answer rests on is read once; it may be another a moment later.
+Nothing is written, mounted or locked. Each fact is read once and may change at any moment.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CLOCK_MAY_DIFFER = 120.0
 
 
 class Level(Enum):
-    """How a fact is to be taken. A problem keeps containers from working, or soon will; a warning may."""
+    """The severity of a fact. A problem keeps containers from working, or soon will; a warning may."""
 
     PROBLEM = "problem"
     WARNING = "warning"
@@ -40,7 +40,7 @@ class Level(Enum):
 
 
 class Fact(Value):
-    """One thing about the host: what it is about, how it is to be taken, a sentence, and what to do."""
+    """One fact about the host: its area, its level, a sentence, and what to do ("" for nothing)."""
 
     area: str
     level: Level
@@ -49,7 +49,7 @@ class Fact(Value):
 
 
 class HostReport(Value):
-    """All facts, in the order of the areas, and the room on the graph root's file system in bytes and inodes."""
+    """All facts, ordered by area, and the space on the graph root's file system, in bytes and inodes (-1: unknown)."""
 
     facts: tuple[Fact, ...]
     bytes_free: int = -1
@@ -59,13 +59,13 @@ class HostReport(Value):
 
     @property
     def problems(self) -> tuple[Fact, ...]:
-        """The facts that keep containers from working."""
+        """The facts whose level is `PROBLEM`."""
         return tuple(fact for fact in self.facts if fact.level is Level.PROBLEM)
 
 
 @checked
 def examine_host(store: Store | Context) -> HostReport:
-    """Look at the host with the eyes of the current user, for the store that is open."""
+    """Examine the host as the current user, for an open store. Works before the store's directories exist."""
     context = context_of(store)
     where = nearest_directory(context.config.graph_root)
     room = os.statvfs(where)

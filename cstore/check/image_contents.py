@@ -1,4 +1,4 @@
-"""The image of a composefs layer and the contents beside it: each is what its name says, and some file has it."""
+"""Check a composefs layer: its image, and that each content has its digest as its name and belongs to a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data items of layers, images and containers: there, readable, and the bytes that were stored."""
+"""Check the data items of layers, images and containers: present, readable, and with the recorded size and digest."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from hashlib import new as new_hash
 from cstore.check.findings import Finding, Subject, of_image
 from cstore.digests import check_digest
 from cstore.errors import CstoreError, DataItemUnknown, InvalidDigest, UnsafeID
+from cstore.gojson import encode, object_in
 from cstore.oci.media_types import CONFIGS
 from cstore.records import bigdata
 from cstore.records.images import MANIFEST
@@ -18,7 +19,6 @@ from cstore.store.places import ItemKind
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Any
 
     from cstore.check.snapshot import StoreSnapshot
     from cstore.layout import Layout
@@ -112,20 +112,11 @@ def _compare(owner: _Owner, key: str, descriptor: int) -> Iterator[Finding]:
 
 def _is_signed(key: str, data: bytes) -> bool:
     """Whether it is a manifest of the first schema, whose digest leaves its signatures out."""
-    if not key.startswith(MANIFEST):
-        return False
-    import json
-
-    try:
-        document = json.loads(data)
-    except ValueError:
-        return False
-    return isinstance(document, dict) and document.get("schemaVersion") == 1
+    document = object_in(data) if key.startswith(MANIFEST) else None
+    return document is not None and document.get("schemaVersion") == 1
 
 
 def _go_quoted(text: str) -> str:
-    from cstore.gojson import encode
-
     return encode(text).decode()
 
 
@@ -178,7 +169,7 @@ class _Look:
             return None
 
     def _follow(self, data: bytes) -> Iterator[Finding]:
-        manifest = _object(data)
+        manifest = object_in(data)
         if manifest is None:
             yield self._finding("image-manifest-broken", "its manifest is not a JSON object")
             return
@@ -230,13 +221,3 @@ def fit(named: list[str], recorded: list[str]) -> bool:
     return len(named) == len(recorded) and all(
         not found or found == wanted for wanted, found in zip(named, recorded, strict=True)
     )
-
-
-def _object(data: bytes) -> dict[str, Any] | None:
-    import json
-
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None

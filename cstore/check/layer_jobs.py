@@ -1,4 +1,4 @@
-"""Which layers are looked into, and all that a worker must know of each."""
+"""Select the layers whose contents are read, and prepare everything that a worker needs for each."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The archive that a layer was imported from, put together again and watched: every file, the length, the digest.
+"""Rebuild the archive that a layer was imported from, and record every damaged file, the length and the digest.
 
-Unlike in an export, damage does not end it: a file that is missing or of another length is stood in for by as many
-bytes of anything, so that all that comes after it can still be judged.
+Unlike an export, it does not stop at damage: for a missing file, or one of another length, it emits as many arbitrary
+bytes, so that the rest of the archive can still be checked.
 """
 
 from __future__ import annotations

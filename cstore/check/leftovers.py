@@ -1,4 +1,4 @@
-"""What belongs to no record: what garbage collection would take, and what it leaves alone while records are damaged."""
+"""Find what no record describes: what garbage collection would remove, and what it keeps while records are damaged."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""When each layer was last looked into: so that a check that has little time goes on where the last one stopped.
+"""When each layer was last read, so that a check with a time limit continues where the previous one stopped.
 
-This is kept with the user who checks ($XDG_STATE_HOME/cstore, else ~/.local/state/cstore), never in the store, which a
-check leaves as it is. A layer is known by its ID and digest; what is lost is only the order of the next check.
+The file belongs to the user who runs the check ($XDG_STATE_HOME/cstore, else ~/.local/state/cstore) and is never in the
+store, which a check does not change. Layers are identified by ID and digest. Losing the file loses only the order of
+the next check.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _VERSION = 1
 
 
 def place_of_memory(environment: Environment, graph_root: str, driver: str) -> str:
-    """Name the file for one store; "" if the user has no home."""
+    """Return the path of the memory file for one store and driver; "" if the user has no home directory."""
     state = environment.variables.get("XDG_STATE_HOME", "")
     if not os.path.isabs(state):
         if not os.path.isabs(environment.home):
@@ -35,7 +36,7 @@ def place_of_memory(environment: Environment, graph_root: str, driver: str) -> s
 
 
 class Memory:
-    """What one file remembers. A file that is not as we write it remembers nothing."""
+    """The contents of one memory file. A missing or invalid file is empty."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -51,11 +52,15 @@ class Memory:
                 self._times = {key: float(when) for key, when in times.items() if isinstance(when, int | float)}
 
     def order(self, jobs: Iterable[LayerJob]) -> list[LayerJob]:
-        """Put those first that were looked into longest ago, or never."""
+        """Sort jobs: those never read first, then those read longest ago."""
         return sorted(jobs, key=lambda job: self._times.get(_key(job), 0.0))
 
     def keep(self, jobs: Iterable[LayerJob], sound: Iterable[str], now: float) -> str:
-        """Remember that these layers were found sound; others keep their turn. Returns why that failed, or ""."""
+        """Record that the layers in `sound` were read at `now` (seconds since 1970); other layers keep their times.
+
+        Returns:
+            Why the file could not be written, or "".
+        """
         fine = set(sound)
         keys = {_key(job): now if job.layer in fine else self._times.get(_key(job), 0.0) for job in jobs}
         text = json.dumps({"version": _VERSION, "layers": keys})

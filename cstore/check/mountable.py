@@ -1,4 +1,4 @@
-"""Layers that are mounted for a look, each where this process alone sees it, and what comes of that."""
+"""Mount each layer where only this process sees it, and report the layers that cannot be mounted."""
 
 from __future__ import annotations
 

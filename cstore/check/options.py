@@ -1,4 +1,4 @@
-"""How a check is made."""
+"""The options of a check."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ DAY = 24 * 3600.0
 
 
 class CheckOptions(Value):
-    """How a check is made.
+    """The options of a check.
 
     Attributes:
-        quick: do not hold the directories of layers against their archives; digests are still taken.
-        layer_digests: put the archives of layers together again and take their digests.
-        layer_contents: hold the directories of layers against these archives, too; `quick` is without.
-        layer_data, image_data, container_data: look at data items, and what manifests and configs say.
-        layer_mountable: mount each layer to read it, where no other process sees it.
-        max_age: seconds after which a layer that nothing uses is worth a finding (semantics 18.1).
-        layers, images: look at these alone, by ID, name or prefix; an image stands for all its layers. None: at all.
-        max_duration: seconds after which no more contents are read. The layers that were read longest ago come first,
-            so that the next check goes on where this one stopped. None: as long as it takes.
-        memory: a file that remembers when each layer was read; "" for none.
-        workers: processes that read contents; 0 for one a core.
-        progress: called with the bytes read so far and all that will be, now and then.
+        quick: do not compare the directories of layers with their archives; digests are still computed.
+        layer_digests: rebuild the archive of each layer and compute its digest.
+        layer_contents: also compare the directory of each layer with its archive; `quick` turns this off.
+        layer_data, image_data, container_data: check data items; for images, also manifests and configs.
+        layer_mountable: mount each layer and read it, in a mount that no other process sees.
+        max_age: seconds until an unused layer becomes a finding (semantics 18.1).
+        layers, images: check only these, by ID, name or unique ID prefix; an image includes all its layers. If both
+            are empty, check everything.
+        max_duration: seconds until the check stops reading contents; None for no limit. The layers that were read
+            longest ago come first, so the next check continues where this one stopped.
+        memory: path of a file that records when each layer was read; "" for none.
+        workers: number of processes that read contents; 0 for one per core.
+        progress: called from time to time with the bytes read so far and the total.
     """
 
     quick: bool = False
@@ -45,5 +46,5 @@ class CheckOptions(Value):
     layer_mountable: bool = False
 
     def data_of(self, kind: str) -> bool:
-        """Whether to look at the data items of a layer, an image or a container."""
+        """Whether to check the data items of `kind`: `layer`, `image` or `container`."""
         return {"layer": self.layer_data, "image": self.image_data, "container": self.container_data}[kind]

@@ -1,4 +1,4 @@
-"""The store's own directories and lock files: of the right kind, the right owner's, and closed to others."""
+"""Check the store's own directories and lock files: their type, owner and mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record files themselves: their form, IDs and names that occur twice, IDs that no path can be made of."""
+"""Check the record files themselves: their form, duplicate IDs and names, unsafe IDs, invalid digests."""
 
 from __future__ import annotations
 

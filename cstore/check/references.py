@@ -1,4 +1,4 @@
-"""Who needs what: parents, the layers of images, the layers and images of containers, and what nobody needs."""
+"""Check references between items: parents, layers of images, layers and images of containers; find unused layers."""
 
 from __future__ import annotations
 

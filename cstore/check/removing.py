@@ -1,9 +1,8 @@
-"""Taking out what a check has found damaged, as the Go tools' `check --repair` does, but into quarantine.
+"""Remove damaged items, as the Go tools' `check --repair` does, but into quarantine.
 
-First containers, if that was agreed to; then images with the layers that they alone have; then layers that are left,
-topmost first, and trees that no record describes. What something sound still needs stays, and is told. A record file
-that cannot be trusted is no reason to take out anything: nobody can tell then what is damaged and what is only unknown.
-(semantics 19)
+The order is: containers, if the caller allows it; images, with the layers that only they use; the remaining damaged
+layers, topmost first, and layer directories without a record. Whatever something sound still needs stays and is
+reported. If a record file is damaged, nothing is removed: what seems damaged may only be unknown. (semantics 19)
 """
 
 from __future__ import annotations
@@ -34,7 +33,13 @@ _SUSPECT = "records-"
 
 
 class Removed(Value):
-    """What came of it: what was taken out, as kind and ID; what could not be, and why; the case it is all in."""
+    """The result of a removal.
+
+    Attributes:
+        done: removed items, as (kind, ID).
+        failed: items that could not be removed, as (kind, ID, error).
+        case: the ID of the quarantine case that has everything; "" if nothing was removed.
+    """
 
     done: tuple[tuple[str, str], ...]
     failed: tuple[tuple[str, str, CstoreError], ...]
@@ -43,12 +48,12 @@ class Removed(Value):
 
 @checked
 def remove_damaged(store: Store | Context, report: Report, *, containers: bool) -> Removed:
-    """Take out what a check has found damaged; containers only if that is wanted.
+    """Move the damaged items of a report into quarantine; containers only with `containers`.
 
     Raises:
-        RecordsDamaged: a record file cannot be trusted; nothing was taken out.
-        LockTimeout: a repair is at work, or a writer was busy for too long.
-        Unsupported: the image store is not there, without which sound things look damaged.
+        RecordsDamaged: a record file is damaged; nothing was removed.
+        LockTimeout: a repair is running, or a writer held a lock for longer than the store's lock policy allows.
+        Unsupported: the separate image store is not mounted; sound items would look damaged.
     """
     context = context_of(store)
     require_image_store(context.layout)
@@ -66,13 +71,18 @@ def remove_damaged(store: Store | Context, report: Report, *, containers: bool) 
 
 @checked
 def keep_aside(store: Store | Context, items: Sequence[tuple[str, str]], by: str) -> Removed:
-    """Take sound items out, by kind and ID, in this order, with the layers that only they need.
+    """Move sound items into quarantine, with the layers that only they use.
 
-    `by` is the command that asks. What something began to use meanwhile stays.
+    Args:
+        store: the store.
+        items: (kind, ID) of each item, in the order in which they are removed.
+        by: the command that the journal names as the cause.
+
+    An item that something has begun to use stays; it is in `failed`.
 
     Raises:
-        LockTimeout: a repair is at work, or a writer was busy for too long.
-        Unsupported: the image store is not there.
+        LockTimeout: a repair is running, or a writer held a lock for longer than the store's lock policy allows.
+        Unsupported: the separate image store is not mounted.
     """
     context = context_of(store)
     require_image_store(context.layout)
@@ -98,7 +108,7 @@ class _Removal:
     """One run."""
 
     def __init__(self, repair: RepairContext, report: Report) -> None:
-        self._shop, self._report = repair, report
+        self._repair, self._report = repair, report
         self.done: list[tuple[str, str]] = []
         self.failed: list[tuple[str, str, CstoreError]] = []
         layers = _damaged(report.findings, "layer")
@@ -109,21 +119,21 @@ class _Removal:
         self._of = {"layer": layers, "image": images, "container": _damaged(report.findings, "container") | used}
 
     def take(self, kind: str, act: Callable[[str, RepairContext], None]) -> None:
-        """Take out all damaged items of a kind, one after the other, whatever becomes of those before."""
+        """Remove all damaged items of a kind; a failure does not stop the others."""
         for identifier in sorted(self._of[kind]):
             self._try(kind, identifier, act)
 
     def take_layers(self) -> None:
-        """Take out damaged layers, the longest chains first."""
-        tables = Reader(self._shop.context)
-        there = set(tables.layers.ids()) | set(self._shop.context.driver.layers())
+        """Remove damaged layers, those with the longest chains first."""
+        tables = Reader(self._repair.context)
+        there = set(tables.layers.ids()) | set(self._repair.context.driver.layers())
         depths = {layer: _depth(tables, layer) for layer in self._of["layer"] & there}
         for layer in sorted(depths, key=lambda name: (-depths[name], name)):
             if ("layer", layer) not in self.done:
                 self._try("layer", layer, layer_aside)
 
     def image_aside(self, image: str, repair: RepairContext) -> None:
-        """Take an image out, unless a container is made from it."""
+        """Remove an image, unless a container uses it."""
         user = next((each.id for each in Reader(repair.context).containers if each.image == image), "")
         if user:
             raise ImageUsedByContainer(image, user)
@@ -131,7 +141,7 @@ class _Removal:
 
     def _try(self, kind: str, identifier: str, act: Callable[[str, RepairContext], None]) -> None:
         try:
-            act(identifier, self._shop)
+            act(identifier, self._repair)
         except UnknownItem:
             return  # it went with something else
         except CstoreError as error:
@@ -141,7 +151,7 @@ class _Removal:
 
 
 def _damaged(findings: Sequence[Finding], kind: str) -> set[str]:
-    """The items that the Go tools would find something wrong with as well, and rightly."""
+    """Return the IDs of the store's own items of `kind` that the Go tools would report as damaged, too."""
     return {
         finding.subject.id
         for finding in findings
@@ -150,7 +160,7 @@ def _damaged(findings: Sequence[Finding], kind: str) -> set[str]:
 
 
 def _depth(tables: Reader, layer: str) -> int:
-    """How many layers are beneath; -1 for one without a record, which comes last."""
+    """Return the length of a layer's chain, itself included; -1 for a layer without a record."""
     chain: list[str] = []
     record = tables.layers.get(layer)
     if record is None:

@@ -24,16 +24,16 @@ EXPECTED = frozenset({"image-without-data"})
 
 
 class Report(Value):
-    """What a check has found.
+    """The result of a check.
 
     Attributes:
-        findings: in the order of the Go tool's groups, then by ID or path, the worst first.
-        examined: layers whose contents were read.
-        unexamined: layers for which there was no time.
-        notes: what the check itself could not do, in sentences.
-        layers_of_images: of each image: its layers, topmost first.
-        images_of_containers: of each container with an image: that image.
-        read_only: the layers and images of additional stores, each as kind and ID.
+        findings: in the order of the Go tool's groups, then by ID or path, then worst first.
+        examined: IDs of the layers whose contents were read.
+        unexamined: IDs of the layers that the time limit left unread.
+        notes: sentences about what the check could not do.
+        layers_of_images: image ID → IDs of its layers, topmost first.
+        images_of_containers: container ID → image ID, for containers that have an image.
+        read_only: layers and images of additional stores, as (kind, ID).
     """
 
     findings: tuple[Finding, ...] = ()
@@ -46,23 +46,27 @@ class Report(Value):
 
     @property
     def serious(self) -> tuple[Finding, ...]:
-        """The findings that the exit status and the Go tool's lines tell of: neither cosmetic nor a command's work."""
+        """The findings that set the exit status and appear in the Go tool's lines.
+
+        Cosmetic findings do not, nor does an image without a manifest, which `create-image` makes.
+        """
         found = (finding for finding in self.findings if finding.severity.counts)
         return tuple(finding for finding in found if finding.kind not in EXPECTED)
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found that the exit status tells of."""
+        """Whether no finding sets the exit status."""
         return not self.serious
 
     def of(self, kind: str, identifier: str) -> list[Finding]:
-        """The findings about one item itself."""
+        """Return the findings whose subject is this item (or, for kind `store`, this path)."""
         return [item for item in self.findings if (item.subject.kind, item.subject.name) == (kind, identifier)]
 
     def groups(self) -> Iterator[tuple[str, dict[str, list[str]]]]:
-        """The Go tool's groups: key, and the lines by ID. An image repeats its layers' lines, a container its image's.
+        """Yield the Go tool's groups: the key, and the lines by ID.
 
-        Lines of findings that the Go tool does not make are made the same way as its own.
+        An image repeats the lines of its layers, a container those of its image. Findings that the Go tool does not
+        detect get lines in the same form.
         """
         layers = {**self._lines("layer", read_only=False), **self._lines("layer", read_only=True)}
         own = {**self._lines("image", read_only=False), **self._lines("image", read_only=True)}
@@ -87,7 +91,7 @@ class Report(Value):
 
     @property
     def others(self) -> dict[str, list[str]]:
-        """The lines about the store itself, by path, which no group of the Go tool has a place for."""
+        """The lines about the store itself, by path; the Go tool has no group for them."""
         found: dict[str, list[str]] = {}
         for finding in self.serious:
             if finding.subject.kind == "store":
@@ -96,7 +100,7 @@ class Report(Value):
 
 
 def lines_of(finding: Finding) -> list[str]:
-    """What the Go tool says about a finding, or what it would."""
+    """Return the Go tool's lines for a finding, or a line in its form."""
     who = f"{'read-only ' if finding.read_only else ''}{finding.subject.kind} {finding.subject.name}: "
     return finding.go_text.split("\n") if finding.go_text else [who + finding.sentence]
 
@@ -113,7 +117,7 @@ def _with_copies(
 
 
 def in_order(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Put findings in the order in which they are shown."""
+    """Sort findings into the order of `Report.findings`."""
     return tuple(
         sorted(
             findings,

@@ -1,4 +1,4 @@
-"""Everything that is recorded, as it was at one moment; and the driver's own view of its layers."""
+"""All records at one moment, and the driver's view of its layers."""
 
 from __future__ import annotations
 

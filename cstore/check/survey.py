@@ -1,4 +1,4 @@
-"""A look at everything but the contents of layers: fast enough to be done twice, the second time under the locks."""
+"""Check everything but the contents of layers: fast enough to run twice, the second time under the locks."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class Scope:
     """What was asked for: everything, or some layers and images with all that they need."""
 
     def __init__(self, snapshot: StoreSnapshot, options: CheckOptions) -> None:
-        """Look the words up.
+        """Look the references up.
 
         Raises:
-            LayerUnknown, ImageUnknown: nothing answers to a word.
+            LayerUnknown, ImageUnknown: nothing answers to a reference.
         """
         self.everything = not (options.layers or options.images)
         self._wanted: set[tuple[str, str]] = set()
-        for word in options.layers:
-            layer = find_layer(snapshot, word) or snapshot.layers.get(word)
+        for ref in options.layers:
+            layer = find_layer(snapshot, ref) or snapshot.layers.get(ref)
             if layer is None:
-                raise LayerUnknown(word)
+                raise LayerUnknown(ref)
             self._wanted.add(("layer", layer.id))
-        for word in options.images:
-            image = find_image(snapshot, word)
+        for ref in options.images:
+            image = find_image(snapshot, ref)
             if image is None:
-                raise ImageUnknown(word)
+                raise ImageUnknown(ref)
             self._wanted.add(("image", image.id))
             for top in filter(None, (image.layer, *image.mapped_layers)):
                 self._wanted.update(("layer", layer) for layer in snapshot.chain(top))

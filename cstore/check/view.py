@@ -1,7 +1,7 @@
-"""What a mount shows of a layer of changes, against what its archive says: where programs that unpack one differ.
+"""Compare what a mount shows of a layer of changes with its archive, where programs unpack archives differently.
 
-The Go tools write the marks of overlay from the archive alone, without a look at the layers beneath. What they made is
-as they meant it, so it is no damage; but of some layers it shows something else than on a driver of whole trees.
+The Go tools write overlay's marks from the archive alone and ignore the layers below. Their result is intended, so it
+is no damage; but some of these layers look different when mounted than on a driver that stores whole trees.
 """
 
 from __future__ import annotations
@@ -64,15 +64,15 @@ class View:
         """What the archive removes, and other layers still show."""
         emptied = b"" in self._tree.opaque and not self._has_marker(b"")
         for path in (*(self._shown.names() if emptied else ()), *sorted(self._tree.replaced)):
-            beneath = self._shown.find(path)
-            if beneath is None or self._shown.is_hidden(path, root=False):
+            below = self._shown.find(path)
+            if below is None or self._shown.is_hidden(path, root=False):
                 continue
             own, folder = self._status(path), split_name(path)[0]
             if self._status(join_name(folder, whiteout_name(split_name(path)[1]))) is not None:
                 continue  # a mount program's mark
             if own is None:
                 yield f"{_shown(path)} was removed, but a mount still shows it"
-            elif stat.S_ISDIR(own.st_mode) and stat.S_ISDIR(beneath.st_mode) and not self._is_opaque(path):
+            elif stat.S_ISDIR(own.st_mode) and stat.S_ISDIR(below.st_mode) and not self._is_opaque(path):
                 yield f"{_shown(path)} still shows its earlier contents"
 
     def _broken(self) -> Iterator[str]:
@@ -82,19 +82,19 @@ class View:
             own = self._status(path) if folder else None
             if own is None or not is_whiteout_device(own):
                 continue
-            beneath = self._shown.find(folder)
-            merges = beneath is not None and stat.S_ISDIR(beneath.st_mode) and not self._shown.is_hidden(folder)
+            below = self._shown.find(folder)
+            merges = below is not None and stat.S_ISDIR(below.st_mode) and not self._shown.is_hidden(folder)
             if not merges or self._is_opaque(folder):
                 yield f"{_shown(path)} is listed as a broken device"
 
     def _implied(self) -> Iterator[str]:
-        """Directories that no entry lists, and that are not as the ones beneath."""
+        """Directories that no entry lists, and that are not as the ones below."""
         for path in sorted(self._tree.implied):
-            beneath, own = self._shown.find(path), self._status(path)
-            if beneath is None or own is None or not stat.S_ISDIR(own.st_mode) or not stat.S_ISDIR(beneath.st_mode):
+            below, own = self._shown.find(path), self._status(path)
+            if below is None or own is None or not stat.S_ISDIR(own.st_mode) or not stat.S_ISDIR(below.st_mode):
                 continue
             if not self._shown.is_hidden(path) and not self._is_new(path):
-                yield from _unlike(path, own, (stat.S_IMODE(beneath.st_mode), beneath.st_uid, beneath.st_gid))
+                yield from _unlike(path, own, (stat.S_IMODE(below.st_mode), below.st_uid, below.st_gid))
 
     def _root(self) -> Iterator[str]:
         if self._tree.root is not None:
@@ -157,11 +157,11 @@ def _shown(path: bytes) -> str:
 
 # ── what would show ──
 #
-# What would show of the layers beneath a layer of changes, if nothing hid it: only that needs a mark.
+# What would show of the layers below a layer of changes, if nothing hid it: only that needs a mark.
 
 
 class Shown:
-    """The layers beneath, as far as `tree`, what an archive says of the layer itself, leaves them to be seen.
+    """The layers below, as far as `tree`, what an archive says of the layer itself, leaves them to be seen.
 
     `roots` are their directories, nearest first, which are opened when something is asked. Used as a context manager.
     """
@@ -184,7 +184,7 @@ class Shown:
         return Union([Lower(tree) for tree in trees], files=True)
 
     def is_seen(self, path: bytes) -> bool:
-        """Whether something beneath would show at `path`.
+        """Whether something below would show at `path`.
 
         Raises:
             SystemFailure: a directory cannot be read.
@@ -192,11 +192,11 @@ class Shown:
         return not self.is_hidden(path) and self.find(path) is not None
 
     def find(self, path: bytes) -> os.stat_result | None:
-        """What is beneath at `path`, hidden or not; None if nothing is."""
+        """What is below at `path`, hidden or not; None if nothing is."""
         return self._union.find(path)
 
     def names(self) -> list[bytes]:
-        """What is beneath at the top."""
+        """What is below at the top."""
         return self._union.names(b"")
 
     def is_hidden(self, path: bytes, *, root: bool = True) -> bool:

@@ -50,7 +50,7 @@ class Chain(Closing):
     """The chain of a layer.
 
     Attributes:
-        whole: whether each directory holds all that is beneath it, too.
+        whole: whether each directory holds all that is below it, too.
         roots: the directories, top first.
         problems: which layers cannot be read, and why, as sentences: without them an answer is a part of the truth.
     """
@@ -133,9 +133,9 @@ class Chain(Closing):
         return View(Union(lowers, files=self._files, users=lambda: self.honors_users), offset)
 
     def alone(self, number: int) -> Union:
-        """What one directory of changes shows, or hides; it raises OutOfSight for what may lie beneath."""
+        """What one directory of changes shows, or hides; it raises OutOfSight for what may lie below."""
         lower = Lower(self.tree(number))
-        return Union([lower], files=self._files, unseen="a layer beneath", users=lambda: self.honors_users)
+        return Union([lower], files=self._files, unseen="a layer below", users=lambda: self.honors_users)
 
     @cached_property
     def honors_users(self) -> bool:
@@ -151,7 +151,7 @@ class Chain(Closing):
         return self.roots[number].layer
 
     def is_renamed(self, number: int, folder: bytes) -> bool:
-        """Whether a directory in a layer goes on under another name in the layers beneath. Raises OSError."""
+        """Whether a directory in a layer goes on under another name in the layers below. Raises OSError."""
         tree = self.tree(number)
         if not folder or isinstance(tree, BlobTree):
             return False

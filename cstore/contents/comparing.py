@@ -65,7 +65,7 @@ class Comparison:
         return (_below(old, path), _below(new, path))
 
     def _pair(self, path: bytes, old: File | None, new: File | None) -> Iterator[Difference]:
-        """Compare one path and all beneath it, without recursion: directories may be deep."""
+        """Compare one path and all below it, without recursion: directories may be deep."""
         stack = [iter([(path, old, new)])]
         while stack:
             each = next(stack[-1], None)

@@ -161,16 +161,16 @@ class Contents(Closing):
         return (self.file(path, found) for path, found in self._listed(self._entries, folder))
 
     def paths(self, top: bytes = b"", *, deep: bool = True) -> Iterator[bytes]:
-        """The paths of what is in a directory, or beneath it if `deep`, as `walk` goes; no more is read of it."""
-        return (path for path, _ in self._beneath(top, self._kinds, lambda kind: deep and kind is Kind.DIRECTORY))
+        """The paths of what is in a directory, or below it if `deep`, as `walk` goes; no more is read of it."""
+        return (path for path, _ in self._below(top, self._kinds, lambda kind: deep and kind is Kind.DIRECTORY))
 
     def walk(self, top: bytes = b"", wanted: Callable[[Found], object] | None = None) -> Iterator[File]:
-        """The files beneath a directory, or those of them that are wanted, depth-first, sorted in each directory."""
-        for path, found in self._beneath(top, self._entries, lambda found: stat.S_ISDIR(found.status.st_mode)):
+        """The files below a directory, or those of them that are wanted, depth-first, sorted in each directory."""
+        for path, found in self._below(top, self._entries, lambda found: stat.S_ISDIR(found.status.st_mode)):
             if wanted is None or wanted(found):
                 yield self.file(path, found)
 
-    def _beneath(
+    def _below(
         self, top: bytes, read: Callable[[bytes], Sequence[tuple[bytes, T]]], is_entered: Callable[[T], bool]
     ) -> Iterator[tuple[bytes, T]]:
         """What `read` tells of a directory and then, depth-first, of those in it that are entered."""
@@ -235,7 +235,7 @@ class Contents(Closing):
         return number
 
     def layer_of(self, file: File) -> str:
-        """The ID of that layer; if one beneath is lost, that is a problem."""
+        """The ID of that layer; if one below is lost, that is a problem."""
         self.chain.note_lost()
         return self.chain.layer_of(self.origin(file))
 
@@ -305,7 +305,7 @@ class Contents(Closing):
 
     @contextmanager
     def opened(self, file: File) -> Iterator[int]:
-        """Open a regular file to read it; a layer may hold its status only, and one beneath its contents.
+        """Open a regular file to read it; a layer may hold its status only, and one below its contents.
 
         Raises:
             FileUnknown: it is no regular file, or its contents are lost.
@@ -334,7 +334,7 @@ class Contents(Closing):
 
 @checked
 def open_item(store: Store, item: Item) -> Contents:
-    """Open what an item shows: an image's top layer, a container's own, and all beneath.
+    """Open what an item shows: an image's top layer, a container's own, and all below.
 
     Raises:
         ImageWithoutLayers, LayerMissing: there is nothing to see.

@@ -183,7 +183,7 @@ def _pattern(glob: bytes) -> Pattern[bytes]:
 
 @checked
 def find(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[File]:
-    """The files at a plain path and beneath that meet the criteria. What cannot be read is among the problems."""
+    """The files at a plain path and below that meet the criteria. What cannot be read is among the problems."""
     wanted = criteria.path_test()
     first = contents.find(top)
     found = iter(() if first is None or not wanted(top) else (first,))
@@ -257,7 +257,7 @@ def find_everywhere(store: Store, criteria: Criteria, problems: list[str]) -> It
 
 
 class _Everywhere:
-    """A search in many chains. What is found in a layer, and in all beneath it, is found once for all that have them.
+    """A search in many chains. What is found in a layer, and in all below it, is found once for all that have them.
 
     The number of a file that is kept here counts directories from the bottom, where chains are alike: the last is 1.
     """
@@ -291,7 +291,7 @@ class _Everywhere:
         return self._fitting[path] is not None
 
     def _seen_from(self, contents: Contents, number: int, deeper: list[File]) -> list[File]:
-        """What fits in a layer, and what the layer does not hide of what fits in those beneath it."""
+        """What fits in a layer, and what the layer does not hide of what fits in those below it."""
         chain = contents.chain
         own, height = self._fitting[chain.roots[number].path] or [], len(chain.roots) - number
         if not own and not deeper:

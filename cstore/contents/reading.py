@@ -42,7 +42,7 @@ def pieces(contents: Contents, file: File) -> Iterator[bytes]:
 
 
 def verify(contents: Contents, top: File) -> None:
-    """Read a file, or all files beneath a directory, and hold each against the archive that its layer came from.
+    """Read a file, or all files below a directory, and hold each against the archive that its layer came from.
 
     What could not be held against it, or not be read, is among the problems of `contents`.
 
@@ -111,7 +111,7 @@ def _damaged(layer: str, file: File, reason: str) -> errors.ContentDamaged:
 
 
 def _expected(contents: Contents, layer: str, top: bytes) -> dict[bytes, FileEntry]:
-    """What the archive of a layer says of a path and all beneath it; nothing if there is none."""
+    """What the archive of a layer says of a path and all below it; nothing if there is none."""
     try:
         path = contents.chain.tar_split(layer)
         return last_files(path, top) if os.path.exists(path) else {}

@@ -1,4 +1,4 @@
-"""ChainIDs of recorded layers. They are computed, not stored: from a layer's DiffID and those beneath it (docker 15).
+"""ChainIDs of recorded layers. They are computed, not stored: from a layer's DiffID and those below it (docker 15).
 
 A layer has none if one of its chain has no DiffID: a writable layer, or one that is known by a table of contents only.
 Copies of a layer for other ID maps share its ChainID; the one with the ID that skopeo and Podman would give is
@@ -22,7 +22,7 @@ WRITABLE, INIT = "writable", "init"
 
 
 class Link(Value):
-    """A layer and what names it together with all beneath it.
+    """A layer and what names it together with all below it.
 
     Attributes:
         chain_id: its ChainID.

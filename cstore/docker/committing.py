@@ -51,13 +51,13 @@ def commit(
         InvalidName: a name is none.
     """
     config = images.get(parent)
-    beneath = source.parent.chain_id if source.parent else ""
-    if beneath != config.rootfs.chain_id:
+    below = source.parent.chain_id if source.parent else ""
+    if below != config.rootfs.chain_id:
         raise InvalidOption(f"{source.name} is not based on the layers of image {parent}")
     for name in names:
         full_tag(name)
     with store.begin() as intent:  # a killed process leaves no layer without an image, no image without its notes
-        made = _register(store, layers, source, beneath, intent)
+        made = _register(store, layers, source, below, intent)
         try:
             whole = _config(images, config, child, made)
             identifier = make_noted(store, images, whole, intent, names, parent=config.digest, built_locally=True)
@@ -109,7 +109,7 @@ def make_noted(
 
 
 def _register(
-    store: Store, layers: LayerStore, source: WritableLayer, beneath: str, intent: Intent
+    store: Store, layers: LayerStore, source: WritableLayer, below: str, intent: Intent
 ) -> ReadOnlyLayer | None:
     from cstore.archive.streams import FileSink, HashingSink
 
@@ -119,7 +119,7 @@ def _register(
         if hashed.digest == EMPTY_DIFF_ID:
             return None
         os.lseek(copy, 0, os.SEEK_SET)
-        return layers.register(copy, beneath, intent=intent)
+        return layers.register(copy, below, intent=intent)
 
 
 def _config(images: ImageStore, parent: ImageConfig, child: Child, made: ReadOnlyLayer | None) -> ImageConfig:

@@ -16,7 +16,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def make_engine_files(root: str) -> None:
-    """Make the engine's directories, empty files and links beneath `root`, the path of a mounted layer.
+    """Make the engine's directories, empty files and links below `root`, the path of a mounted layer.
 
     A directory that is there stays. A file or link in the place of any part is removed first: the layer is an image's,
     and could lead anywhere.
@@ -36,7 +36,7 @@ def make_engine_files(root: str) -> None:
 
 
 def _directory(root: str, path: str) -> int:
-    """Open a directory beneath `root`, making what is missing."""
+    """Open a directory below `root`, making what is missing."""
     here = os.open(root, _DIRECTORY)
     for part in filter(None, path.split("/")):
         try:

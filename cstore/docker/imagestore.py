@@ -154,8 +154,8 @@ class ImageStore:
     def _remove(self, record: Image) -> list[Freed]:
         top = self._layers.at(record.layer) if record.layer else None
         if top is None or not self._layers.retains_any_of(top):
-            beneath = {one.layer: one for one in top.measured()} if top is not None else {}
-            return [beneath[layer] for layer in self._store.images.delete(record.id) if layer in beneath]
+            below = {one.layer: one for one in top.measured()} if top is not None else {}
+            return [below[layer] for layer in self._store.images.delete(record.id) if layer in below]
         user = next((one for one in self._store.containers.list() if one.image == record.id), None)
         if user is not None:
             raise ImageUsedByContainer(record.id, user.id, removal_command(self._store.context, user))

@@ -24,7 +24,7 @@ DESCRIPTOR = "descriptor.json"
 
 
 class Freed(Value):
-    """A read-only layer that a release deleted. `size` counts all beneath it too, as it was before."""
+    """A read-only layer that a release deleted. `size` counts all below it too, as it was before."""
 
     chain_id: str
     diff_id: str
@@ -44,7 +44,7 @@ class ReadOnlyLayer:
 
     @property
     def chain_id(self) -> str:
-        """What names this layer and all beneath it."""
+        """What names this layer and all below it."""
         return self._line[0].chain_id
 
     @property
@@ -64,7 +64,7 @@ class ReadOnlyLayer:
 
     @property
     def parent(self) -> ReadOnlyLayer | None:
-        """The layer beneath. No reference is taken."""
+        """The layer below. No reference is taken."""
         return ReadOnlyLayer(self._store, self._line[1:]) if self._line[1:] else None
 
     @property
@@ -92,7 +92,7 @@ class ReadOnlyLayer:
 
     @property
     def chain_ids(self) -> tuple[str, ...]:
-        """Its own ChainID, then those beneath."""
+        """Its own ChainID, then those below."""
         return tuple(link.chain_id for link in self._line)
 
     @property
@@ -101,7 +101,7 @@ class ReadOnlyLayer:
         return tuple(link.layer for link in reversed(self._line))
 
     def measured(self) -> list[Freed]:
-        """What a release of the whole chain would return: this layer and all beneath it, uppermost first."""
+        """What a release of the whole chain would return: this layer and all below it, uppermost first."""
         sizes = [self._store.layers.archive_size(link.layer.id) for link in self._line]
         return [
             Freed(link.chain_id, link.layer.diff_digest, link.layer.id, sum(sizes[place:]), sizes[place])
@@ -135,7 +135,7 @@ class ReadOnlyLayer:
         It is made from the trees, so it is not any registered archive.
 
         Raises:
-            NotAnAncestor: no layer beneath this one has that ChainID.
+            NotAnAncestor: no layer below this one has that ChainID.
         """
         if not ancestor:
             self._store.layers.write_tree(self.layer, sink)

@@ -185,20 +185,20 @@ class LayerStore:
         link = index(known.values()).get(chain)
         return None if link is None else _line_of(self._store, link, known)
 
-    def chain_of(self, word: str) -> str:
-        """The ChainID that `word` means: one, with `sha256:` or without; or the ID or name of a layer that has one.
+    def chain_of(self, ref: str) -> str:
+        """The ChainID that `ref` means: one, with `sha256:` or without; or the ID or name of a layer that has one.
 
         Raises:
             ChainUnknown: no layer has it.
         """
         present = self.present()
-        for chain in (word, f"sha256:{word}"):
+        for chain in (ref, f"sha256:{ref}"):
             if chain in present:
                 return chain
-        layer = self._store.layers.find(word)
+        layer = self._store.layers.find(ref)
         found = self.at(layer.id) if layer is not None else None
         if found is None:
-            raise ChainUnknown(word)
+            raise ChainUnknown(ref)
         return found.chain_id
 
     def map(self) -> Mapping[str, ReadOnlyLayer]:
@@ -211,7 +211,7 @@ class LayerStore:
         return {chain: link.layer.id for chain, link in self._index().items()}
 
     def release(self, reference: ReadOnlyLayer) -> list[Freed]:
-        """Give a reference back; with the last one goes the layer, if nothing holds it, and what is then free beneath.
+        """Give a reference back; with the last one goes the layer, if nothing holds it, and what is then free below.
 
         Returns what was deleted, uppermost first. A layer that is gone already is no error.
 
@@ -240,7 +240,7 @@ class LayerStore:
         return freed
 
     def release_chain(self, chain: str) -> list[Freed]:
-        """Delete a layer that nothing holds, and what is then free beneath it, as `release` does."""
+        """Delete a layer that nothing holds, and what is then free below it, as `release` does."""
         top = self.find(chain)
         return [] if top is None else self.cascade(top)
 
@@ -249,11 +249,11 @@ class LayerStore:
         return bool(self._held.get(chain))
 
     def retains_any_of(self, top: ReadOnlyLayer) -> bool:
-        """Whether this object holds references to a layer or to one beneath it."""
+        """Whether this object holds references to a layer or to one below it."""
         return any(self.retains(chain) for chain in top.chain_ids)
 
     def cascade(self, top: ReadOnlyLayer) -> list[Freed]:
-        """Delete a layer if nothing holds it, and then the same beneath it; return what went, uppermost first.
+        """Delete a layer if nothing holds it, and then the same below it; return what went, uppermost first.
 
         If this process dies in between, the next writer goes on.
         """
@@ -316,7 +316,7 @@ class LayerStore:
 
 
 def _line_of(store: Store, top: Link, known: Mapping[str, Link]) -> ReadOnlyLayer:
-    """Find the layers that really are beneath this one: of several with one ChainID, a layer has one parent."""
+    """Find the layers that really are below this one: of several with one ChainID, a layer has one parent."""
     line = [top]
     while line[-1].layer.parent:
         line.append(known[line[-1].layer.parent])

@@ -142,7 +142,7 @@ class WritableLayers:
         return [name for layer in self._store.layers.list() if _is_writable(layer) for name in layer.names]
 
     def release(self, reference: WritableLayer) -> list[Freed]:
-        """Give a reference back; with the last one goes the layer, its init layer, and what is then free beneath.
+        """Give a reference back; with the last one goes the layer, its init layer, and what is then free below.
 
         Returns the read-only layers that were deleted, uppermost first. A layer that is gone already is no error. If a
         removal fails, the reference is still held, and the call can be repeated.
@@ -177,7 +177,7 @@ class WritableLayers:
         self._store.layers.delete(layer)
 
     def _parent_of(self, layer: Layer) -> ReadOnlyLayer | None:
-        """The registered layer beneath a writable one: never the init layer."""
+        """The registered layer below a writable one: never the init layer."""
         between = self._init_below(layer)
         below = layer.parent if between is None else between.parent
         return self._layers.at(below) if below else None

@@ -28,8 +28,8 @@ def _is_bound_to_itself(home: str) -> bool:
     on_top = next((each for each in reversed(mounts) if each.mount_point == home), None)
     if on_top is None:
         return False
-    beneath = next((each for each in mounts if each.mount_id == on_top.parent_id), None)
-    if beneath is None or beneath.device != on_top.device:
+    below = next((each for each in mounts if each.mount_id == on_top.parent_id), None)
+    if below is None or below.device != on_top.device:
         return False
-    inside = os.path.relpath(home, beneath.mount_point)
-    return os.path.normpath(os.path.join(beneath.root, inside)) == on_top.root
+    inside = os.path.relpath(home, below.mount_point)
+    return os.path.normpath(os.path.join(below.root, inside)) == on_top.root

@@ -71,8 +71,8 @@ class StagedTree(Value):
         form: how a removal is written into `tree`.
         has_lower: whether `tree` already holds, or lies above, what other layers made.
         staging: the staging directory that owns everything made so far.
-        lowers: directories of other layers that lie beneath `tree`, nearest first; none if `tree` is whole.
-        unseen: what lies beneath the last of those and cannot be read, in words; "" for nothing.
+        lowers: directories of other layers that lie below `tree`, nearest first; none if `tree` is whole.
+        unseen: what lies below the last of those and cannot be read, in words; "" for nothing.
         copied: whether contents were copied already, which may be only in memory still.
         force_mask: the mode of all that is made in `tree`, what it should have being in an attribute; -1 for its own.
     """

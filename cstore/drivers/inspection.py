@@ -54,7 +54,7 @@ class Inspector(Protocol):
     """Looks at what one driver keeps.
 
     Attributes:
-        whole: whether a layer's directory holds all that is beneath it, too.
+        whole: whether a layer's directory holds all that is below it, too.
     """
 
     whole: bool
@@ -68,14 +68,14 @@ class Inspector(Protocol):
         None if `Driver.tree_of` shows it without a mount, or nothing but a mount does.
 
         Raises:
-            DriverError: it, or something beneath it, cannot be read.
+            DriverError: it, or something below it, cannot be read.
         """
 
     def not_read(self, layer: str) -> str:
         """What a layer is, in words, if nobody here can read it; "" if it can be read."""
 
     def parts(self, layer: str, ancestors: Callable[[], Sequence[str]]) -> list[Part]:
-        """A layer and all that lies beneath it, nearest first. `ancestors` gives those of its record, if need be.
+        """A layer and all that lies below it, nearest first. `ancestors` gives those of its record, if need be.
 
         Raises:
             CstoreError: the layer itself is not there.

@@ -180,7 +180,7 @@ class LayerNotRetained(Refused):
 
 
 class ChainTooDeep(Refused):
-    """A layer would have more layers beneath it than are allowed."""
+    """A layer would have more layers below it than are allowed."""
 
     def __init__(self, parent: str, limit: int) -> None:
         self.parent, self.limit = parent, limit
@@ -192,7 +192,7 @@ class ChainTooDeep(Refused):
 
 
 class NotAnAncestor(Refused):
-    """A layer was to be compared with one that is not beneath it."""
+    """A layer was to be compared with one that is not below it."""
 
     def __init__(self, ancestor: str, layer: str) -> None:
         self.ancestor, self.layer = ancestor, layer

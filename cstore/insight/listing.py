@@ -209,17 +209,17 @@ def moment(created: str) -> tuple[int, str] | None:
 def _state_of_image(listing: Listing, image: Image) -> tuple[str, ...]:
     mounted = any(layer in listing.mounts for layer in (image.layer, *image.mapped_layers))
     marks = (("mounted", mounted), ("read-only", image.id not in listing.needs.images))
-    return tuple(word for word, true in marks if true)
+    return tuple(ref for ref, true in marks if true)
 
 
 def _state_of_container(listing: Listing, record: Any) -> tuple[str, ...]:
     marks = (("mounted", record.layer in listing.mounts), ("volatile", record.flags.get("Volatile")))
-    return tuple(word for word, true in (*marks, ("ID-mapped", record.uid_map)) if true)
+    return tuple(ref for ref, true in (*marks, ("ID-mapped", record.uid_map)) if true)
 
 
 def _state_of_layer(listing: Listing, layer: Layer) -> tuple[str, ...]:
     marks = (("mounted", layer.id in listing.mounts), ("read-only", layer.id not in listing.needs.layers))
-    return tuple(word for word, true in marks if true)
+    return tuple(ref for ref, true in marks if true)
 
 
 def _image_of(listing: Listing, record: Any) -> str:

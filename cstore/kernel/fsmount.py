@@ -162,7 +162,7 @@ def set_attributes(
         attributes: ATTR_* to set; with ATTR_IDMAP owners are shown as `user_namespace` maps them.
         propagation: one of MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_UNBINDABLE; 0 leaves it.
         user_namespace: a descriptor, for ATTR_IDMAP.
-        recursive: everything mounted beneath too.
+        recursive: everything mounted below too.
 
     Raises:
         OSError: EINVAL if its file system cannot, EPERM without the privilege, ENOSYS before Linux 5.12.

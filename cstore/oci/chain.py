@@ -3,7 +3,7 @@
     ChainID   of one layer its DiffID; else sha256(<ChainID below> + " " + <DiffID>), both with their `sha256:`
     layer ID  of one layer the hex of its DiffID; else sha256(<layer ID below> + "+" + <hex of the DiffID>)
 
-Both name a layer together with all that is beneath it, so equal ones mean equal contents.
+Both name a layer together with all that is below it, so equal ones mean equal contents.
 """
 
 from __future__ import annotations

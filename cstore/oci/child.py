@@ -31,7 +31,7 @@ def new_child(
     """Make the config of a child image. A layer that holds nothing is not added, only told of in the history.
 
     Args:
-        parent: None for an image with nothing beneath.
+        parent: None for an image with nothing below.
         child: what is new.
         created: now, RFC 3339.
         system: the operating system, such as `linux`.

@@ -202,24 +202,24 @@ class Table(Generic[R]):
         identifier = self._name_index().get(name)
         return None if identifier is None else self.get(identifier)
 
-    def resolve(self, word: str) -> R | None:
+    def resolve(self, ref: str) -> R | None:
         """Find a record by ID, name, alias or unique prefix of its ID, in this order (semantics 4).
 
         Any prefix will do, but an ID with a space is not found by its prefix; an ambiguous prefix finds nothing.
         """
-        return self.exact(word) or self.by_prefix(word)
+        return self.exact(ref) or self.by_prefix(ref)
 
-    def exact(self, word: str) -> R | None:
+    def exact(self, ref: str) -> R | None:
         """Find a record by its whole ID, by name or by alias."""
-        if not word:
+        if not ref:
             return None
         alias = self.kind.alias
-        aliased = (one for one in self.mentioning(word) if alias(one) == word) if alias else iter(())
-        return self.get(word) or self.named(word) or next(aliased, None)
+        aliased = (one for one in self.mentioning(ref) if alias(one) == ref) if alias else iter(())
+        return self.get(ref) or self.named(ref) or next(aliased, None)
 
-    def by_prefix(self, word: str) -> R | None:
-        """Find the one record whose ID begins with `word`. For callers that know of no exact match, of any kind."""
-        found = {known for known, _ in self.heads() if known.startswith(word) and " " not in known} if word else ()
+    def by_prefix(self, ref: str) -> R | None:
+        """Find the one record whose ID begins with `ref`. For callers that know of no exact match, of any kind."""
+        found = {known for known, _ in self.heads() if known.startswith(ref) and " " not in known} if ref else ()
         return self.get(*found) if len(found) == 1 else None
 
     def location(self, identifier: str) -> Location:

@@ -10,7 +10,7 @@ from cstore.registry.access import Credentials
 from cstore.registry.errors import cleaned
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
-_PATIENCE = 120
+_TIMEOUT = 120
 """Seconds; a helper may ask a person."""
 _NOT_FOUND = "credentials not found"
 _TOKEN = "<token>"  # noqa: S105  - what helpers say in the place of a user's name, and no secret
@@ -75,9 +75,9 @@ def _run(name: str, action: str, text: str, search_path: str) -> tuple[int, byte
     if path is None:
         raise ConfigError(program, "program not found", hint="install it, or remove it from the configuration")
     try:
-        done = subprocess.run([path, action], input=text.encode(), capture_output=True, check=False, timeout=_PATIENCE)
+        done = subprocess.run([path, action], input=text.encode(), capture_output=True, check=False, timeout=_TIMEOUT)
     except subprocess.TimeoutExpired:
-        raise ConfigError(program, f"no response within {_PATIENCE} seconds") from None
+        raise ConfigError(program, f"no response within {_TIMEOUT} seconds") from None
     except OSError as error:
         raise ConfigError(program, f"cannot be run: {error.strerror}") from None
     return done.returncode, (done.stdout or done.stderr)[:_LARGEST] if done.returncode else done.stdout[:_LARGEST]

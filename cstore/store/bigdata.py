@@ -53,41 +53,41 @@ class _Owner(Value):
     layout: Layout
 
 
-def data_names(context: Context, item_kind: ItemKind, word: str) -> tuple[str, ...]:
+def data_names(context: Context, item_kind: ItemKind, ref: str) -> tuple[str, ...]:
     """List the data items of a layer, image or container, in the order in which they were first set.
 
     Raises:
-        UnknownItem: nothing of that kind answers to `word` (the kind's own class).
+        UnknownItem: nothing of that kind answers to `ref` (the kind's own class).
     """
-    return _owner(context, item_kind, word).record.data_names
+    return _owner(context, item_kind, ref).record.data_names
 
 
-def get_data(context: Context, item_kind: ItemKind, word: str, key: str) -> bytes:
+def get_data(context: Context, item_kind: ItemKind, ref: str, key: str) -> bytes:
     """Return a data item.
 
     Raises:
-        UnknownItem: nothing of that kind answers to `word` (the kind's own class).
+        UnknownItem: nothing of that kind answers to `ref` (the kind's own class).
         DataItemUnknown: it has no such item.
     """
-    return _read(_owner(context, item_kind, word), item_kind, key)
+    return _read(_owner(context, item_kind, ref), item_kind, key)
 
 
-def open_data(context: Context, item_kind: ItemKind, word: str, key: str) -> BufferedReader:
+def open_data(context: Context, item_kind: ItemKind, ref: str, key: str) -> BufferedReader:
     """Open a data item for reading.
 
     Raises:
         UnknownItem, DataItemUnknown: as `get_data`.
     """
-    return _open(_owner(context, item_kind, word), item_kind, key)
+    return _open(_owner(context, item_kind, ref), item_kind, key)
 
 
-def data_size(context: Context, item_kind: ItemKind, word: str, key: str) -> int:
+def data_size(context: Context, item_kind: ItemKind, ref: str, key: str) -> int:
     """Return how many bytes a data item has: what the record says, or else the file.
 
     Raises:
         UnknownItem, DataItemUnknown: as `get_data`.
     """
-    owner = _owner(context, item_kind, word)
+    owner = _owner(context, item_kind, ref)
     recorded = None if isinstance(owner.record, Layer) else owner.record.data_sizes.get(key)
     if recorded is not None:
         return recorded
@@ -95,13 +95,13 @@ def data_size(context: Context, item_kind: ItemKind, word: str, key: str) -> int
         return os.fstat(file.fileno()).st_size
 
 
-def data_digest(context: Context, item_kind: ItemKind, word: str, key: str) -> str:
+def data_digest(context: Context, item_kind: ItemKind, ref: str, key: str) -> str:
     """Return the digest of a data item: what the record says, or else SHA-256 of the file.
 
     Raises:
         UnknownItem, DataItemUnknown: as `get_data`.
     """
-    owner = _owner(context, item_kind, word)
+    owner = _owner(context, item_kind, ref)
     recorded = "" if isinstance(owner.record, Layer) else owner.record.data_digests.get(key, "")
     if recorded:
         return recorded
@@ -109,7 +109,7 @@ def data_digest(context: Context, item_kind: ItemKind, word: str, key: str) -> s
         return digest_from(_hashed(file))
 
 
-def set_data(context: Context, item_kind: ItemKind, word: str, key: str, data: Source, digest: str = "") -> None:
+def set_data(context: Context, item_kind: ItemKind, ref: str, key: str, data: Source, digest: str = "") -> None:
     """Set a data item: bytes and record together, see item_journal.py; or only the bytes, if the record says the same.
 
     What is no `bytes` is read to its end before anything is locked; nobody shall wait for a pipe.
@@ -117,15 +117,15 @@ def set_data(context: Context, item_kind: ItemKind, word: str, key: str, data: S
     `digest` is for manifests of images, whose digest need not be that of all their bytes; "" takes SHA-256.
 
     Raises:
-        UnknownItem: nothing of that kind in the store itself answers to `word` (the kind's own class).
+        UnknownItem: nothing of that kind in the store itself answers to `ref` (the kind's own class).
         ReadOnlyStore: an item of an additional store does.
         InvalidDataName: no file name can be made from `key`.
         InvalidDigest: `digest` is none.
     """
     file_name(key, item_kind.value)
-    _get_own(Reader(context), item_kind, word)  # before much is read for nothing, or a store is made for nothing
+    _get_own(Reader(context), item_kind, ref)  # before much is read for nothing, or a store is made for nothing
     with _gathered(context, data) as item, writing(context, item_kind) as writer:
-        record = _get_own(writer, item_kind, word)
+        record = _get_own(writer, item_kind, ref)
         changed = with_item(record, key, item.size, digest or item.digest)
         directory = item_directory(context.layout, item_kind, record.id)
         if changed == record:
@@ -138,18 +138,18 @@ def set_data(context: Context, item_kind: ItemKind, word: str, key: str, data: S
         _save(writer, item_kind, changed)
 
 
-def delete_data(context: Context, item_kind: ItemKind, word: str, key: str) -> None:
+def delete_data(context: Context, item_kind: ItemKind, ref: str, key: str) -> None:
     """Delete a data item: file and record together, see item_journal.py.
 
     Raises:
-        UnknownItem: nothing of that kind in the store itself answers to `word` (the kind's own class).
+        UnknownItem: nothing of that kind in the store itself answers to `ref` (the kind's own class).
         ReadOnlyStore: an item of an additional store does.
         DataItemUnknown: it has no such data item.
         DataItemNeeded: without this one, an image would be damaged.
     """
-    _get_own(Reader(context), item_kind, word)
+    _get_own(Reader(context), item_kind, ref)
     with writing(context, item_kind, freeing=True) as writer:
-        record = _get_own(writer, item_kind, word)
+        record = _get_own(writer, item_kind, ref)
         changed = _without_item(record, key, item_kind)
         begin_removal(writer, item_kind, record.id, key)
         _save(writer, item_kind, changed)
@@ -297,25 +297,25 @@ def clear_items(writer: Writer, item_kind: ItemKind, owner: str) -> None:
 # ── owners ──
 
 
-def _owner(context: Context, item_kind: ItemKind, word: str) -> _Owner:
+def _owner(context: Context, item_kind: ItemKind, ref: str) -> _Owner:
     """Find who has the data, in the store itself or in an additional one."""
     tables, layout = Reader(context), context.layout
     record: Layer | Image | Container
     if item_kind is ItemKind.LAYERS:
-        record = get_layer(tables, word)
+        record = get_layer(tables, ref)
         layout = layout_of_layer(tables, layout, record.id)
     elif item_kind is ItemKind.IMAGES:
-        record = get_image(tables, word)
+        record = get_image(tables, ref)
         layout = layout_of_image(tables, layout, record.id)
     else:
-        record = get_container(tables, word)
+        record = get_container(tables, ref)
     return _Owner(record, layout)
 
 
-def _get_own(tables: Tables, item_kind: ItemKind, word: str) -> Any:
+def _get_own(tables: Tables, item_kind: ItemKind, ref: str) -> Any:
     """Find who may be given data."""
     finders = {ItemKind.LAYERS: get_own_layer, ItemKind.IMAGES: get_own_image, ItemKind.CONTAINERS: get_container}
-    return finders[item_kind](tables, word)
+    return finders[item_kind](tables, ref)
 
 
 def _read(owner: _Owner, item_kind: ItemKind, key: str) -> bytes:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cstore.store.ends import Source
 
 
-def directory(context: Context, word: str) -> str:
+def directory(context: Context, ref: str) -> str:
     """Return the directory that belongs to whoever runs the container; it is made if it is not there.
 
     Where it cannot be made, on read-only media, it is the one that a reboot may take.
@@ -31,23 +31,23 @@ def directory(context: Context, word: str) -> str:
     Raises:
         ContainerUnknown: there is no such container.
     """
-    container = get_container(Reader(context), word).id
+    container = get_container(Reader(context), ref).id
     path = context.layout.container_directory(container)
     if not os.path.isdir(path) and on_read_only_media(path):
         path = context.layout.container_run_directory(container)
     return _made(context, path)
 
 
-def run_directory(context: Context, word: str) -> str:
+def run_directory(context: Context, ref: str) -> str:
     """Return the same for what a reboot may take.
 
     Raises:
         ContainerUnknown: there is no such container.
     """
-    return _made(context, context.layout.container_run_directory(get_container(Reader(context), word).id))
+    return _made(context, context.layout.container_run_directory(get_container(Reader(context), ref).id))
 
 
-def write_file(context: Context, word: str, name: str, source: Source, *, run: bool = False) -> None:
+def write_file(context: Context, ref: str, name: str, source: Source, *, run: bool = False) -> None:
     """Put a file into the directory of a container, or with `run` into that which a reboot may take.
 
     It is there whole or not at all, in place of one of that name; directories on the way to it are made. Nothing is
@@ -55,7 +55,7 @@ def write_file(context: Context, word: str, name: str, source: Source, *, run: b
 
     Args:
         context: the store.
-        word: the container.
+        ref: the container.
         name: where, relative to the directory.
         source: what: a path, bytes, a descriptor, or a file.
         run: in which directory.
@@ -70,7 +70,7 @@ def write_file(context: Context, word: str, name: str, source: Source, *, run: b
     from cstore.store.ends import opened_source
 
     parts = _parts(name)
-    top = (run_directory if run else directory)(context, word)
+    top = (run_directory if run else directory)(context, ref)
     path = os.path.join(top, *parts)
 
     def pieces(reader: ReadInto) -> Iterator[bytes]:
@@ -88,7 +88,7 @@ def write_file(context: Context, word: str, name: str, source: Source, *, run: b
         replace(path, pieces(reader), sync=context.sync)
 
 
-def read_file(context: Context, word: str, name: str, *, run: bool = False) -> bytes:
+def read_file(context: Context, ref: str, name: str, *, run: bool = False) -> bytes:
     """Return a file of the directory of a container, or with `run` of that which a reboot may take.
 
     Raises:
@@ -97,7 +97,7 @@ def read_file(context: Context, word: str, name: str, *, run: bool = False) -> b
         SystemFailure: it cannot be read, or is no file, or a link is on the way to it.
     """
     parts, layout = _parts(name), context.layout
-    container = get_container(Reader(context), word).id
+    container = get_container(Reader(context), ref).id
     top = layout.container_run_directory(container) if run else layout.container_directory(container)
     try:
         with open(within.open_file(os.path.dirname(top), "/".join((os.path.basename(top), *parts))), "rb") as file:
@@ -128,21 +128,21 @@ def _made(context: Context, path: str) -> str:
     return path
 
 
-def by_layer(context: Context, word: str) -> Container:
-    """Find the container whose own layer answers to `word`.
+def by_layer(context: Context, ref: str) -> Container:
+    """Find the container whose own layer answers to `ref`.
 
     Raises:
         LayerUnknown: there is no such layer.
         ContainerUnknown: it belongs to no container.
     """
     tables = Reader(context)
-    found = container_of_layer(tables, get_layer(tables, word).id)
+    found = container_of_layer(tables, get_layer(tables, ref).id)
     if found is None:
-        raise ContainerUnknown(word)
+        raise ContainerUnknown(ref)
     return found
 
 
-def size(context: Context, word: str) -> int:
+def size(context: Context, ref: str) -> int:
     """Add up what only the container has: its layer's changes, its data, and the files in its directories, in bytes.
 
     What the image's layers hold is not counted. Nothing is made for the answer (semantics 15).
@@ -154,7 +154,7 @@ def size(context: Context, word: str) -> int:
     from cstore.store.content import diff_size
 
     tables, layout = Reader(context), context.layout
-    container = get_container(tables, word)
+    container = get_container(tables, ref)
     layer = tables.layers.get(container.layer)
     if layer is None or layer.incomplete:
         missing = LayerUnknown(container.layer)

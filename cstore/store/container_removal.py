@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cstore.store.session import Writer
 
 
-def delete_container(context: Context, word: str, *, force: bool = False) -> None:
+def delete_container(context: Context, ref: str, *, force: bool = False) -> None:
     """Delete a container with its layer, its data and its directories. What is mounted is unmounted first.
 
     Raises:
@@ -28,11 +28,11 @@ def delete_container(context: Context, word: str, *, force: bool = False) -> Non
         CstoreError: the layer could not be removed; the container is as it was.
     """
     if not is_made(context.layout):
-        raise NotAContainer(word)
+        raise NotAContainer(ref)
     with writing(context, ItemKind.LAYERS, ItemKind.CONTAINERS, freeing=True) as writer:
-        container = writer.containers.resolve(word)
+        container = writer.containers.resolve(ref)
         if container is None:
-            raise NotAContainer(word)
+            raise NotAContainer(ref)
         if not force:
             refuse_occupied(context, container)
         remove_container(writer, container)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Containers:
-    """Containers by ID, name, layer or unique ID prefix (`word`). Reading takes no lock and leaves no trace."""
+    """Containers by ID, name, layer or unique ID prefix (`ref`). Reading takes no lock and leaves no trace."""
 
     def __init__(self, context: Context, reader: Reader) -> None:
         self._context = context
@@ -30,26 +30,26 @@ class Containers:
         """All containers, in the order of their records."""
         return list(self._reader.containers)
 
-    def find(self, word: str) -> Container | None:
-        """The container that answers to `word`, or None."""
-        return self._reader.containers.resolve(word)
+    def find(self, ref: str) -> Container | None:
+        """The container that answers to `ref`, or None."""
+        return self._reader.containers.resolve(ref)
 
-    def get(self, word: str) -> Container:
-        """The container that answers to `word`.
+    def get(self, ref: str) -> Container:
+        """The container that answers to `ref`.
 
         Raises:
             ContainerUnknown: none does, or more than one.
         """
-        return get_container(self._reader, word)
+        return get_container(self._reader, ref)
 
-    def by_layer(self, word: str) -> Container:
+    def by_layer(self, ref: str) -> Container:
         """The container whose own layer this is; see `container_files.by_layer`.
 
         Raises LayerUnknown, ContainerUnknown.
         """
         from cstore.store import container_files
 
-        return container_files.by_layer(self._context, word)
+        return container_files.by_layer(self._context, ref)
 
     # ── making and removing ──
 
@@ -68,129 +68,129 @@ class Containers:
         with opened_source(contents) as opened:
             return container_creation.create_container(self._context, request, opened)
 
-    def delete(self, word: str, *, force: bool = False) -> None:
+    def delete(self, ref: str, *, force: bool = False) -> None:
         """Delete a container with all that is its own; see `container_removal.delete_container`.
 
         Raises NotAContainer, ContainerOccupied, CstoreError.
         """
         from cstore.store import container_removal
 
-        container_removal.delete_container(self._context, word, force=force)
+        container_removal.delete_container(self._context, ref, force=force)
 
     # ── data items ──
 
-    def data_names(self, word: str) -> tuple[str, ...]:
+    def data_names(self, ref: str) -> tuple[str, ...]:
         """The data items of a container, in the order in which they were first set."""
         from cstore.store import bigdata
 
-        return bigdata.data_names(self._context, ItemKind.CONTAINERS, word)
+        return bigdata.data_names(self._context, ItemKind.CONTAINERS, ref)
 
-    def get_data(self, word: str, key: str) -> bytes:
+    def get_data(self, ref: str, key: str) -> bytes:
         """A data item of a container; see `bigdata.get_data`.
 
         Raises UnknownItem, DataItemUnknown.
         """
         from cstore.store import bigdata
 
-        return bigdata.get_data(self._context, ItemKind.CONTAINERS, word, key)
+        return bigdata.get_data(self._context, ItemKind.CONTAINERS, ref, key)
 
-    def data_size(self, word: str, key: str) -> int:
+    def data_size(self, ref: str, key: str) -> int:
         """The size of a data item, in bytes; see `bigdata.data_size`.
 
         Raises UnknownItem, DataItemUnknown.
         """
         from cstore.store import bigdata
 
-        return bigdata.data_size(self._context, ItemKind.CONTAINERS, word, key)
+        return bigdata.data_size(self._context, ItemKind.CONTAINERS, ref, key)
 
-    def data_digest(self, word: str, key: str) -> str:
+    def data_digest(self, ref: str, key: str) -> str:
         """The digest of a data item; see `bigdata.data_digest`.
 
         Raises UnknownItem, DataItemUnknown.
         """
         from cstore.store import bigdata
 
-        return bigdata.data_digest(self._context, ItemKind.CONTAINERS, word, key)
+        return bigdata.data_digest(self._context, ItemKind.CONTAINERS, ref, key)
 
-    def open_data(self, word: str, key: str) -> BufferedReader:
+    def open_data(self, ref: str, key: str) -> BufferedReader:
         """Open a data item of a container for reading; see `bigdata.open_data`.
 
         Raises UnknownItem, DataItemUnknown.
         """
         from cstore.store import bigdata
 
-        return bigdata.open_data(self._context, ItemKind.CONTAINERS, word, key)
+        return bigdata.open_data(self._context, ItemKind.CONTAINERS, ref, key)
 
-    def set_data(self, word: str, key: str, data: Source) -> None:
+    def set_data(self, ref: str, key: str, data: Source) -> None:
         """Set a data item of a container, from bytes, a path, a descriptor, a file; see `bigdata.set_data`.
 
         Raises UnknownItem, ReadOnlyStore, InvalidDataName, InvalidDigest.
         """
         from cstore.store import bigdata
 
-        bigdata.set_data(self._context, ItemKind.CONTAINERS, word, key, data)
+        bigdata.set_data(self._context, ItemKind.CONTAINERS, ref, key, data)
 
-    def delete_data(self, word: str, key: str) -> None:
+    def delete_data(self, ref: str, key: str) -> None:
         """Delete a data item of a container; see `bigdata.delete_data`.
 
         Raises UnknownItem, ReadOnlyStore, DataItemUnknown, DataItemNeeded.
         """
         from cstore.store import bigdata
 
-        bigdata.delete_data(self._context, ItemKind.CONTAINERS, word, key)
+        bigdata.delete_data(self._context, ItemKind.CONTAINERS, ref, key)
 
     # ── directories, space, owners ──
 
-    def directory(self, word: str) -> str:
+    def directory(self, ref: str) -> str:
         """The directory that is kept for whoever runs a container; see `container_files.directory`.
 
         Raises ContainerUnknown.
         """
         from cstore.store import container_files
 
-        return container_files.directory(self._context, word)
+        return container_files.directory(self._context, ref)
 
-    def run_directory(self, word: str) -> str:
+    def run_directory(self, ref: str) -> str:
         """The same for what a reboot may take; see `container_files.run_directory`.
 
         Raises ContainerUnknown.
         """
         from cstore.store import container_files
 
-        return container_files.run_directory(self._context, word)
+        return container_files.run_directory(self._context, ref)
 
-    def write_file(self, word: str, name: str, source: Source, *, run: bool = False) -> None:
+    def write_file(self, ref: str, name: str, source: Source, *, run: bool = False) -> None:
         """Put a file into a container's directory, or its run directory; see `container_files.write_file`.
 
         Raises ContainerUnknown, InvalidDataName, SystemFailure.
         """
         from cstore.store import container_files
 
-        container_files.write_file(self._context, word, name, source, run=run)
+        container_files.write_file(self._context, ref, name, source, run=run)
 
-    def read_file(self, word: str, name: str, *, run: bool = False) -> bytes:
+    def read_file(self, ref: str, name: str, *, run: bool = False) -> bytes:
         """A file of a container's directory, or of its run directory; see `container_files.read_file`.
 
         Raises ContainerUnknown, InvalidDataName, SystemFailure.
         """
         from cstore.store import container_files
 
-        return container_files.read_file(self._context, word, name, run=run)
+        return container_files.read_file(self._context, ref, name, run=run)
 
-    def size(self, word: str) -> int:
+    def size(self, ref: str) -> int:
         """Bytes that only the container takes; see `container_files.size`.
 
         Raises ContainerUnknown, LayerUnknown.
         """
         from cstore.store import container_files
 
-        return container_files.size(self._context, word)
+        return container_files.size(self._context, ref)
 
-    def parent_owners(self, word: str) -> tuple[Sequence[int], Sequence[int]]:
+    def parent_owners(self, ref: str) -> tuple[Sequence[int], Sequence[int]]:
         """Owners above a container's mount that its layer's maps do not cover; see `owners.parent_owners`.
 
         Raises LayerUnknown, LayerNotMounted.
         """
         from cstore.store import owners
 
-        return owners.parent_owners(self._context, self.get(word).layer)
+        return owners.parent_owners(self._context, self.get(ref).layer)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def apply_diff(
-    context: Context, word: str, source: int | ReadInto, progress: Callable[[int], None] | None = None
+    context: Context, ref: str, source: int | ReadInto, progress: Callable[[int], None] | None = None
 ) -> int:
     """Apply an archive to a layer: all of it, or nothing. Returns the size of what was applied, in bytes.
 
@@ -38,23 +38,23 @@ def apply_diff(
         LayerChanged: somebody else applied something to it meanwhile.
         ArchiveError: the archive cannot be applied; the layer is as it was.
     """
-    return _apply(context, word, source, progress)
+    return _apply(context, ref, source, progress)
 
 
-def replace_diff(context: Context, word: str, source: int) -> int:
+def replace_diff(context: Context, ref: str, source: int) -> int:
     """Let a layer's own changes be what an archive says, and nothing else; otherwise as `apply_diff`."""
-    return _apply(context, word, source, None, keep=False)
+    return _apply(context, ref, source, None, keep=False)
 
 
 def _apply(
-    context: Context, word: str, source: int | ReadInto, progress: Callable[[int], None] | None, *, keep: bool = True
+    context: Context, ref: str, source: int | ReadInto, progress: Callable[[int], None] | None, *, keep: bool = True
 ) -> int:
     from cstore.store.applied_layer import archive_fields, fill
     from cstore.store.maps import explained
     from cstore.store.replacing import replace_contents
     from cstore.store.session import prepare, writing
 
-    layer = get_own_layer(Reader(context), word)
+    layer = get_own_layer(Reader(context), ref)
     prepare(context)
     before = _contents(context, layer.id)
     age = _newest_change(context, layer.id)
@@ -70,7 +70,7 @@ def _apply(
             with writing(context, ItemKind.LAYERS, prepared=True) as writer:
                 current = writer.layers.get(layer.id)
                 if current is None:
-                    raise errors.LayerUnknown(word)
+                    raise errors.LayerUnknown(ref)
                 if _contents(context, layer.id) != before or _written_since(context, layer.id, age):
                     from cstore.errors import LayerChanged
 
@@ -113,35 +113,35 @@ def _written_since(context: Context, layer: str, moment: int) -> bool:
     return bool(mount_point(context, layer)) and _newest_change(context, layer) > moment
 
 
-def changes(context: Context, word: str, reference: str = "", *, whole: bool = False) -> list[Change]:
-    """List what a layer adds, modifies and deletes against its parent, or against `reference`.
+def changes(context: Context, ref: str, against: str = "", *, whole: bool = False) -> list[Change]:
+    """List what a layer adds, modifies and deletes against its parent, or against the layer `against`.
 
     With `whole` it is compared with nothing: all that it shows was added.
 
     Raises:
-        LayerUnknown: no such layer or reference.
+        LayerUnknown: no such layer.
         ParentUnknown: the record of its parent is gone.
     """
-    compared = _compared(context, word, reference)
+    compared = _compared(context, ref, against)
     if whole:
         return context.driver.changes(compared.layer.id, None, compared.layer_map, IDENTITY)
     compared.require_base()
     return context.driver.changes(compared.layer.id, compared.base, compared.layer_map, compared.base_map)
 
 
-def diff_size(context: Context, word: str, reference: str = "") -> int:
-    """Count the bytes that a layer adds or modifies against its parent, or against `reference`.
+def diff_size(context: Context, ref: str, against: str = "") -> int:
+    """Count the bytes that a layer adds or modifies against its parent, or against the layer `against`.
 
     Raises:
         LayerUnknown, ParentUnknown: as `changes`.
     """
-    compared = _compared(context, word, reference)
+    compared = _compared(context, ref, against)
     compared.require_base()
     return context.driver.diff_size(compared.layer.id, compared.base, compared.layer_map, compared.base_map)
 
 
 def write_diff(
-    context: Context, word: str, sink: Sink, reference: str = "", compression: Compression | None = None
+    context: Context, ref: str, sink: Sink, against: str = "", compression: Compression | None = None
 ) -> None:
     """Write a layer as a tar.
 
@@ -149,14 +149,14 @@ def write_diff(
     trees. With `compression` None it is compressed as it was when it came in.
 
     Raises:
-        LayerUnknown: no such layer or reference.
+        LayerUnknown: no such layer.
         ParentUnknown: the tar is made from the trees, and the record of the parent is gone.
         ContentDamaged: a file is no longer the one that was imported.
         TarSplitDamaged: the tar-split file cannot be read.
     """
     from cstore.archive.streams import compressed
 
-    compared = _compared(context, word, reference)
+    compared = _compared(context, ref, against)
     layer, base = compared.layer, compared.base
     chosen = _recorded_compression(layer) if compression is None else compression
     if base == (layer.parent or None) and (blob := context.driver.far_blob(layer.id)):
@@ -231,9 +231,9 @@ class _Compared:
         return IDENTITY if self._other is None else map_of_owners(self._context, self._tables, self._other)
 
 
-def _compared(context: Context, word: str, reference: str) -> _Compared:
-    """Find a layer and what it is compared with: its parent, or `reference`."""
+def _compared(context: Context, ref: str, against: str) -> _Compared:
+    """Find a layer and what it is compared with: its parent, or `against`."""
     tables = Reader(context)
-    layer = get_layer(tables, word)
-    other = get_layer(tables, reference) if reference else layer_by_id(tables, layer.parent)
+    layer = get_layer(tables, ref)
+    other = get_layer(tables, against) if against else layer_by_id(tables, layer.parent)
     return _Compared(context, tables, layer, other)

@@ -171,19 +171,19 @@ def _shown(context: Context, source: LayerPath) -> _Side | None:
 
 
 def _same_layer(context: Context, one: str, other: str) -> bool:
-    found = (find_layer(Reader(context), word) for word in (one, other))
+    found = (find_layer(Reader(context), ref) for ref in (one, other))
     first, second = (None if layer is None else layer.id for layer in found)
     return first is not None and first == second
 
 
 @contextmanager
-def _tree(context: Context, word: str, *, writing: bool) -> Iterator[tuple[str, IDMap]]:
+def _tree(context: Context, ref: str, *, writing: bool) -> Iterator[tuple[str, IDMap]]:
     """The whole tree of a layer, and the ID map that its owners have gone through."""
     tables = Reader(context)
     try:
-        layer = get_layer(tables, word)
+        layer = get_layer(tables, ref)
     except LayerUnknown as error:
-        error.go_text = f'error finding layer "{word}": {error.go_text}'
+        error.go_text = f'error finding layer "{ref}": {error.go_text}'
         raise
     if not writing and layer.id not in tables.layers:
         with context.driver.tree_of(layer.id) as path:

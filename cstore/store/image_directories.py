@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 
-def image_directory(context: Context, word: str) -> str:
+def image_directory(context: Context, ref: str) -> str:
     """Return the directory of an image, made if it is not there; it goes when the image goes.
 
     Where it cannot be made, on read-only media, it is the one that lasts until the next reboot.
@@ -26,16 +26,16 @@ def image_directory(context: Context, word: str) -> str:
     Raises:
         ImageUnknown: there is no such image.
     """
-    image = get_image(Reader(context), word).id
+    image = get_image(Reader(context), ref).id
     path = context.layout.image_directory(image)
     if not os.path.isdir(path) and on_read_only_media(path):
         path = context.layout.image_run_directory(image)
     return _made(context, image, path)
 
 
-def image_run_directory(context: Context, word: str) -> str:
+def image_run_directory(context: Context, ref: str) -> str:
     """Return the directory of an image that lasts until the next reboot; see `image_directory`."""
-    image = get_image(Reader(context), word).id
+    image = get_image(Reader(context), ref).id
     return _made(context, image, context.layout.image_run_directory(image))
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cstore.store.lookup import Tables
 
 
-def image_size(context: Context, word: str) -> int:
+def image_size(context: Context, ref: str) -> int:
     """Add up an image in bytes: what is recorded of its layers, what others hold on disk, and its data items.
 
     Raises:
@@ -26,7 +26,7 @@ def image_size(context: Context, word: str) -> int:
         DriverError, SystemFailure: a layer of which no size is recorded cannot be measured.
     """
     tables = Reader(context)
-    image = get_image(tables, word)
+    image = get_image(tables, ref)
     layers = list(_layers(tables, image))  # that one is missing is the better reason, and found sooner
     return sum(_size(context, tables, layer) for layer in layers) + sum(image.data_sizes.values())
 

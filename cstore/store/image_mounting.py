@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def mount_image(
-    context: Context, word: str, *, label: str = "", options: tuple[str, ...] = (), meanwhile: bool = False
+    context: Context, ref: str, *, label: str = "", options: tuple[str, ...] = (), meanwhile: bool = False
 ) -> str:
     """Mount an image once more, read-only, and return its mount point. Images of additional stores are mounted too.
 
@@ -43,7 +43,7 @@ def mount_image(
 
     if any("rw" in option.split(",") for option in options):
         raise InvalidOption("images are mounted read-only", hint="leave rw out", go_text=' "rw" option not supported')
-    image = _with_layers(get_image(Reader(context), word))
+    image = _with_layers(get_image(Reader(context), ref))
     layer, mapped = base_layer(context, image, IDENTITY, label)
     if mapped:
         raise Unsupported(
@@ -61,13 +61,13 @@ def mount_image(
 
 
 @contextmanager
-def mounting_of_image(context: Context, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> Iterator[str]:
+def mounting_of_image(context: Context, ref: str, *, label: str = "", options: tuple[str, ...] = ()) -> Iterator[str]:
     """Mount an image, read-only, for as long as the context lasts; give its mount point.
 
     Raises:
         CstoreError: as `mount_image`.
     """
-    image = get_image(Reader(context), word).id  # whatever becomes of its names meanwhile
+    image = get_image(Reader(context), ref).id  # whatever becomes of its names meanwhile
     path = mount_image(context, image, label=label, options=options, meanwhile=True)
     try:
         yield path
@@ -75,7 +75,7 @@ def mounting_of_image(context: Context, word: str, *, label: str = "", options: 
         unmount_image(context, image)
 
 
-def unmount_image(context: Context, word: str, *, force: bool = False) -> bool:
+def unmount_image(context: Context, ref: str, *, force: bool = False) -> bool:
     """Take back one mount of an image, or with `force` all. Returns whether it is still mounted.
 
     Raises:
@@ -84,9 +84,9 @@ def unmount_image(context: Context, word: str, *, force: bool = False) -> bool:
         LayerUnknown: its layer is not there.
     """
     if not (is_made(context.layout) or context.additional):
-        raise ImageUnknown(word)
+        raise ImageUnknown(ref)
     with mounting(context, freeing=True) as writer, writer.mounts() as mounts:
-        layer = _mounted_layer(writer, _with_layers(get_image(writer, word)))
+        layer = _mounted_layer(writer, _with_layers(get_image(writer, ref)))
         return count_down(context, mounts, layer.id, force=force)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cstore.store.session import Writer
 
 
-def delete_image(context: Context, word: str, *, commit: bool = True) -> tuple[str, ...]:
+def delete_image(context: Context, ref: str, *, commit: bool = True) -> tuple[str, ...]:
     """Delete an image that no container uses, and the layers that only it needs.
 
     Returns:
@@ -45,15 +45,15 @@ def delete_image(context: Context, word: str, *, commit: bool = True) -> tuple[s
         CstoreError: a layer could not be removed; it and what lies below it stay, without the image.
     """
     if not is_made(context.layout):
-        raise nowhere(Reader(context), word, NotAnImage(word))
+        raise nowhere(Reader(context), ref, NotAnImage(ref))
     if not commit:
         tables = Trusted(context)
         images = [tables.images, *map(_load, _graph_root_images(context))]
-        return _doomed(tables, images, _found(tables, images, word)[1])
+        return _doomed(tables, images, _found(tables, images, ref)[1])
     with writing(context, ItemKind.LAYERS, ItemKind.IMAGES, freeing=True) as writer, _older_images(writer) as older:
         item_kinds = [_KindOfItem(writer.images, writer.layout, lambda: writer.save(ItemKind.IMAGES)), *older]
         images = [item_kind.table for item_kind in item_kinds]
-        place, image = _found(writer, images, word)
+        place, image = _found(writer, images, ref)
         doomed = _doomed(writer, images, image)
         intent = Intent(context)
         try:
@@ -105,14 +105,14 @@ def _load(layout: Layout) -> Table[Image]:
     return Table.load(IMAGES, {Location.STABLE: layout.stable_images})
 
 
-def _found(tables: Tables, images: list[Table[Image]], word: str) -> tuple[int, Image]:
+def _found(tables: Tables, images: list[Table[Image]], ref: str) -> tuple[int, Image]:
     """Find an image that may be deleted: the number of its table, and its record."""
     for way in WAYS:
         for place, table in enumerate(images):
-            image = way(table, word)
+            image = way(table, ref)
             if image is not None and not any(image.id in before for before in images[:place]):
                 return place, image
-    raise nowhere(tables, word, NotAnImage(word))
+    raise nowhere(tables, ref, NotAnImage(ref))
 
 
 def _doomed(tables: Trusted, images: list[Table[Image]], image: Image) -> tuple[str, ...]:

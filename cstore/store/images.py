@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Images:
-    """Images by ID, name or unique ID prefix (`word`). Reading takes no lock and leaves no trace."""
+    """Images by ID, name or unique ID prefix (`ref`). Reading takes no lock and leaves no trace."""
 
     def __init__(self, context: Context, reader: Reader) -> None:
         self._context = context
@@ -34,18 +34,18 @@ class Images:
         extra = [image for store in self._reader.additional for image in store.images]
         return [with_digest(image) for image in (*self._reader.images, *extra)]
 
-    def find(self, word: str) -> Image | None:
-        """The image that answers to `word`, or None."""
-        image = find_image(self._reader, word)
+    def find(self, ref: str) -> Image | None:
+        """The image that answers to `ref`, or None."""
+        image = find_image(self._reader, ref)
         return None if image is None else with_digest(image)
 
-    def get(self, word: str) -> Image:
-        """The image that answers to `word`.
+    def get(self, ref: str) -> Image:
+        """The image that answers to `ref`.
 
         Raises:
             ImageUnknown: none does, or more than one.
         """
-        return with_digest(get_image(self._reader, word))
+        return with_digest(get_image(self._reader, ref))
 
     def read_only(self, image: str) -> bool:
         """Whether an image belongs to an additional store, which is only read."""
@@ -65,27 +65,27 @@ class Images:
         check_digest(digest)
         return [image for image in self.list() if digest in self.digests(image)]
 
-    def by_top_layer(self, word: str) -> Sequence[Image]:
+    def by_top_layer(self, ref: str) -> Sequence[Image]:
         """The images that have this layer on top, or a mapped layer of it.
 
         Raises:
             LayerUnknown: there is no such layer.
         """
-        layer = get_layer(self._reader, word).id
+        layer = get_layer(self._reader, ref).id
         return [image for image in self.list() if layer in (image.layer, *image.mapped_layers)]
 
     def digests(self, image: Image) -> tuple[str, ...]:
         """The digests by which an image is found; see `records.images.valid_digests`."""
         return valid_digests(image)
 
-    def size(self, word: str) -> int:
+    def size(self, ref: str) -> int:
         """The bytes of an image's layers and data items; see `image_measuring.image_size`.
 
         Raises ImageUnknown, LayerMissing, DriverError, SystemFailure.
         """
         from cstore.store import image_measuring
 
-        return image_measuring.image_size(self._context, word)
+        return image_measuring.image_size(self._context, ref)
 
     def outlines(self, images: Iterable[Image]) -> Sequence[Outline]:
         """How big many images are, by the records alone; see `image_measuring.outlines`."""
@@ -105,114 +105,114 @@ class Images:
 
         return image_creation.create_image(self._context, request)
 
-    def delete(self, word: str, *, commit: bool = True) -> tuple[str, ...]:
+    def delete(self, ref: str, *, commit: bool = True) -> tuple[str, ...]:
         """Delete an image that nothing uses; see `image_removal.delete_image`.
 
         Raises NotAnImage, ReadOnlyStore, ImageUsedByContainer, CstoreError.
         """
         from cstore.store import image_removal
 
-        return image_removal.delete_image(self._context, word, commit=commit)
+        return image_removal.delete_image(self._context, ref, commit=commit)
 
     # ── mounts and directories ──
 
-    def mount(self, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
+    def mount(self, ref: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
         """Mount an image read-only; see `image_mounting.mount_image`.
 
         Raises ImageUnknown, ImageWithoutLayers, LayerUnknown, InvalidOption, DriverError.
         """
         from cstore.store import image_mounting
 
-        return image_mounting.mount_image(self._context, word, label=label, options=options)
+        return image_mounting.mount_image(self._context, ref, label=label, options=options)
 
-    def mounting(self, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> AbstractContextManager[str]:
+    def mounting(self, ref: str, *, label: str = "", options: tuple[str, ...] = ()) -> AbstractContextManager[str]:
         """Mount an image read-only while a `with` lasts, which gets the mount point; see `image_mounting`."""
         from cstore.store import image_mounting
 
-        return image_mounting.mounting_of_image(self._context, word, label=label, options=options)
+        return image_mounting.mounting_of_image(self._context, ref, label=label, options=options)
 
-    def unmount(self, word: str, *, force: bool = False) -> bool:
+    def unmount(self, ref: str, *, force: bool = False) -> bool:
         """Take back one mount; see `image_mounting.unmount_image`.
 
         Raises ImageUnknown, ImageWithoutLayers, LayerUnknown.
         """
         from cstore.store import image_mounting
 
-        return image_mounting.unmount_image(self._context, word, force=force)
+        return image_mounting.unmount_image(self._context, ref, force=force)
 
-    def directory(self, word: str) -> str:
+    def directory(self, ref: str) -> str:
         """A directory that the image takes along; see `image_directories.image_directory`.
 
         Raises ImageUnknown.
         """
         from cstore.store import image_directories
 
-        return image_directories.image_directory(self._context, word)
+        return image_directories.image_directory(self._context, ref)
 
-    def run_directory(self, word: str) -> str:
+    def run_directory(self, ref: str) -> str:
         """A directory that a reboot forgets; see `image_directories.image_run_directory`."""
         from cstore.store import image_directories
 
-        return image_directories.image_run_directory(self._context, word)
+        return image_directories.image_run_directory(self._context, ref)
 
     # ── data items ──
 
-    def data_names(self, word: str) -> tuple[str, ...]:
+    def data_names(self, ref: str) -> tuple[str, ...]:
         """The data items of an image, in the order in which they were first set."""
         from cstore.store import bigdata
 
-        return bigdata.data_names(self._context, ItemKind.IMAGES, word)
+        return bigdata.data_names(self._context, ItemKind.IMAGES, ref)
 
-    def get_data(self, word: str, key: str) -> bytes:
+    def get_data(self, ref: str, key: str) -> bytes:
         """A data item of an image; see `bigdata.get_data`.
 
         Raises UnknownItem, DataItemUnknown.
         """
         from cstore.store import bigdata
 
-        return bigdata.get_data(self._context, ItemKind.IMAGES, word, key)
+        return bigdata.get_data(self._context, ItemKind.IMAGES, ref, key)
 
-    def data_size(self, word: str, key: str) -> int:
+    def data_size(self, ref: str, key: str) -> int:
         """The size of a data item in bytes; see `bigdata.data_size`.
 
         Raises UnknownItem, DataItemUnknown.
         """
         from cstore.store import bigdata
 
-        return bigdata.data_size(self._context, ItemKind.IMAGES, word, key)
+        return bigdata.data_size(self._context, ItemKind.IMAGES, ref, key)
 
-    def data_digest(self, word: str, key: str) -> str:
+    def data_digest(self, ref: str, key: str) -> str:
         """The digest of a data item; see `bigdata.data_digest`.
 
         Raises UnknownItem, DataItemUnknown.
         """
         from cstore.store import bigdata
 
-        return bigdata.data_digest(self._context, ItemKind.IMAGES, word, key)
+        return bigdata.data_digest(self._context, ItemKind.IMAGES, ref, key)
 
-    def open_data(self, word: str, key: str) -> BufferedReader:
+    def open_data(self, ref: str, key: str) -> BufferedReader:
         """Open a data item of an image for reading; see `bigdata.open_data`.
 
         Raises UnknownItem, DataItemUnknown.
         """
         from cstore.store import bigdata
 
-        return bigdata.open_data(self._context, ItemKind.IMAGES, word, key)
+        return bigdata.open_data(self._context, ItemKind.IMAGES, ref, key)
 
-    def set_data(self, word: str, key: str, data: Source, digest: str = "") -> None:
+    def set_data(self, ref: str, key: str, data: Source, digest: str = "") -> None:
         """Set a data item of an image, from bytes, a path, a descriptor, a file; see `bigdata.set_data`.
 
         Raises UnknownItem, ReadOnlyStore, InvalidDataName, InvalidDigest.
         """
         from cstore.store import bigdata
 
-        bigdata.set_data(self._context, ItemKind.IMAGES, word, key, data, digest)
+        bigdata.set_data(self._context, ItemKind.IMAGES, ref, key, data, digest)
 
-    def delete_data(self, word: str, key: str) -> None:
+    def delete_data(self, ref: str, key: str) -> None:
         """Delete a data item of an image; see `bigdata.delete_data`.
 
         Raises UnknownItem, ReadOnlyStore, DataItemUnknown, DataItemNeeded.
         """
         from cstore.store import bigdata
 
-        bigdata.delete_data(self._context, ItemKind.IMAGES, word, key)
+        bigdata.delete_data(self._context, ItemKind.IMAGES, ref, key)

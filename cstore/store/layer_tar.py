@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 
-def write_tree(context: Context, word: str, sink: Sink) -> None:
-    """Write all that a layer shows, its own and what is beneath it, as an uncompressed tar.
+def write_tree(context: Context, ref: str, sink: Sink) -> None:
+    """Write all that a layer shows, its own and what is below it, as an uncompressed tar.
 
     Raises:
         LayerUnknown: there is no such layer.
@@ -26,37 +26,37 @@ def write_tree(context: Context, word: str, sink: Sink) -> None:
     from cstore.store.mounting import mounted_meanwhile
 
     tables = Reader(context)
-    layer = get_layer(tables, word)
+    layer = get_layer(tables, ref)
     id_map = map_of_owners(context, tables, layer)
     if id_map != layer.id_map and container_of_layer(tables, layer.id):
-        # What the container has written has other owners than what lies beneath, unless all is shown to it.
+        # What the container has written has other owners than what lies below, unless all is shown to it.
         with mounted_meanwhile(context, layer.id) as path:
             pack_tree(path, sink, id_map)
         return
     context.driver.write_diff(layer.id, None, sink, id_map, IDENTITY)
 
 
-def write_changes(context: Context, word: str, sink: Sink, reference: str = "") -> None:
-    """Write as an uncompressed tar what a layer changes against its parent, or against `reference`.
+def write_changes(context: Context, ref: str, sink: Sink, against: str = "") -> None:
+    """Write as an uncompressed tar what a layer changes against its parent, or against the layer `against`.
 
     The tar is made from the trees as they are, even of a layer that was imported and could be given back as it was.
 
     Raises:
-        LayerUnknown: there is no such layer or reference.
+        LayerUnknown: there is no such layer.
     """
     from cstore.idmap import IDENTITY
     from cstore.store.lookup import find_layer
     from cstore.store.maps import map_of_owners
 
     tables = Reader(context)
-    layer = get_layer(tables, word)
-    base = get_layer(tables, reference) if reference else find_layer(tables, layer.parent) if layer.parent else None
+    layer = get_layer(tables, ref)
+    base = get_layer(tables, against) if against else find_layer(tables, layer.parent) if layer.parent else None
     base_map = IDENTITY if base is None else map_of_owners(context, tables, base)
     layer_map = map_of_owners(context, tables, layer)
     context.driver.write_diff(layer.id, None if base is None else base.id, sink, layer_map, base_map)
 
 
-def archive_size(context: Context, word: str) -> int:
+def archive_size(context: Context, ref: str) -> int:
     """Add up the files in the archive that a layer was imported from, in bytes; else what it changes.
 
     This is the size that Docker keeps of a layer, the same with every driver.
@@ -69,20 +69,20 @@ def archive_size(context: Context, word: str) -> int:
     from cstore.store.content import diff_size
 
     tables = Reader(context)
-    layer = get_layer(tables, word)
+    layer = get_layer(tables, ref)
     tar_split = layout_of_layer(tables, context.layout, layer.id).tar_split(layer.id)
     if not os.path.exists(tar_split):
         return diff_size(context, layer.id)
     return sum(line.size for line in read_lines(tar_split) if isinstance(line, FileEntry))
 
 
-def directories(context: Context, word: str) -> dict[str, str]:
+def directories(context: Context, ref: str) -> dict[str, str]:
     """Name the directories that make up a layer, as Docker and Podman name them for the overlay driver; else none.
 
     Raises:
         LayerUnknown: there is no such layer.
     """
-    layer = get_layer(Reader(context), word)
+    layer = get_layer(Reader(context), ref)
     if not context.driver_facts.names_directories:
         return {}
     home = context.driver.path_of(layer.id)

@@ -35,7 +35,7 @@ else:
 
 
 class Layers:
-    """Layers by ID, name or unique ID prefix (`word`). Reading takes no lock and leaves no trace."""
+    """Layers by ID, name or unique ID prefix (`ref`). Reading takes no lock and leaves no trace."""
 
     def __init__(self, context: Context, reader: Reader) -> None:
         self._context = context
@@ -63,17 +63,17 @@ class Layers:
         extra = [head for store in self._reader.additional for head in store.layers.heads()]
         return [*(head for head in self._reader.layers.heads() if head[0] not in unfinished), *extra]
 
-    def find(self, word: str) -> Layer | None:
-        """The layer that answers to `word`, or None."""
-        return find_layer(self._reader, word)
+    def find(self, ref: str) -> Layer | None:
+        """The layer that answers to `ref`, or None."""
+        return find_layer(self._reader, ref)
 
-    def get(self, word: str) -> Layer:
-        """The layer that answers to `word`.
+    def get(self, ref: str) -> Layer:
+        """The layer that answers to `ref`.
 
         Raises:
             LayerUnknown: none does, or more than one.
         """
-        return get_layer(self._reader, word)
+        return get_layer(self._reader, ref)
 
     def by_digest(self, digest: str, *, compressed: bool | None = None) -> Sequence[Layer]:
         """The layers whose archive has this digest: as it came, uncompressed, or, with None, either.
@@ -89,20 +89,20 @@ class Layers:
             return found
         return [each for each in found if digest == (each.compressed_digest if compressed else each.diff_digest)]
 
-    def chain(self, word: str) -> Sequence[Layer]:
+    def chain(self, ref: str) -> Sequence[Layer]:
         """A layer and all that it builds on, downward; see `lookup.chain_of`.
 
         Raises ParentUnknown.
         """
         from cstore.store.lookup import chain_of
 
-        return chain_of(self._reader, get_layer(self._reader, word))
+        return chain_of(self._reader, get_layer(self._reader, ref))
 
-    def users(self, word: str) -> Sequence[Item]:
+    def users(self, ref: str) -> Sequence[Item]:
         """What needs a layer directly: layers, images, containers; see `lookup.users_of`."""
         from cstore.store.lookup import users_of
 
-        return users_of(self._reader, get_layer(self._reader, word).id)
+        return users_of(self._reader, get_layer(self._reader, ref).id)
 
     def read_only(self, layer: str) -> bool:
         """Whether a layer belongs to an additional store, which is only read."""
@@ -187,14 +187,14 @@ class Layers:
 
         return far_layers.from_additional_store(self._context, digest, reference, request)
 
-    def delete(self, word: str) -> None:
+    def delete(self, ref: str) -> None:
         """Delete a layer that nothing uses; see `removal.delete_layer`.
 
         Raises NotALayer, ReadOnlyStore, LayerHasChildren, LayerUsedByImage, LayerUsedByContainer.
         """
         from cstore.store import removal
 
-        removal.delete_layer(self._context, word)
+        removal.delete_layer(self._context, ref)
 
     def create_tree(self, request: NewLayer) -> str:
         """Make a tree in the driver only, without a record; see `drivertrees.create_tree`.
@@ -230,7 +230,7 @@ class Layers:
 
     # ── contents ──
 
-    def apply_diff(self, word: str, source: Source, progress: Callable[[int], None] | None = None) -> int:
+    def apply_diff(self, ref: str, source: Source, progress: Callable[[int], None] | None = None) -> int:
         """Apply an archive to a layer, all or nothing; see `content.apply_diff`.
 
         Raises LayerUnknown, LayerChanged, ArchiveError.
@@ -239,38 +239,38 @@ class Layers:
         from cstore.store.ends import opened_source
 
         with opened_source(source) as opened:
-            return content.apply_diff(self._context, word, opened, progress)
+            return content.apply_diff(self._context, ref, opened, progress)
 
-    def put_directory(self, word: str, directory: str) -> Layer:
+    def put_directory(self, ref: str, directory: str) -> Layer:
         """Let a layer hold what a directory of the host holds; see `staged_diff.put_directory`.
 
         Raises Unsupported, InvalidID, LayerChanged, SystemFailure.
         """
         from cstore.store import staged_diff
 
-        return staged_diff.put_directory(self._context, word, directory)
+        return staged_diff.put_directory(self._context, ref, directory)
 
-    def changes(self, word: str, reference: str = "", *, whole: bool = False) -> Sequence[Change]:
-        """What a layer changes against its parent, `reference`, or nothing; see `content.changes`.
+    def changes(self, ref: str, against: str = "", *, whole: bool = False) -> Sequence[Change]:
+        """What a layer changes against its parent, `against`, or nothing; see `content.changes`.
 
         Raises LayerUnknown, ParentUnknown.
         """
         from cstore.store import content
 
-        return content.changes(self._context, word, reference, whole=whole)
+        return content.changes(self._context, ref, against, whole=whole)
 
     @overload
     def diff(  # noqa: D102  - an overload, which ruff does not see behind our `overload`
-        self, word: str, sink: None = None, reference: str = "", compression: Compression | None = None
+        self, ref: str, sink: None = None, against: str = "", compression: Compression | None = None
     ) -> PulledStream: ...
 
     @overload
     def diff(  # noqa: D102, F811  - likewise
-        self, word: str, sink: Target, reference: str = "", compression: Compression | None = None
+        self, ref: str, sink: Target, against: str = "", compression: Compression | None = None
     ) -> None: ...
 
     def diff(  # noqa: F811  - likewise
-        self, word: str, sink: Target | None = None, reference: str = "", compression: Compression | None = None
+        self, ref: str, sink: Target | None = None, against: str = "", compression: Compression | None = None
     ) -> PulledStream | None:
         """Write a layer as a tar to a path, a descriptor, a file; see `content.write_diff`.
 
@@ -283,22 +283,22 @@ class Layers:
         if sink is None:
             from cstore.archive.pulling import PulledStream
 
-            layer = self.get(word).id
-            return PulledStream(lambda to: content.write_diff(self._context, layer, to, reference, compression))
+            layer = self.get(ref).id
+            return PulledStream(lambda to: content.write_diff(self._context, layer, to, against, compression))
         with self._opened(sink) as opened:
-            content.write_diff(self._context, word, opened, reference, compression)
+            content.write_diff(self._context, ref, opened, against, compression)
         return None
 
-    def diff_size(self, word: str, reference: str = "") -> int:
+    def diff_size(self, ref: str, against: str = "") -> int:
         """Bytes that a layer adds or modifies; see `content.diff_size`.
 
         Raises LayerUnknown, ParentUnknown.
         """
         from cstore.store import content
 
-        return content.diff_size(self._context, word, reference)
+        return content.diff_size(self._context, ref, against)
 
-    def write_tree(self, word: str, sink: Target) -> None:
+    def write_tree(self, ref: str, sink: Target) -> None:
         """Write all that a layer shows as a tar; see `layer_tar.write_tree`.
 
         Raises LayerUnknown.
@@ -306,9 +306,9 @@ class Layers:
         from cstore.store import layer_tar
 
         with self._opened(sink) as opened:
-            layer_tar.write_tree(self._context, word, opened)
+            layer_tar.write_tree(self._context, ref, opened)
 
-    def write_changes(self, word: str, sink: Target, reference: str = "") -> None:
+    def write_changes(self, ref: str, sink: Target, against: str = "") -> None:
         """Write as a tar, made from the trees, what a layer changes; see `layer_tar.write_changes`.
 
         Raises LayerUnknown.
@@ -316,74 +316,74 @@ class Layers:
         from cstore.store import layer_tar
 
         with self._opened(sink) as opened:
-            layer_tar.write_changes(self._context, word, opened, reference)
+            layer_tar.write_changes(self._context, ref, opened, against)
 
     def _opened(self, sink: Target) -> AbstractContextManager[Sink]:
         from cstore.store.ends import opened_sink
 
         return opened_sink(sink, sync=self._context.sync)
 
-    def archive_size(self, word: str) -> int:
+    def archive_size(self, ref: str) -> int:
         """Bytes in the files of the archive that a layer was imported from; see `layer_tar.archive_size`.
 
         Raises LayerUnknown, TarSplitDamaged.
         """
         from cstore.store import layer_tar
 
-        return layer_tar.archive_size(self._context, word)
+        return layer_tar.archive_size(self._context, ref)
 
-    def directories(self, word: str) -> Mapping[str, str]:
+    def directories(self, ref: str) -> Mapping[str, str]:
         """The directories that make up a layer; see `layer_tar.directories`.
 
         Raises LayerUnknown.
         """
         from cstore.store import layer_tar
 
-        return layer_tar.directories(self._context, word)
+        return layer_tar.directories(self._context, ref)
 
     # ── data items, mounts, owners ──
 
-    def data_names(self, word: str) -> tuple[str, ...]:
+    def data_names(self, ref: str) -> tuple[str, ...]:
         """The data items of a layer, in the order in which they were first set."""
         from cstore.store import bigdata
 
-        return bigdata.data_names(self._context, ItemKind.LAYERS, word)
+        return bigdata.data_names(self._context, ItemKind.LAYERS, ref)
 
-    def get_data(self, word: str, key: str) -> bytes:
+    def get_data(self, ref: str, key: str) -> bytes:
         """A data item of a layer; see `bigdata.get_data`.
 
         Raises UnknownItem, DataItemUnknown.
         """
         from cstore.store import bigdata
 
-        return bigdata.get_data(self._context, ItemKind.LAYERS, word, key)
+        return bigdata.get_data(self._context, ItemKind.LAYERS, ref, key)
 
-    def open_data(self, word: str, key: str) -> BufferedReader:
+    def open_data(self, ref: str, key: str) -> BufferedReader:
         """Open a data item of a layer for reading; see `bigdata.open_data`.
 
         Raises UnknownItem, DataItemUnknown.
         """
         from cstore.store import bigdata
 
-        return bigdata.open_data(self._context, ItemKind.LAYERS, word, key)
+        return bigdata.open_data(self._context, ItemKind.LAYERS, ref, key)
 
-    def set_data(self, word: str, key: str, data: Source) -> None:
+    def set_data(self, ref: str, key: str, data: Source) -> None:
         """Set a data item of a layer, from bytes, a path, a descriptor, a file; see `bigdata.set_data`.
 
         Raises UnknownItem, ReadOnlyStore, InvalidDataName, InvalidDigest.
         """
         from cstore.store import bigdata
 
-        bigdata.set_data(self._context, ItemKind.LAYERS, word, key, data)
+        bigdata.set_data(self._context, ItemKind.LAYERS, ref, key, data)
 
-    def delete_data(self, word: str, key: str) -> None:
+    def delete_data(self, ref: str, key: str) -> None:
         """Delete a data item of a layer; see `bigdata.delete_data`.
 
         Raises UnknownItem, ReadOnlyStore, DataItemUnknown, DataItemNeeded.
         """
         from cstore.store import bigdata
 
-        bigdata.delete_data(self._context, ItemKind.LAYERS, word, key)
+        bigdata.delete_data(self._context, ItemKind.LAYERS, ref, key)
 
     def mount_point(self, layer: str) -> str:
         """Where the layer of this ID is mounted, or ""."""
@@ -397,11 +397,11 @@ class Layers:
 
         return mounting.mount_points(self._context)
 
-    def parent_owners(self, word: str) -> tuple[Sequence[int], Sequence[int]]:
+    def parent_owners(self, ref: str) -> tuple[Sequence[int], Sequence[int]]:
         """Owners above a mount that the layer's maps do not cover; see `owners.parent_owners`.
 
         Raises LayerUnknown, LayerNotMounted.
         """
         from cstore.store import owners
 
-        return owners.parent_owners(self._context, word)
+        return owners.parent_owners(self._context, ref)

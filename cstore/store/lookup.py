@@ -1,4 +1,4 @@
-"""Which item a word means: by ID, by name, by unique ID prefix; in one kind, or in all three.
+"""Which item a reference means: by ID, by name, by unique ID prefix; in one kind, or in all three.
 
 A whole ID or a name goes before a prefix, wherever each is found: in another kind, or in an additional store. So no
 item ever answers to a few digits that are the name of another one.
@@ -48,7 +48,7 @@ MOUNT_FIRST = (ItemKind.CONTAINERS, ItemKind.LAYERS, ItemKind.IMAGES)
 """The order of `unmount`, which means a container's layer before a layer, and a layer before an image."""
 
 WAYS: tuple[Way, ...] = (Table.exact, Table.by_prefix)
-"""How a word is looked up: all kinds and stores by the first way, and only if none knows it by the second."""
+"""How a reference is looked up: all kinds and stores by the first way, and only if none knows it by the second."""
 
 
 class Item(Value):
@@ -70,57 +70,57 @@ def table_of(tables: Tables, item_kind: ItemKind) -> Table[Any]:
     return tables.images if item_kind is ItemKind.IMAGES else tables.containers
 
 
-def find_own_layer(tables: Tables, word: str) -> Layer | None:
+def find_own_layer(tables: Tables, ref: str) -> Layer | None:
     """Find a layer of the store itself; one that is being made or removed is not there yet, or no longer."""
-    layer: Layer | None = _by_ways(tables, word, _own_layer)
+    layer: Layer | None = _by_ways(tables, ref, _own_layer)
     return layer
 
 
-def _by_ways(tables: Tables, word: str, finder: Finder) -> Any:
-    found = (finder(tables, word, way) for way in WAYS)
+def _by_ways(tables: Tables, ref: str, finder: Finder) -> Any:
+    found = (finder(tables, ref, way) for way in WAYS)
     return next((record for record in found if record is not None), None)
 
 
-def _own_layer(tables: Tables, word: str, way: Way) -> Layer | None:
-    layer: Layer | None = way(tables.layers, word)
+def _own_layer(tables: Tables, ref: str, way: Way) -> Layer | None:
+    layer: Layer | None = way(tables.layers, ref)
     if layer is None or layer.incomplete:
         return None
-    hidden = way is not Table.exact and tables.layers.exact(word) is not None  # by an unfinished layer of that name
+    hidden = way is not Table.exact and tables.layers.exact(ref) is not None  # by an unfinished layer of that name
     return None if hidden else layer
 
 
-def get_own_layer(tables: Tables, word: str) -> Layer:
+def get_own_layer(tables: Tables, ref: str) -> Layer:
     """Find a layer that may be changed.
 
     Raises:
-        LayerUnknown: no layer of the store itself, or more than one, answers to `word`.
+        LayerUnknown: no layer of the store itself, or more than one, answers to `ref`.
         ReadOnlyStore: one of an additional store does.
     """
-    layer = find_own_layer(tables, word)
+    layer = find_own_layer(tables, ref)
     if layer is None:
-        raise nowhere(tables, word, errors.LayerUnknown(word))
+        raise nowhere(tables, ref, errors.LayerUnknown(ref))
     return layer
 
 
-def find_layer(tables: Tables, word: str) -> Layer | None:
+def find_layer(tables: Tables, ref: str) -> Layer | None:
     """Find a layer in the store itself, or else in an additional one."""
-    layer: Layer | None = _by_ways(tables, word, _layer)
+    layer: Layer | None = _by_ways(tables, ref, _layer)
     return layer
 
 
-def _layer(tables: Tables, word: str, way: Way) -> Layer | None:
-    own = _own_layer(tables, word, way)
+def _layer(tables: Tables, ref: str, way: Way) -> Layer | None:
+    own = _own_layer(tables, ref, way)
     if own is not None:
         return own
-    found = (way(extra.layers, word) for extra in tables.additional)
+    found = (way(extra.layers, ref) for extra in tables.additional)
     return next((layer for layer in found if layer is not None), None)
 
 
-def nowhere(tables: Tables, word: str, error: errors.UnknownItem) -> errors.UnknownItem | errors.ReadOnlyStore:
-    """The error for a word that nothing in the store itself answers to; another one if an additional store knows it."""
+def nowhere(tables: Tables, ref: str, error: errors.UnknownItem) -> errors.UnknownItem | errors.ReadOnlyStore:
+    """The error for a reference to nothing in the store itself; another one if an additional store knows it."""
     for extra in tables.additional:
         for noun, table in (("layer", extra.layers), ("image", extra.images)):
-            if table.resolve(word) is not None:
+            if table.resolve(ref) is not None:
                 return error.only_in(extra.layout.graph_root, noun)
     return error
 
@@ -134,15 +134,15 @@ def layer_by_id(tables: Tables, layer: str) -> Layer | None:
     return next((layer for layer in found if layer is not None), None)
 
 
-def get_layer(tables: Tables, word: str) -> Layer:
+def get_layer(tables: Tables, ref: str) -> Layer:
     """Find a layer to read.
 
     Raises:
-        LayerUnknown: no layer, or more than one, answers to `word`.
+        LayerUnknown: no layer, or more than one, answers to `ref`.
     """
-    layer = find_layer(tables, word)
+    layer = find_layer(tables, ref)
     if layer is None:
-        raise errors.LayerUnknown(word)
+        raise errors.LayerUnknown(ref)
     return layer
 
 
@@ -153,50 +153,50 @@ def layout_of_layer(tables: Tables, own: Layout, layer: str) -> Layout:
     return next((extra.layout for extra in tables.additional if layer in extra.layers), own)
 
 
-def find_image(tables: Tables, word: str) -> Image | None:
+def find_image(tables: Tables, ref: str) -> Image | None:
     """Find an image in the store itself, or else in an additional one.
 
     An additional store's image is hidden by one of the store's own with the same ID, even if that one lost the name.
     """
-    image: Image | None = _by_ways(tables, word, _image)
+    image: Image | None = _by_ways(tables, ref, _image)
     return image
 
 
-def _own_image(tables: Tables, word: str, way: Way) -> Image | None:
-    image: Image | None = way(tables.images, word)
+def _own_image(tables: Tables, ref: str, way: Way) -> Image | None:
+    image: Image | None = way(tables.images, ref)
     return image
 
 
-def _image(tables: Tables, word: str, way: Way) -> Image | None:
-    own = _own_image(tables, word, way)
+def _image(tables: Tables, ref: str, way: Way) -> Image | None:
+    own = _own_image(tables, ref, way)
     if own is not None:
         return own
-    found = (way(extra.images, word) for extra in tables.additional)
+    found = (way(extra.images, ref) for extra in tables.additional)
     return next((image for image in found if image is not None and image.id not in tables.images), None)
 
 
-def get_image(tables: Tables, word: str) -> Image:
+def get_image(tables: Tables, ref: str) -> Image:
     """Find an image to read.
 
     Raises:
-        ImageUnknown: no image, or more than one, answers to `word`.
+        ImageUnknown: no image, or more than one, answers to `ref`.
     """
-    image = find_image(tables, word)
+    image = find_image(tables, ref)
     if image is None:
-        raise errors.ImageUnknown(word)
+        raise errors.ImageUnknown(ref)
     return image
 
 
-def get_own_image(tables: Tables, word: str) -> Image:
+def get_own_image(tables: Tables, ref: str) -> Image:
     """Find an image that may be changed.
 
     Raises:
-        ImageUnknown: no image of the store itself, or more than one, answers to `word`.
+        ImageUnknown: no image of the store itself, or more than one, answers to `ref`.
         ReadOnlyStore: one of an additional store does.
     """
-    image = tables.images.resolve(word)
+    image = tables.images.resolve(ref)
     if image is None:
-        raise nowhere(tables, word, errors.ImageUnknown(word))
+        raise nowhere(tables, ref, errors.ImageUnknown(ref))
     return image
 
 
@@ -207,50 +207,50 @@ def layout_of_image(tables: Tables, own: Layout, image: str) -> Layout:
     return next((extra.layout for extra in tables.additional if image in extra.images), own)
 
 
-def get_container(tables: Tables, word: str) -> Container:
+def get_container(tables: Tables, ref: str) -> Container:
     """Find a container.
 
     Raises:
-        ContainerUnknown: none, or more than one, answers to `word`.
+        ContainerUnknown: none, or more than one, answers to `ref`.
     """
-    container = tables.containers.resolve(word)
+    container = tables.containers.resolve(ref)
     if container is None:
-        raise errors.ContainerUnknown(word)
+        raise errors.ContainerUnknown(ref)
     return container
 
 
-def find_item(tables: Tables, word: str, order: tuple[ItemKind, ...] = LAYER_FIRST) -> Item | None:
-    """Find an item of any kind, the first kind in `order` that knows `word`."""
-    return _item(_first(tables, word, order, _READABLE))
+def find_item(tables: Tables, ref: str, order: tuple[ItemKind, ...] = LAYER_FIRST) -> Item | None:
+    """Find an item of any kind, the first kind in `order` that knows `ref`."""
+    return _item(_first(tables, ref, order, _READABLE))
 
 
-def known_exactly(tables: Tables, word: str, item_kind: ItemKind) -> Any:
-    """The record of one kind that a word is the whole ID or the name of, or of a container the layer; or None."""
-    return _READABLE[item_kind](tables, word, Table.exact)
+def known_exactly(tables: Tables, ref: str, item_kind: ItemKind) -> Any:
+    """The record of one kind that a reference is the whole ID or the name of, or of a container the layer; or None."""
+    return _READABLE[item_kind](tables, ref, Table.exact)
 
 
-def find_record(tables: Tables, word: str) -> Record | None:
+def find_record(tables: Tables, ref: str) -> Record | None:
     """Find the record of a layer, image or container to read."""
-    found = _first(tables, word, LAYER_FIRST, _READABLE)
+    found = _first(tables, ref, LAYER_FIRST, _READABLE)
     return None if found is None else found[1]
 
 
-def find_own_item(tables: Tables, word: str, order: tuple[ItemKind, ...] = LAYER_FIRST) -> Item | None:
-    """Find an item of any kind that may be changed, the first kind in `order` that knows `word`."""
-    return _item(_first(tables, word, order, _CHANGEABLE))
+def find_own_item(tables: Tables, ref: str, order: tuple[ItemKind, ...] = LAYER_FIRST) -> Item | None:
+    """Find an item of any kind that may be changed, the first kind in `order` that knows `ref`."""
+    return _item(_first(tables, ref, order, _CHANGEABLE))
 
 
-def find_renamable(tables: Tables, word: str) -> Item | None:
+def find_renamable(tables: Tables, ref: str) -> Item | None:
     """Find what may get other names: an item of the store itself, or an image of an additional store."""
-    return _item(_first(tables, word, LAYER_FIRST, {**_CHANGEABLE, ItemKind.IMAGES: _image}))
+    return _item(_first(tables, ref, LAYER_FIRST, {**_CHANGEABLE, ItemKind.IMAGES: _image}))
 
 
 def _first(
-    tables: Tables, word: str, order: tuple[ItemKind, ...], finders: dict[ItemKind, Finder]
+    tables: Tables, ref: str, order: tuple[ItemKind, ...], finders: dict[ItemKind, Finder]
 ) -> tuple[ItemKind, Any] | None:
     for way in WAYS:
         for item_kind in order:
-            record = finders[item_kind](tables, word, way)
+            record = finders[item_kind](tables, ref, way)
             if record is not None:
                 return item_kind, record
     return None
@@ -260,8 +260,8 @@ def _item(found: tuple[ItemKind, Any] | None) -> Item | None:
     return None if found is None else Item(found[0], found[1].id)
 
 
-def _container(tables: Tables, word: str, way: Way) -> Container | None:
-    container: Container | None = way(tables.containers, word)
+def _container(tables: Tables, ref: str, way: Way) -> Container | None:
+    container: Container | None = way(tables.containers, ref)
     return container
 
 
@@ -273,16 +273,16 @@ _READABLE: dict[ItemKind, Finder] = {
 _CHANGEABLE = {**_READABLE, ItemKind.LAYERS: _own_layer, ItemKind.IMAGES: _own_image}
 
 
-def layer_or_container_layer(tables: Tables, own: Layout, word: str) -> Layer:
+def layer_or_container_layer(tables: Tables, own: Layout, ref: str) -> Layer:
     """Find the layer that `mount` and its kin mean: a container's own, or the named one.
 
     Raises:
         LayerUnknown: neither is there.
         ReadOnlyStore: the layer belongs to an additional store.
     """
-    found = _first(tables, word, (ItemKind.CONTAINERS, ItemKind.LAYERS), _READABLE)
+    found = _first(tables, ref, (ItemKind.CONTAINERS, ItemKind.LAYERS), _READABLE)
     if found is None:
-        raise errors.LayerUnknown(word)
+        raise errors.LayerUnknown(ref)
     item_kind, record = found
     if item_kind is ItemKind.LAYERS:
         layer: Layer = record

@@ -25,34 +25,34 @@ if TYPE_CHECKING:
     from cstore.store.session import Writer
 
 
-def mount(context: Context, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
+def mount(context: Context, ref: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
     """Mount a layer or a container's layer once more; return its mount point.
 
     A count whose mount is no longer there is forgotten: it outlived a reboot or an `umount` from outside.
 
     Raises:
-        LayerUnknown: neither a container nor a layer answers to `word`.
+        LayerUnknown: neither a container nor a layer answers to `ref`.
         DriverError: the driver cannot mount it.
     """
     if not (is_made(context.layout) or context.additional):
-        raise errors.LayerUnknown(word)
+        raise errors.LayerUnknown(ref)
     with _locked(context) as writer, writer.mounts() as mounts:
-        layer = layer_or_container_layer(writer, context.layout, word)
+        layer = layer_or_container_layer(writer, context.layout, ref)
         return count_up(context, mounts, layer.id, lambda: _options(context, writer, layer, label, options))
 
 
 def mounting_of(
-    context: Context, word: str, *, label: str = "", options: tuple[str, ...] = ()
+    context: Context, ref: str, *, label: str = "", options: tuple[str, ...] = ()
 ) -> AbstractContextManager[str]:
     """Mount a layer or a container's layer for as long as the context lasts; give its mount point.
 
     Should this process be killed meanwhile, the next one that writes takes the mount back.
 
     Raises:
-        LayerUnknown: neither a container nor a layer answers to `word`.
+        LayerUnknown: neither a container nor a layer answers to `ref`.
         DriverError: the driver cannot mount it.
     """
-    layer = layer_or_container_layer(Reader(context), context.layout, word)
+    layer = layer_or_container_layer(Reader(context), context.layout, ref)
     return mounted_meanwhile(context, layer.id, label=label, options=options)
 
 
@@ -138,18 +138,18 @@ def _options(context: Context, tables: Tables, layer: Layer, label: str, options
     )
 
 
-def unmount(context: Context, word: str, *, force: bool = False) -> bool:
+def unmount(context: Context, ref: str, *, force: bool = False) -> bool:
     """Take back one mount, or with `force` all of them. Returns whether the layer is still mounted.
 
-    `word` may be a mount point. Something that is not mounted is no error.
+    `ref` may be a mount point. Something that is not mounted is no error.
 
     Raises:
-        LayerUnknown: nothing answers to `word`.
+        LayerUnknown: nothing answers to `ref`.
     """
     if not is_made(context.layout):
-        raise errors.LayerUnknown(word)
+        raise errors.LayerUnknown(ref)
     with _locked(context, freeing=True) as writer, writer.mounts() as mounts:
-        layer = _layer_or_mount_point(context, writer, word)
+        layer = _layer_or_mount_point(context, writer, ref)
         return count_down(context, mounts, layer.id, force=force)
 
 
@@ -171,11 +171,11 @@ def _may_be_mounted(context: Context, layer: str, path: str) -> bool:
     return alone() or context.driver.is_mounted(layer, path)
 
 
-def _layer_or_mount_point(context: Context, tables: Tables, word: str) -> Layer:
+def _layer_or_mount_point(context: Context, tables: Tables, ref: str) -> Layer:
     try:
-        return layer_or_container_layer(tables, context.layout, word)
+        return layer_or_container_layer(tables, context.layout, ref)
     except errors.LayerUnknown:
-        path = os.path.realpath(word)
+        path = os.path.realpath(ref)
         recorded = {entry.id: entry.path for entry in Reader(context).mounts()}
         for identifier, point in (*recorded.items(), *_found_mounted(context).items()):
             layer = layer_by_id(tables, identifier)  # which may be that of an image in an additional store
@@ -184,27 +184,27 @@ def _layer_or_mount_point(context: Context, tables: Tables, word: str) -> Layer:
         raise
 
 
-def mounted(context: Context, word: str) -> bool:
+def mounted(context: Context, ref: str) -> bool:
     """Whether a layer or a container's layer is mounted.
 
     Raises:
-        LayerUnknown: neither a container nor a layer answers to `word`.
+        LayerUnknown: neither a container nor a layer answers to `ref`.
     """
     try:
-        layer = layer_or_container_layer(Reader(context), context.layout, word)
+        layer = layer_or_container_layer(Reader(context), context.layout, ref)
     except errors.ReadOnlyStore:
-        raise errors.LayerUnknown(word) from None
+        raise errors.LayerUnknown(ref) from None
     return bool(mount_point(context, layer.id))
 
 
-def mount_count(context: Context, word: str) -> int:
+def mount_count(context: Context, ref: str) -> int:
     """How often a layer or a container's layer is mounted; 1 also where its count is lost and the mount is there.
 
     Raises:
-        LayerUnknown: neither a container nor a layer answers to `word`.
+        LayerUnknown: neither a container nor a layer answers to `ref`.
     """
     try:
-        layer = layer_or_container_layer(Reader(context), context.layout, word)
+        layer = layer_or_container_layer(Reader(context), context.layout, ref)
     except errors.ReadOnlyStore:
         return 0  # what is in an additional store is mounted as an image only
     recorded = Reader(context).mounts().get(layer.id)

@@ -21,66 +21,66 @@ if TYPE_CHECKING:
 _OF_THE_STORE = frozenset({"incomplete"})
 
 
-def names_of(context: Context, word: str) -> tuple[str, ...]:
+def names_of(context: Context, ref: str) -> tuple[str, ...]:
     """Return the names of an item.
 
     Raises:
-        LayerUnknown: nothing answers to `word`.
+        LayerUnknown: nothing answers to `ref`.
     """
-    record = find_record(Reader(context), word)
+    record = find_record(Reader(context), ref)
     if record is None:
-        raise errors.LayerUnknown(word)
+        raise errors.LayerUnknown(ref)
     return record.names
 
 
-def set_names(context: Context, word: str, names: Iterable[str]) -> tuple[str, ...]:
+def set_names(context: Context, ref: str, names: Iterable[str]) -> tuple[str, ...]:
     """Give an item these names and no others; a name that another item of its kind has moves here.
 
     Returns the new list.
     """
     given = unique_names(names)
-    return _change(context, word, lambda _old: given)
+    return _change(context, ref, lambda _old: given)
 
 
-def add_names(context: Context, word: str, names: Iterable[str]) -> tuple[str, ...]:
+def add_names(context: Context, ref: str, names: Iterable[str]) -> tuple[str, ...]:
     """Put names before those an item has; a name that another item of its kind has moves here. Returns the new list."""
     given = unique_names(names)
-    return _change(context, word, lambda old: unique_names((*given, *old)))
+    return _change(context, ref, lambda old: unique_names((*given, *old)))
 
 
-def remove_names(context: Context, word: str, names: Iterable[str]) -> tuple[str, ...]:
+def remove_names(context: Context, ref: str, names: Iterable[str]) -> tuple[str, ...]:
     """Take names from an item; names it does not have are ignored. Returns the new list. Works on a full disk."""
     unwanted = set(several(names))
-    return _change(context, word, lambda old: tuple(name for name in old if name not in unwanted), freeing=True)
+    return _change(context, ref, lambda old: tuple(name for name in old if name not in unwanted), freeing=True)
 
 
-def metadata_of(context: Context, word: str) -> str:
+def metadata_of(context: Context, ref: str) -> str:
     """Return the metadata of an item.
 
     Raises:
-        NotAnItem: nothing answers to `word`.
+        NotAnItem: nothing answers to `ref`.
     """
-    record = find_record(Reader(context), word)
+    record = find_record(Reader(context), ref)
     if record is None:
-        raise errors.NotAnItem(word)
+        raise errors.NotAnItem(ref)
     return record.metadata
 
 
-def set_metadata(context: Context, word: str, text: str) -> None:
+def set_metadata(context: Context, ref: str, text: str) -> None:
     """Replace the metadata of an item.
 
     Raises:
-        NotAnItem: nothing answers to `word`.
+        NotAnItem: nothing answers to `ref`.
         ReadOnlyStore: an item of an additional store does.
     """
-    _edit(context, word, lambda record: record.with_(metadata=text))
+    _edit(context, ref, lambda record: record.with_(metadata=text))
 
 
-def set_flag(context: Context, word: str, flag: str, value: Any) -> None:
+def set_flag(context: Context, ref: str, flag: str, value: Any) -> None:
     """Set a flag of an item, to something that JSON has.
 
     Raises:
-        NotAnItem: nothing answers to `word`.
+        NotAnItem: nothing answers to `ref`.
         ReadOnlyStore: an item of an additional store does.
         InvalidOption: the flag is one that the store itself sets, or JSON has no such value.
     """
@@ -92,55 +92,55 @@ def set_flag(context: Context, word: str, flag: str, value: Any) -> None:
         raise errors.InvalidOption(
             f"the flag {flag!r} cannot be of type {type(value).__name__}, which JSON has not"
         ) from None
-    _change_flags(context, word, flag, {flag: value})
+    _change_flags(context, ref, flag, {flag: value})
 
 
-def clear_flag(context: Context, word: str, flag: str) -> None:
+def clear_flag(context: Context, ref: str, flag: str) -> None:
     """Take a flag from an item; one that it does not have is no error.
 
     Raises:
         NotAnItem, ReadOnlyStore, InvalidOption: as `set_flag`.
     """
-    _change_flags(context, word, flag, {})
+    _change_flags(context, ref, flag, {})
 
 
-def _change_flags(context: Context, word: str, flag: str, new: dict[str, Any]) -> None:
+def _change_flags(context: Context, ref: str, flag: str, new: dict[str, Any]) -> None:
     if flag in _OF_THE_STORE:
         raise errors.InvalidOption(f"only the store itself sets the flag {flag!r}")
 
     def change(record: Any) -> Any:
         return record.with_(flags={**{name: record.flags[name] for name in record.flags if name != flag}, **new})
 
-    _edit(context, word, change)
+    _edit(context, ref, change)
 
 
-def _edit(context: Context, word: str, change: Callable[[Any], Any]) -> None:
+def _edit(context: Context, ref: str, change: Callable[[Any], Any]) -> None:
     """Let the record of an item of the store itself be what `change` makes of it."""
     tables = Trusted(context)
-    item = find_own_item(tables, word)
+    item = find_own_item(tables, ref)
     if item is None:
-        raise nowhere(tables, word, errors.NotAnItem(word))
+        raise nowhere(tables, ref, errors.NotAnItem(ref))
     with writing(context, item.item_kind) as writer:
         table = writer.table(item.item_kind)
         record = table.get(item.id)
         if record is None:
-            raise errors.NotAnItem(word)
+            raise errors.NotAnItem(ref)
         table.replace(change(record))
         writer.save(item.item_kind)
 
 
 def _change(
-    context: Context, word: str, change: Callable[[tuple[str, ...]], tuple[str, ...]], *, freeing: bool = False
+    context: Context, ref: str, change: Callable[[tuple[str, ...]], tuple[str, ...]], *, freeing: bool = False
 ) -> tuple[str, ...]:
     tables = Trusted(context)
-    item = find_renamable(tables, word)
+    item = find_renamable(tables, ref)
     if item is None:
-        raise nowhere(tables, word, errors.LayerUnknown(word))
+        raise nowhere(tables, ref, errors.LayerUnknown(ref))
     with writing(context, item.item_kind, freeing=freeing) as writer:
         table = writer.table(item.item_kind)
         record = table.get(item.id)
         if record is None:
-            return _change_pulled_up(writer, item, word, change)
+            return _change_pulled_up(writer, item, ref, change)
         names = change(record.names)
         table.assign_names(item.id, names)
         writer.save(item.item_kind)
@@ -148,11 +148,11 @@ def _change(
 
 
 def _change_pulled_up(
-    writer: Writer, item: Item, word: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]
+    writer: Writer, item: Item, ref: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]
 ) -> tuple[str, ...]:
     from cstore.store.image_creation import pull_up
 
     image = pull_up(writer, item.id, change) if item.item_kind is ItemKind.IMAGES else None
     if image is None:
-        raise errors.LayerUnknown(word)
+        raise errors.LayerUnknown(ref)
     return image.names

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def refuse_occupied(context: Context, container: Container) -> None:
-    """See that a container can go without anybody losing the ground under their feet.
+    """Check that no process runs in a container that is to be deleted.
 
     Raises:
         ContainerOccupied: a process lives in it, or another mount namespace holds it.

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 
-def parent_owners(context: Context, word: str) -> tuple[list[int], list[int]]:
+def parent_owners(context: Context, ref: str) -> tuple[list[int], list[int]]:
     """Return the UIDs and GIDs, sorted, that own directories above a layer's mount point and are outside its maps.
 
     Raises:
         LayerUnknown: there is no such layer.
         LayerNotMounted: the layer has maps and is not mounted.
     """
-    layer = find_own_layer(Reader(context), word)
+    layer = find_own_layer(Reader(context), ref)
     if layer is None:
-        raise LayerUnknown(word)
+        raise LayerUnknown(ref)
     if not layer.id_map:
         return [], []
     path = mount_point(context, layer.id)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 
-def delete_layer(context: Context, word: str) -> None:
+def delete_layer(context: Context, ref: str) -> None:
     """Delete a layer that nothing uses.
 
     Raises:
@@ -47,11 +47,11 @@ def delete_layer(context: Context, word: str) -> None:
         LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: it is in use.
     """
     if not is_made(context.layout):
-        raise nowhere(Reader(context), word, errors.NotALayer(word))
+        raise nowhere(Reader(context), ref, errors.NotALayer(ref))
     with writing(context, ItemKind.LAYERS, ItemKind.IMAGES, freeing=True) as writer:
-        layer = find_own_layer(writer, word)
+        layer = find_own_layer(writer, ref)
         if layer is None:
-            raise nowhere(writer, word, errors.NotALayer(word))
+            raise nowhere(writer, ref, errors.NotALayer(ref))
         check_unused(writer, layer.id)
         remove_layer(writer, layer.id)
         _forget_mapped(writer, layer.id)
@@ -85,21 +85,21 @@ def _forget_mapped(writer: Writer, layer: str) -> None:
     writer.save(ItemKind.IMAGES)
 
 
-def delete_item(context: Context, word: str) -> None:
-    """Delete a container with its layer, an image's record and data, or a layer, whichever `word` names first.
+def delete_item(context: Context, ref: str) -> None:
+    """Delete a container with its layer, an image's record and data, or a layer, whichever `ref` names first.
 
     Nothing is checked: whoever calls this knows better. The layers of an image stay. (semantics 12.5) But as long as a
-    record file is damaged nobody can tell whether `word` means something in there, and nothing is deleted.
+    record file is damaged nobody can tell whether `ref` means something in there, and nothing is deleted.
 
     Raises:
-        LayerUnknown: nothing answers to `word`.
+        LayerUnknown: nothing answers to `ref`.
         NotALayer: a container's layer is gone already.
         ContainerOccupied: a process lives in the container, or another mount namespace holds it.
     """
     tables = Trusted(context)
-    item = find_own_item(tables, word, CONTAINER_FIRST)
+    item = find_own_item(tables, ref, CONTAINER_FIRST)
     if item is None:
-        raise nowhere(tables, word, errors.LayerUnknown(word))
+        raise nowhere(tables, ref, errors.LayerUnknown(ref))
     item_kinds = {
         ItemKind.LAYERS: (ItemKind.LAYERS,),
         ItemKind.IMAGES: (ItemKind.IMAGES,),
@@ -107,7 +107,7 @@ def delete_item(context: Context, word: str) -> None:
     }[item.item_kind]
     with writing(context, *item_kinds, freeing=True) as writer:
         if find_own_item(writer, item.id, (item.item_kind,)) is None:
-            raise errors.LayerUnknown(word)
+            raise errors.LayerUnknown(ref)
         _REMOVERS[item.item_kind](writer, item)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 
-def put_directory(context: Context, word: str, directory: str) -> Layer:
+def put_directory(context: Context, ref: str, directory: str) -> Layer:
     """Let a layer hold what `directory` holds, and nothing else of its own; a layer that is not there is made.
 
     Raises:
@@ -33,8 +33,8 @@ def put_directory(context: Context, word: str, directory: str) -> Layer:
         SystemFailure: the directory cannot be read; the layer is as it was.
     """
     _check_allowed(context)
-    known = find_own_layer(Reader(context), word)
-    layer = check_id(word) if known is None else known.id
+    known = find_own_layer(Reader(context), ref)
+    layer = check_id(ref) if known is None else known.id
     if not os.path.isdir(directory):
         raise SystemFailure("read", directory, _why_no_directory(directory), hint="name a directory")
     make_roots(context.layout)

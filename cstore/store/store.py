@@ -55,7 +55,7 @@ def open_store(
 
 
 class Store:
-    """One container store. Items are named by ID, name or unique ID prefix (`word`)."""
+    """One container store. Items are named by ID, name or unique ID prefix (`ref`)."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -134,12 +134,12 @@ class Store:
 
     # ── items of any kind ──
 
-    def find(self, word: str, order: tuple[ItemKind, ...] = LAYER_FIRST) -> Item | None:
-        """The layer, image or container that answers to `word`, or None.
+    def find(self, ref: str, order: tuple[ItemKind, ...] = LAYER_FIRST) -> Item | None:
+        """The layer, image or container that answers to `ref`, or None.
 
         One whose whole ID or name it is goes before one whose ID only begins so; then counts the `order` of kinds.
         """
-        return find_item(self._reader, word, order)
+        return find_item(self._reader, ref, order)
 
     def resolve(self, text: str, kind: str = "", *, by_layer: bool = False) -> Item:
         """The one item that a text names, also by a digest or an image's short name; see `naming.resolve`.
@@ -168,77 +168,77 @@ class Store:
 
         return naming.layer_of(self._reader, item)
 
-    def delete(self, word: str) -> None:
+    def delete(self, ref: str) -> None:
         """Delete an item without any check; see `removal.delete_item`.
 
         Raises LayerUnknown, NotALayer, ContainerOccupied.
         """
         from cstore.store import removal
 
-        removal.delete_item(self._context, word)
+        removal.delete_item(self._context, ref)
 
-    def names(self, word: str) -> tuple[str, ...]:
+    def names(self, ref: str) -> tuple[str, ...]:
         """The names of an item; see `names.names_of`.
 
         Raises LayerUnknown.
         """
         from cstore.store import names
 
-        return names.names_of(self._context, word)
+        return names.names_of(self._context, ref)
 
-    def set_names(self, word: str, new: Iterable[str]) -> tuple[str, ...]:
+    def set_names(self, ref: str, new: Iterable[str]) -> tuple[str, ...]:
         """Replace the names of an item; see `names.set_names`."""
         from cstore.store import names
 
-        return names.set_names(self._context, word, new)
+        return names.set_names(self._context, ref, new)
 
-    def add_names(self, word: str, new: Iterable[str]) -> tuple[str, ...]:
+    def add_names(self, ref: str, new: Iterable[str]) -> tuple[str, ...]:
         """Add names to an item; see `names.add_names`."""
         from cstore.store import names
 
-        return names.add_names(self._context, word, new)
+        return names.add_names(self._context, ref, new)
 
-    def remove_names(self, word: str, old: Iterable[str]) -> tuple[str, ...]:
+    def remove_names(self, ref: str, old: Iterable[str]) -> tuple[str, ...]:
         """Take names from an item; see `names.remove_names`."""
         from cstore.store import names
 
-        return names.remove_names(self._context, word, old)
+        return names.remove_names(self._context, ref, old)
 
-    def metadata(self, word: str) -> str:
+    def metadata(self, ref: str) -> str:
         """The metadata of an item; see `names.metadata_of`.
 
         Raises NotAnItem.
         """
         from cstore.store import names
 
-        return names.metadata_of(self._context, word)
+        return names.metadata_of(self._context, ref)
 
-    def set_metadata(self, word: str, text: str) -> None:
+    def set_metadata(self, ref: str, text: str) -> None:
         """Replace the metadata of an item; see `names.set_metadata`.
 
         Raises NotAnItem, ReadOnlyStore.
         """
         from cstore.store import names
 
-        names.set_metadata(self._context, word, text)
+        names.set_metadata(self._context, ref, text)
 
-    def set_flag(self, word: str, flag: str, value: Any) -> None:
+    def set_flag(self, ref: str, flag: str, value: Any) -> None:
         """Set a flag of an item, to something that JSON has; see `names.set_flag`.
 
         Raises NotAnItem, ReadOnlyStore, InvalidOption.
         """
         from cstore.store import names
 
-        names.set_flag(self._context, word, flag, value)
+        names.set_flag(self._context, ref, flag, value)
 
-    def clear_flag(self, word: str, flag: str) -> None:
+    def clear_flag(self, ref: str, flag: str) -> None:
         """Take a flag from an item; see `names.clear_flag`.
 
         Raises NotAnItem, ReadOnlyStore, InvalidOption.
         """
         from cstore.store import names
 
-        names.clear_flag(self._context, word, flag)
+        names.clear_flag(self._context, ref, flag)
 
     # ── contents ──
 
@@ -279,50 +279,50 @@ class Store:
 
     # ── mounts ──
 
-    def mount(self, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
+    def mount(self, ref: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
         """Mount a layer or container; see `mounting.mount`.
 
         Raises LayerUnknown, DriverError.
         """
         from cstore.store import mounting
 
-        return mounting.mount(self._context, word, label=label, options=options)
+        return mounting.mount(self._context, ref, label=label, options=options)
 
-    def unmount(self, word: str, *, force: bool = False) -> bool:
+    def unmount(self, ref: str, *, force: bool = False) -> bool:
         """Take back one mount; see `mounting.unmount`.
 
         Raises LayerUnknown.
         """
         from cstore.store import mounting
 
-        return mounting.unmount(self._context, word, force=force)
+        return mounting.unmount(self._context, ref, force=force)
 
-    def mounting(self, word: str, *, label: str = "", options: tuple[str, ...] = ()) -> AbstractContextManager[str]:
+    def mounting(self, ref: str, *, label: str = "", options: tuple[str, ...] = ()) -> AbstractContextManager[str]:
         """Mount a layer or container while a `with` lasts, which gets the mount point; see `mounting.mounting_of`.
 
         Raises LayerUnknown, DriverError.
         """
         from cstore.store import mounting
 
-        return mounting.mounting_of(self._context, word, label=label, options=options)
+        return mounting.mounting_of(self._context, ref, label=label, options=options)
 
-    def mounted(self, word: str) -> bool:
+    def mounted(self, ref: str) -> bool:
         """Whether a layer or container is mounted; see `mounting.mounted`.
 
         Raises LayerUnknown.
         """
         from cstore.store import mounting
 
-        return mounting.mounted(self._context, word)
+        return mounting.mounted(self._context, ref)
 
-    def mount_count(self, word: str) -> int:
+    def mount_count(self, ref: str) -> int:
         """How often a layer or container is mounted, and has to be unmounted; see `mounting.mount_count`.
 
         Raises LayerUnknown.
         """
         from cstore.store import mounting
 
-        return mounting.mount_count(self._context, word)
+        return mounting.mount_count(self._context, ref)
 
     # ── the store as a whole ──
 

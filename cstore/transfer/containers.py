@@ -78,13 +78,13 @@ class ContainerSource:
 
     name = ""
 
-    def __init__(self, store: Store, word: str) -> None:
+    def __init__(self, store: Store, ref: str) -> None:
         """Find the container.
 
         Raises:
             ContainerUnknown: there is none.
         """
-        self.record = store.containers.get(word)
+        self.record = store.containers.get(ref)
         self.shown = f"container {self.record.id}"
         self._store = store
         self._stack = ExitStack()

@@ -26,8 +26,8 @@ class DockerRootSource:
 
     original: Manifest | None = None
 
-    def __init__(self, path: str, word: str) -> None:
-        """`word` is a name, an ID or the beginning of one; "" if there is only one image.
+    def __init__(self, path: str, ref: str) -> None:
+        """`ref` is a name, an ID or the beginning of one; "" if there is only one image.
 
         Raises:
             ImageUnknown: there is no such image.
@@ -36,12 +36,12 @@ class DockerRootSource:
         """
         self.root = DockerRoot(path)
         images = list(self.root.images.values())
-        if not word and len(images) != 1:
+        if not ref and len(images) != 1:
             called = ", ".join(name for image in images for name in image.names) or "none has a name"
             raise UsageMistake(f"{path} has {len(images)} images", hint=f"name one of them: {called}")
-        self.image = self.root.image(word.removeprefix("@")) if word else images[0]
-        self.shown = f"docker-root:{path}:{word or self.image.id}"
-        self.name = full_name(word) if word in self.image.names else next(map(full_name, self.image.names), "")
+        self.image = self.root.image(ref.removeprefix("@")) if ref else images[0]
+        self.shown = f"docker-root:{path}:{ref or self.image.id}"
+        self.name = full_name(ref) if ref in self.image.names else next(map(full_name, self.image.names), "")
         self._line = {layer.diff_id: layer for layer in self.root.line(self.image.config.rootfs.chain_id)}
 
     def manifest(self, digest: str = "") -> bytes:

@@ -185,7 +185,7 @@ def plain_name(name: str, wanted: str) -> str:
 
 
 class DirectoryMembers:
-    """The files beneath an open directory.
+    """The files below an open directory.
 
     Links are followed inside it; those of blobs, which their digests guard, out of it too: so layouts share blobs.
     """

@@ -61,7 +61,7 @@ class TarPackage:
 
 
 class DirectoryPackage:
-    """Writes files beneath a directory. `sync`: they are on disk before their directory gets its name."""
+    """Writes files below a directory. `sync`: they are on disk before their directory gets its name."""
 
     def __init__(self, path: str, *, sync: bool) -> None:
         self._path = path

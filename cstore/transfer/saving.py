@@ -30,14 +30,14 @@ class SaveRequest(Value):
     """What a caller asks for.
 
     Attributes:
-        words: images by name, ID or unique prefix of that; a name is written with the image, an ID gives it none.
+        refs: images by name, ID or unique prefix of that; a name is written with the image, an ID gives it none.
         format: one of `FORMATS`.
         compression: of each layer in an OCI format, where None means gzip; of a docker-archive as a whole, where None
             means none.
         scratch: a directory for what must wait; "" takes the usual one.
     """
 
-    words: Sequence[str]
+    refs: Sequence[str]
     format: str = DOCKER_ARCHIVE
     compression: Compression | None = None
     scratch: str = ""
@@ -102,9 +102,9 @@ def check_save(store: Store, request: SaveRequest) -> list[StoredImage]:
     """
     if request.format not in FORMATS:
         raise UsageMistake(f"there is no format {request.format!r}", hint=f"choose one of: {', '.join(FORMATS)}")
-    if not request.words:
+    if not request.refs:
         raise UsageMistake("no image is named", hint="see cstore images")
-    return distinct([take_apart(store, word) for word in request.words])
+    return distinct([take_apart(store, ref) for ref in request.refs])
 
 
 def _of_layers(request: SaveRequest) -> Compression:

@@ -235,7 +235,7 @@ class ArchiveSource:
 class StoreSource:
     """One image of a store, its layers as they were before they were compressed."""
 
-    def __init__(self, store: Store, word: str) -> None:
+    def __init__(self, store: Store, ref: str) -> None:
         """Find the image by name, ID or beginning of an ID.
 
         Raises:
@@ -243,8 +243,8 @@ class StoreSource:
             ImageInvalid: it cannot be put together.
         """
         self.store = store
-        self.image = take_apart(store, word)
-        self.shown = word
+        self.image = take_apart(store, ref)
+        self.shown = ref
         self.name = str(self.image.names[0]) if self.image.names else ""
         self._layers: dict[str, Layer] = {layer.diff_digest: layer for layer in self.image.layers}
 

@@ -47,7 +47,7 @@ class StoredImage(Value):
     names: tuple[ImageName, ...]
 
 
-def take_apart(store: Store, word: str) -> StoredImage:
+def take_apart(store: Store, ref: str) -> StoredImage:
     """Find an image by name, ID or unique prefix of that, and hold its parts to each other.
 
     A name writes the image out under that name; an ID, without any.
@@ -56,7 +56,7 @@ def take_apart(store: Store, word: str) -> StoredImage:
         ImageUnknown: there is no such image.
         ImageInvalid: it has no config, or its layers are not those of its config.
     """
-    image, name = _find(store, word)
+    image, name = _find(store, ref)
     manifest = _manifest(store, image)
     config = _config(store, image, manifest)
     layers = _chain(store, image)
@@ -69,21 +69,21 @@ def take_apart(store: Store, word: str) -> StoredImage:
     return StoredImage(image.id, config, manifest, layers, () if name is None else (name,))
 
 
-def _find(store: Store, word: str) -> tuple[Image, ImageName | None]:
+def _find(store: Store, ref: str) -> tuple[Image, ImageName | None]:
     """Find an image, and the name that it was asked for by."""
-    image = store.images.find(word)
+    image = store.images.find(ref)
     if image is not None:
-        name = parse_name(word, home=LOCAL) if word in image.names else None
+        name = parse_name(ref, home=LOCAL) if ref in image.names else None
         return image, None if name is None or name.digest else name
     for home in (DOCKER, LOCAL):
         try:
-            name = parse_name(word, home=home)
+            name = parse_name(ref, home=home)
         except InvalidName:
             break
         image = store.images.find(str(name))
         if image is not None:
             return image, name
-    raise ImageUnknown(word)
+    raise ImageUnknown(ref)
 
 
 def _manifest(store: Store, image: Image) -> Manifest | None:

@@ -88,7 +88,7 @@ def test_a_release_deletes_what_nothing_holds(layers: CommandLine) -> None:
 
 
 def test_a_release_in_json(layers: CommandLine) -> None:
-    """With sizes: of the layer, and with all beneath."""
+    """With sizes: of the layer, and with all below."""
     freed = layers("release", "-j", SECOND).ok().json
 
     assert [(one["chain_id"], one["size"], one["diff_size"]) for one in freed] == [
@@ -130,7 +130,7 @@ def test_a_person_sees_a_table(layers: CommandLine, store_roots: StoreRoots) -> 
 
 
 def test_a_layer_comes_out_as_it_went_in(layers: CommandLine, tmp_path: Path) -> None:
-    """Or as what changed since a layer beneath it, or since nothing."""
+    """Or as what changed since a layer below it, or since nothing."""
     out = tmp_path / "out.tar"
 
     def names(*words: str) -> list[str]:

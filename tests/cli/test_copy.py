@@ -47,8 +47,8 @@ def layer(cli: CommandLine, store_roots: StoreRoots) -> Callable[[str], str]:
     for name in ("l1", "l2"):
         cli("create-layer", "-i", name, "-n", f"name-{name}").ok()
 
-    def path(spot: str) -> str:
-        name, _, inner = spot.partition(":")
+    def path(place: str) -> str:
+        name, _, inner = place.partition(":")
         return store_roots.tree(name) + inner
 
     return path

@@ -66,7 +66,7 @@ def test_shared_and_unique_bytes_are_told_apart(furnished: CommandLine) -> None:
     assert (shared, unique) == (size, 0)
     assert disk >= 40_000
     assert found["app-image"][2] == found["tool-image"][2] == size
-    assert found["app-image"][3] >= 90_000 + found["base"][0]  # of this driver, a tree holds all beneath
+    assert found["app-image"][3] >= 90_000 + found["base"][0]  # of this driver, a tree holds all below
     assert found["spare"][2] == 0
 
 

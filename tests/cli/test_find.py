@@ -98,7 +98,7 @@ def test_all_images_are_looked_into(told: CommandLine) -> None:
 
 
 def test_what_layers_above_hide_is_found_nowhere(told: CommandLine, tmp_path: Path) -> None:
-    """All images together show what each of them shows alone, however a layer hides or brings back what is beneath."""
+    """All images together show what each of them shows alone, however a layer hides or brings back what is below."""
     above = [
         make_tar(directory("bin"), whiteout("bin/.wh..opq"), regular("bin/new", b"new", mode=0o4755)),
         make_tar(whiteout("etc"), regular("bin/su", b"again", mode=0o4711)),

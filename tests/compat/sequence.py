@@ -36,7 +36,7 @@ class Model:
     def __init__(self, seed: int, files: dict[str, str], driver: str) -> None:
         self.random = random.Random(seed)
         self.files = files
-        # Of an image with maps later versions mount the unmapped twin, 1.43 the top layer; so a sequence has either.
+        # Of an image with maps later versions mount the unmapped one, 1.43 the top layer; so a sequence has either.
         self.has_maps = seed % 2 == 1
         # 1.43 refuses to mount images with vfs.
         self.mounts_images = driver != "vfs" and not self.has_maps

@@ -132,7 +132,7 @@ def test_what_cstore_makes_is_as_it_should_be(driver: str, run_on: RunnerMaker, 
 
 
 def test_what_a_peer_shows_otherwise_is_cosmetic(run_on: RunnerMaker, peer_on: RunnerMaker, top: Path) -> None:
-    """Its overlay writes marks without a look at what is beneath: as it means to, so no damage, and not quite right."""
+    """Its overlay writes marks without a look at what is below: as it means to, so no damage, and not quite right."""
     roots = StoreRoots(str(top / "graph"), str(top / "run"), driver="overlay")
     peer = peer_on(roots)
     peer("import-layer", "--id", "base", stdin=BASE).ok()

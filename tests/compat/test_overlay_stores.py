@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.peer, pytest.mark.usefixtures("needs_root")]
 
 BASE, TOP = make_tar(directory("dir"), regular("dir/base", b"1")), make_tar(regular("top", b"2", uid=5))
 HOLES = ("--uidmap", "0:100000:10:20:200000:10", "--gidmap", "0:100000:10:20:200000:10")
-"""A map that overlay does not show at a mount: a twin of the image's layer is made."""
+"""A map that overlay does not show at a mount: a mapped layer is made."""
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_containers_on_an_image_that_is_only_read(
 
 
 def test_a_split_store(own: StoreRoots, other: str, run_on: RunnerMaker, peer_on: RunnerMaker) -> None:
-    """Layers of images, twins among them, go to the one half, containers to the other; the peer takes them together."""
+    """Layers of images, mapped ones too, go to the one half, containers to the other; the peer takes them together."""
     ours = using(run_on(own), "--image-store", other)
     image_in(ours, "--readonly")
     peer = using(peer_on(own), "--storage-opt", f"overlay.imagestore={other}")

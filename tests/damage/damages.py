@@ -8,6 +8,7 @@ import base64
 import gzip
 import json
 import os
+import random
 import shutil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -775,6 +776,18 @@ PLACES = (
 )
 
 DAMAGES = (*RECORD_FILES, *RECORDS, *CONTENTS, *ITEMS, *DRIVER, *LEFTOVERS, *PLACES)
+
+
+def pairs(count: int = 25) -> list[tuple[str, Damage, Damage]]:
+    """Two damages at once, with a driver that both can happen to; the same ones in every run."""
+    choice = random.Random(20261121)
+    found = []
+    for _ in range(count):
+        driver = choice.choice(["vfs", "overlay"])
+        possible = [damage for damage in DAMAGES if driver in damage.drivers]
+        one, other = choice.sample(possible, 2)
+        found.append((driver, one, other))
+    return found
 
 
 def cases() -> list[tuple[str, Damage]]:

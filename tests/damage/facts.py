@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tests.damage.peers import HUNG, NEW, PATIENCE
+from tests.damage.peers import HUNG, NEW, TIMEOUT
 
 if TYPE_CHECKING:
     from tests.damage.peers import Answer, Round
@@ -54,7 +54,7 @@ def fact(now: Round, sound: Round) -> str:
 
 def _hangs(tried: dict[str, Answer]) -> list[str]:
     hung = [what for what, answer in tried.items() if answer.code == HUNG]
-    return [f"{_words(hung, tried)} never {_ends(hung, tried)} (killed after {PATIENCE:.0f} s)"] if hung else []
+    return [f"{_words(hung, tried)} never {_ends(hung, tried)} (killed after {TIMEOUT:.0f} s)"] if hung else []
 
 
 def _failures(tried: dict[str, Answer], expected: dict[str, Answer]) -> list[str]:

@@ -14,7 +14,7 @@ from tests.mounts import detach_all
 
 KINDS = ("layers", "images", "containers")
 HUNG = -1
-PATIENCE = 6.0
+TIMEOUT = 6.0
 """Seconds that a command may take. None needs a tenth of them on a sound store."""
 
 NEW = "9" * 64
@@ -133,7 +133,7 @@ def _run(command: list[str], specimen: Specimen) -> Answer:
     environment = {**os.environ, "CONTAINERS_STORAGE_CONF": config, "HOME": specimen.root}
     try:
         done = subprocess.run(
-            command, capture_output=True, timeout=PATIENCE, env=environment, stdin=subprocess.DEVNULL, check=False
+            command, capture_output=True, timeout=TIMEOUT, env=environment, stdin=subprocess.DEVNULL, check=False
         )
     except subprocess.TimeoutExpired:
         return Answer(HUNG, "", "")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.check import KINDS
 from cstore.check.report import EXPECTED
-from tests.damage.damages import DAMAGES, Damage, cases
+from tests.damage.damages import DAMAGES, Damage, cases, pairs
 from tests.damage.specimen import Specimen, look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-SEED = 20261121
-PAIRS = 25
 
 
 @pytest.mark.parametrize("driver", ["vfs", "overlay"])
@@ -49,19 +45,8 @@ def test_damage_is_found_and_left_as_it_is(driver: str, damage: Damage, fresh: C
     assert look(specimen.graph, specimen.run) == before
 
 
-def _pairs() -> list[tuple[str, Damage, Damage]]:
-    choice = random.Random(SEED)
-    pairs = []
-    for _ in range(PAIRS):
-        driver = choice.choice(["vfs", "overlay"])
-        possible = [damage for damage in DAMAGES if driver in damage.drivers]
-        one, other = choice.sample(possible, 2)
-        pairs.append((driver, one, other))
-    return pairs
-
-
 @pytest.mark.parametrize(
-    ("driver", "one", "other"), _pairs(), ids=lambda case: case if isinstance(case, str) else case.name
+    ("driver", "one", "other"), pairs(), ids=lambda case: case if isinstance(case, str) else case.name
 )
 def test_two_damages_at_once(driver: str, one: Damage, other: Damage, fresh: Callable[[str], Specimen]) -> None:
     """Whatever comes together, a check comes to its end, finds something, and changes nothing."""

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-import random
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.damage.damages import DAMAGES, Damage, cases
+from tests.damage.damages import DAMAGES, Damage, cases, pairs
 from tests.damage.healing import (
     ARCHIVES,
     DIGESTS,
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 
     from cstore.check import Finding
 
-SEED = 20261121
-PAIRS = 25
 
 _ITEM = {
     "a layer's item is gone", "a layer's item is a directory", "a manifest is gone", "a config is gone",
@@ -68,7 +65,7 @@ def needs_source(driver: str, damage: Damage) -> bool:
     return always or (driver == "overlay" and damage.name in _CONTENTS)
 
 
-HOPELESS = {
+UNREPAIRABLE = {
     "an ID leads out of the store": "a person must decide: nothing in a store is rightly called so",
     "an ID is the name of a record file": "the same",
     "a container's item is gone": "it is the only copy, and no program keeps another",
@@ -174,7 +171,7 @@ def _with(driver: str, damage: Damage) -> str:
     return "source" if needs_source(driver, damage) else "store"
 
 
-HEALED = [(driver, damage) for driver, damage in cases() if damage.name not in HOPELESS]
+HEALED = [(driver, damage) for driver, damage in cases() if damage.name not in UNREPAIRABLE]
 SOURCED = [(driver, damage) for driver, damage in HEALED if needs_source(driver, damage)]
 
 
@@ -232,7 +229,7 @@ def test_left_without_a_source(driver: str, damage: Damage, laboratory: Laborato
     assert _same_container(specimen)
 
 
-@pytest.mark.parametrize("name", HOPELESS)
+@pytest.mark.parametrize("name", UNREPAIRABLE)
 def test_unrepairable(name: str, laboratory: Laboratory) -> None:
     """Nothing heals it, from whatever source; it is told, and nothing is touched."""
     driver = "vfs"
@@ -247,18 +244,7 @@ def test_unrepairable(name: str, laboratory: Laboratory) -> None:
     assert (differences(before, facts(specimen)), records(specimen)) == (set(), told)
 
 
-def _pairs() -> list[tuple[str, Damage, Damage]]:
-    choice = random.Random(SEED)
-    pairs = []
-    for _ in range(PAIRS):
-        driver = choice.choice(["vfs", "overlay"])
-        possible = [damage for damage in DAMAGES if driver in damage.drivers]
-        one, other = choice.sample(possible, 2)
-        pairs.append((driver, one, other))
-    return pairs
-
-
-@pytest.mark.parametrize(("driver", "one", "other"), _pairs(), ids=_ids)
+@pytest.mark.parametrize(("driver", "one", "other"), pairs(), ids=_ids)
 def test_two_damages_at_once(driver: str, one: Damage, other: Damage, laboratory: Laboratory) -> None:
     """With a source all is healed but what nothing heals. What was sound before is the same afterwards."""
     sound = laboratory.original(driver)
@@ -270,7 +256,7 @@ def test_two_damages_at_once(driver: str, one: Damage, other: Damage, laboratory
 
     result = repair(specimen, sources=(sound.graph,))
 
-    if not {one.name, other.name} & HOPELESS.keys():
+    if not {one.name, other.name} & UNREPAIRABLE.keys():
         assert [str(error) for _, error in result.failed] == []
         assert [finding.document() for finding in _serious(specimen)] == []
         assert exported(specimen) == DIGESTS

@@ -130,7 +130,7 @@ def test_mapped_owners(fresh: Callable[[str], Specimen]) -> None:
 
 @pytest.mark.parametrize("uids", ["0:100000:1000:2000:200000:1000", "0:0:1:1:200000:1000:3000:300000:10"])
 def test_rewritten_owners(fresh: Callable[[str], Specimen], uids: str) -> None:
-    """With a map that overlay cannot show at a mount, a layer holds copies of what is beneath it."""
+    """With a map that overlay cannot show at a mount, a layer holds copies of what is below it."""
     from cstore.idmap import IDMap, parse_ranges
 
     specimen = fresh("overlay")

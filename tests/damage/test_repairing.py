@@ -300,7 +300,7 @@ def test_what_cannot_be_healed_is_taken_out(fresh: Maker) -> None:
 
 @pytest.mark.parametrize("name", ["a file is gone", "a container's item is gone", "a layer's directory is gone"])
 def test_a_container_is_never_taken_out(name: str, fresh: Maker, tmp_path: Path) -> None:
-    """Whatever becomes of its image: its record and its own files stay, and the image's layers beneath them."""
+    """Whatever becomes of its image: its record and its own files stay, and the image's layers below them."""
     specimen = fresh("overlay")
     do(name, specimen)
     before = facts(specimen)
@@ -311,7 +311,7 @@ def test_a_container_is_never_taken_out(name: str, fresh: Maker, tmp_path: Path)
     assert {path for path in differences(before, facts(specimen)) if "/diff" in path} == set()
 
 
-# ── twins ──
+# ── mapped layers ──
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_parents_of_whole_trees(tmp_path: Path) -> None:
     assert serious(specimen) == []
 
 
-def test_what_a_twin_lies_on(fresh: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_mapped_layer_lies_on(fresh: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     """The list of its ancestors is written again with the layer that it was made of, whose contents it has."""
     monkeypatch.setenv("_CONTAINERS_OVERLAY_DISABLE_IDMAP", "yes")
     specimen = fresh("overlay")

@@ -90,12 +90,12 @@ def test_the_directory_of_an_image_goes_again(fresh: Maker) -> None:
 
     def add(rows: list[dict[str, Any]]) -> None:
         image = next(row for row in rows if row["id"] == IMAGE)
-        rows.append({**image, "id": "twin", "names": []})
+        rows.append({**image, "id": "second", "names": []})
 
     specimen.edit("images", add)
     before = _all(specimen)
     result = repair(specimen)
-    assert os.path.isdir(specimen.beside("images", "twin"))
+    assert os.path.isdir(specimen.beside("images", "second"))
 
     undone = undo(specimen.open().context, result.case)
 

@@ -130,7 +130,7 @@ def test_owners_are_shifted_for_a_container_with_a_map(store: Fixture) -> None:
 
 
 def test_layers_are_imported_above(store: Fixture, tmp_path: Path) -> None:
-    """What an archive needs from beneath is read from the image: files to link to, and directories to be like."""
+    """What an archive needs from below is read from the image: files to link to, and directories to be like."""
     (tmp_path / "t/d").mkdir(parents=True)
     (tmp_path / "t/d/again").write_bytes(b"")
     make = ["tar", "--no-recursion", "-C", str(tmp_path / "t"), "-cf", str(tmp_path / "new.tar"), "d/again"]
@@ -387,7 +387,7 @@ def test_a_damaged_image_is_not_mounted(store: Fixture) -> None:
     os.truncate(store.image, 5000)
     for words in (("mount", BASE), ("mount", "box"), ("changes", BASE), ("create-layer", "-n", "x", BASE)):
         done = store.run(*words)
-        if words[0] != "create-layer":  # an empty layer needs nothing of what is beneath
+        if words[0] != "create-layer":  # an empty layer needs nothing of what is below
             assert done.returncode == 1, words
             assert b"composefs.blob" in done.stderr, words
             assert b"internal error" not in done.stderr, words

@@ -52,7 +52,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Store]]:
 
 
 def test_renamed_directories_and_mere_statuses_are_followed(opened: Callable[..., Store]) -> None:
-    """A directory goes on under its old name beneath, a file without contents has them there."""
+    """A directory goes on under its old name below, a file without contents has them there."""
     store = opened("overlay.mountopt=redirect_dir=on,metacopy=on")
     tree = store.mount("box")
     os.rename(f"{tree}/old", f"{tree}/new")
@@ -135,5 +135,5 @@ def test_short_links_may_be_lost(opened: Callable[..., Store]) -> None:
     with open(f"{home}/top/lower", "w", encoding="ascii") as file:
         file.write("nonsense")
     with open_item(store, store.resolve("top")) as contents:
-        assert contents.find(b"old/big") is not None  # the records say what lies beneath
+        assert contents.find(b"old/big") is not None  # the records say what lies below
         assert len(contents.problems) == 1

@@ -60,7 +60,7 @@ def test_the_process_in_a_container_is_named(store: Store) -> None:
 
 
 def test_what_is_mounted_is_not_counted_twice(store: Store) -> None:
-    """A container's merged tree is a view, and the bytes beneath it are in the lines of its layers."""
+    """A container's merged tree is a view, and the bytes below it are in the lines of its layers."""
     path = store.mount("web")
     with open(os.path.join(path, "new"), "wb") as file:
         file.write(b"n" * 30_000)

@@ -57,7 +57,7 @@ def link_of(home: str, layer: str) -> str:
 
 
 def write_lower(home: str, text: str) -> None:
-    """Say something else of what lies beneath `top`."""
+    """Say something else of what lies below `top`."""
     with open(os.path.join(home, "top", "lower"), "w", encoding="ascii") as file:
         file.write(text)
 
@@ -84,8 +84,8 @@ DAMAGE: dict[str, tuple[Callable[[str], object], list[str]]] = {
         ["layer top has no directory", "delete-layer"],
     ),
     "half-made": (lambda home: shutil.rmtree(f"{home}/top/diff"), ["top/diff", "cstore repair"]),
-    "nonsense-beneath": (lambda home: write_lower(home, "nonsense"), ["top/lower", "'nonsense'", "cstore repair"]),
-    "path-beneath": (lambda home: write_lower(home, "l/../../etc"), ["top/lower", "cstore repair"]),
+    "nonsense-below": (lambda home: write_lower(home, "nonsense"), ["top/lower", "'nonsense'", "cstore repair"]),
+    "path-below": (lambda home: write_lower(home, "l/../../etc"), ["top/lower", "cstore repair"]),
     "unknown-link": (lambda home: write_lower(home, f"l/{UNKNOWN_LINK}"), [UNKNOWN_LINK, "cstore repair"]),
     "ancestor-gone": (lambda home: shutil.rmtree(f"{home}/base"), ["needs the short link", "cstore repair"]),
     "too-deep": (

@@ -157,7 +157,7 @@ def test_rewritten_owners_keep_everything_else(driver: OverlayDriver) -> None:
 
 
 def test_layers_above_and_beside_a_rewritten_one(driver: OverlayDriver) -> None:
-    """A child sees the rewritten owners, also shifted once more; a twin of it is whole."""
+    """A child sees the rewritten owners, also shifted once more; a mapped layer on it is whole."""
     child(driver, "mine", "base", TreeOptions(id_map=IDMap((IDRange(0, 1000, 500),), (IDRange(0, 1000, 500),))))
     child(driver, "above", "mine")
     assert owners(driver.mount("above", MountOptions()))["plain"] == (1005, 1006)

@@ -263,16 +263,16 @@ def test_a_broken_archive_leaves_a_mounted_layer_alone(store: Store, tmp_path: P
     assert store.mounted("base")
 
 
-@pytest.mark.parametrize("beneath", [True, False])
-def test_files_in_a_mount_point_go_aside(store: Store, tmp_path: Path, beneath: bool) -> None:
+@pytest.mark.parametrize("below", [True, False])
+def test_files_in_a_mount_point_go_aside(store: Store, tmp_path: Path, below: bool) -> None:
     """They were written while nothing was mounted: before the mount, or after somebody took it away from outside."""
     point = str(tmp_path / "graph/overlay/base/merged")
-    if not beneath:
+    if not below:
         store.mount("base")
         mount.unmount(point, mount.MNT_DETACH)
     os.makedirs(point, exist_ok=True)
     (tmp_path / "graph/overlay/base/merged/notes").write_text("mine", encoding="utf-8")
-    if beneath:
+    if below:
         store.mount("base")
 
     assert store.unmount("base") is False

@@ -1,7 +1,7 @@
 """A plain model of layers: what a chain of archives is as one tree, by the OCI image specification and nothing else.
 
 An archive is applied to a tree entry by entry. What the specification leaves open is answered as the manual does: a
-link that the archive itself has made is followed, a link or a file of a layer beneath gives way to a directory, and a
+link that the archive itself has made is followed, a link or a file of a layer below gives way to a directory, and a
 directory that no entry lists stays as it is.
 """
 

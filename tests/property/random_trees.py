@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 @dataclass(frozen=True)
 class Node:
-    """One path of a tree: `kind` is "file", "link", "fifo", "directory" or "twin" (another name of an earlier file)."""
+    """One path of a tree: `kind` is "file", "link", "fifo", "directory" or "name" (one more of an earlier file)."""
 
     kind: str
     content: bytes = b""
@@ -38,7 +38,7 @@ FILES = st.builds(
     _ATTRIBUTES,
 )
 LINKS = st.builds(Node, st.just("link"), st.binary(min_size=1, max_size=150).map(lambda t: t.replace(b"\0", b"/")))
-OTHERS = st.sampled_from([Node("fifo"), Node("twin"), Node("directory", mode=0o755)])
+OTHERS = st.sampled_from([Node("fifo"), Node("name"), Node("directory", mode=0o755)])
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map(b"/".join)
 
 TREES = st.dictionaries(PATHS, FILES | LINKS | OTHERS, max_size=12)
@@ -62,7 +62,7 @@ def build(root: str, tree: dict[bytes, Node]) -> None:
             os.symlink(node.content, full)
         elif node.kind == "fifo":
             os.mkfifo(full)
-        elif node.kind == "twin" and first is not None:
+        elif node.kind == "name" and first is not None:
             os.link(first, full)
         elif node.kind == "directory":
             os.mkdir(full)

@@ -1,4 +1,4 @@
-"""Whatever the layers, twins, images and containers: exactly those layers go that nothing else needs."""
+"""Whatever the layers, mapped layers, images and containers: exactly those layers go that nothing else needs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CREATED = "2026-01-01T00:00:00Z"
 
 
 class Drawing:
-    """A store as records say it: each layer's parent, images by top layer and twins, containers' own layers."""
+    """A store as records say it: each layer's parent, images by top and mapped layers, containers' own layers."""
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.parents: dict[str, str] = {}
@@ -27,13 +27,13 @@ class Drawing:
         self.images: dict[str, tuple[str, list[str]]] = {}
         for number in range(draw(st.integers(1, 4))):
             top = draw(layers)
-            self.images[f"i{number}"] = (top, [self._twin(top) for _ in range(draw(st.integers(0, 2)))])
+            self.images[f"i{number}"] = (top, [self._mapped_layer(top) for _ in range(draw(st.integers(0, 2)))])
         self.own: list[str] = []
         for _ in range(draw(st.integers(0, 2))):
             layer = draw(st.sampled_from(sorted(self.parents)))
             self.own.append(self._child(layer) if draw(st.booleans()) else layer)
 
-    def _twin(self, layer: str) -> str:
+    def _mapped_layer(self, layer: str) -> str:
         return self._child(self.parents[layer])
 
     def _child(self, parent: str) -> str:

@@ -87,7 +87,7 @@ LAYERS = st.lists(st.lists(st.lists(entries(), max_size=6), min_size=1, max_size
 
 
 def archives_of(layers: list[list[Row]]) -> Iterator[tuple[str, str | None, Row]]:
-    """Each archive with the layer that it is for and what lies beneath; None if it goes on with that layer."""
+    """Each archive with the layer that it is for and what lies below; None if it goes on with that layer."""
     below = ""
     for number, rows in enumerate(layers):
         for place, row in enumerate(rows):

@@ -111,7 +111,7 @@ class TableMachine(RuleBasedStateMachine):
 
     @rule(identifier=some_id)
     def remove(self, identifier: str) -> None:
-        """Remove a record and its hidden twins."""
+        """Remove a record and those that it hides."""
         if self.find(identifier):
             self.table.remove(identifier)
             for place, records in self.model.items():

@@ -94,9 +94,9 @@ def test_only_what_is_gone_is_deleted_and_only_on_request(registry: Registry, sy
         "dst/a:1": "equal",
         "dst/a:old": "deleted",
     }
-    twin = registry.push_manifest("dst/a", "twin", same.raw)
-    assert twin == same.digest
-    assert synced(f"docker://{host}/src/", f"docker://{host}/dst", delete=True)["dst/a:twin"] == "kept"
+    second = registry.push_manifest("dst/a", "second", same.raw)
+    assert second == same.digest
+    assert synced(f"docker://{host}/src/", f"docker://{host}/dst", delete=True)["dst/a:second"] == "kept"
 
 
 def test_a_store_goes_to_a_registry_and_comes_back(

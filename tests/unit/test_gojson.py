@@ -101,3 +101,10 @@ def test_what_json_cannot_say_is_refused() -> None:
             gojson.encode({"a": [value]})
     with pytest.raises(TypeError, match="bytes has no form in JSON"):
         gojson.encode([b"x"])
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"7", b"null", b"\xff", b"[" * 100_000, b'{"a":' * 100_000, "text"])
+def test_what_is_no_object_is_none(data: bytes | str) -> None:
+    """However it is broken: what a program keeps in a store may be anything."""
+    assert gojson.object_in(data) is None
+    assert gojson.object_in(b'{"a":[1]}') == {"a": [1]}

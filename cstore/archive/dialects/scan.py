@@ -38,7 +38,7 @@ class Node:
         link: where a symbolic link leads.
         xattrs: without those of the storage driver.
         whiteout: it stands for something that the layer removes.
-        opaque: the layer hides all that is in the directory beneath, and there is such a directory.
+        opaque: the layer hides all that is in the directory below, and there is such a directory.
         birth: when it was made, in nanoseconds; 0 if the file system does not know.
         listed: its number in the walk.
     """
@@ -87,9 +87,9 @@ class Scan:
 
         Args:
             tree: the layer's own directory.
-            below: those of the layers beneath, nearest first.
+            below: those of the layers below, nearest first.
             id_map: which owners inside containers the owners on disk are.
-            changes: what the layer changes, where the tree has all that is beneath, too.
+            changes: what the layer changes, where the tree has all that is below, too.
             emptied: directories among them whose former contents are all gone were removed and made again.
 
         Raises:
@@ -124,7 +124,7 @@ class Scan:
                 stack.append((node, iter(self._names(node))))
 
     def _without_emptied(self, removed: set[bytes]) -> set[bytes]:
-        """Make directories opaque of which all that was beneath is removed; give the other removals."""
+        """Make directories opaque of which all that was below is removed; give the other removals."""
         left = set(removed)
         folders = {split_name(path)[0] for path in removed}
         for node in self.nodes:

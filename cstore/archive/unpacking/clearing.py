@@ -57,7 +57,7 @@ class Clearing:
         """Take away what has the name of a new entry.
 
         Returns:
-            Whether it hid what lies beneath a tree that is a part of a union, so that a directory in its place must.
+            Whether it hid what lies below a tree that is a part of a union, so that a directory in its place must.
         """
         status = os.stat(base, dir_fd=folder.fd, follow_symlinks=False)
         path = join_name(folder.path, base)

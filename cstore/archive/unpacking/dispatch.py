@@ -217,7 +217,7 @@ class Dispatcher:
         self._keep_body()
         self._add_bare(entry.name, plain)
         if not self._terms.tracks:
-            return  # nothing lies beneath
+            return  # nothing lies below
         if base == OPAQUE_NAME:
             self._order((codes.OPAQUE, folder, _times(entry)))
             return

@@ -174,9 +174,9 @@ def _write(fd: int, data: bytes) -> None:
 
 # ── directories without an entry ──
 #
-# Directories that an archive needs and does not list: as they are beneath the tree, where it is a part of a union.
+# Directories that an archive needs and does not list: as they are below the tree, where it is a part of a union.
 #
-# A directory in a union's upper part covers what is seen of the one beneath: its owner, mode, attributes and times.
+# A directory in a union's upper part covers what is seen of the one below: its owner, mode, attributes and times.
 # What
 # an archive says nothing of must stay as it is, so those are copied, once all is known that the archive removes.
 
@@ -184,17 +184,17 @@ _NO_SUCH_OWNER = frozenset({errno.EINVAL, errno.EPERM})
 
 
 class Likeness:
-    """Makes directories of the tree like those beneath."""
+    """Makes directories of the tree like those below."""
 
     def __init__(self, terms: Terms, paths: Paths, clearing: Clearing, below: Below) -> None:
         self._terms, self._paths, self._clearing, self._below = terms, paths, clearing, below
         self._root_is_new = bool(terms.lowers) and not terms.again and not os.listdir(paths.root.fd)
 
     def give(self, *, root_listed: bool) -> None:
-        """Make all like those beneath that no entry lists.
+        """Make all like those below that no entry lists.
 
         Raises:
-            EntryFailed: what is beneath cannot be known, or not be had here.
+            EntryFailed: what is below cannot be known, or not be had here.
         """
         for path, _ in reversed(self._paths.implied):
             if self._paths.takes_after(path):

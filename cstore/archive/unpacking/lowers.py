@@ -1,4 +1,4 @@
-"""What lies beneath a tree that is a part of a union, as far as the tree itself does not hide it."""
+"""What lies below a tree that is a part of a union, as far as the tree itself does not hide it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HIDDEN = frozenset({errno.ENOTDIR, errno.ELOOP})
 
 
 class Below:
-    """The layers beneath the tree `root_fd`, nearest first. There may be none: then nothing is ever found."""
+    """The layers below the tree `root_fd`, nearest first. There may be none: then nothing is ever found."""
 
     def __init__(self, root_fd: int, terms: Terms) -> None:
         self._root = root_fd
@@ -38,7 +38,7 @@ class Below:
 
         Raises:
             EntryFailed: that cannot be known.
-            SystemFailure: a directory beneath cannot be read.
+            SystemFailure: a directory below cannot be read.
         """
         folder, name = split_name(path)
         if not self._any or not self._is_open(folder, name):
@@ -46,7 +46,7 @@ class Below:
         try:
             return self._union.find(path)
         except OutOfSight as error:
-            raise errors.EntryFailed(show_name(path), f"what lies beneath it is in {error}") from None
+            raise errors.EntryFailed(show_name(path), f"what lies below it is in {error}") from None
 
     def holder(self, path: bytes) -> tuple[Tree, bytes]:
         """The tree in which that is, and the directory in it."""
@@ -65,10 +65,10 @@ class Below:
         try:
             return self._union.names(b"") if self._any else []
         except OutOfSight as error:
-            raise errors.EntryFailed("/", f"what lies beneath it is in {error}") from None
+            raise errors.EntryFailed("/", f"what lies below it is in {error}") from None
 
     def _is_open(self, folder: bytes, name: bytes) -> bool:
-        """Whether nothing in the tree itself hides what lies beneath: no file, whiteout or mark on the way to a name.
+        """Whether nothing in the tree itself hides what lies below: no file, whiteout or mark on the way to a name.
 
         A whiteout that is a file counts for the name itself as well: one that is a device is what has the name.
         """
@@ -122,7 +122,7 @@ _MOST_AT_ONCE = 1 << 24
 
 
 class CopyUp:
-    """Brings files of the layers beneath up into the tree."""
+    """Brings files of the layers below up into the tree."""
 
     def __init__(self, paths: Paths, below: Below) -> None:
         self._paths, self._below = paths, below
@@ -153,7 +153,7 @@ class CopyUp:
         return folder
 
     def _link_namesakes(self, path: bytes, folder: int, base: bytes) -> None:
-        """Bring the other names of a file up as well: what is one file beneath stays one."""
+        """Bring the other names of a file up as well: what is one file below stays one."""
         others = self._below.namesakes(path)
         source = os.dup(folder)
         try:
@@ -166,7 +166,7 @@ class CopyUp:
             os.close(source)
 
     def _without_links(self, folder: bytes) -> bytes:
-        """Follow the links in a path through the tree and all layers beneath; after too many it is as good as none."""
+        """Follow the links in a path through the tree and all layers below; after too many it is as good as none."""
         done: list[bytes] = []
         pending = folder.split(b"/")[::-1]
         links = 0

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     HARD_LINK,  # …, folder and base of the target
     NODE,  # …, type bits of the mode, device number
     WHITEOUT,  # folder, victim, uid, gid, times: it is gone
-    OPAQUE,  # folder, times: what lies beneath it is gone
+    OPAQUE,  # folder, times: what lies below it is gone
     RELEASE,  # slot of the ring: nothing before this order needs it, and nothing after it
     FINISH,  # nothing: report and end
 ) = range(13)
@@ -52,8 +52,8 @@ class Terms(NamedTuple):
         missing_owner: owner of directories that the archive does not list; None if the ID map has none for 0:0.
         in_user_namespace: EPERM for an attribute is forgiven.
         ignore_chown_errors: an owner that cannot be set is left as it is.
-        lowers: the directories beneath a tree that is a part of a union, nearest first, open for listing.
-        unseen: what is beneath the last of those and cannot be read, in words; "" for nothing.
+        lowers: the directories below a tree that is a part of a union, nearest first, open for listing.
+        unseen: what is below the last of those and cannot be read, in words; "" for nothing.
         force_mask: the mode of all that is made, what it should have being in an attribute; -1 for its own.
         again: an archive was unpacked into the tree before: its root is as it shall be, though nothing is in it.
         donor: a tree with whose files new ones may share their blocks; None for none.
@@ -77,5 +77,5 @@ class Terms(NamedTuple):
 
     @property
     def hides(self) -> bool:
-        """Whether what takes a name must hide what lies beneath it: a directory says so with a mark."""
+        """Whether what takes a name must hide what lies below it: a directory says so with a mark."""
         return bool(self.form.opaque_xattr) or (self.form is WhiteoutForm.FILES and self.has_lower)

@@ -5,7 +5,7 @@ What stands in the way of a name, by one rule for every driver:
     a directory, of whatever layer        is entered; if no entry lists it, it stays as it is, in owner, mode, time
     nothing                               becomes a directory, 0755 and root's
     a link that the archive itself made   is followed, as if the tree were the whole file system
-    a link or a file of a layer beneath   gives way to a directory
+    a link or a file of a layer below   gives way to a directory
 
 Links are resolved here and not by the kernel, so the path that comes out is known. Every directory is opened by one
 plain name in another open directory, links excluded, so even without a changed root no path can lead out.
@@ -47,7 +47,7 @@ class Missing(IntChoice):
 
     REFUSED = 0
     SHOWN = 1
-    """They are made if they can be seen beneath the tree."""
+    """They are made if they can be seen below the tree."""
     MADE = 2
 
 
@@ -116,7 +116,7 @@ class Paths:
 
         Args:
             path: a plain path; links in it that this archive made are followed.
-            missing: what becomes of directories that are missing, or that something else of a layer beneath is in the
+            missing: what becomes of directories that are missing, or that something else of a layer below is in the
                 place of. Where a link leads, no more is made than what is `SHOWN`.
             revive: make a directory where an overlay whiteout stands.
             links: follow those of other layers, too.
@@ -152,11 +152,11 @@ class Paths:
         return not (self.is_ours(path) or self.is_new(path))
 
     def takes_after(self, path: bytes) -> bool:
-        """Whether a directory that was made for what is in it shall be like the one beneath, if there is one."""
+        """Whether a directory that was made for what is in it shall be like the one below, if there is one."""
         return path not in self._listed and path not in self._renewed
 
     def renew(self, path: bytes) -> None:
-        """The directory beneath has gone, or what it was: it is as if it were made now, for what is in it."""
+        """The directory below has gone, or what it was: it is as if it were made now, for what is in it."""
         folder = self.folder(path)
         self._renewed.add(path)
         if path in self._made:
@@ -269,7 +269,7 @@ class Paths:
     def _owner_of_missing(self, path: bytes) -> tuple[int, int]:
         owner = self._terms.missing_owner
         if owner is None and self._is_shown(path):
-            return os.geteuid(), self._own_group  # until it gets that of the one beneath
+            return os.geteuid(), self._own_group  # until it gets that of the one below
         if owner is None:
             reason = "it is missing in the archive, and the ID map has no owner for it: no range covers 0:0"
             raise errors.EntryFailed(show_name(path), reason)

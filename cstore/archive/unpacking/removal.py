@@ -1,4 +1,4 @@
-"""Removing what lies beneath a layer, and nothing of what the layer itself brings (archive 5.1, last column)."""
+"""Removing what lies below a layer, and nothing of what the layer itself brings (archive 5.1, last column)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class Removal:
     """Carries out whiteouts and opaque markers. They concern what other layers made, wherever in the archive they are.
 
-    Where the tree is a part of a union, marks are left for what is beneath and would be seen; nowhere else, because a
+    Where the tree is a part of a union, marks are left for what is below and would be seen; nowhere else, because a
     mark that has nothing to hide shows in listings as a broken device.
     """
 
@@ -93,7 +93,7 @@ class Removal:
     # ── opaque directories ──
 
     def opaque(self, order: Order) -> None:
-        """Remove what lies beneath a directory; where the tree is a part of a union, hide it."""
+        """Remove what lies below a directory; where the tree is a part of a union, hide it."""
         _, folder_path, self._times = order
         folder = self._folder(folder_path)
         if folder is None:

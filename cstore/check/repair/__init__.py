@@ -1,12 +1,12 @@
-"""Healing: from findings to an ordered plan, and the plan carried out, each step durable, locked and undoable.
+"""Repair: turn findings into an ordered plan and carry it out; each step is durable, locked and can be undone.
 
-    survivors     everything in a store that bears witness: directories, data items, tar-splits, the driver's files
-    *_records     lost records, made again from that
-    heal_*        for each kind of finding, a step that heals it, or why nothing can be done
-    remake        a layer made anew from its archive, and exchanged for the damaged one
-    repairing     check, plan, carry out, and again, until nothing is left that can be healed
+    survivors     the remaining evidence: directories, data items, tar-splits, the driver's files
+    *_records     rebuild lost records from that evidence
+    heal_*        for each kind of finding: the step that repairs it, or the reason why nothing can
+    remake        rebuild a layer from its archive and exchange it for the damaged one
+    repairing     check, plan and carry out, until nothing repairable is left
 
-Owns: what is evidence for what, and the order of healing. Must not know: how a plan is shown.
+Owns: which evidence counts for what, and the order of steps. Must not know: how a plan is shown.
 """
 
 from __future__ import annotations

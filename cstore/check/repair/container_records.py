@@ -1,4 +1,4 @@
-"""Lost container records, made again from what the engine keeps in their directories, and from their layers."""
+"""Rebuild lost container records from the engine's files in their directories, and from their layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a record says of a layer's archive, found out again from the tar-split and the layer's files."""
+"""Recompute the archive fields of a layer record from the tar-split and the layer's files."""
 
 from __future__ import annotations
 

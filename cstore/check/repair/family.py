@@ -1,7 +1,7 @@
-"""Who is a layer's parent, when its record does not tell: asked of all that may know it, the surest first.
+"""Find the parent of a layer whose record does not tell it; the most reliable evidence comes first.
 
-Last of all the trees, where a driver keeps whole ones: a child's tree is its parent's, changed by what its own archive
-says. So all that the archive does not touch is the same in both: path, type, owner, size, time.
+The last evidence is the trees, where a driver stores whole ones: the tree of a child is that of its parent with the
+changes of its own archive. So what the archive does not touch has the same path, type, owner, size and time in both.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def _by_name(survivors: Survivors, layer: str, others: Sequence[str]) -> str | N
 
 
 def _by_digest(survivors: Survivors, layer: str, others: Sequence[str]) -> str | None:
-    """Find the one layer of the digest that a config names beneath this one's."""
+    """Find the one layer of the digest that a config names below this one's."""
     digest = survivors.digest_of(layer)
     below = {
         files.diff_ids[place - 1] if place else ""

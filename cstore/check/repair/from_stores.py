@@ -1,7 +1,7 @@
-"""Layers and images that a source store has under the very ID that is missing here: made again as they are there.
+"""Recreate layers and images that a source store has under the missing ID, as they are there.
 
-So heals a store that lay on an additional store which is not configured any more, or has lost what was built upon. A
-layer is believed by its digest, if the other store has recorded one, and by its ID, which nobody gives twice.
+This repairs a store whose additional store is no longer configured, or has lost layers that others build on. A layer is
+trusted by its digest, if the source store recorded one, and by its ID, which is never reused.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Layers whose files or tar-split are damaged: attributes set again, or the layer made anew from its archive."""
+"""Repair layers with damaged files or tar-splits: set attributes again, or rebuild the layer from its archive."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _is_below(path: str, others: set[str]) -> bool:
 def _doubt(repair_view: RepairView, layer: str) -> str:
     """Say why a layer's tar-split is no witness of what belongs into it; "" if it is one.
 
-    It is if the archive that it gives is the recorded one. Where a directory holds all that is beneath, too, the same
+    It is if the archive that it gives is the recorded one. Where a directory holds all that is below, too, the same
     must be true of all ancestors: what a wrong tar-split does not have may well be sound.
     """
     if any(container.layer == layer for container in repair_view.snapshot.containers):
@@ -169,7 +169,7 @@ def _doubt(repair_view: RepairView, layer: str) -> str:
 def _misplaced(repair_view: RepairView, layer: str) -> str:
     """Say that a record names another parent than the store tells of; "" if none does.
 
-    Where a directory holds all that is beneath, too, what is sound would seem to be damaged then.
+    Where a directory holds all that is below, too, what is sound would seem to be damaged then.
     """
     if not repair_view.snapshot.inspector.whole:
         return ""

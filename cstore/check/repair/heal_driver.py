@@ -1,4 +1,4 @@
-"""What a driver keeps beside the contents of layers; mounts; and the places of the store itself."""
+"""Repair the driver's files beside layers, the mount counts, and the store's own directories and locks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Composefs layers healed as what they are: single contents put back, and the image, from whoever has the same.
+"""Repair composefs layers in place: restore single contents, and the image, from an identical copy.
 
-A content is known by its digest, which is its name. An image is believed if its layer has the same DiffID, and a check
-of that layer finds nothing. Without either, the damaged layer is made anew as a plain one.
+A content is identified by its digest, which is its name. The image of another layer is trusted if that layer has the
+same DiffID and a check finds nothing wrong with it. Without either, the layer is rebuilt as a plain one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Data items of images, layers and containers: restored from copies that have the recorded digest, or from sources."""
+"""Repair data items of images, layers and containers from copies with the recorded digest, or from sources."""
 
 from __future__ import annotations
 
@@ -169,9 +169,9 @@ def config(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepai
     if data is not None and not is_config(data):
         data = None  # it is what the manifest names, and the manifest is wrong
     record = repair_view.snapshot.images.get(image)
-    if data is None and record and files and record.digest != digest_of(files.read(MANIFEST) or b""):
+    if data is None and record and files:
         manifest, evidence = _true_manifest(repair_view, record, files)
-        if manifest is not None:
+        if manifest is not None and manifest != files.read(MANIFEST):
             what, act = f"rebuild the manifest of image {image}", _writer_of(record, files, MANIFEST, manifest)
             yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (MANIFEST,))
             return

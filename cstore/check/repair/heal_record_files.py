@@ -1,4 +1,4 @@
-"""Record files that are damaged, empty or gone: written again from what can be read of them and what survives."""
+"""Rebuild damaged, empty and missing record files from their readable records and from other evidence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Rebuilding:
-    """All records that can be made again, each kind on the ground of those before."""
+    """All records that can be made again, each kind by those before it."""
 
     def __init__(self, survivors: Survivors, names: Mapping[str, Sequence[str]]) -> None:
         snapshot = survivors.snapshot

@@ -1,4 +1,4 @@
-"""Records that contradict each other, or what lies on the disk: parents, doubles, names, marks, digests."""
+"""Repair records that contradict each other or the disk: parents, duplicates, names, flags, digests."""
 
 from __future__ import annotations
 

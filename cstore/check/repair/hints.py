@@ -1,7 +1,7 @@
-"""What can still be read in damaged record files, and in copies that were never renamed into place.
+"""Read what is left in damaged record files, and in temporary copies that were never renamed into place.
 
-A hint is a record's fields by the keys that they have on disk, as far as they make sense. It is believed only for what
-nothing else in the store tells: names, metadata, labels, times.
+A hint is the valid fields of a record, by field name. It is used only for what nothing else in the store tells: names,
+metadata, labels, times.
 """
 
 from __future__ import annotations

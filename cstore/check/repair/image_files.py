@@ -1,4 +1,4 @@
-"""The data directory of an image, read by itself: which items lie there, and what manifest and config say."""
+"""Read the data directory of an image without its record: the items, the manifest and the config."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cstore.digests import digest_of
 from cstore.errors import CstoreError
+from cstore.gojson import object_in
 from cstore.oci.config import parse_config
 from cstore.records import bigdata
 from cstore.records.images import MANIFEST
@@ -47,8 +48,8 @@ class ImageFiles:
     def manifest(self) -> dict[str, Any]:
         """The manifest of the image itself, with layers; empty if there is none that makes sense."""
         ordered = sorted(self.manifests, key=lambda key: key != MANIFEST)
-        parsed = (_object(self.manifests[key]) for key in ordered)
-        return next((found for found in parsed if isinstance(found.get("config"), dict)), {})
+        parsed = (object_in(self.manifests[key]) for key in ordered)
+        return next((found for found in parsed if found and isinstance(found.get("config"), dict)), {})
 
     @cached_property
     def config(self) -> ImageConfig | None:
@@ -85,7 +86,7 @@ class ImageFiles:
 
 def has_layers(manifest: bytes) -> bool:
     """Whether these bytes are a manifest that makes sense: one that names a config and layers."""
-    found = _object(manifest)
+    found = object_in(manifest) or {}
     return isinstance(found.get("layers"), list) and isinstance(found.get("config"), dict)
 
 
@@ -127,13 +128,3 @@ def _key_of(name: str, noun: str) -> str:
         return key if bigdata.file_name(key, noun) == name else ""
     except CstoreError:
         return ""
-
-
-def _object(data: bytes) -> dict[str, Any]:
-    import json
-
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""Lost image records, made again from their data items, and names from wherever somebody noted them."""
+"""Rebuild lost image records from their data items; recover names from wherever they were noted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cstore.check.repair.image_files import ImageFiles
 from cstore.check.repair.layer_records import Rebuilt
 from cstore.digests import digest_of
+from cstore.gojson import object_in
 from cstore.records.codec import now
 from cstore.records.model import Image
 from cstore.records.table import Location
@@ -65,7 +66,7 @@ class ImageRecords:
         return Rebuilt(Image(id=files.id, **{**fields, "names": names}), Location.STABLE, evidence)
 
     def _top_by_containers(self, image: str) -> str:
-        """The layer beneath the own layers of all containers of an image; "" if they do not agree, or there is none."""
+        """The layer below the own layers of all containers of an image; "" if they do not agree, or there is none."""
         owns = [container.layer for container in self._survivors.snapshot.containers if container.image == image]
         below = {self._layers[layer].parent for layer in owns if layer in self._layers}
         return below.pop() if len(below) == 1 else ""
@@ -97,16 +98,11 @@ class ImageRecords:
 
     def _noted_by_containers(self, image: str) -> list[str]:
         """Podman and Buildah write the name of the image into what they keep of a container."""
-        import json
-
-        noted: list[str] = []
+        noted: list[Any] = []
         for container in self._survivors.snapshot.containers:
-            try:
-                metadata = json.loads(container.metadata or "{}")
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(metadata, dict) and image in {metadata.get("image-id"), container.image}:
-                noted.append(metadata.get("image-name", ""))
+            metadata = object_in(container.metadata)
+            if metadata is not None and image in (metadata.get("image-id"), container.image):
+                noted.append(metadata.get("image-name"))
         return [name for name in noted if isinstance(name, str) and name and not image.startswith(name)]
 
 

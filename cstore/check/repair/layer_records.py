@@ -1,4 +1,4 @@
-"""Lost layer records, made again from what survives."""
+"""Rebuild lost layer records from the remaining evidence."""
 
 from __future__ import annotations
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from cstore.check.repair.survivors import Survivors
-
-_OF_BLOBS = (Compression.GZIP, Compression.ZSTD)
-"""What the end of a media type may say of a blob, by its label (store-format 4.1)."""
 
 
 class Rebuilt(Value):
@@ -73,7 +70,7 @@ class LayerRecords:
     # ── which ──
 
     def _wanted(self, lost: set[str], parents: Mapping[str, str | None]) -> set[str]:
-        """Choose the trees that were layers: imported, told of by anything, or beneath one that was."""
+        """Choose the trees that were layers: imported, told of by anything, or below one that was."""
         named = self._named()
         wanted = {layer for layer in lost if layer in named or self._was_whole(layer)}
         pending = list(wanted)
@@ -213,7 +210,7 @@ def _delivery(blob: Mapping[str, Any]) -> dict[str, Any]:
     digest, size, kind = blob.get("digest"), blob.get("size"), blob.get("mediaType", "")
     if not isinstance(digest, str) or not isinstance(size, int) or not isinstance(kind, str):
         return {}
-    compression = next((each.value for each in _OF_BLOBS if kind.endswith(each.label)), 0)
+    compression = next((each.value for each in Compression if kind.endswith(each.label)), 0)  # (store-format 4.1)
     return {"compressed_digest": digest, "compressed_size": size, "compression": compression}
 
 

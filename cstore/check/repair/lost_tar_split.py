@@ -1,7 +1,7 @@
-"""A lost tar-split found again: the layer's files, written as the programs that make layers would have written them.
+"""Recover a lost tar-split: write the layer's files as a tar in the way of each known program, and compare the digest.
 
-Only an archive with the recorded digest counts, and it proves the files whole, too. That none was found says nothing
-of them: order, names of owners and times of access are kept nowhere else.
+Only an archive with the recorded digest counts; it also proves that the files are intact. If none is found, that proves
+nothing: entry order, owner names and access times are stored nowhere else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Layers of an image of which neither record nor files are left: made again from a source."""
+"""Recreate layers whose record and files are both lost, from a source."""
 
 from __future__ import annotations
 

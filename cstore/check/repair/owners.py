@@ -1,4 +1,4 @@
-"""Which ID map a layer has that nobody recorded: told by the owners of its files, and those in its archive."""
+"""Detect an unrecorded ID map of a layer from the owners of its files and those in its archive."""
 
 from __future__ import annotations
 

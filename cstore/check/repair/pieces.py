@@ -1,4 +1,4 @@
-"""Files and parts of files as sources of lost bytes: hashed, decompressed, and looked into where they are archives."""
+"""Files, and parts of files, as sources of lost data: hash them, decompress them, and list the members of archives."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import IO, TYPE_CHECKING
 
-from cstore.archive.compression import open_decoder, sniff
+from cstore.archive.compression import LONGEST_MAGIC, open_decoder, sniff
 from cstore.archive.streams import BUFFER_SIZE, FileReader, PeekingReader, fill
 from cstore.archive.tar.header import REGULAR
 from cstore.archive.tar.reader import ReaderWindows, TarReader
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cstore.archive.streams import ReadInto
-
-LONGEST_MAGIC = 10
 
 
 class Piece(Value):

@@ -1,4 +1,4 @@
-"""A plan: what will be done, in which order, why, by which evidence; and what cannot be healed."""
+"""A repair plan: steps in their order, each with its reason and evidence; and what cannot be repaired."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_SHOWN = 3
 
 
 class Phase:
-    """The order of steps: each kind of damage is healed on ground that is sound already."""
+    """The order of steps: each kind of damage is healed once what it rests on is sound."""
 
     PLACES = 0
     RECORD_FILES = 1
@@ -32,7 +32,7 @@ class Phase:
 
 
 class Action(Enum):
-    """What a step does: its word in JSON, and when it is done."""
+    """The action of a step: its name in JSON, and its phase."""
 
     PUT_ASIDE = "put-aside", Phase.PLACES
     MAKE_LOCK = "make-lock", Phase.PLACES
@@ -69,22 +69,23 @@ class Action(Enum):
 
     @property
     def phase(self) -> int:
-        """When it is done, see `Phase`."""
+        """The phase in which it is carried out; see `Phase`."""
         return self.value[1]
 
 
 class Step(Value):
-    """One thing to do.
+    """One step of a plan.
 
     Attributes:
-        action: what is done, and when.
-        subject: what is healed.
-        what: the same in words, for people only.
+        action: what the step does, and in which phase.
+        subject: the item or path that it repairs.
+        what: a description of the step, for people; programs use `action`.
         why: the sentence of the finding.
-        evidence: what the deed rests on; "" if that goes without saying.
-        act: does it. It looks again whether it is needed, takes its own locks, and may be repeated.
-        parts: what of the subject it is about, where it is not all of it: paths in a layer, keys of items.
-        advice: what a person may add, with the command that does it; "" if nothing.
+        evidence: what the step relies on; "" if nothing.
+        act: carries the step out. It takes its own locks, checks again whether the step is still needed, and may be
+            called again.
+        parts: the affected parts of the subject, as paths in a layer or keys of data items; empty for all of it.
+        advice: what a person may add afterwards, with the command for it; "" for nothing.
     """
 
     action: Action
@@ -98,16 +99,16 @@ class Step(Value):
 
     @property
     def phase(self) -> int:
-        """When it is done, see `Phase`."""
+        """The phase in which it is carried out; see `Phase`."""
         return self.action.phase
 
     @property
     def key(self) -> tuple[Action, str, str, tuple[str, ...]]:
-        """What makes it the same step as another."""
+        """The identity of the step: action, kind and name of the subject, and parts."""
         return self.action, self.subject.kind, self.subject.name, self.parts
 
     def document(self) -> dict[str, Any]:
-        """The step as JSON."""
+        """Return the step as a JSON document."""
         subject = {name: text for name, text in self.subject.as_dict().items() if text}
         return {
             "action": self.action.word,
@@ -121,9 +122,14 @@ class Step(Value):
 
 
 class Unrepairable(Value):
-    """Something that cannot be healed: what it is about, what is wrong with it, why nothing can be done, what helps.
+    """A problem that repair cannot solve.
 
-    `last_seen`: once the rest is healed, nothing tells of it any more, so no later check finds it again.
+    Attributes:
+        subject: the item or path that has the problem.
+        why: what is wrong with it.
+        reason: why it cannot be repaired.
+        remedy: what may help, with the command; "" for nothing.
+        last_seen: no later check will report it, because the rest of the repair removes the last trace of it.
     """
 
     subject: Subject
@@ -133,15 +139,15 @@ class Unrepairable(Value):
     last_seen: bool = False
 
     def document(self) -> dict[str, Any]:
-        """The same as JSON."""
+        """Return it as a JSON document."""
         subject = {name: text for name, text in self.subject.as_dict().items() if text}
         return {"subject": subject, "why": self.why, "reason": self.reason, "remedy": self.remedy}
 
 
 def unrepairable(finding: Finding, reason: str, why: str = "") -> Unrepairable:
-    """Say why a finding cannot be healed, and what helps. That is not the command which has just been tried.
+    """Return why a finding cannot be repaired. The remedy never repeats `cstore repair`, which was just tried.
 
-    `why` is what is wrong, if other than the finding's sentence.
+    `why` replaces the finding's sentence.
     """
     remedy = finding.remedy
     another = remedy.command and remedy.command != REPAIR
@@ -150,10 +156,15 @@ def unrepairable(finding: Finding, reason: str, why: str = "") -> Unrepairable:
 
 
 class Plan(Value):
-    """Steps in the order in which they are done, what is left as it is, and sources that have nothing that is lost.
+    """A repair plan.
 
-    `complete`: nothing else is waiting for these steps. Only what damaged record files described cannot be judged
-    before these are written again; the steps for it are a plan of their own, which is shown before it is done.
+    Attributes:
+        steps: in the order in which they are carried out.
+        unrepairable: the problems that stay.
+        unused: sources that have nothing of what is lost.
+        complete: whether this is the whole plan. If record files are damaged, the items in them can be judged only
+            after these files are rebuilt; the steps for those items form another plan, which is shown before it is
+            carried out.
     """
 
     steps: tuple[Step, ...]
@@ -162,7 +173,7 @@ class Plan(Value):
     complete: bool = True
 
     def document(self) -> dict[str, Any]:
-        """The plan as JSON."""
+        """Return the plan as a JSON document."""
         return {
             "steps": [step.document() for step in self.steps],
             "unhealable": [one.document() for one in self.unrepairable],
@@ -172,13 +183,13 @@ class Plan(Value):
 
 
 def how_to_name(image: str) -> str:
-    """Say how to name an image whose names are lost."""
+    """Return the advice for an image whose names are lost."""
     given = f"--name {image}=NAME"
     return f"the names of image {image} are lost: repeat with {given}, or later: cstore add-names --name NAME {image}"
 
 
 def counted(paths: Sequence[str]) -> str:
-    """Name the first paths and count the others."""
+    """Return the first paths, quoted, and the number of the others."""
     shown = ", ".join(map(repr, paths[:MOST_SHOWN]))
     more = len(paths) - MOST_SHOWN
     return f"{shown} and {more} more" if more > 0 else shown

@@ -1,4 +1,4 @@
-"""From findings to a plan: each finding goes to whoever heals its kind; what nobody heals is told, or taken out."""
+"""Turn findings into a plan: each kind has a healer; what has none is reported, or moved into quarantine."""
 
 from __future__ import annotations
 
@@ -102,5 +102,5 @@ def _ordered(repair_view: RepairView, outcomes: Iterable[Step | Unrepairable]) -
 
 
 def _depth(repair_view: RepairView, step: Step) -> int:
-    """How many layers are beneath: parents are healed before children."""
+    """How many layers are below: parents are healed before children."""
     return len(repair_view.snapshot.chain(step.subject.id)) if step.subject.kind == "layer" else 0

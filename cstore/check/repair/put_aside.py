@@ -1,6 +1,6 @@
-"""What cannot be healed, taken out into quarantine, from which it can be brought back. Only when that is asked for.
+"""Move what cannot be repaired into quarantine, from which it can be restored. Only on request.
 
-What somebody else still needs stays: a layer under a container that is sound, or under another layer.
+Whatever something else still needs stays: a layer below a sound container, or below another layer.
 """
 
 from __future__ import annotations

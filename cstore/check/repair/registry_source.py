@@ -1,17 +1,17 @@
-"""An image in a registry as a source of lost bytes: its manifests, its configs, and any of its layers.
+"""An image in a registry as a source of lost data: its manifests, its configs, and its layers.
 
-Documents are read at once, a layer when it is needed. Each is held to the digest that names it before it is used; what
-it heals is then held to what the store has recorded, like what any other source gives.
+Documents are fetched at once, a layer when it is needed. Each is verified against the digest that names it; what it
+repairs is then verified against the store's records, as with every other source.
 """
 
 from __future__ import annotations
 
-import json
 from typing import IO, TYPE_CHECKING
 
 from cstore.archive.streams import BUFFER_SIZE
 from cstore.digests import algorithm_of, digest_from, new_hash
 from cstore.errors import CstoreError, SourceUnusable
+from cstore.gojson import object_in
 from cstore.oci.config import parse_config
 from cstore.registry import Access, open_repository
 
@@ -89,11 +89,8 @@ class RegistryImage:
 
 
 def _object(raw: bytes, given: str) -> dict[str, Any]:
-    try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+    found = object_in(raw)
+    if found is None:
         raise SourceUnusable(given, "its manifest is not a JSON object")
     return found
 

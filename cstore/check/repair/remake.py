@@ -1,7 +1,7 @@
-"""A layer made anew from its archive, and exchanged for the damaged one, which goes into quarantine whole.
+"""Rebuild a layer from its archive and exchange it for the damaged one, which goes into quarantine as a whole.
 
-The archive comes from a source, or is put together from the layer's own tar-split and files, with lost contents taken
-from other layers that have the same file. Either way the digest of all of it must be the recorded one.
+The archive comes from a source, or is rebuilt from the layer's own tar-split and files, with lost contents taken from
+other layers that have the same file. In either case its digest must be the recorded one.
 """
 
 from __future__ import annotations

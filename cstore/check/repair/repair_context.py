@@ -1,4 +1,4 @@
-"""Where steps are carried out: under the locks of all writers, each change in the journal before it is made."""
+"""The context of repair steps: all write locks, and a journal entry before each change."""
 
 from __future__ import annotations
 

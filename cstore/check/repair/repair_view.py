@@ -1,4 +1,4 @@
-"""The store that is being healed, as the planners see it: what was found, what survives, what can be had elsewhere."""
+"""The store as the planners see it: its records, the remaining evidence, and what sources offer."""
 
 from __future__ import annotations
 

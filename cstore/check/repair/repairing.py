@@ -1,4 +1,4 @@
-"""A whole repair: check, plan, carry out, and again, until nothing is left that can be healed."""
+"""A whole repair: check, plan and carry out, in rounds, until nothing repairable is left."""
 
 from __future__ import annotations
 
@@ -30,23 +30,24 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 _MOST_ROUNDS = 8
-"""One brings to light what the next one heals; no chain of damage is longer than this."""
+"""A round may reveal what the next one repairs; no chain of damage is longer than this."""
 
 
 class RepairOptions(Value):
-    """How a repair is made.
+    """The options of a repair.
 
     Attributes:
-        sources: files, directories and stores from which lost bytes may be had, and `docker://NAME` of images.
-        access: how registries are spoken to; None for what is configured.
-        names: names for images whose names are lost, by the beginning of their ID.
-        remove: take out what cannot be healed.
-        dry_run: plan only.
-        by: what is noted in the journal as the one who asked.
-        agree: asked before a plan is carried out; None agrees to everything.
-        told: told of each step when it is done, with the error if it failed.
-        search_time: how long to look for the archive of each layer that has lost its tar-split, in seconds.
-        workers, progress: as of a check.
+        sources: where to look for lost data: files, directories, graph roots of stores, and images in registries as
+            `docker://NAME`.
+        access: how to access registries; None for the configured way.
+        names: names for images whose names are lost: ID prefix → names.
+        remove: move what cannot be repaired into quarantine.
+        dry_run: plan only; change nothing.
+        by: the command that the journal names as the cause.
+        agree: called with each plan before it is carried out; if it returns false, the repair ends. None agrees.
+        told: called after each step, with its error or None.
+        search_time: seconds to search for the archive of each layer whose tar-split is lost.
+        workers, progress: as in `CheckOptions`.
     """
 
     sources: tuple[str, ...] = ()
@@ -63,14 +64,14 @@ class RepairOptions(Value):
 
 
 class Repaired(Value):
-    """What came of a repair.
+    """The result of a repair.
 
     Attributes:
-        plans: what was planned, round by round.
-        done: the steps that were carried out.
-        failed: those that could not be, and why.
-        left: the last check: what is still wrong.
-        case: the quarantine case with all that was taken out or changed, "" if nothing was.
+        plans: the plan of each round.
+        done: the steps that succeeded.
+        failed: the steps that failed, each with its error.
+        left: the report of the last check.
+        case: the ID of the quarantine case with everything that was moved or changed; "" if nothing was.
     """
 
     plans: tuple[Plan, ...]
@@ -81,19 +82,19 @@ class Repaired(Value):
 
     @property
     def serious(self) -> list[Finding]:
-        """What is still wrong that is more than a leftover."""
+        """The serious findings of the last check."""
         return [item for item in self.left.findings if item.severity.is_serious]
 
     @property
     def lost(self) -> list[Unrepairable]:
-        """What could not be healed, and what nothing in the healed store tells of any more."""
+        """What could not be repaired and left no trace in the repaired store, so the last check does not report it."""
         made = {(step.subject.kind, step.subject.id) for step in self.done}
         seen = [one for plan in self.plans for one in plan.unrepairable if one.last_seen]
         return [one for one in seen if (one.subject.kind, one.subject.id) not in made]
 
     @property
     def healed(self) -> bool:
-        """Whether nothing is wrong any more, nothing went wrong, and nothing was lost."""
+        """Whether no serious finding remains, no step failed, and nothing was lost."""
         return not (self.serious or self.failed or self.lost)
 
 
@@ -103,20 +104,20 @@ def repair_store(
     options: RepairOptions = RepairOptions(),  # noqa: B008  - it never changes
     report: Report | None = None,
 ) -> Repaired:
-    """Heal a store.
+    """Repair a store.
 
     Args:
         store: the store.
-        options: how.
-        report: of a check; then what it does not tell is left as it is. None heals whatever is found. What is told and
-            is no longer so is passed over: all of it is looked for again.
+        options: the options.
+        report: repair only the findings of this report; None repairs everything. Findings that no longer hold are
+            skipped, because each round checks the store again.
 
     Raises:
-        ReadOnlyStore: nothing can be written to it. `check` works.
-        Unsupported: this is root, and it is an ordinary user's; or things would be taken out that are damaged only
-            because the image store is not mounted.
-        SourceUnusable: a source is not there.
-        LockTimeout: another repair is at work, or a writer was busy for too long.
+        ReadOnlyStore: the store cannot be written. `check` works.
+        Unsupported: root would write into an ordinary user's store; or, with `remove`, the separate image store is not
+            mounted, so sound items would look damaged.
+        SourceUnusable: a source does not exist.
+        LockTimeout: another repair is running, or a writer held a lock for longer than the store's lock policy allows.
     """
     context = context_of(store)
     if not options.dry_run and not is_writable(context.layout.graph_root):
@@ -144,7 +145,7 @@ class _Repair:
         self._failed: list[tuple[Step, CstoreError]] = []
 
     def run(self) -> Repaired:
-        """Go on round by round, as long as a round has steps that were not tried yet."""
+        """Continue as long as a round has steps that were not tried yet."""
         if self._options.dry_run:
             report = self._check()
             self._plan(report)
@@ -185,7 +186,7 @@ class _Repair:
         return self._options.agree is None or self._options.agree(plan)
 
     def _carry_out(self, steps: Sequence[Step], repair: RepairContext) -> None:
-        """Do one step after the other, whatever becomes of those before it."""
+        """Carry out the steps in order; a failure does not stop the others."""
         for step in steps:
             failure: CstoreError | None = None
             try:

@@ -1,4 +1,4 @@
-"""The records of one file that can be read, whatever is wrong with the others."""
+"""The readable records of one record file, however damaged the others are."""
 
 from __future__ import annotations
 

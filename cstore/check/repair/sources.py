@@ -1,7 +1,7 @@
-"""Where lost bytes can be had: archives of layers, archives and layouts of images, other stores, registries.
+"""Sources of lost data: archives of layers, archives and layouts of images, other stores, registries.
 
-A source is only read. Whatever comes out of it is believed by its digest alone, so it does not matter what a file
-claims to be: every tar in it may be a layer, every small file may be a manifest or a config.
+Sources are only read. Their data is trusted by digest alone, so it does not matter what a file claims to be: every tar
+in it may be a layer, every small file may be a manifest or a config.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING
 
-from cstore.archive.compression import Compression, sniff
+from cstore.archive.compression import LONGEST_MAGIC, Compression, sniff
 from cstore.archive.streams import BUFFER_SIZE, FileReader
-from cstore.check.repair.pieces import LONGEST_MAGIC, Piece, PieceReader, decompressed, digests_of, members, open_piece
+from cstore.check.repair.pieces import Piece, PieceReader, decompressed, digests_of, members, open_piece
 from cstore.errors import ArchiveError, CstoreError, SourceUnusable, SystemFailure
-from cstore.fs import within
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -289,10 +288,9 @@ class Sources:
 
     def _plain(self, path: str) -> str:
         """Name a file with the same bytes, decompressed; it has no name of its own and goes when we go."""
-        with open(within.open_path(path, os.O_RDONLY), "rb") as file:
-            if sniff(file.read(LONGEST_MAGIC)) is Compression.NONE:
+        with open_piece(Piece(path, "")) as file:
+            if sniff(os.pread(file.fileno(), LONGEST_MAGIC, 0)) is Compression.NONE:
                 return path
-            file.seek(0)
             copy = self._kept()
             for view in decompressed(FileReader(file.fileno(), path)):
                 self._append(copy, view)

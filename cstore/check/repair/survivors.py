@@ -1,6 +1,6 @@
-"""Everything in a store that bears witness to lost records: directories, data items, tar-splits, the driver's files.
+"""The evidence that remains of lost records: directories, data items, tar-splits, the driver's files.
 
-Nothing here changes anything. What is expensive is found out when it is asked for, and once.
+Nothing here changes the store. Expensive facts are computed on demand, once.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from cstore.check.repair.image_files import ImageFiles
 from cstore.drivers.repairing import open_driver_repair
 from cstore.errors import CstoreError, ForeignThing
 from cstore.fs import within
+from cstore.gojson import object_in
 from cstore.ids import flaw_of_id
 from cstore.oci.chain import layer_ids, next_layer_id
 from cstore.store.lookup import tree_names
@@ -202,15 +203,8 @@ class Survivors:
 
     def settings_of(self, container: str) -> Iterator[dict[str, Any]]:
         """Every JSON object that the engine keeps for a container."""
-        import json
-
-        for path in _files(self.container_directories.get(container, "")):
-            try:
-                found = json.loads(_text(path))
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(found, dict):
-                yield found
+        found = map(object_in, map(_text, _files(self.container_directories.get(container, ""))))
+        yield from (each for each in found if each is not None)
 
 
 def _directories(folder: str) -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def chain_lines(layers: Iterable[ReadOnlyLayer], *, size: bool = False) -> Iterator[str]:
-    """The ChainID, and beneath it the DiffID and the layer's ID; with `size`, bytes too."""
+    """The ChainID, and below it the DiffID and the layer's ID; with `size`, bytes too."""
     for layer in layers:
         yield layer.chain_id
         yield f"\tdiff: {layer.diff_id}"
@@ -78,7 +78,7 @@ def freed_document(freed: Freed) -> dict[str, Any]:
 
 
 def writable_lines(layers: Iterable[WritableLayer]) -> Iterator[str]:
-    """One line a layer: name, ID, ChainID of what is beneath."""
+    """One line a layer: name, ID, ChainID of what is below."""
     for layer in layers:
         yield f"{visible(layer.name)}\t{layer.layer}\t{layer.parent.chain_id if layer.parent else ''}"
 
@@ -137,7 +137,7 @@ def lineage_document(images: ImageStore, image: str) -> dict[str, Any]:
 
 
 def lineage_lines(told: Mapping[str, Any]) -> Iterator[str]:
-    """The ID, and beneath it what is noted; nothing of what is not."""
+    """The ID, and below it what is noted; nothing of what is not."""
     yield f"sha256:{told['id']}"
     if told["parent"]:
         yield f"\tparent: sha256:{told['parent']}"
@@ -149,7 +149,7 @@ def lineage_lines(told: Mapping[str, Any]) -> Iterator[str]:
 
 
 def image_lines(images: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:
-    """The ID of each image, and beneath it its names."""
+    """The ID of each image, and below it its names."""
     for image, names in images:
         yield image
         for name in names:

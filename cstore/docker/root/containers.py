@@ -67,14 +67,14 @@ def _state(state: object) -> str:
     if not isinstance(state, dict):
         return ""
     marks = (("Paused", "paused"), ("Restarting", "restarting"), ("Running", "running"), ("Dead", "dead"))
-    word = next((word for mark, word in marks if state.get(mark) is True), "")
-    if word:
-        return word
+    told = next((name for mark, name in marks if state.get(mark) is True), "")
+    if told:
+        return told
     return "created" if str(state.get("StartedAt", "")).startswith("0001-") else "exited"
 
 
-def find_container(containers: list[DockerContainer], word: str) -> DockerContainer | None:
+def find_container(containers: list[DockerContainer], ref: str) -> DockerContainer | None:
     """The container of that name, else the one whose ID begins like that."""
-    named = [one for one in containers if word and one.name == word.removeprefix("/")]
-    begun = named or [one for one in containers if word and one.id.startswith(word)]
+    named = [one for one in containers if ref and one.name == ref.removeprefix("/")]
+    begun = named or [one for one in containers if ref and one.id.startswith(ref)]
     return begun[0] if len(begun) == 1 else None

@@ -57,11 +57,11 @@ def write_container(place: Place, mount: DockerMount, line: Sequence[DockerLayer
     Raises:
         Unsupported: the driver's trees cannot be read.
     """
-    upper, beneath = place.tree(mount.mount_id), _beneath(place, mount, line)
+    upper, below = place.tree(mount.mount_id), _below(place, mount, line)
     if place.is_union:
         from cstore.drivers.overlay.diff import changes_in
 
-        changes = changes_in(upper, beneath)
+        changes = changes_in(upper, below)
         if changes is None:
             from cstore.errors import Unsupported
 
@@ -75,7 +75,7 @@ def write_container(place: Place, mount: DockerMount, line: Sequence[DockerLayer
     from cstore.archive.changes import compare_trees
     from cstore.archive.pack import pack_changes
 
-    base = beneath[0] if beneath else None
+    base = below[0] if below else None
     pack_changes(upper, base, compare_trees(upper, base), sink, place.id_map)
 
 
@@ -88,11 +88,11 @@ def container_size(place: Place, mount: DockerMount, line: Sequence[DockerLayer]
         return usage(upper).bytes
     from cstore.archive.changes import changes_size, compare_trees
 
-    beneath = _beneath(place, mount, line)
-    return changes_size(upper, compare_trees(upper, beneath[0] if beneath else None))
+    below = _below(place, mount, line)
+    return changes_size(upper, compare_trees(upper, below[0] if below else None))
 
 
-def _beneath(place: Place, mount: DockerMount, line: Sequence[DockerLayer]) -> list[str]:
-    """The trees beneath a writable layer, nearest first."""
+def _below(place: Place, mount: DockerMount, line: Sequence[DockerLayer]) -> list[str]:
+    """The trees below a writable layer, nearest first."""
     names = [*([mount.init_id] if mount.init_id else []), *(layer.cache_id for layer in reversed(line))]
     return [place.tree(name) for name in names]

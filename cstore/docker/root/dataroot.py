@@ -111,28 +111,28 @@ class DockerRoot:
         """Paths that belong to nothing: what interrupted operations of the daemon left."""
         return orphans(self._place, self._layers, self._mounts)
 
-    def image(self, word: str) -> DockerImage:
+    def image(self, ref: str) -> DockerImage:
         """The image of that name or ID, or beginning of an ID.
 
         Raises:
             ImageUnknown: there is none, or several IDs begin like that.
         """
-        found = find_image(self.images, word)
+        found = find_image(self.images, ref)
         if found is None:
-            error = ImageUnknown(word)
+            error = ImageUnknown(ref)
             error.hint = f"see cstore docker-images {self.path}"
             raise error
         return found
 
-    def container(self, word: str) -> DockerContainer:
+    def container(self, ref: str) -> DockerContainer:
         """The container of that name or ID, or beginning of an ID.
 
         Raises:
             ContainerUnknown: there is none, or several.
         """
-        found = find_container(self._containers[0], word)
+        found = find_container(self._containers[0], ref)
         if found is None:
-            error = ContainerUnknown(word)
+            error = ContainerUnknown(ref)
             error.hint = f"see cstore docker-containers {self.path}"
             raise error
         return found
@@ -166,20 +166,20 @@ class DockerRoot:
         Raises:
             ContainerUnknown: it has no writable layer.
         """
-        mount, beneath = self._mount_of(container), self._beneath(container)
+        mount, below = self._mount_of(container), self._below(container)
         with opened_sink(sink) as opened:
-            contents.write_container(self._place, mount, beneath, opened)
+            contents.write_container(self._place, mount, below, opened)
 
     def container_size(self, container: DockerContainer) -> int:
         """Bytes that a container added or modified; 0 if it has no writable layer."""
         if container.mount is None:
             return 0
-        return contents.container_size(self._place, container.mount, self._beneath(container))
+        return contents.container_size(self._place, container.mount, self._below(container))
 
     def _mount_of(self, container: DockerContainer) -> DockerMount:
         if container.mount is None:
             raise ContainerUnknown(container.id)
         return container.mount
 
-    def _beneath(self, container: DockerContainer) -> Sequence[DockerLayer]:
+    def _below(self, container: DockerContainer) -> Sequence[DockerLayer]:
         return self.line(container.mount.parent) if container.mount else ()

@@ -88,7 +88,7 @@ def _image(place: Place, path: str, raw: bytes, references: list[str], layers: L
     )
 
 
-def find_image(images: Mapping[str, DockerImage], word: str) -> DockerImage | None:
+def find_image(images: Mapping[str, DockerImage], ref: str) -> DockerImage | None:
     """The image of that name, familiar or full, else the one whose ID begins like that.
 
     Raises:
@@ -97,27 +97,27 @@ def find_image(images: Mapping[str, DockerImage], word: str) -> DockerImage | No
     from cstore.docker.partial_id import resolve
     from cstore.errors import AmbiguousImageID, ImageUnknown
 
-    named = _named(images, word)
+    named = _named(images, ref)
     if named is not None:
         return named
     try:
-        return images[resolve(word, images)]
+        return images[resolve(ref, images)]
     except AmbiguousImageID:
         raise
     except ImageUnknown:
         return None
 
 
-def _named(images: Mapping[str, DockerImage], word: str) -> DockerImage | None:
-    return next((image for image in images.values() if names_meant(image, word)), None)
+def _named(images: Mapping[str, DockerImage], ref: str) -> DockerImage | None:
+    return next((image for image in images.values() if names_meant(image, ref)), None)
 
 
-def names_meant(image: DockerImage, word: str) -> tuple[str, ...]:
-    """Those of an image's names that `word` is, familiar or full; none if it is no name of it."""
+def names_meant(image: DockerImage, ref: str) -> tuple[str, ...]:
+    """Those of an image's names that `ref` is, familiar or full; none if it is no name of it."""
     from cstore.docker.root.names import full_name
 
     try:
-        wanted = full_name(word)
+        wanted = full_name(ref)
     except InvalidName:  # it may still be an ID
         return ()
     return tuple(name for name in image.names if full_name(name) == wanted)

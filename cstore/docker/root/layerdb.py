@@ -33,7 +33,7 @@ class DockerLayer(Value):
 
 
 class DockerMount(Value):
-    """A writable layer: the driver's names for it and its init layer, and the ChainID beneath, or ""."""
+    """A writable layer: the driver's names for it and its init layer, and the ChainID below, or ""."""
 
     name: str
     mount_id: str
@@ -118,7 +118,7 @@ def _size(path: str) -> int:
 
 
 def _with_parents(found: Mapping[str, DockerLayer]) -> dict[str, DockerLayer]:
-    """Leave out layers that do not stand on ground. ChainIDs are checked, so there is no ring."""
+    """Leave out layers without a complete chain below. ChainIDs are checked, so there is no ring."""
     usable: dict[str, DockerLayer] = {}
     for chain in found:
         way: list[DockerLayer] = []

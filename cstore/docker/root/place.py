@@ -34,7 +34,7 @@ class Place(Value):
 
     @property
     def is_union(self) -> bool:
-        """Whether a layer's tree holds only what it adds to those beneath."""
+        """Whether a layer's tree holds only what it adds to those below."""
         return self.driver in _UNIONS
 
     @property

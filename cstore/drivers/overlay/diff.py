@@ -1,6 +1,6 @@
 """What a layer changes, read from its own directory without mounting anything (archive 7.2, 8.3).
 
-The directory holds what was added or modified, and marks for what was removed. What lies beneath decides between added
+The directory holds what was added or modified, and marks for what was removed. What lies below decides between added
 and modified, and whether a mark means anything. Order and rules are those of the Go tool, except that a name is looked
 for as the kernel would: a file, a whiteout or an opaque directory hides everything deeper.
 """
@@ -36,12 +36,12 @@ _SECOND = 1_000_000_000
 
 
 Below = tuple[str, str]
-"""A directory beneath a layer, and the attribute that makes a directory in it opaque."""
+"""A directory below a layer, and the attribute that makes a directory in it opaque."""
 
 
 @contextmanager
-def beneath(lowers: Sequence[Below]) -> Iterator[Union]:
-    """Open the directories beneath a layer for as long as the context lasts."""
+def open_lowers(lowers: Sequence[Below]) -> Iterator[Union]:
+    """Open the directories below a layer for as long as the context lasts."""
     with opened([path for path, _ in lowers], os.O_PATH) as trees:
         yield Union([Lower(tree, (mark,)) for tree, (_, mark) in zip(trees, lowers, strict=True)])
 
@@ -63,7 +63,7 @@ def own_changes(place: Place, ancestors: Sequence[Place], usual: WhiteoutForm) -
 def changes_in(
     diff: str, below: Sequence[str], usual: WhiteoutForm = WhiteoutForm.OVERLAY, *, named: bool = False
 ) -> OwnChanges | None:
-    """The same of directories: `diff`, and those beneath it, nearest first. `named`: as for `read_marks`."""
+    """The same of directories: `diff`, and those below it, nearest first. `named`: as for `read_marks`."""
     own = Marks() if is_blob(diff) else read_marks(diff, named=named)  # an image says itself where contents are
     masked = any(is_masked(path) for path in (diff, *below) if not is_blob(path))
     if masked or own.needs_program or own.all & {*ELSEWHERE, WHITEOUT}:
@@ -79,7 +79,7 @@ def changes_in(
 
 
 class OwnChanges(Value):
-    """What a directory or image `diff` changes: its marks have the form `form`; `lowers` lie beneath, nearest first."""
+    """What a directory or image `diff` changes: its marks have the form `form`; `lowers` lie below, nearest first."""
 
     diff: str
     lowers: tuple[Below, ...]
@@ -91,7 +91,7 @@ class OwnChanges(Value):
         Raises:
             SystemFailure: something cannot be read.
         """
-        with beneath(self.lowers) as below, open_tree(self.diff) as tree:
+        with open_lowers(self.lowers) as below, open_tree(self.diff) as tree:
             return _Scan(tree, below, self.form.opaque_xattr).run()
 
     def write(self, sink: Sink, id_map: IDMap) -> None:
@@ -102,7 +102,7 @@ class OwnChanges(Value):
         """
         from cstore.archive.pack import pack_tree
 
-        with beneath(self.lowers) as below:
+        with open_lowers(self.lowers) as below:
             pack_tree(self.diff, sink, id_map, form=self.form, hides=lambda path: below.find(path) is not None)
 
 

@@ -6,7 +6,7 @@
     │   ├── diff/                      what the layer changes, with the kernel's own marks for what it removes
     │   ├── link, lower                its short link, and those of its ancestors
     │   ├── work/, merged/       0700  the kernel's scratch directory, and where the layer is mounted
-    │   └── empty/               0700  lies beneath a base layer, because something must
+    │   └── empty/               0700  lies below a base layer, because something must
     ├── .has-mount-program             whether a program wrote the layers, in its own way
     └── staging/                       partial pulls of other tools; see drivers/staging.py for where layers are made
 
@@ -171,7 +171,7 @@ class OverlayDriver:
             return self._with_lowers(copy_layer(staging, source, form, mask))
 
     def _with_lowers(self, staged: StagedTree) -> StagedTree:
-        """Say what lies beneath a staged tree, as far as it can be read."""
+        """Say what lies below a staged tree, as far as it can be read."""
         made = os.path.dirname(staged.tree)
         place = Place(os.path.dirname(made), os.path.basename(made))
         lowers, unseen = place.rotated(), ""

@@ -1,4 +1,4 @@
-"""The images of composefs layers, mounted for as long as it takes to put them beneath an overlay mount.
+"""The images of composefs layers, mounted for as long as it takes to put them below an overlay mount.
 
 erofs        from the file itself (Linux 6.12), or a loop device where the kernel wants a block device
 overlay      takes a private copy of each; so nothing of them is left when they are unmounted here
@@ -81,7 +81,7 @@ def _mount(source: str, *, acls: bool) -> int:
 
 
 def image_directory(path: str, version: tuple[int, int], opened: ExitStack, id_map: IDMap) -> str:
-    """A directory that shows an image until `opened` ends, with the owners of `id_map`, to put it beneath an overlay.
+    """A directory that shows an image until `opened` ends, with the owners of `id_map`, to put it below an overlay.
 
     Raises:
         DriverError: the kernel refuses.

@@ -89,10 +89,10 @@ class OverlayInspector:
             homes = [each for home in self._homes if (each := _OpenHome.opened(stack, home)) is not None]
             for name in names[:DEEPEST]:
                 part = next((part for home in homes if (part := home.ordinary(name)) is not None), None)
-                found.append(self._beneath(name, ancestors) if part is None else part)
+                found.append(self._below(name, ancestors) if part is None else part)
         return found
 
-    def _beneath(self, name: str, ancestors: Callable[[], Sequence[str]]) -> Part:
+    def _below(self, name: str, ancestors: Callable[[], Sequence[str]]) -> Part:
         """The layer that a short link stands for, wherever and whatever it is."""
         below = self._homes.behind(name) or self._recorded(name, ancestors()) or self._homes.search(name)
         lost = f"the short link {name} leads to no layer"

@@ -1,4 +1,4 @@
-"""Where layers are, and what lies beneath each: short links, `lower` files, and mending of links (drivers 7.1, 7.12).
+"""Where layers are, and what lies below each: short links, `lower` files, and mending of links (drivers 7.1, 7.12).
 
     HOME/l/<26 characters>  ──►  ../<layer>/diff
     HOME/<layer>/link            the 26 characters
@@ -225,7 +225,7 @@ class Homes:
                     yield place
 
     def ancestors(self, place: Place) -> list[Place]:
-        """All layers beneath `place`, nearest first. Writes nothing; a missing link is got over.
+        """All layers below `place`, nearest first. Writes nothing; a missing link is got over.
 
         Raises:
             DriverError: one of them is gone, or there are more than DEEPEST.
@@ -252,7 +252,7 @@ class Homes:
         return found
 
     def known_ancestors(self, place: Place) -> list[Place]:
-        """Those of the layers beneath `place` that can be found at once, for who can do with some."""
+        """Those of the layers below `place` that can be found at once, for who can do with some."""
         return [found for found in map(self.behind, place.lower_names()) if found is not None]
 
     def is_parent(self, place: Place, base: str | None) -> bool:

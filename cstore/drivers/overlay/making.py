@@ -138,7 +138,7 @@ def sync_home(home: str) -> None:
 
 
 def _lower_of(parent: Place) -> str:
-    """The `lower` file of a child: its parent, and what lies beneath that."""
+    """The `lower` file of a child: its parent, and what lies below that."""
     link = parent.link
     if not link:
         raise errors.DriverError(

@@ -5,7 +5,7 @@
     user.containers.override_stat                owners and modes are in attributes; a mount program shows them
     trusted.overlay.*                            the marks of root's mounts
     user.overlay.*                               those of mounts in a user namespace, which need `userxattr`
-    redirect, metacopy                           a renamed directory, or a file without its contents: both are beneath
+    redirect, metacopy                           a renamed directory, or a file without its contents: both are below
     .wh.NAME, user.fuseoverlayfs.opaque          the marks of a mount program
 
 Options of today, and who reads, say nothing of that. In the lowest directory of a chain no mark hides anything.
@@ -157,7 +157,7 @@ def blob_of(place: Place) -> str:
 
 
 def marks_beneath(place: Place, ancestors: Sequence[Place]) -> Marks:
-    """Read what decides how a layer and all that is beneath it, nearest first, can be shown.
+    """Read what decides how a layer and all that is below it, nearest first, can be shown.
 
     Raises:
         DriverError: one is of a form that cannot be read.

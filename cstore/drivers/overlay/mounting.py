@@ -51,7 +51,7 @@ class Mounter:
         return [own, *place.rotated()]
 
     def lowers_of(self, place: Place, *, short: bool = True) -> list[str]:
-        """The directories beneath a layer's own, nearest first.
+        """The directories below a layer's own, nearest first.
 
         Raises:
             DriverError: an ancestor is gone, or cannot be mounted by cstore.
@@ -59,7 +59,7 @@ class Mounter:
         return [path for each in self._homes.ancestors(place) for path in self.directories_of(each, short=short)]
 
     def way(self, place: Place, asked: tuple[str, ...] = (), *, volatile: bool = False) -> Way:
-        """Who mounts a layer with all that is beneath it, and with which options.
+        """Who mounts a layer with all that is below it, and with which options.
 
         Raises:
             DriverError: nobody here would show it as it was written.
@@ -125,7 +125,7 @@ class Mounter:
 
     @staticmethod
     def _empty(place: Place) -> str:
-        """Something to lie beneath a base layer."""
+        """Something to lie below a base layer."""
         path = os.path.join(place.path, "empty")
         return path if within.is_directory(place.home, f"{place.layer}/empty") else os.path.join(place.path, "work")
 

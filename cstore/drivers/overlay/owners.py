@@ -1,4 +1,4 @@
-"""A new layer whose owners differ from its parent's: all that is beneath is copied up with other owners (drivers 7.14).
+"""A new layer whose owners differ from its parent's: all that is below is copied up with other owners (drivers 7.14).
 
     diff1    what the copying brought up: the parent's tree with the new owners
     diff     empty: what the layer itself changes

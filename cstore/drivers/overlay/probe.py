@@ -119,7 +119,7 @@ class Host:
     # ── read only ──
 
     def backing(self) -> str:
-        """The name of the file system beneath the store, or of the nearest directory that exists."""
+        """The name of the file system below the store, or of the nearest directory that exists."""
         from cstore.kernel.statfs import filesystem_name
 
         path = os.path.dirname(self._home)

@@ -154,7 +154,7 @@ class OverlayDriverRepair:
         for ancestor in ancestors:
             link = self._homes.find(ancestor).link
             if not link:
-                raise DriverError(NAME, f"layer {ancestor}, beneath layer {layer}, has no short link")
+                raise DriverError(NAME, f"layer {ancestor}, below layer {layer}, has no short link")
             links.append(f"l/{link}")
         return ":".join(links)
 

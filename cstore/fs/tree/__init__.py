@@ -1,6 +1,6 @@
 """Whole directory trees: copy, remove, measure.
 
-Common ground: names are any bytes, depth and width have no limit, a path longer than the kernel takes is no obstacle, a
+In all of them names are any bytes, depth and width have no limit, a path longer than the kernel takes is no obstacle, a
 symbolic link is never followed, and nothing that is mounted inside a tree counts as part of it.
 """
 

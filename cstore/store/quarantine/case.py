@@ -164,15 +164,15 @@ def _is_empty(path: str) -> bool:
         return False
 
 
-def find_case(context: Context, word: str) -> Case:
+def find_case(context: Context, ref: str) -> Case:
     """Find a case by its ID, or by the beginning of it that no other has.
 
     Raises:
         CaseUnknown: there is none, or more than one.
     """
-    found = [case for case in cases(context) if case.id == word or (word and case.id.startswith(word))]
+    found = [case for case in cases(context) if case.id == ref or (ref and case.id.startswith(ref))]
     if len(found) != 1:
-        raise CaseUnknown(word)
+        raise CaseUnknown(ref)
     return found[0]
 
 

@@ -37,7 +37,7 @@ class Undone(Value):
     left: tuple[str, ...]
 
 
-def undo(context: Context, word: str) -> Undone:
+def undo(context: Context, ref: str) -> Undone:
     """Undo a case, as far as nothing newer stands in the way. What was undone is not undone again.
 
     What was done last is undone first, so that each thing comes back into the state that it was taken from. The case
@@ -49,10 +49,10 @@ def undo(context: Context, word: str) -> Undone:
         RecordsDamaged: record files that cannot be trusted stand in the way of records.
     """
     with quarantine_lock(context):
-        ended = [name for name in remove_broken_off(context) if word and name.startswith(word)]
+        ended = [name for name in remove_broken_off(context) if ref and name.startswith(ref)]
         if len(ended) == 1:
             return Undone(ended[0], (), ())  # everything was back when this was broken off
-        case = readable(find_case(context, word))
+        case = readable(find_case(context, ref))
         progress = _Progress(list(case.entries))
         for entry in reversed(case.entries):
             # A record file may be what comes back, so records are read anew for each entry.

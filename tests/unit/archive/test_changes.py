@@ -171,7 +171,7 @@ def test_owner_outside_its_map(trees: tuple[Path, Path], needs_root: None) -> No
 
 
 def test_added_and_deleted(trees: tuple[Path, Path]) -> None:
-    """What is new is added with all beneath it; of what is gone only the top is deleted."""
+    """What is new is added with all below it; of what is gone only the top is deleted."""
     old, new = trees
     keeping_time(new / "etc/deep", shutil.rmtree)
     keeping_time(new / "usr/lib", lambda path: make_tree(str(path), {"a/b": b""}))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 
-from cstore.archive.compression import Compression, largest_window, open_decoder, open_encoder, sniff
+from cstore.archive.compression import LONGEST_MAGIC, Compression, largest_window, open_decoder, open_encoder, sniff
 from cstore.archive.streams import fill
 from cstore.archive.tar.reader import ReaderWindows, TarReader
 from cstore.archive.zstd import ZstdDecoder
@@ -32,7 +32,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TEXT = b"layers upon layers, " * 9000 + bytes(range(256)) * 40
-COMPRESSED = [Compression.BZIP2, Compression.GZIP, Compression.XZ, Compression.ZSTD]
+FACTS: dict[Compression, tuple[int, str, int, Callable[[bytes], bytes]]] = {
+    Compression.NONE: (0, "tar", 0, bytes),
+    Compression.BZIP2: (1, "tar.bz2", 3, bz2.decompress),
+    Compression.GZIP: (2, "tar.gz", 3, gzip.decompress),
+    Compression.XZ: (3, "tar.xz", 6, lzma.decompress),
+    Compression.ZSTD: (4, "tar.zst", 4, lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data)),
+}
+"""The number in layer records, the suffix of files, the length of the magic, and what reads it elsewhere."""
+COMPRESSED = [kind for kind in FACTS if kind is not Compression.NONE]
 SKIPPABLE = b"\x5a\x2a\x4d\x18" + struct.pack("<I", 300) + bytes(300)
 
 each = pytest.mark.parametrize("kind", COMPRESSED, ids=lambda kind: kind.label)
@@ -90,7 +98,7 @@ def made_elsewhere(kind: Compression, data: bytes) -> bytes:
 @each
 def test_magic(kind: Compression) -> None:
     """A stream is recognised by its magic, and not by a part of it."""
-    magic = {"bzip2": 3, "gzip": 3, "xz": 6, "zstd": 4}[kind.label]
+    magic = FACTS[kind][2]
     head = made_elsewhere(kind, b"x")[:10]
     assert sniff(head) is kind
     assert sniff(head[:magic]) is kind
@@ -103,11 +111,16 @@ def test_no_magic(head: bytes) -> None:
     assert sniff(head) is Compression.NONE
 
 
+def test_a_sniff_sees_enough() -> None:
+    """As much as the longest magic has; a longer one would be recognized nowhere."""
+    assert max(row[2] for row in FACTS.values()) == LONGEST_MAGIC
+
+
 def test_names_and_numbers() -> None:
     """The numbers are those of layer records, the suffixes those of files."""
-    assert [(kind.value, kind.suffix) for kind in Compression] == [
-        (0, "tar"), (1, "tar.bz2"), (2, "tar.gz"), (3, "tar.xz"), (4, "tar.zst"),
-    ]  # fmt: skip
+    assert [(kind, kind.value, kind.suffix) for kind in Compression] == [
+        (kind, *row[:2]) for kind, row in FACTS.items()
+    ]
 
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -303,14 +316,6 @@ def test_errors_of_the_source(kind: Compression) -> None:
 
 # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-READERS: dict[Compression, Callable[[bytes], bytes]] = {
-    Compression.NONE: bytes,
-    Compression.BZIP2: bz2.decompress,
-    Compression.GZIP: gzip.decompress,
-    Compression.XZ: lzma.decompress,
-    Compression.ZSTD: lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
-}
-
 
 @pytest.mark.parametrize("kind", list(Compression), ids=lambda kind: kind.label)
 def test_others_read_what_we_write(kind: Compression) -> None:
@@ -321,14 +326,14 @@ def test_others_read_what_we_write(kind: Compression) -> None:
         return encoder.compress(memoryview(TEXT)[:7]) + encoder.compress(TEXT[7:]) + encoder.flush()
 
     assert sniff(written()) is kind
-    assert READERS[kind](written()) == TEXT
+    assert FACTS[kind][3](written()) == TEXT
     assert written() == written()
 
 
 @pytest.mark.parametrize("kind", list(Compression), ids=lambda kind: kind.label)
 def test_nothing_compressed(kind: Compression) -> None:
     """An empty stream is a whole one."""
-    assert READERS[kind](open_encoder(kind).flush()) == b""
+    assert FACTS[kind][3](open_encoder(kind).flush()) == b""
 
 
 def test_gzip_header_tells_nothing() -> None:
@@ -341,7 +346,7 @@ def test_gzip_header_tells_nothing() -> None:
 def test_levels(kind: Compression) -> None:
     """A level is obeyed, and one that the format lacks is refused with those it has."""
     encoder = open_encoder(kind, 1)
-    assert READERS[kind](encoder.compress(TEXT) + encoder.flush()) == TEXT
+    assert FACTS[kind][3](encoder.compress(TEXT) + encoder.flush()) == TEXT
     for wrong in (-1, 23):
         with pytest.raises(InvalidOption) as caught:
             open_encoder(kind, wrong)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,12 +12,11 @@ from cstore.archive.composefs import BlobTree
 from cstore.archive.erofs import Image
 from cstore.errors import ArchiveError, CstoreError
 from cstore.layout import is_blob
-from tests.conftest import ROOT
+from tests.builders import composefs_layer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-BASE = "7".zfill(64)
 SECOND = 1_000_000_000
 MOMENT = 1_700_000_000
 
@@ -26,14 +24,7 @@ MOMENT = 1_700_000_000
 @pytest.fixture(scope="module")
 def layer(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The directory of a composefs layer that the Go tool made."""
-    folder = tmp_path_factory.mktemp("store")
-    path = os.path.join(ROOT, "tests/data/stores/store-1.63-composefs.tar.xz")
-    subprocess.run(["tar", "-xJf", path, "-C", str(folder), "--no-same-owner"], check=True)
-    found = os.path.join(folder, "graph/overlay", BASE)
-    for above, _, names in os.walk(os.path.join(found, "diff")):
-        for name in names:
-            os.chmod(os.path.join(above, name), 0o600)  # contents have no permissions at all
-    return found
+    return composefs_layer(str(tmp_path_factory.mktemp("store")))
 
 
 @pytest.fixture

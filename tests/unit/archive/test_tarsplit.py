@@ -203,7 +203,7 @@ def test_missing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("before", [0, 300])
 def test_the_last_entry_of_a_name_counts(tmp_path: Path, before: int) -> None:
-    """Of a path, and of all beneath it, whatever way the names are spelled; the same among few lines and many."""
+    """Of a path, and of all below it, whatever way the names are spelled; the same among few lines and many."""
 
     def fill(packer: Packer) -> None:
         for number in range(before):

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import stat
 from typing import TYPE_CHECKING
 
-from cstore.archive.tar.reader import ReaderWindows, TarReader
-from cstore.check.expected import ExpectedTree, device_number, stacked
-from tests.builders import Entry, directory, hardlink, make_tar, regular, symlink, whiteout
+import pytest
+
+from cstore.check.expected import ExpectedTree, Tolerance, device_number, stacked
+from tests.builders import Entry, directory, hardlink, node, regular, symlink, whiteout
+from tests.unit.check.trees import expected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class _Source:
-    def __init__(self, data: bytes) -> None:
-        self._data = io.BytesIO(data)
-
-    def readinto(self, buffer: memoryview, /) -> int:
-        return self._data.readinto(buffer)
-
-
 def tree_of(*entries: Entry) -> ExpectedTree:
-    """What these entries lead to expect."""
-    reader = TarReader(ReaderWindows(_Source(make_tar(*entries))), lambda _: None)
-    tree = ExpectedTree()
-    while (entry := reader.next()) is not None:
-        tree.add(entry)
-    tree.settle({b"f": 7})
-    return tree
+    """What these entries lead to expect, with the checksum of a file `f`."""
+    return expected(*entries, checksums={b"f": 7})
 
 
 def names(tree: ExpectedTree) -> Sequence[bytes]:
@@ -94,3 +82,27 @@ def test_device_numbers() -> None:
     """As mknod(2) is told them."""
     assert device_number((8, 1)) == 0x801
     assert device_number((1, 0x12345)) == 0x12300145
+
+
+DEVICES = directory("dev"), node("dev/null", b"3", (1, 3)), node("dev/sda", b"4", (8, 0)), node("pipe", b"6")
+
+
+@pytest.mark.parametrize(
+    ("seen", "changed", "users", "missed"),
+    [
+        ((), (), False, {b"pipe"}),
+        ((b"dev/null",), (), False, {b"dev/sda", b"pipe"}),
+        ((), (b"dev",), False, {b"dev/null", b"dev/sda", b"pipe"}),
+        ((), (b"dev",), True, set()),
+    ],
+    ids=["no device was ever there", "one is there", "the directory was changed", "a user wrote the layer"],
+)
+def test_devices_that_nobody_could_make_are_not_missed(
+    seen: tuple[bytes, ...], changed: tuple[bytes, ...], missed: set[bytes], *, users: bool
+) -> None:
+    """Root of a user namespace makes none; those that somebody removed since are missed."""
+    nodes = tree_of(*DEVICES).nodes
+    unmakeable = Tolerance(users=users).unmakeable(nodes, seen, changed)
+
+    gone = {path for path, found in nodes.items() if path not in seen and found.format != stat.S_IFDIR}
+    assert {path for path in gone if nodes[path].format not in unmakeable} == missed

@@ -92,7 +92,7 @@ def test_an_image_keeps_its_layers_until_it_is_deleted(
 def test_references_outlive_an_image(
     images: ImageStore, layers: LayerStore, chain: list[ReadOnlyLayer], store: Store
 ) -> None:
-    """What somebody holds stays, with all beneath it."""
+    """What somebody holds stays, with all below it."""
     identifier = images.create(config(*chain))
     layers.release(chain[2])
 

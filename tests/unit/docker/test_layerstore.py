@@ -73,7 +73,7 @@ def test_layers_have_the_ids_that_others_give_them(chain: list[ReadOnlyLayer]) -
 def test_a_parent_outlives_its_reference_and_a_release_cascades(
     chain: list[ReadOnlyLayer], layers: LayerStore, store: Store
 ) -> None:
-    """Top first, each with the size of its files and of all beneath it."""
+    """Top first, each with the size of its files and of all below it."""
     assert layers.release(chain[1]) == []
     with pytest.raises(LayerNotRetained):
         layers.release(chain[1])
@@ -89,7 +89,7 @@ def test_a_parent_outlives_its_reference_and_a_release_cascades(
 
 
 def test_a_cascade_stops_at_a_reference(chain: list[ReadOnlyLayer], layers: LayerStore) -> None:
-    """What somebody still holds stays, with all beneath it."""
+    """What somebody still holds stays, with all below it."""
     layers.release(chain[2])
 
     assert list(layers.map()) == [chain[0].chain_id, chain[1].chain_id]
@@ -235,7 +235,7 @@ def test_another_recorded_digest_is_found_at_the_end(
 
 
 def test_a_chain_is_written_from_any_ancestor(chain: list[ReadOnlyLayer]) -> None:
-    """From nothing it is the whole tree; from what is not beneath it, nothing."""
+    """From nothing it is the whole tree; from what is not below it, nothing."""
     names = []
     for ancestor in ("", chain[0].chain_id, chain[1].chain_id):
         out = Collected()

@@ -1,4 +1,4 @@
-"""Writable layers: named, mounted by count, compared with what lies beneath, never showing their init layer."""
+"""Writable layers: named, mounted by count, compared with what lies below, never showing their init layer."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_changes_sizes_and_stream(written: WritableLayer) -> None:
 
 
 def test_the_init_layer_shows_inside(written: WritableLayer) -> None:
-    """It lies beneath the writable layer, and is no parent of it."""
+    """It lies below the writable layer, and is no parent of it."""
     path = written.mount()
     assert os.path.exists(os.path.join(path, "init"))
     written.unmount()

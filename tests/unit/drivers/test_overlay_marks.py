@@ -77,7 +77,7 @@ def test_a_store_inside_a_container_of_roots_is_contents(tmp_path: Path) -> None
 
 
 def test_the_lowest_directory_needs_no_marks(tmp_path: Path) -> None:
-    """Nothing is beneath it that they could hide; whether it is masked counts."""
+    """Nothing is below it that they could hide; whether it is masked counts."""
     above, lowest = _layer(tmp_path, "above"), _layer(tmp_path, "lowest")
     _mark(lowest, "dir", "user.overlay.opaque")
 

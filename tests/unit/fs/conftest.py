@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import traceback
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +10,7 @@ import pytest
 
 from cstore.kernel.libc import call
 from cstore.kernel.mount import MNT_DETACH, mount, unmount
+from tests.loops import loop_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,25 +84,13 @@ def _give_away(path: str) -> None:
 def ext4(tmp_path: Path, needs_root: None) -> Iterator[str]:
     """A small ext4 of the test's own, with access lists and file flags, mounted."""
     del needs_root
-    yield from _loop_mount(tmp_path, ["mkfs.ext4", "-q", "-F"], 32)
+    with loop_disk(tmp_path, "ext4") as folder:
+        yield folder
 
 
 @pytest.fixture
 def reflinks(tmp_path: Path, needs_root: None) -> Iterator[str]:
     """A file system that shares blocks between files."""
     del needs_root
-    yield from _loop_mount(tmp_path, ["mkfs.xfs", "-q", "-f", "-m", "reflink=1"], 320)
-
-
-def _loop_mount(tmp_path: Path, make: list[str], megabytes: int) -> Iterator[str]:
-    image, point = tmp_path / "image", tmp_path / "mounted"
-    point.mkdir()
-    with open(image, "wb") as file:
-        file.truncate(megabytes << 20)
-    for command in ([*make, str(image)], ["mount", "-o", "loop", str(image), str(point)]):
-        try:
-            subprocess.run(command, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            pytest.skip(f"{command[0]} does not work here: {error}")
-    yield str(point)
-    subprocess.run(["umount", "-l", str(point)], check=True)
+    with loop_disk(tmp_path, "xfs") as folder:
+        yield folder

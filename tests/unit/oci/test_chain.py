@@ -12,7 +12,7 @@ THREE = (
 
 
 def test_chains_of_three_layers() -> None:
-    """Each ChainID names all that is beneath."""
+    """Each ChainID names all that is below."""
     assert [chain_id(THREE[:count]) for count in (0, 1, 2, 3)] == [
         "",
         THREE[0],

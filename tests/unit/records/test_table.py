@@ -295,7 +295,7 @@ def test_unknown_ids_are_refused(tmp_path: Path) -> None:
 
 
 def test_removing_a_record_does_not_bring_back_a_hidden_one(tmp_path: Path) -> None:
-    """What was removed has no data any more, so its twin in the same or in another file goes too."""
+    """What was removed has no data any more, so a second record of it, in the same or in another file, goes too."""
     files = files_in(str(tmp_path))
     table = load(
         str(tmp_path), stable=b'[{"id":"a"},{"id":"b"},{"id":"a","metadata":"x"}]', volatile=b'[{"id":"a"},{"id":"c"}]'
@@ -392,3 +392,22 @@ def test_removing_one_holder_leaves_the_name_to_the_other(tmp_path: Path) -> Non
 
         assert table.named("n") == Layer(id=left, names=("n",))
         assert table.names_in_conflict() == []
+
+
+def test_a_degraded_table_is_not_written_by_once_its_file_was_replaced(tmp_path: Path) -> None:
+    """It is of an earlier moment, and would undo what somebody has written since."""
+    files = {Location.STABLE: str(tmp_path / "layers.json")}
+    put(files[Location.STABLE], THREE)
+    stale, current = (Table.load(LAYERS, files, degraded=True) for _ in range(2))
+    assert current.promote()
+    put(files[Location.STABLE], THREE)
+
+    assert not stale.promote()
+
+
+def test_a_damaged_or_missing_file_is_never_written_by_as_if_it_were_whole(tmp_path: Path) -> None:
+    files = {Location.STABLE: str(tmp_path / "layers.json")}
+    assert not Table.load(LAYERS, files, degraded=True).promote()
+    put(files[Location.STABLE], THREE[:-9])
+
+    assert not Table.load(LAYERS, files, degraded=True).promote()

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.config import Overrides, load_config
 from cstore.store import NewLayer, Store, open_store
+from cstore.store.session import Writer
 from tests.builders import listing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from cstore.records.model import Layer
+    from cstore.store.places import ItemKind
 
 
 def kept(graph: str) -> dict[str, str]:
@@ -55,6 +59,24 @@ def reopen(graph: str, tmp_path: Path) -> Callable[[], Store]:
 def store(reopen: Callable[[], Store]) -> Store:
     """The test's store; nothing is on disk yet."""
     return reopen()
+
+
+@contextmanager
+def killed_at(save: int) -> Iterator[None]:
+    """Interrupt a writer when it saves its records for the `save`th time, as a signal would; from 1."""
+    original, saves = Writer.save, 0
+
+    def killed(self: Writer, *item_kinds: ItemKind) -> None:
+        nonlocal saves
+        saves += 1
+        if saves == save:
+            raise KeyboardInterrupt
+        original(self, *item_kinds)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Writer, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 @pytest.fixture

@@ -192,3 +192,27 @@ def test_a_layer_is_not_compared_with_a_parent_that_nobody_knows(store: Store, p
     assert diff(store, "above") == archive
     with pytest.raises(ParentUnknown):
         diff(store, "made")
+
+
+def test_a_diff_for_a_layer_that_was_deleted_meanwhile(
+    store: Store, reopen: Callable[[], Store], tmp_path: Path
+) -> None:
+    """There is no such layer any more, and nothing of what was prepared stays."""
+    store.layers.create(NewLayer(id="it"))
+    archive = make_tar(regular("f", b"x"))
+
+    class Source:
+        def __init__(self) -> None:
+            self.left = memoryview(archive)
+
+        def readinto(self, buffer: memoryview, /) -> int:
+            if len(self.left) == len(archive):
+                reopen().layers.delete("it")
+            count = min(len(buffer), len(self.left))
+            buffer[:count], self.left = self.left[:count], self.left[count:]
+            return count
+
+    with pytest.raises(LayerUnknown):
+        store.layers.apply_diff("it", Source())
+    assert not list(tmp_path.glob("graph/vfs/dir/*"))
+    assert not list(tmp_path.glob("graph/cstore-staging/vfs/temp-dir-*"))

@@ -9,15 +9,13 @@ import pytest
 
 from cstore.errors import ImageUsedByContainer, NotAnImage, RecordsDamaged, UnsafeID
 from cstore.store import NewImage, NewLayer, Store
-from cstore.store.session import Writer
 from tests.builders import listing, typical_tar
-from tests.unit.store.conftest import kept
+from tests.unit.store.conftest import kept, killed_at
 from tests.unit.store.test_removal import write_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cstore.store.places import ItemKind
     from tests.unit.store.conftest import Import
 
 
@@ -188,24 +186,13 @@ def test_nothing_is_deleted_by_damaged_records(store: Store, graph: str, damage:
 
 @pytest.mark.parametrize("kill_at", [1, 2, 3])
 def test_an_interrupted_delete_leaves_no_image_without_layers(
-    store: Store, reopen: Callable[[], Store], monkeypatch: pytest.MonkeyPatch, kill_at: int
+    store: Store, reopen: Callable[[], Store], kill_at: int
 ) -> None:
     """Before the first save everything is there; later the next writer lets the layers go with the image."""
     layers(store, "base top")
     store.images.create(NewImage(id="it", layer="top", data={"manifest": b"{}"}))
-    save, saves = Writer.save, 0
-
-    def killed(self: Writer, *item_kinds: ItemKind) -> None:
-        nonlocal saves
-        saves += 1
-        if saves == kill_at:
-            raise KeyboardInterrupt
-        save(self, *item_kinds)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Writer, "save", killed)
-        with pytest.raises(KeyboardInterrupt):
-            store.images.delete("it")
+    with killed_at(kill_at):
+        store.images.delete("it")
     after = reopen()
     after.layers.create(NewLayer(id="next"))  # a writer, which concludes
 

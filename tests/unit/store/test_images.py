@@ -51,13 +51,13 @@ def test_images_are_found_by_their_digests(store: Store) -> None:
 
 
 def test_images_are_found_by_their_top_layers(store: Store, graph: str) -> None:
-    """Mapped twins count, ancestors do not."""
-    for layer in ("base", "top", "twin"):
+    """Mapped layers count, ancestors do not."""
+    for layer in ("base", "top", "mapped"):
         store.layers.create(NewLayer(id=layer))
-    record: dict[str, Any] = {"id": "i1", "layer": "top", "mapped-layers": ["twin"], "created": "2026-01-01T00:00:00Z"}
+    record: dict[str, Any] = {"id": "i1", "layer": "top", "mapped-layers": ["mapped"]}
     write_records(graph, "image", [record])
 
-    assert [image.id for image in store.images.by_top_layer("twi")] == ["i1"]
+    assert [image.id for image in store.images.by_top_layer("map")] == ["i1"]
     assert store.images.by_top_layer("base") == []
     with pytest.raises(LayerUnknown):
         store.images.by_top_layer("nothing")
@@ -154,7 +154,7 @@ def test_a_mounted_image_shows_its_top_layer(store: Store, put: Import) -> None:
 
 @pytest.mark.usefixtures("needs_root")
 def test_a_mapped_image_is_mounted_as_it_was_made(store: Store, put: Import) -> None:
-    """Its top layer has other owners, so a twin without them is made, once, which goes with the image."""
+    """Its top layer has other owners, so a mapped layer without them is made, once, which goes with the image."""
     mapped = IDMap((IDRange(0, 100_000, 65_536),), (IDRange(0, 100_000, 65_536),))
     put(make_tar(regular("file", b"1", uid=7, gid=8)), id="base", id_map=mapped)
     store.images.create(NewImage(id="i1", layer="base"))

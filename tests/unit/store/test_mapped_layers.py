@@ -1,4 +1,4 @@
-"""Which layer a container with an ID map is built on, and the twins that are made for it."""
+"""Which layer a container with an ID map is built on, and the mapped layers that are made for it."""
 
 from __future__ import annotations
 

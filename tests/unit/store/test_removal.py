@@ -10,14 +10,12 @@ import pytest
 
 from cstore.errors import LayerHasChildren, LayerUnknown, LayerUsedByContainer, LayerUsedByImage, NotALayer
 from cstore.store import NewLayer, Store
-from cstore.store.session import Writer
 from tests.builders import typical_tar
-from tests.unit.store.conftest import kept
+from tests.unit.store.conftest import kept, killed_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cstore.store.places import ItemKind
     from tests.unit.store.conftest import Import
 
 
@@ -100,24 +98,13 @@ def test_unchecked_delete_of_a_container_takes_its_layer(store: Store, graph: st
 
 @pytest.mark.parametrize("kill_at", [1, 2, 3])
 def test_a_delete_of_a_container_that_was_interrupted_can_be_concluded(
-    store: Store, graph: str, monkeypatch: pytest.MonkeyPatch, reopen: Callable[[], Store], kill_at: int
+    store: Store, graph: str, reopen: Callable[[], Store], kill_at: int
 ) -> None:
     """Before its record is gone by another delete, after that by the next writer."""
     store.layers.create(NewLayer(id="own"))
     write_records(graph, "container", [{"id": "c1", "image": "", "layer": "own", "created": "2026-01-01T00:00:00Z"}])
-    save, saves = Writer.save, 0
-
-    def killed(self: Writer, *item_kinds: ItemKind) -> None:
-        nonlocal saves
-        saves += 1
-        if saves == kill_at:
-            raise KeyboardInterrupt
-        save(self, *item_kinds)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Writer, "save", killed)
-        with pytest.raises(KeyboardInterrupt):
-            store.delete("c1")
+    with killed_at(kill_at):
+        store.delete("c1")
     if kill_at == 1:
         reopen().delete("c1")
     else:

@@ -128,3 +128,18 @@ def test_records_that_a_repair_writes_again_are_told(store: Store, tmp_path: Pat
     assert done.done
     assert reader.look()
     assert reader.seen == records.read_bytes()
+
+
+def test_a_file_that_is_made_before_its_first_record_is_told(store: Store, tmp_path: Path) -> None:
+    """Whoever makes it may die before there is a record, and nobody would learn of the file then."""
+    from cstore.store.places import ItemKind
+    from cstore.store.session import writing
+
+    store.layers.create(NewLayer(id="layer"))
+    reader = LongLivedReader(tmp_path, "graph/vfs-images/images.lock", "graph/vfs-images/images.json")
+    assert reader.look()
+    with writing(store.context, ItemKind.IMAGES) as writer:
+        writer.establish(ItemKind.IMAGES)
+
+    assert reader.look()
+    assert reader.seen == b"[]"

@@ -1,4 +1,4 @@
-"""Whiteouts remove what lies beneath, and nothing of what the archive brings, wherever in it they stand."""
+"""Whiteouts remove what lies below, and nothing of what the archive brings, wherever in it they stand."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_replaced_directory(unpack: Unpacker, lower: str, order: list[Entry]) ->
     "order", list(itertools.permutations([OPAQUE, regular("foo/new", b"1"), regular("foo/sub/n", b"2")]))
 )
 def test_opaque_directory(unpack: Unpacker, lower: str, order: list[Entry]) -> None:
-    """An opaque directory loses what lies beneath, also where new things are in directories that nobody lists."""
+    """An opaque directory loses what lies below, also where new things are in directories that nobody lists."""
     names = unpack(*order, into=lower, has_lower=True).names()
 
     assert names == ["bar", "empty", "foo", "foo/new", "foo/sub", "foo/sub/n", "lnk"]
@@ -91,7 +91,7 @@ def test_whiteout_through_own_link(unpack: Unpacker, lower: str) -> None:
 
 
 def test_whiteout_through_lower_link(unpack: Unpacker, lower: str) -> None:
-    """A link of a layer beneath is no directory: in it there is nothing to remove."""
+    """A link of a layer below is no directory: in it there is nothing to remove."""
     names = unpack(whiteout("lnk/old"), into=lower, has_lower=True).names()
 
     assert names == ["bar", "empty", "foo", "foo/old", "foo/sub", "foo/sub/deep", "lnk"]
@@ -99,7 +99,7 @@ def test_whiteout_through_lower_link(unpack: Unpacker, lower: str) -> None:
 
 @pytest.mark.parametrize("way", ["lnk", "bar"])
 def test_below_what_is_no_directory(unpack: Unpacker, lower: str, way: str) -> None:
-    """A link or a file of a layer beneath gives way to a directory that an entry needs, and what it led to stays."""
+    """A link or a file of a layer below gives way to a directory that an entry needs, and what it led to stays."""
     unpacked = unpack(regular(f"{way}/new", b"1"), into=lower, has_lower=True)
 
     assert os.listdir(unpacked.path(way)) == ["new"]
@@ -141,7 +141,7 @@ def test_a_removed_directory_hands_nothing_down(unpack: Unpacker, lower: str, or
 
 
 def test_lower_is_replaced(unpack: Unpacker, lower: str) -> None:
-    """What lies beneath gives way to entries of any other kind."""
+    """What lies below gives way to entries of any other kind."""
     unpacked = unpack(
         symlink("foo", "bar"), directory("bar", mode=0o700), regular("lnk", b"file"), regular("empty", b"file"),
         into=lower, has_lower=True,
@@ -219,7 +219,7 @@ def is_mark(path: str) -> bool:
 
 
 def is_opaque(path: str, form: WhiteoutForm = WhiteoutForm.OVERLAY) -> bool:
-    """Whether a directory hides what lies beneath."""
+    """Whether a directory hides what lies below."""
     try:
         return os.getxattr(path, form.opaque_xattr) == b"y"
     except OSError:
@@ -324,7 +324,7 @@ def test_first_layer_has_no_marks(unpack: Unpacker) -> None:
 
 @pytest.mark.parametrize("order", list(itertools.permutations([OPAQUE_ROOT, directory("foo"), regular("a/n", b"1")])))
 def test_opaque_root_of_a_union(unpack: Unpacker, union: dict[str, Any], order: list[Entry]) -> None:
-    """The kernel ignores the mark at the top, so each name beneath is hidden by itself."""
+    """The kernel ignores the mark at the top, so each name below is hidden by itself."""
     unpacked = unpack(*order, regular("x", b"new"), **union)
 
     assert unpacked.names() == ["a", "a/n", "bar", "foo", "no", "x"]
@@ -340,7 +340,7 @@ def test_a_file_between_two_directories_hides_the_old_one(unpack: Unpacker, unio
 
 
 def test_implied_directories_of_a_union(unpack: Unpacker, union: dict[str, Any]) -> None:
-    """A directory that no entry lists is like the one beneath, in all but the marks of overlay itself."""
+    """A directory that no entry lists is like the one below, in all but the marks of overlay itself."""
     lower = union["lowers"][0]
     for name in ("", "foo", "foo/sub"):
         path = os.path.join(lower, name)
@@ -361,7 +361,7 @@ def test_implied_directories_of_a_union(unpack: Unpacker, union: dict[str, Any])
 
 @pytest.mark.parametrize("mark", ["trusted.overlay.opaque", "user.overlay.opaque"])
 def test_what_a_layer_in_between_hides(unpack: Unpacker, union: dict[str, Any], tmp_path: Path, mark: str) -> None:
-    """Only what is seen beneath counts, whoever hid the rest."""
+    """Only what is seen below counts, whoever hid the rest."""
     between = make_tree(str(tmp_path / "between"), {"foo": None, "bar/file": b"in a directory"})
     os.setxattr(os.path.join(between, "foo"), mark, b"y")
     os.mknod(os.path.join(between, "x"), stat.S_IFCHR, 0)

@@ -1,17 +1,13 @@
-"""What is still read of record files that are damaged: whole records, and fields of broken ones."""
+"""Whole records that are still read of record files that are damaged."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.check.repair.hints import rows_in_files
 from cstore.check.repair.rows import sound_records
 from cstore.records.model import Image, Layer
-from cstore.records.table import Location
-from cstore.store.places import ItemKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,23 +51,3 @@ def test_what_is_no_digest_of_an_image_is_left_out(tmp_path: Path) -> None:
     assert record.names == ("n",)
     assert b"nonsense" not in raw
     assert b'"unknown":{"x":1}' in raw
-
-
-HINTS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
-    "the fields before a break": (A.replace("2026", "20\0\0")[:-1], {"a": {"names": ("a-name",)}}),
-    "a field of a wrong type is left out": ('{"id":"a","names":7,"metadata":"m"}', {"a": {"metadata": "m"}}),
-    "a number that may have gone on is left out": ('{"id":"a","metadata":"m","diff-size":12', {"a": {"metadata": "m"}}),
-    "a record without an ID is nothing": ('{"names":["n"]}', {}),
-    "unknown fields are left out": ('{"id":"a","other":1}', {"a": {}}),
-}
-"""What stands between the brackets of a record file, and the fields that are believed."""
-
-
-@pytest.mark.parametrize(("text", "believed"), HINTS.values(), ids=HINTS)
-def test_hints_of_broken_records(tmp_path: Path, text: str, believed: dict[str, dict[str, Any]]) -> None:
-    path = tmp_path / "layers.json"
-    path.write_text(f"[{text}]")
-    place = SimpleNamespace(files={Location.STABLE: str(path)})
-    snapshot = SimpleNamespace(context=SimpleNamespace(places={ItemKind.LAYERS: place}))
-
-    assert rows_in_files(cast("Any", snapshot), ItemKind.LAYERS) == believed

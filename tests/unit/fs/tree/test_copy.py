@@ -508,7 +508,7 @@ def test_no_space(tmpfs: TmpfsMaker, trees: Trees) -> None:
 
 
 def test_a_mount_inside_is_refused(tmpfs: TmpfsMaker, trees: Trees) -> None:
-    """What is mounted in a tree is no part of it, and what lies beneath cannot be seen: both copies would be wrong."""
+    """What is mounted in a tree is no part of it, and what lies below cannot be seen: both copies would be wrong."""
     other = tmpfs("other")
     os.makedirs(trees / "a/proc")
     for source in (other, trees.target):
