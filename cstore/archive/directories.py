@@ -12,6 +12,7 @@ import stat
 import sys
 from operator import itemgetter
 
+from cstore.archive.whiteout import is_whiteout_device
 from cstore.contexts import contextmanager
 from cstore.errors import SystemFailure
 from cstore.fs import within
@@ -155,7 +156,9 @@ class Directories(Closing):
         return found
 
     def select(self, folder: bytes, wanted: Wanted) -> tuple[list[bytes], list[bytes]]:
-        """The names in a directory that may be wanted, and those of all directories in it; in no order.
+        """The names in a directory that are wanted, and those of all directories in it; in no order.
+
+        Whiteouts that are devices are never wanted.
 
         Raises:
             OSError: it cannot be read.
@@ -173,12 +176,13 @@ class Directories(Closing):
                     continue
                 if is_named is not None and not is_named(entry.name):
                     continue
-                if fits is not None:
+                if fits is not None or not _is_plain(entry):
                     try:
-                        if not fits(entry.stat(follow_symlinks=False)):
-                            continue
+                        status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue  # it went away meanwhile
+                    if (fits is not None and not fits(status)) or is_whiteout_device(status):
+                        continue
                 found.append(entry.name.encode(*_NAMES))
         return found, folders
 
@@ -256,6 +260,11 @@ class Directories(Closing):
             os.close(descriptor)
         self._open.clear()
         os.close(self._root)
+
+
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    """Whether something can be no whiteout."""
+    return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False) or entry.is_symlink()
 
 
 def _is(entry: os.DirEntry[str], format_: int) -> bool:

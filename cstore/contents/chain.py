@@ -52,6 +52,7 @@ class Chain(Closing):
 
     Attributes:
         whole: whether each directory holds all that is beneath it, too.
+        has_files_for_marks: whether names in them are marks, because a mount program shows them.
         roots: the directories, top first.
         problems: which layers cannot be read, and why, as sentences: without them an answer is a part of the truth.
     """
@@ -64,7 +65,7 @@ class Chain(Closing):
         """
         self._context, self._tables = store.context, Steady(store.context)
         inspector = open_inspector(store.context.driver, store.context.driver_place)
-        self.whole, self._files = inspector.whole, inspector.has_files_for_marks()
+        self.whole, self.has_files_for_marks = inspector.whole, inspector.has_files_for_marks()
         self._inspector, self._top = inspector, layer.id
         self._stack, self.problems, self._lost = ExitStack(), list[str](), list[str]()
         self.roots: list[Root] = []
@@ -131,12 +132,12 @@ class Chain(Closing):
         if self.whole:
             return View(Union([Lower(self.tree(offset), ())], plain=True), offset)
         lowers = [Lower(self.tree(number)) for number in range(offset, len(self.roots))]
-        return View(Union(lowers, files=self._files, users=lambda: self.honors_users), offset)
+        return View(Union(lowers, files=self.has_files_for_marks, users=lambda: self.honors_users), offset)
 
     def alone(self, number: int) -> Union:
         """What one directory of changes shows, or hides; it raises OutOfSight for what may lie beneath."""
         lower = Lower(self.tree(number))
-        return Union([lower], files=self._files, unseen="a layer beneath", users=lambda: self.honors_users)
+        return Union([lower], files=self.has_files_for_marks, unseen="a layer beneath", users=lambda: self.honors_users)
 
     @cached_property
     def honors_users(self) -> bool:
@@ -150,13 +151,6 @@ class Chain(Closing):
     def layer_of(self, number: int) -> str:
         """The ID of the layer whose directory has that number."""
         return self.roots[number].layer
-
-    def is_renamed(self, number: int, folder: bytes) -> bool:
-        """Whether a directory in a layer goes on under another name in the layers beneath. Raises OSError."""
-        tree = self.tree(number)
-        if not folder or isinstance(tree, BlobTree):
-            return False
-        return not _RENAMED.isdisjoint(tree.attribute_names(folder))
 
     # ── owners ──
 
@@ -208,6 +202,13 @@ class Chain(Closing):
     def close(self) -> None:
         """Close all directories."""
         self._stack.close()
+
+
+def is_renamed(tree: Tree, folder: bytes) -> bool:
+    """Whether a directory in a layer goes on under another name in the layers beneath. Raises OSError."""
+    if not folder or isinstance(tree, BlobTree):
+        return False
+    return not _RENAMED.isdisjoint(tree.attribute_names(folder))
 
 
 def add_new(problems: list[str], more: Iterable[str]) -> None:
