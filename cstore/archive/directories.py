@@ -12,7 +12,6 @@ import stat
 import sys
 from operator import itemgetter
 
-from cstore.archive.whiteout import is_whiteout_device
 from cstore.contexts import contextmanager
 from cstore.errors import SystemFailure
 from cstore.fs import within
@@ -163,6 +162,8 @@ class Directories(Closing):
         Raises:
             OSError: it cannot be read.
         """
+        from cstore.archive.whiteout import is_whiteout_device  # not at once: few of those who list directories do this
+
         only, is_named, fits = wanted
         found, folders = list[bytes](), list[bytes]()
         # A large tree is searched at the speed of this loop: what takes no question to the kernel comes first.

@@ -257,20 +257,6 @@ class Union:
                 return None if self._removes(status) else (spot, status)
         return None
 
-    def is_out_of_sight(self, path: bytes) -> bool:
-        """Whether what `locate` would say of a path is not known: nothing here shows or hides it.
-
-        Raises:
-            SystemFailure: a directory cannot be read.
-        """
-        folder, name = split_name(path)
-        for spot in self._holding(folder):
-            if spot.number == len(self._lowers):
-                return True
-            if self._status(spot, name) is not None:
-                return False
-        return False
-
     def _tree(self, number: int) -> Tree:
         if number == len(self._lowers):
             raise OutOfSight(self._unseen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cstore.archive.union import OutOfSight
 from cstore.arguments import checked
 from cstore.contents.candidates import Candidates, candidates, in_order
 from cstore.contents.chain import add_new
@@ -127,8 +128,9 @@ class _Everywhere:
         own, alone = self._fitting(contents, number), chain.alone(number)
         for spot in deeper:
             try:
-                if spot.path and alone.is_out_of_sight(spot.path):
-                    left.append(spot)
+                alone.locate(spot.path)  # if it shows something else there, that is among its own
+            except OutOfSight:
+                left.append(spot)
             except CstoreError as error:
                 contents.problems.append(error.message)
         if not own and len(left) == len(deeper):
