@@ -212,6 +212,14 @@ class Directories(Closing):
         folder, _, name = path.rpartition(b"/")
         if not path or stat.S_ISDIR(self.status(folder, name).st_mode):
             return _attributes(self.attributes_of(path))
+        return self.attributes_of_file(folder, name)
+
+    def attributes_of_file(self, folder: bytes, name: bytes) -> dict[bytes, bytes]:
+        """The extended attributes of a regular file.
+
+        Raises:
+            OSError: they cannot be read.
+        """
         fd = self.open_file(folder, name)
         try:
             return _attributes(fd)
