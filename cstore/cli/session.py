@@ -223,6 +223,14 @@ class Session:
 
             warn(sentence)
 
+    def warn_of_damage(self, problems: Iterable[str]) -> None:
+        """Say what is damaged: an answer was given, but may not be all of the truth."""
+        told = [*dict.fromkeys(problems)]
+        self.failed = self.failed or bool(told)
+        self.warn(told)
+        if told:
+            self.warn(["the store is damaged, so this may be incomplete; cstore check tells more"])
+
     def report(self, error: CstoreError, word: str) -> None:
         """Say an error, unless the JSON result is going to tell it."""
         if self.json:

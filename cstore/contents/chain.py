@@ -13,7 +13,7 @@ from cstore.drivers.inspection import open_inspector
 from cstore.errors import CstoreError, DriverError
 from cstore.fs.closing import Closing
 from cstore.idmap import IDENTITY
-from cstore.store.lookup import layer_by_id, layout_of_layer
+from cstore.store.lookup import chain_of_layer, layer_by_id, layout_of_layer
 from cstore.store.maps import map_of_owners
 from cstore.store.reading import Steady
 from cstore.values import NamedTuple
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from cstore.store import Store
 
 _RENAMED = frozenset({"trusted.overlay.redirect", "user.overlay.redirect"})
-_DEEPEST = 1000
-"""Layers of a chain that are followed: a chain of records may be a ring."""
 
 
 class Root(NamedTuple):
@@ -69,7 +67,8 @@ class Chain(Closing):
         self._inspector, self._top = inspector, layer.id
         self._stack, self.problems, self._lost = ExitStack(), list[str](), list[str]()
         self.roots: list[Root] = []
-        parts = inspector.parts(layer.id, lambda: self._ancestors(layer))
+        ancestors = self._ancestors(layer)
+        parts = inspector.parts(layer.id, lambda: ancestors)
         if not parts[0].roots and parts[0].problem:
             reason = f"layer {layer.id} cannot be read: {parts[0].problem}"
             raise DriverError(store.driver_name, reason, hint="see cstore check")
@@ -89,17 +88,11 @@ class Chain(Closing):
         self.problems += [problem for problem in self._lost if problem not in self.problems]
 
     def _ancestors(self, layer: Layer) -> list[str]:
-        found: list[str] = []
-        current: Layer | None = layer
-        while current is not None and current.parent and len(found) < _DEEPEST:
-            if current.parent in found or current.parent == layer.id:
-                self._lost.append(f"layer {current.parent} is its own ancestor")
-                break
-            found.append(current.parent)
-            current = layer_by_id(self._tables, current.parent)
-            if current is None:
-                self._lost.append(f"layer {found[-1]} has no record")
-        return found
+        found, problem = chain_of_layer(self._tables, layer.id)
+        self.problems += [problem] if problem else []
+        known = [each for each in found if each != layer.id]
+        lost = {each.parent for each in (layer, *found.values())} - found.keys() - {"", layer.id}
+        return [*known, *lost]
 
     def _open_all(self) -> None:
         there = []

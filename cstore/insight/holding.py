@@ -9,6 +9,7 @@ from cstore.errors import RecordsDamaged
 from cstore.ids import flaw_of_part
 from cstore.records.layers import children
 from cstore.store.context import context_of
+from cstore.store.lookup import chain_of_layer
 from cstore.store.lost_records import hidden_containers
 from cstore.store.makers import maker_of, removal_command, stop_command, unmount_command
 from cstore.store.neighbours import command_in, shell_word
@@ -61,6 +62,7 @@ class Holding(Value):
 
     Attributes:
         unseen: what could not be looked at, as a sentence; "" for nothing.
+        problems: what is wrong with its chain of layers, as sentences: more or less may hold it.
     """
 
     kind: str
@@ -68,6 +70,7 @@ class Holding(Value):
     names: tuple[str, ...]
     holders: tuple[Holder, ...]
     unseen: str = ""
+    problems: tuple[str, ...] = ()
 
 
 @checked
@@ -108,24 +111,29 @@ class _Search:
         """All that holds an item."""
         found: list[Holder] = []
         names: tuple[str, ...] = ()
+        tops: tuple[str, ...] = ()
         if item.item_kind is ItemKind.CONTAINERS:
             container = next((each for each in self._containers if each.id == item.id), None)
             if container is not None:
-                names, found = container.names, list(self._of_container(container))
+                names, tops, found = container.names, (container.layer,), list(self._of_container(container))
         elif item.item_kind is ItemKind.IMAGES:
             image = next((one for table in self._image_tables if (one := table.get(item.id))), None)
             if image is not None:
-                names, found = image.names, list(self._of_image(image))
+                names, tops = image.names, (image.layer, *image.mapped_layers)
+                found = list(self._of_image(image))
         else:
             layer = self._tables.layers.get(item.id)
             if layer is not None:
-                names, found = layer.names, list(self._of_layer(layer.id, 0))
+                self._seen.add(layer.id)  # in a ring of parents, it holds itself
+                names, tops, found = layer.names, (layer.id,), list(self._of_layer(layer.id, 0))
         found += self._of_stores(item)
         unseen = "unknown: the records are damaged, so more may hold it" if self._tables.flaws else ""
         if not unseen and self._processes and (count := out_of_sight()):
             processes = "1 process" if count == 1 else f"{count} processes"
             unseen = f"unknown: this user cannot inspect {processes}, which may live in it"
-        return Holding(item.kind, item.id, names, tuple(found), unseen)
+        chains = (chain_of_layer(self._tables, top) for top in dict.fromkeys(tops) if top)
+        problems = tuple(dict.fromkeys(problem for _, problem in chains if problem))
+        return Holding(item.kind, item.id, names, tuple(found), unseen, problems)
 
     def _of_stores(self, item: Item) -> Iterator[Holder]:
         for extra in self._tables.additional:

@@ -78,12 +78,16 @@ class Refusal(Value):
 
 
 class Plan(Value):
-    """What goes, in this order; what cannot; how many bytes are free then; and what could not be read."""
+    """What goes, in this order; what cannot; how many bytes are free then; what could not be read; and what is damaged.
+
+    `problems` are sentences about the layers of what was asked for.
+    """
 
     going: tuple[Going, ...]
     refused: tuple[Refusal, ...]
     freed: int
     unread: tuple[tuple[str, str], ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 class Removed(Value):
@@ -111,8 +115,11 @@ def plan_removal(store: Store | Context, items: Iterable[Item], *, force: bool =
     context = context_of(store)
     tables = trusted(context)
     removal = Removal(context, tables)
-    removal.take(items, force=force)
-    return measured(context, tables, removal)
+    wanted = tuple(items)
+    removal.take(wanted, force=force)
+    plan = measured(context, tables, removal)
+    tops = (top for item in wanted for top in removal.needs.tops(item.kind, item.id))
+    return plan.with_(problems=(*removal.needs.problems_of(*tops), *plan.problems))
 
 
 def trusted(context: Context) -> Snapshot:
@@ -324,19 +331,22 @@ def measured(context: Context, tables: Snapshot, removal: Removal, tally: Tally 
     from cstore.insight.tally import Tally
 
     going = tuple(removal.going.values())
+    lost: list[str] = []
     if tally is None:
         tally = Tally(context.layout)
         for each in going:
             for key, path in _paths(context, tables, each.kind, each.id):
                 if os.path.lexists(path):
                     tally.add(key, path)
+                elif key[0] == "layer":
+                    lost.append(f"layer {each.id} has lost its directory {path}")
         if tally.has_shared_blocks():
             tally = everything(context, tables)
     unread = tuple((path, error.strerror or str(error)) for path, error in tally.unread)
     keys = {each: files_of(each.kind, each.id) for each in going}
     freed = tally.freed_by([key for each in going for key in keys[each]])
     sized = tuple(each.with_(disk=tally.all_of(keys[each])) for each in going)
-    return Plan(sized, tuple(removal.refused), freed, unread)
+    return Plan(sized, tuple(removal.refused), freed, unread, tuple(lost))
 
 
 def everything(context: Context, tables: Snapshot) -> Tally:

@@ -135,8 +135,12 @@ def test_rings_and_lost_parents_end(cli: CommandLine, store_roots: StoreRoots) -
     for name in "abc":
         os.makedirs(store_roots.tree(name))
 
-    assert cli("why", "a").ok().lines[0] == "layer a"
-    assert cli("why", "c").ok().lines == ["layer c: nothing holds it"]
+    ring, lost = cli("why", "a"), cli("why", "c")
+
+    assert (ring.code, ring.lines[0]) == (1, "layer a")
+    assert "layer a is its own ancestor" in ring.err
+    assert (lost.code, lost.lines) == (1, ["layer c: nothing holds it"])
+    assert "layer x, the parent of layer c, is not there" in lost.err
 
 
 def test_one_that_is_not_known(furnished: CommandLine) -> None:

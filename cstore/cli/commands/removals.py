@@ -85,6 +85,10 @@ def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes:
         session.complain(refusal.error)
         _explain(session, store, refusal)
     session.warn(f"cannot read {path}: {reason}" for path, reason in plan.unread)
+    if dry_run:
+        session.warn_of_damage(plan.problems)
+    else:  # what was asked for was done
+        session.warn(plan.problems)
 
 
 def _removed(session: Session, store: Store, plan: Plan) -> Plan:

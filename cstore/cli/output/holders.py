@@ -55,6 +55,7 @@ def document(found: list[Holding]) -> dict[str, Any]:
                 "names": list(each.names),
                 "held_by": [_document(holder) for holder in each.holders],
                 "unseen": each.unseen,
+                "problems": list(each.problems),
             }
             for each in found
         ],

@@ -32,6 +32,7 @@ def document(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
              "remedy": each.error.hint}
             for each in plan.refused
         ],
+        "problems": list(plan.problems),
     }  # fmt: skip
 
 
