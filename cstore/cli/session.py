@@ -229,7 +229,14 @@ class Session:
         self.failed = self.failed or bool(told)
         self.warn(told)
         if told:
-            self.warn(["the store is damaged, so this may be incomplete; cstore check tells more"])
+            check = self.command("cstore check")
+            self.warn([f"the store is damaged, so this may be incomplete; {check} tells more"])
+
+    def command(self, command: str) -> str:
+        """A command line that works on the store that is open, wherever that is."""
+        from cstore.store import command_of
+
+        return command if self._store is None else command_of(self._store.context, command)
 
     def report(self, error: CstoreError, word: str) -> None:
         """Say an error, unless the JSON result is going to tell it."""

@@ -11,7 +11,7 @@ from cstore.records.layers import children
 from cstore.store.context import context_of
 from cstore.store.lookup import chain_of_layer
 from cstore.store.lost_records import hidden_containers
-from cstore.store.makers import maker_of, removal_command, stop_command, unmount_command
+from cstore.store.makers import command_of, maker_of, removal_command, stop_command, unmount_command
 from cstore.store.neighbours import command_in, shell_word
 from cstore.store.occupants import name_of, occupants, out_of_sight
 from cstore.store.places import ItemKind
@@ -150,7 +150,7 @@ class _Search:
                 self._seen.add(container.layer)
                 yield self._container(container, "was made from it")
         for layer in dict.fromkeys((image.layer, *image.mapped_layers)):
-            yield from self._mount(layer, f"cstore unmount {_word(image)}", of_container=False)
+            yield from self._mount(layer, self._command(f"cstore unmount {_word(image)}"), of_container=False)
         for top in dict.fromkeys((image.layer, *image.mapped_layers)):
             if top:
                 yield from self._above(top, "is built on its layers, which it keeps", 0)
@@ -165,13 +165,14 @@ class _Search:
             how = "has it on top" if image.layer == layer else "has it as a mapped layer"
             users = [each for each in self._containers if each.image == image.id]
             made = tuple(self._container(each, "was made from it") for each in users)
-            command = "" if made else f"cstore rm {_word(image)}"
+            command = "" if made else self._command(f"cstore rm {_word(image)}")
             yield Holder("image", image.id, image.names, how, "", image.created, command, made)
         own = [container for container in self._containers if container.layer == layer]
         for container in own:
             yield self._container(container, "has it as its own layer")
         if not own:
-            yield from self._mount(layer, f"cstore unmount {shell_word(layer)}", of_container=False)
+            command = self._command(f"cstore unmount {shell_word(layer)}")
+            yield from self._mount(layer, command, of_container=False)
         yield from self._above(layer, "builds on it", depth)
 
     def _above(self, layer: str, how: str, depth: int) -> Iterator[Holder]:
@@ -189,8 +190,11 @@ class _Search:
                 self._seen.add(last.id)
             through = f", with {between} more between" if between else ""
             held = tuple(self._of_layer(last.id, depth + 1))
-            command = "" if held else f"cstore rm --kind layer {shell_word(last.id)}"
+            command = "" if held else self._command(f"cstore rm --kind layer {shell_word(last.id)}")
             yield Holder("layer", last.id, last.names, f"{how}{through}", "", last.created, command, held)
+
+    def _command(self, command: str) -> str:
+        return command_of(self._context, command)
 
     def _is_known(self, layer: str) -> bool:
         return bool(self._images_on(layer)) or any(each.layer == layer for each in self._containers)

@@ -28,7 +28,7 @@ from cstore.ids import flaw_of_part
 from cstore.insight.accounting import count, files_of
 from cstore.insight.needs import Needs
 from cstore.store.context import context_of
-from cstore.store.makers import removal_command
+from cstore.store.makers import command_of, removal_command
 from cstore.store.occupants import refuse_occupied
 from cstore.store.places import ItemKind
 from cstore.store.reading import Reader, Snapshot
@@ -254,7 +254,7 @@ class Removal:
             return
         mounted = mounted_at(self._context, self.mounts, (image.layer, *image.mapped_layers))
         if mounted and not force:
-            self.refused.append(Refusal("image", identifier, image.names, _mounted(image, mounted)))
+            self.refused.append(Refusal("image", identifier, image.names, _mounted(self._context, image, mounted)))
             return
         del self._images[identifier]
         self.going["image", identifier] = Going("image", identifier, image.names)
@@ -305,7 +305,9 @@ class Removal:
             return LayerHasChildren(layer, sorted(children))
         for image in self._images_on.get(layer, ()):
             if image in self._images:
-                return LayerUsedByImage(layer, image)
+                used = LayerUsedByImage(layer, image)
+                used.hint = f"delete the image first: {command_of(self._context, f'cstore rm {quote(image)}')}"
+                return used
         for container in self._containers_on.get(layer, ()):
             if container in self._containers:
                 remedy = removal_command(self._context, self._containers[container])
@@ -369,10 +371,11 @@ def mounted_at(context: Context, mounts: MountTable, layers: Iterable[str]) -> s
     return ""
 
 
-def _mounted(image: Image, path: str) -> CstoreError:
+def _mounted(context: Context, image: Image, path: str) -> CstoreError:
     error = LayersMounted((image.layer,))
     error.message = f"image {image.id} is mounted at {path}"
-    error.hint = f"unmount it first: cstore unmount {quote(image.names[0] if image.names else image.id)}"
+    command = command_of(context, f"cstore unmount {quote(image.names[0] if image.names else image.id)}")
+    error.hint = f"unmount it first: {command}"
     return error
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from cstore.errors import UnsafeID
 from cstore.records.scanner import load
-from cstore.store.neighbours import shell_word
+from cstore.store.neighbours import command_here, shell_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,20 +29,25 @@ def maker_of(context: Context, container: Container) -> str:
 def unmount_command(context: Context, container: Container) -> str:
     """The command that takes back a mount of a container, of the tool that made it."""
     known = {"podman": "podman unmount", "buildah": "buildah umount"}
-    return f"{known.get(_maker(context, container), 'cstore unmount')} {_word(container)}"
+    return command_of(context, f"{known.get(_maker(context, container), 'cstore unmount')} {_word(container)}")
 
 
 def removal_command(context: Context, container: Container) -> str:
     """The command that removes a container: `podman rm NAME`, or that of the tool which made it."""
     word = _word(container)
     command = {"podman": "podman rm", "buildah": "buildah rm", "crio": "crictl rm"}.get(_maker(context, container))
-    return f"{command or 'cstore delete-container'} {word}"
+    return command_of(context, f"{command or 'cstore delete-container'} {word}")
 
 
 def stop_command(context: Context, container: Container) -> str:
     """The command that ends what runs in a container; "" if no tool of ours knows one."""
     command = {"podman": "podman stop", "crio": "crictl stop"}.get(_maker(context, container), "")
-    return command and f"{command} {_word(container)}"
+    return command and command_of(context, f"{command} {_word(container)}")
+
+
+def command_of(context: Context, command: str) -> str:
+    """A command line that works on the open store, wherever that is."""
+    return command_here(context.config, context.layout, command)
 
 
 def _word(container: Container) -> str:

@@ -112,8 +112,8 @@ def _kept(session: Session, store: Store, plan: Plan, days: str) -> Plan:
         session.complain(error, f"{kind} {identifier}")
     gone = {identifier for _, identifier in done.done}
     if done.case:
-        undo = f"cstore repair --undo {done.case}"
-        session.warn([f"kept for {int(days)} days, then deleted by `cstore gc`; restore it with: {undo}"])
+        undo, gc = session.command(f"cstore repair --undo {done.case}"), session.command("cstore gc")
+        session.warn([f"kept for {int(days)} days, then deleted by `{gc}`; restore it with: {undo}"])
     return plan.with_(going=tuple(each for each in plan.going if {each.id, each.goes_with} & gone), freed=0)
 
 
