@@ -42,7 +42,8 @@ def df(session: Session, items: tuple[str, ...], verbose: bool, freed_by: bool, 
     lines. Blocks that several files share count once. The last line has the total, and the result of du(1). `cstore gc`
     removes orphans; `cstore whois PATH` explains a path.
 
-    With --freed-by, deletes nothing. Counts data that the ITEMs share if nothing else needs it.
+    With --freed-by, deletes nothing. Counts data that the ITEMs share if nothing else needs it. On btrfs, adds what the
+    files take among the metadata, which is an estimate; data blocks are counted exactly.
 
     Exit status: 1 if something could not be read, or the records are damaged; the output is correct but incomplete.
     """
