@@ -99,7 +99,8 @@ def resolve_path(tables: Tables, text: str, kind: str = "", *, by_layer: bool = 
         except AmbiguousItem as error:
             failure = failure if isinstance(failure, AmbiguousItem) else error
         except UnknownItem as error:
-            failure = failure if isinstance(failure, AmbiguousItem) else error  # the last has the shortest name
+            if failure is None or (path.startswith("/") and not isinstance(failure, AmbiguousItem)):
+                failure = error  # in app:2 the tag is unknown, and in app:/etc the image
     raise failure or NotAnItem(text)
 
 
