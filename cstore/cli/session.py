@@ -236,7 +236,7 @@ class Session:
         """A command line that works on the store that is open, wherever that is."""
         from cstore.store import command_of
 
-        return command if self._store is None else command_of(self._store.context, command)
+        return command if self._store is None else command_of(self._store, command)
 
     def report(self, error: CstoreError, word: str) -> None:
         """Say an error, unless the JSON result is going to tell it."""

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from cstore.errors import UnsafeID
 from cstore.records.scanner import load
+from cstore.store.context import context_of
 from cstore.store.neighbours import command_here, shell_word
 
 TYPE_CHECKING = False
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from cstore.records.model import Container
     from cstore.store.context import Context
+    from cstore.store.store import Store
 
 
 MAKERS = {"podman": "Podman", "buildah": "Buildah", "crio": "CRI-O", "": "unknown"}
@@ -45,8 +47,9 @@ def stop_command(context: Context, container: Container) -> str:
     return command and command_of(context, f"{command} {_word(container)}")
 
 
-def command_of(context: Context, command: str) -> str:
-    """A command line that works on the open store, wherever that is."""
+def command_of(store: Store | Context, command: str) -> str:
+    """A command line of cstore, Podman or Buildah that works on an open store, in the way in which that was named."""
+    context = context_of(store)
     return command_here(context.config, context.layout, command)
 
 
