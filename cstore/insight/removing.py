@@ -28,7 +28,7 @@ from cstore.ids import flaw_of_part
 from cstore.insight.accounting import count, files_of
 from cstore.insight.needs import Needs
 from cstore.store.context import context_of
-from cstore.store.makers import command_of, removal_command
+from cstore.store.makers import MAKERS, command_of, maker_of, removal_command
 from cstore.store.occupants import refuse_occupied
 from cstore.store.places import ItemKind
 from cstore.store.reading import Reader, Snapshot
@@ -58,6 +58,7 @@ class Going(Value):
         goes_with: the item that takes it along; "" if it was asked for itself.
         forced: whether it goes although somebody lives in it.
         disk: the bytes of its own files; what other items share with it counts for each.
+        maker, command: of a container of Podman and the like the tool, and its command that removes its records, too.
     """
 
     kind: str
@@ -66,6 +67,8 @@ class Going(Value):
     goes_with: str = ""
     disk: int = 0
     forced: bool = False
+    maker: str = ""
+    command: str = ""
 
 
 class Refusal(Value):
@@ -115,8 +118,7 @@ def plan_removal(store: Store | Context, items: Iterable[Item], *, force: bool =
     context = context_of(store)
     tables = trusted(context)
     removal = Removal(context, tables)
-    wanted = tuple(items)
-    removal.take(wanted, force=force)
+    removal.take(wanted := tuple(items), force=force)
     plan = measured(context, tables, removal)
     tops = (top for item in wanted for top in removal.needs.tops(item.kind, item.id))
     return plan.with_(problems=(*removal.needs.problems_of(*tops), *plan.problems))
@@ -237,7 +239,10 @@ class Removal:
                 self.refused.append(Refusal("container", identifier, container.names, error))
                 return
         del self._containers[identifier]
-        self.going["container", identifier] = Going("container", identifier, container.names, goes_with, forced=forced)
+        going = Going("container", identifier, container.names, goes_with, forced=forced)
+        if (maker := maker_of(self._context, container)) != MAKERS[""]:
+            going = going.with_(maker=maker, command=removal_command(self._context, container))
+        self.going["container", identifier] = going
         if container.layer in self.needs.layers:
             self._take(container.layer, identifier)
 

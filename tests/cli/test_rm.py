@@ -99,6 +99,15 @@ def test_what_is_held_stays_and_so_does_all_else(
     assert everything(furnished) == before
 
 
+def test_the_tool_that_made_a_container_is_named(furnished: CommandLine) -> None:
+    """It has records of its own, which only its own command removes."""
+    furnished("set-metadata", "-m", '{"image-name":"x","created-at":1}', "web").ok()
+
+    for words in (["--dry-run"], ["--yes"]):
+        told = furnished("rm", *words, "web").ok()
+        assert "container web is known to Podman, too, until you run: podman rm web" in unplaced(told.err)
+
+
 def test_unknown_items_stop_it(furnished: CommandLine) -> None:
     """One that is not known is an error, and nothing is deleted."""
     before = everything(furnished)

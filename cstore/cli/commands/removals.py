@@ -85,6 +85,10 @@ def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes:
         session.complain(refusal.error)
         _explain(session, store, refusal)
     session.warn(f"cannot read {path}: {reason}" for path, reason in plan.unread)
+    made = ((each.names[0] if each.names else each.id, each) for each in plan.going if each.maker)
+    session.warn(
+        f"container {name} is known to {each.maker}, too, until you run: {each.command}" for name, each in made
+    )
     if dry_run:
         session.warn_of_damage(plan.problems)
     else:  # what was asked for was done
