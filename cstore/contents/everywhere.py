@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cstore.contents.chain import Chain
     from cstore.contents.files import File
     from cstore.contents.finding import Criteria
     from cstore.records.model import Image
@@ -126,7 +127,11 @@ class _Everywhere:
         """What fits in a layer, and what the layer does not hide of what fits in those beneath it."""
         chain, left = contents.chain, list[_Spot]()
         own, alone = self._fitting(contents, number), chain.alone(number)
+        top = _names_at_the_top(chain, number) if deeper else frozenset()
         for spot in deeper:
+            if top and spot.path.partition(b"/")[0] not in top:
+                left.append(spot)  # nothing here is on the way to it
+                continue
             try:
                 alone.locate(spot.path)  # if it shows something else there, that is among its own
             except OutOfSight:
@@ -149,3 +154,13 @@ class _Everywhere:
         if layer is not None:
             asked, sure = (asked, layer.paths) if layer.sure else (asked + layer.paths, sure)
         return [file.path for file in at(here, asked) if is_fit(here, file, self._criteria)] + sure
+
+
+def _names_at_the_top(chain: Chain, number: int) -> frozenset[bytes]:
+    """The names in the root of a layer, and that of the root itself; nothing if names may be marks."""
+    if chain.has_files_for_marks:
+        return frozenset()
+    try:
+        return frozenset({b"", *(name for name, _ in chain.tree(number).names(b""))})
+    except (OSError, CstoreError):
+        return frozenset()  # whoever looks for something there will say so
