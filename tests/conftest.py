@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -205,6 +206,12 @@ class StoreRoots:
     def records(self) -> str:
         """The file of stable layer records."""
         return os.path.join(self.graph, f"{self.driver}-layers", "layers.json")
+
+
+def unplaced(text: str) -> str:
+    """A text without what tells which store the commands in it are for."""
+    options = "graph|root|run|runroot|image-store|imagestore|storage-driver|storage-opt"
+    return re.sub(rf"(?<=[a-z]) --(?:{options}) \S+", "", text)
 
 
 @dataclass(frozen=True)

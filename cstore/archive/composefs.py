@@ -14,6 +14,7 @@ import stat
 
 from cstore.archive.directories import Directories, Kind
 from cstore.archive.names import join_name, show_name, split_name
+from cstore.archive.whiteout import is_whiteout_device
 from cstore.contexts import ExitStack, contextmanager
 from cstore.fs.closing import Closing
 from cstore.layout import is_blob
@@ -184,6 +185,7 @@ class BlobTree(Closing):
             if (not only or stat.S_IFMT(status.st_mode) == only)
             and (is_named is None or is_named(os.fsdecode(name)))
             and (fits is None or fits(status))
+            and not is_whiteout_device(status)
         ]
         return found, [name for name, status in listed if stat.S_ISDIR(status.st_mode)]
 

@@ -154,11 +154,15 @@ class Directories(Closing):
         return found
 
     def select(self, folder: bytes, wanted: Wanted) -> tuple[list[bytes], list[bytes]]:
-        """The names in a directory that may be wanted, and those of all directories in it; in no order.
+        """The names in a directory that are wanted, and those of all directories in it; in no order.
+
+        Whiteouts that are devices are never wanted.
 
         Raises:
             OSError: it cannot be read.
         """
+        from cstore.archive.whiteout import is_whiteout_device  # not at once: few of those who list directories do this
+
         only, is_named, fits = wanted
         found, folders = list[bytes](), list[bytes]()
         # A large tree is searched at the speed of this loop: what takes no question to the kernel comes first.
@@ -172,12 +176,13 @@ class Directories(Closing):
                     continue
                 if is_named is not None and not is_named(entry.name):
                     continue
-                if fits is not None:
+                if fits is not None or not _is_plain(entry):
                     try:
-                        if not fits(entry.stat(follow_symlinks=False)):
-                            continue
+                        status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue  # it went away meanwhile
+                    if (fits is not None and not fits(status)) or is_whiteout_device(status):
+                        continue
                 found.append(entry.name.encode(*_NAMES))
         return found, folders
 
@@ -206,6 +211,14 @@ class Directories(Closing):
         folder, _, name = path.rpartition(b"/")
         if not path or stat.S_ISDIR(self.status(folder, name).st_mode):
             return _attributes(self.attributes_of(path))
+        return self.attributes_of_file(folder, name)
+
+    def attributes_of_file(self, folder: bytes, name: bytes) -> dict[bytes, bytes]:
+        """The extended attributes of a regular file.
+
+        Raises:
+            OSError: they cannot be read.
+        """
         fd = self.open_file(folder, name)
         try:
             return _attributes(fd)
@@ -255,6 +268,11 @@ class Directories(Closing):
             os.close(descriptor)
         self._open.clear()
         os.close(self._root)
+
+
+def _is_plain(entry: os.DirEntry[str]) -> bool:
+    """Whether something can be no whiteout."""
+    return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False) or entry.is_symlink()
 
 
 def _is(entry: os.DirEntry[str], format_: int) -> bool:

@@ -13,6 +13,7 @@ from cstore.arguments import checked
 from cstore.errors import CstoreError
 from cstore.fs.writable import nearest_directory
 from cstore.store.context import context_of
+from cstore.store.makers import command_of
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -73,7 +74,7 @@ def examine_host(store: Store | Context) -> HostReport:
         *_kernel(),
         *_driver(context),
         *_file_system(where),
-        *_space(where, room),
+        *_space(context, where, room),
         *_identity(),
         *_labels(),
         *_configuration(context),
@@ -117,11 +118,16 @@ def _driver(context: Context) -> Iterator[Fact]:
 def _file_system(where: str) -> Iterator[Fact]:
     from cstore.kernel.statfs import SHARE_BLOCKS, filesystem_name, tells_types
 
-    kind = filesystem_name(where)
+    kind, has_types = filesystem_name(where), True
+    try:
+        has_types = tells_types(where)
+    except OSError as error:
+        told = f"cannot tell whether {where} is on a file system with d_type: {error.strerror}"
+        yield Fact("file system", Level.WARNING, told, "run cstore doctor as its owner")
     if kind in _NETWORK:
         sentence = f"{where} is on {kind}, which supports neither the locks nor the marks of layers"
         yield Fact("file system", Level.PROBLEM, sentence, "put the graph root on a local disk")
-    elif not tells_types(where):
+    elif not has_types:
         yield Fact(
             "file system", Level.PROBLEM, f"{where} is on {kind} without d_type, so overlay cannot work on it",
             "create the file system again, for xfs with ftype=1",
@@ -131,7 +137,8 @@ def _file_system(where: str) -> Iterator[Fact]:
         yield Fact("file system", Level.OK, f"{where} is on {kind}{shares}")
 
 
-def _space(where: str, room: os.statvfs_result) -> Iterator[Fact]:
+def _space(context: Context, where: str, room: os.statvfs_result) -> Iterator[Fact]:
+    df, prune = command_of(context, "cstore df"), command_of(context, "cstore prune --dry-run")
     for noun, free, total, least in (
         ("bytes", room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize, _GIB),
         ("inodes", room.f_favail, room.f_files, 10_000),
@@ -139,7 +146,7 @@ def _space(where: str, room: os.statvfs_result) -> Iterator[Fact]:
         if total <= 0:  # btrfs has no fixed number of inodes
             continue
         sentence = f"{free} of {total} {noun} are free on the file system of {where}"
-        remedy = "see what can be deleted with cstore df and cstore prune --dry-run"
+        remedy = f"see what can be deleted with {df} and {prune}"
         if free < total * _HARDLY_ANY and free < least:
             yield Fact("space", Level.PROBLEM, sentence, remedy)
         elif free < total * _LITTLE:
@@ -208,17 +215,18 @@ def _mounts(context: Context) -> Iterator[Fact]:
     from cstore.check.leftovers import mount_findings
     from cstore.check.snapshot import StoreSnapshot
 
+    look = f"see {command_of(context, 'cstore check')}"
     try:
         found = list(mount_findings(StoreSnapshot(context)))
     except CstoreError as error:
-        yield Fact("mounts", Level.WARNING, error.message, error.hint or "see cstore check")
+        yield Fact("mounts", Level.WARNING, error.message, error.hint or look)
         return
     for finding in found:
         yield Fact(
             "mounts",
             Level.WARNING,
             f"{finding.subject.kind} {finding.subject.id}: {finding.sentence}",
-            "see cstore check",
+            look,
         )
     if not found:
         yield Fact("mounts", Level.OK, "mount counts match the mounts")

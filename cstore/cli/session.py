@@ -223,6 +223,21 @@ class Session:
 
             warn(sentence)
 
+    def warn_of_damage(self, problems: Iterable[str]) -> None:
+        """Say what is damaged: an answer was given, but may not be all of the truth."""
+        told = [*dict.fromkeys(problems)]
+        self.failed = self.failed or bool(told)
+        self.warn(told)
+        if told:
+            check = self.command("cstore check")
+            self.warn([f"the store is damaged, so this may be incomplete; {check} tells more"])
+
+    def command(self, command: str) -> str:
+        """A command line that works on the store that is open, wherever that is."""
+        from cstore.store import command_of
+
+        return command if self._store is None else command_of(self._store, command)
+
     def report(self, error: CstoreError, word: str) -> None:
         """Say an error, unless the JSON result is going to tell it."""
         if self.json:

@@ -177,6 +177,7 @@ class StoreConfig(Value, kw_only=True):
         notes: what was decided without a word: `config --sources` and --debug tell it.
         source: the main file, "" for none.
         choice: what `driver_options` was made of.
+        given: what options or the calling program said instead of the files: another tool has to be told the same.
         passed_over: files and directories that stand where configuration is looked for and do not count; and why.
     """
 
@@ -202,6 +203,7 @@ class StoreConfig(Value, kw_only=True):
     notes: tuple[str, ...] = ()
     source: str = ""
     choice: DriverChoice = DriverChoice()
+    given: Overrides = Overrides()
     passed_over: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -91,7 +91,9 @@ def _in_force(
     if identity.per_user:
         _require_stores(settings)
     _check_options(config)
-    config = config.with_(notes=tuple(choice.notes), write_warnings=expected_layer, passed_over=choice.passed_over)
+    config = config.with_(
+        given=overrides, notes=tuple(choice.notes), write_warnings=expected_layer, passed_over=choice.passed_over
+    )
     return _finished(config, [*settings.remarks, *choice.odd, *remarks], strict=strict)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.contents.comparing import Comparison, Difference
+    from cstore.contents.everywhere import find_everywhere, paths_everywhere
     from cstore.contents.files import Contents, File, FileUnknown, open_item
-    from cstore.contents.finding import FORMATS, Criteria, find, find_everywhere
+    from cstore.contents.finding import FORMATS, Criteria, find
     from cstore.contents.reading import digest, pieces
     from cstore.contents.tracing import Event, blame, blame_everywhere
     from cstore.contents.waste import Waste, waste_of, waste_of_store
@@ -31,6 +32,7 @@ __all__ = [
     "find",
     "find_everywhere",
     "open_item",
+    "paths_everywhere",
     "pieces",
     "waste_of",
     "waste_of_store",
@@ -50,8 +52,9 @@ _HOMES = {
     "blame_everywhere": "tracing",
     "digest": "reading",
     "find": "finding",
-    "find_everywhere": "finding",
+    "find_everywhere": "everywhere",
     "open_item": "files",
+    "paths_everywhere": "everywhere",
     "pieces": "reading",
     "waste_of": "waste",
     "waste_of_store": "waste",

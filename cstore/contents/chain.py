@@ -12,7 +12,7 @@ from cstore.archive.union import Lower, Union
 from cstore.drivers.inspection import open_inspector
 from cstore.fs.closing import Closing
 from cstore.idmap import IDENTITY
-from cstore.store.lookup import layer_by_id, layout_of_layer
+from cstore.store.lookup import chain_of_layer, layer_by_id, layout_of_layer
 from cstore.store.maps import map_of_owners
 from cstore.store.reading import Steady
 from cstore.values import NamedTuple, cached_property
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from cstore.store import Store
 
 _RENAMED = frozenset({"trusted.overlay.redirect", "user.overlay.redirect"})
-_DEEPEST = 1000
-"""Layers of a chain that are followed: a chain of records may be a ring."""
 
 
 class Root(NamedTuple):
@@ -50,7 +48,8 @@ class Chain(Closing):
     """The chain of a layer.
 
     Attributes:
-        whole: whether each directory holds all that is below it, too.
+        whole: whether each directory holds all that is beneath it, too.
+        has_files_for_marks: whether names in them are marks, because a mount program shows them.
         roots: the directories, top first.
         problems: which layers cannot be read, and why, as sentences: without them an answer is a part of the truth.
     """
@@ -63,11 +62,12 @@ class Chain(Closing):
         """
         self._context, self._tables = store.context, Steady(store.context)
         inspector = open_inspector(store.context.driver, store.context.driver_place)
-        self.whole, self._files = inspector.whole, inspector.has_files_for_marks()
+        self.whole, self.has_files_for_marks = inspector.whole, inspector.has_files_for_marks()
         self._inspector, self._top = inspector, layer.id
         self._stack, self.problems, self._lost = ExitStack(), list[str](), list[str]()
         self.roots: list[Root] = []
-        parts = inspector.parts(layer.id, lambda: self._ancestors(layer))
+        ancestors = self._ancestors(layer)
+        parts = inspector.parts(layer.id, lambda: ancestors)
         if not parts[0].roots and parts[0].problem:
             reason = f"layer {layer.id} cannot be read: {parts[0].problem}"
             raise errors.DriverError(store.driver_name, reason, hint="see cstore check")
@@ -87,17 +87,11 @@ class Chain(Closing):
         self.problems += [problem for problem in self._lost if problem not in self.problems]
 
     def _ancestors(self, layer: Layer) -> list[str]:
-        found: list[str] = []
-        current: Layer | None = layer
-        while current is not None and current.parent and len(found) < _DEEPEST:
-            if current.parent in found or current.parent == layer.id:
-                self._lost.append(f"layer {current.parent} is its own ancestor")
-                break
-            found.append(current.parent)
-            current = layer_by_id(self._tables, current.parent)
-            if current is None:
-                self._lost.append(f"layer {found[-1]} has no record")
-        return found
+        found, problem = chain_of_layer(self._tables, layer.id)
+        self.problems += [problem] if problem else []
+        known = [each for each in found if each != layer.id]
+        lost = {each.parent for each in (layer, *found.values())} - found.keys() - {"", layer.id}
+        return [*known, *lost]
 
     def _open_all(self) -> None:
         there = []
@@ -130,12 +124,12 @@ class Chain(Closing):
         if self.whole:
             return View(Union([Lower(self.tree(offset), ())], plain=True), offset)
         lowers = [Lower(self.tree(number)) for number in range(offset, len(self.roots))]
-        return View(Union(lowers, files=self._files, users=lambda: self.honors_users), offset)
+        return View(Union(lowers, files=self.has_files_for_marks, users=lambda: self.honors_users), offset)
 
     def alone(self, number: int) -> Union:
         """What one directory of changes shows, or hides; it raises OutOfSight for what may lie below."""
         lower = Lower(self.tree(number))
-        return Union([lower], files=self._files, unseen="a layer below", users=lambda: self.honors_users)
+        return Union([lower], files=self.has_files_for_marks, unseen="a layer beneath", users=lambda: self.honors_users)
 
     @cached_property
     def honors_users(self) -> bool:
@@ -149,13 +143,6 @@ class Chain(Closing):
     def layer_of(self, number: int) -> str:
         """The ID of the layer whose directory has that number."""
         return self.roots[number].layer
-
-    def is_renamed(self, number: int, folder: bytes) -> bool:
-        """Whether a directory in a layer goes on under another name in the layers below. Raises OSError."""
-        tree = self.tree(number)
-        if not folder or isinstance(tree, BlobTree):
-            return False
-        return not _RENAMED.isdisjoint(tree.attribute_names(folder))
 
     # ── owners ──
 
@@ -207,6 +194,13 @@ class Chain(Closing):
     def close(self) -> None:
         """Close all directories."""
         self._stack.close()
+
+
+def is_renamed(tree: Tree, folder: bytes) -> bool:
+    """Whether a directory in a layer goes on under another name in the layers beneath. Raises OSError."""
+    if not folder or isinstance(tree, BlobTree):
+        return False
+    return not _RENAMED.isdisjoint(tree.attribute_names(folder))
 
 
 def add_new(problems: list[str], more: Iterable[str]) -> None:

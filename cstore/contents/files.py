@@ -273,8 +273,10 @@ class Contents(Closing):
         """
         tree, path = self.chain.tree(file.number), join_name(file.found.folder, file.found.name)
         try:
-            if file.format in {stat.S_IFREG, stat.S_IFDIR} or isinstance(tree, BlobTree):
+            if isinstance(tree, BlobTree) or file.format == stat.S_IFDIR:
                 found = tree.attributes(path)
+            elif stat.S_ISREG(file.found.status.st_mode):
+                found = tree.attributes_of_file(file.found.folder, file.found.name)
             else:  # nothing that opening would wake up, or follow
                 place = place_of(tree, file.found.folder, file.found.name)
                 names = os.listxattr(place, follow_symlinks=False)

@@ -1,4 +1,4 @@
-"""Files that meet conditions, in one item or in all images of a store."""
+"""Files that meet conditions, in one item."""
 
 from __future__ import annotations
 
@@ -9,15 +9,10 @@ from functools import cache, partial
 from itertools import chain
 
 from cstore.archive.directories import Wanted
-from cstore.archive.union import Found, OutOfSight
 from cstore.archive.xattrs import CAPABILITY
 from cstore.arguments import checked
-from cstore.contents.chain import add_new
-from cstore.contents.files import Contents, open_item
 from cstore.contents.reading import digest
 from cstore.errors import CstoreError
-from cstore.store import Item
-from cstore.store.places import ItemKind
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -25,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from re import Pattern
 
-    from cstore.contents.files import File
-    from cstore.records.model import Image
-    from cstore.store import Store
+    from cstore.archive.union import Found
+    from cstore.contents.files import Contents, File
 
 FORMATS = {
     "f": stat.S_IFREG,
@@ -81,7 +75,10 @@ class Criteria(Value, kw_only=True):
         """A function that says whether a name is as wanted."""
         if self.name is None:
             return lambda _: True
-        return self.name.__eq__ if _MAGIC.isdisjoint(self.name) else _pattern(self.name).match
+        if _MAGIC.isdisjoint(self.name):
+            return self.name.__eq__
+        match = _pattern(self.name).match
+        return lambda name: match(os.fsdecode(name))
 
     @property
     def is_sized(self) -> bool:
@@ -89,10 +86,24 @@ class Criteria(Value, kw_only=True):
         return self.smallest is not None or self.largest is not None or bool(self.digest) or self.capability
 
     @property
+    def reads_files(self) -> bool:
+        """Whether a file has to be opened for an answer."""
+        return self.capability or bool(self.digest)
+
+    @property
     def asks_for_more(self) -> bool:
         """Whether more than type and name counts of what a status tells."""
+        return self._is_bounded or bool(self.any_of_mode or self.all_of_mode)
+
+    @property
+    def asks_for_names_only(self) -> bool:
+        """Whether names alone tell what fits."""
+        return not (self.asks_for_more or self.formats or self.reads_files)
+
+    @property
+    def _is_bounded(self) -> bool:
         asked = (self.smallest, self.largest, self.newer, self.older, self.mode, self.uid, self.gid)
-        return any(bound is not None for bound in asked) or bool(self.any_of_mode or self.all_of_mode)
+        return any(bound is not None for bound in asked)
 
     def in_directory(self, owner: Callable[[tuple[int, int]], tuple[int, int]]) -> Wanted:
         """What to look for in a directory of a layer; `owner` tells whose a file is for those inside a container."""
@@ -106,8 +117,7 @@ class Criteria(Value, kw_only=True):
             return None
         if _MAGIC.isdisjoint(self.name):
             return os.fsdecode(self.name).__eq__
-        match = _pattern(self.name).match
-        return lambda name: match(os.fsencode(name))
+        return _pattern(self.name).match
 
     def status_test(self, owner: Callable[[tuple[int, int]], tuple[int, int]]) -> Callable[[os.stat_result], object]:
         """A function that says whether type, size, time, mode and owner on disk are as wanted."""
@@ -139,7 +149,7 @@ class Criteria(Value, kw_only=True):
         if self.path is None:
             return (lambda _: True) if self.name is None else lambda path: name(path.rpartition(b"/")[2])
         whole = _pattern(self.path).match
-        return lambda path: name(path.rpartition(b"/")[2]) and whole(b"/" + path)
+        return lambda path: name(path.rpartition(b"/")[2]) and whole("/" + os.fsdecode(path))
 
     def fits_status(self, file: File) -> bool:
         """Whether type, size, time, owner and mode are as wanted."""
@@ -174,11 +184,12 @@ class Criteria(Value, kw_only=True):
 
 
 @cache
-def _pattern(glob: bytes) -> Pattern[bytes]:
+def _pattern(glob: bytes) -> Pattern[str]:
+    """What a pattern stands for: characters, as a shell has it, where names are text."""
     import re  # not at once: most of what is looked for has one plain name
     from fnmatch import translate
 
-    return re.compile(translate(glob.decode("latin-1")).encode("latin-1"))
+    return re.compile(translate(os.fsdecode(glob)))
 
 
 @checked
@@ -189,10 +200,18 @@ def find(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[File]:
     found = iter(() if first is None or not wanted(top) else (first,))
     if first is not None and first.format == stat.S_IFDIR:
         if criteria.name is not None or criteria.path is not None:
-            found = chain(found, _at(contents, filter(wanted, contents.paths(top))))
+            found = chain(found, at(contents, filter(wanted, contents.paths(top))))
         else:
             found = chain(found, contents.walk(top, _likely(contents, criteria)))
-    return (file for file in found if _fits(contents, file, criteria))
+    return (file for file in found if is_fit(contents, file, criteria))
+
+
+def find_paths(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[bytes]:
+    """The paths of what `find` finds: where names tell, nothing more is asked of the files."""
+    if criteria.asks_for_names_only and top == b"":
+        wanted = criteria.path_test()
+        return filter(wanted, chain((top,), contents.paths(top)))
+    return (file.path for file in find(contents, top, criteria))
 
 
 def _likely(contents: Contents, criteria: Criteria) -> Callable[[Found], object] | None:
@@ -211,8 +230,8 @@ def _likely(contents: Contents, criteria: Criteria) -> Callable[[Found], object]
     return may_fit if criteria.asks_for_more or criteria.formats or criteria.is_sized else None
 
 
-def _at(contents: Contents, paths: Iterable[bytes]) -> Iterator[File]:
-    """The files at some paths: few names are as wanted, so that of few a status need be read."""
+def at(contents: Contents, paths: Iterable[bytes]) -> Iterator[File]:
+    """The files at some paths, where there are any: few names are as wanted, so that of few a status need be read."""
     for path in paths:
         try:
             file = contents.find(path)
@@ -223,122 +242,10 @@ def _at(contents: Contents, paths: Iterable[bytes]) -> Iterator[File]:
             yield file
 
 
-def _fits(contents: Contents, file: File, criteria: Criteria) -> bool:
+def is_fit(contents: Contents, file: File, criteria: Criteria) -> bool:
+    """Whether a file meets the criteria. That it cannot be read is a problem."""
     try:
         return criteria.fits(contents, file)
     except CstoreError as error:
         contents.problems.append(error.message)
         return False
-
-
-@checked
-def find_everywhere(store: Store, criteria: Criteria, problems: list[str]) -> Iterator[tuple[Image, Contents, File]]:
-    """The files of all images that meet the criteria, with the image and its contents, which are open until the next.
-
-    A layer that several images have is walked once only: what it has that fits is then looked up in each image. The
-    sentences about what could not be read are added to `problems`.
-    """
-    search = _Everywhere(criteria)
-    seen: set[str] = set()
-    for image in store.images.list():
-        if not image.layer or image.id in seen:
-            continue
-        seen.add(image.id)
-        item = Item(ItemKind.IMAGES, image.id)
-        try:
-            contents = open_item(store, item)
-        except CstoreError as error:
-            problems.append(f"image {image.id}: {error.message}")
-            continue
-        with contents:
-            for file in search.in_image(contents):
-                yield image, contents, file
-            add_new(problems, contents.problems)
-
-
-class _Everywhere:
-    """A search in many chains. What is found in a layer, and in all below it, is found once for all that have them.
-
-    The number of a file that is kept here counts directories from the bottom, where chains are alike: the last is 1.
-    """
-
-    def __init__(self, criteria: Criteria) -> None:
-        self._criteria = criteria
-        self._fitting: dict[str, list[bytes] | None] = {}
-        self._stacks: dict[tuple[str, int], int] = {}
-        self._shown: list[list[File]] = [[]]
-
-    def in_image(self, contents: Contents) -> Iterator[File]:
-        """The files that an image shows and that meet the criteria, by path."""
-        roots = contents.chain.roots
-        if contents.chain.whole or not all(self._is_walked(contents, number) for number in range(len(roots))):
-            return find(contents, b"", self._criteria)
-        stack = 0
-        for number in reversed(range(len(roots))):
-            key = (roots[number].path, stack)
-            if key not in self._stacks:
-                self._shown.append(self._seen_from(contents, number, self._shown[stack]))
-                self._stacks[key] = len(self._shown) - 1
-            stack = self._stacks[key]
-        return (_renumbered(file, len(roots) - file.number) for file in self._shown[stack])
-
-    def _is_walked(self, contents: Contents, number: int) -> bool:
-        """Look for fitting files in a layer; False if that tells nothing of what is seen."""
-        path = contents.chain.roots[number].path
-        if path not in self._fitting:
-            found = _paths_in(contents, number, self._criteria)
-            self._fitting[path] = None if found is None else sorted(found)
-        return self._fitting[path] is not None
-
-    def _seen_from(self, contents: Contents, number: int, deeper: list[File]) -> list[File]:
-        """What fits in a layer, and what the layer does not hide of what fits in those below it."""
-        chain = contents.chain
-        own, height = self._fitting[chain.roots[number].path] or [], len(chain.roots) - number
-        if not own and not deeper:
-            return deeper
-        here, alone, below = Contents(chain, contents.item, number), chain.alone(number), {f.path: f for f in deeper}
-        found: list[File] = []
-        for path in sorted({*own, *below}):
-            try:
-                status = alone.locate(path)
-            except OutOfSight:
-                found += [below[path]] if path in below else []
-                continue
-            except CstoreError as error:
-                contents.problems.append(error.message)
-                continue
-            file = None if status is None else here.file(path, status)
-            if file is not None and _fits(here, file, self._criteria):
-                found.append(_renumbered(file, height))
-        return found
-
-
-def _renumbered(file: File, number: int) -> File:
-    return file._replace(number=number, found=file.found._replace(number=number))
-
-
-def _paths_in(contents: Contents, number: int, criteria: Criteria) -> list[bytes] | None:
-    """The paths in one directory of a chain that may fit, seen or not.
-
-    None if they are very many, or if it has directories that were renamed: then the way to them has to be gone.
-    """
-    chain = contents.chain
-    tree, pending, wanted = chain.tree(number), [b""], criteria.path_test()
-    looked_for = criteria.in_directory(cache(partial(chain.inside, number)))
-    if chain.is_masked(number):  # types, modes and owners are in attributes
-        looked_for = looked_for._replace(format=0, fits=None)
-    found = [b""] if wanted(b"") else []
-    while pending:
-        folder = pending.pop()
-        try:
-            if chain.is_renamed(number, folder) or len(found) > _MOST_KEPT:
-                return None
-            fitting, folders = tree.select(folder, looked_for)
-        except (OSError, CstoreError) as error:
-            contents.problems.append(f"{tree.shown(folder)} cannot be read: {error}")
-            continue
-        above = folder + b"/" if folder else b""
-        paths = [above + name for name in fitting]
-        found += paths if criteria.path is None else filter(wanted, paths)
-        pending += [above + name for name in folders]
-    return found

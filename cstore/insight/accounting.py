@@ -76,6 +76,7 @@ class Usage(Value):
         notes: what was not counted, or could not be known.
         unread: what could not be read: path and reason.
         flaws: what is wrong with the records.
+        problems: what is wrong with the chains of layers, as sentences.
     """
 
     roots: tuple[str, ...]
@@ -86,6 +87,7 @@ class Usage(Value):
     notes: tuple[str, ...]
     unread: tuple[tuple[str, str], ...]
     flaws: tuple[RecordsDamaged, ...]
+    problems: tuple[str, ...] = ()
 
 
 class Sum(Value):
@@ -107,12 +109,13 @@ class Sum(Value):
 
 
 class Summary(Value):
-    """What the records say of a store, and the file system of its room."""
+    """What the records say of a store, and the file system of its room; see `Usage` for flaws and problems."""
 
     root: str
     file_system: FileSystem | None
     sums: tuple[Sum, ...]
     flaws: tuple[RecordsDamaged, ...]
+    problems: tuple[str, ...] = ()
 
 
 def file_system(path: str) -> FileSystem | None:
@@ -143,7 +146,7 @@ def summary(store: Store | Context) -> Summary:
     needs = Needs(context, tables)
     flaws = tuple(flaw for _, flaw, _ in tables.flaws)
     sums = (_images(needs), _containers(needs), _layers(needs))
-    return Summary(context.layout.graph_root, file_system(context.layout.graph_root), sums, flaws)
+    return Summary(context.layout.graph_root, file_system(context.layout.graph_root), sums, flaws, needs.problems)
 
 
 def _images(needs: Needs) -> Sum:
@@ -230,6 +233,7 @@ def usage(store: Store | Context) -> Usage:
         notes=tuple(_notes(tally)),
         unread=tuple((path, error.strerror or str(error)) for path, error in tally.unread),
         flaws=tuple(flaw for _, flaw, _ in tables.flaws),
+        problems=needs.problems,
     )
 
 

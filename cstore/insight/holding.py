@@ -9,8 +9,9 @@ from cstore.errors import RecordsDamaged
 from cstore.ids import flaw_of_part
 from cstore.records.layers import children
 from cstore.store.context import context_of
+from cstore.store.lookup import chain_of_layer
 from cstore.store.lost_records import hidden_containers
-from cstore.store.makers import maker_of, removal_command, stop_command, unmount_command
+from cstore.store.makers import command_of, maker_of, removal_command, stop_command, unmount_command
 from cstore.store.neighbours import command_in, shell_word
 from cstore.store.occupants import name_of, occupants, out_of_sight
 from cstore.store.places import ItemKind
@@ -61,6 +62,7 @@ class Holding(Value):
 
     Attributes:
         unseen: what could not be looked at, as a sentence; "" for nothing.
+        problems: what is wrong with its chain of layers, as sentences: more or less may hold it.
     """
 
     kind: str
@@ -68,6 +70,7 @@ class Holding(Value):
     names: tuple[str, ...]
     holders: tuple[Holder, ...]
     unseen: str = ""
+    problems: tuple[str, ...] = ()
 
 
 @checked
@@ -108,24 +111,29 @@ class _Search:
         """All that holds an item."""
         found: list[Holder] = []
         names: tuple[str, ...] = ()
+        tops: tuple[str, ...] = ()
         if item.item_kind is ItemKind.CONTAINERS:
             container = next((each for each in self._containers if each.id == item.id), None)
             if container is not None:
-                names, found = container.names, list(self._of_container(container))
+                names, tops, found = container.names, (container.layer,), list(self._of_container(container))
         elif item.item_kind is ItemKind.IMAGES:
             image = next((one for table in self._image_tables if (one := table.get(item.id))), None)
             if image is not None:
-                names, found = image.names, list(self._of_image(image))
+                names, tops = image.names, (image.layer, *image.mapped_layers)
+                found = list(self._of_image(image))
         else:
             layer = self._tables.layers.get(item.id)
             if layer is not None:
-                names, found = layer.names, list(self._of_layer(layer.id, 0))
+                self._seen.add(layer.id)  # in a ring of parents, it holds itself
+                names, tops, found = layer.names, (layer.id,), list(self._of_layer(layer.id, 0))
         found += self._of_stores(item)
         unseen = "unknown: the records are damaged, so more may hold it" if self._tables.flaws else ""
         if not unseen and self._processes and (count := out_of_sight()):
             processes = "1 process" if count == 1 else f"{count} processes"
             unseen = f"unknown: this user cannot inspect {processes}, which may live in it"
-        return Holding(item.kind, item.id, names, tuple(found), unseen)
+        chains = (chain_of_layer(self._tables, top) for top in dict.fromkeys(tops) if top)
+        problems = tuple(dict.fromkeys(problem for _, problem in chains if problem))
+        return Holding(item.kind, item.id, names, tuple(found), unseen, problems)
 
     def _of_stores(self, item: Item) -> Iterator[Holder]:
         for extra in self._tables.additional:
@@ -142,7 +150,7 @@ class _Search:
                 self._seen.add(container.layer)
                 yield self._container(container, "was made from it")
         for layer in dict.fromkeys((image.layer, *image.mapped_layers)):
-            yield from self._mount(layer, f"cstore unmount {_word(image)}", of_container=False)
+            yield from self._mount(layer, self._command(f"cstore unmount {_word(image)}"), of_container=False)
         for top in dict.fromkeys((image.layer, *image.mapped_layers)):
             if top:
                 yield from self._above(top, "is built on its layers, which it keeps", 0)
@@ -157,13 +165,14 @@ class _Search:
             how = "has it on top" if image.layer == layer else "has it as a mapped layer"
             users = [each for each in self._containers if each.image == image.id]
             made = tuple(self._container(each, "was made from it") for each in users)
-            command = "" if made else f"cstore rm {_word(image)}"
+            command = "" if made else self._command(f"cstore rm {_word(image)}")
             yield Holder("image", image.id, image.names, how, "", image.created, command, made)
         own = [container for container in self._containers if container.layer == layer]
         for container in own:
             yield self._container(container, "has it as its own layer")
         if not own:
-            yield from self._mount(layer, f"cstore unmount {shell_word(layer)}", of_container=False)
+            command = self._command(f"cstore unmount {shell_word(layer)}")
+            yield from self._mount(layer, command, of_container=False)
         yield from self._above(layer, "builds on it", depth)
 
     def _above(self, layer: str, how: str, depth: int) -> Iterator[Holder]:
@@ -181,8 +190,11 @@ class _Search:
                 self._seen.add(last.id)
             through = f", with {between} more between" if between else ""
             held = tuple(self._of_layer(last.id, depth + 1))
-            command = "" if held else f"cstore rm --kind layer {shell_word(last.id)}"
+            command = "" if held else self._command(f"cstore rm --kind layer {shell_word(last.id)}")
             yield Holder("layer", last.id, last.names, f"{how}{through}", "", last.created, command, held)
+
+    def _command(self, command: str) -> str:
+        return command_of(self._context, command)
 
     def _is_known(self, layer: str) -> bool:
         return bool(self._images_on(layer)) or any(each.layer == layer for each in self._containers)

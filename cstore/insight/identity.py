@@ -20,6 +20,7 @@ from cstore.values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from cstore.insight.parts import Part
     from cstore.kernel.mountinfo import MountInfo
@@ -50,6 +51,7 @@ class Identity(Value):
         inside: the rest of the path, within that part.
         how: how that is known.
         used_by: the images and containers of a layer.
+        problems: what is wrong with its chain of layers, as sentences.
     """
 
     kind: str
@@ -59,6 +61,7 @@ class Identity(Value):
     inside: str
     how: str
     used_by: tuple[Known, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 @checked
@@ -79,7 +82,7 @@ def identify(store: Store | Context, text: str) -> list[Identity]:
         error.message = f"{text!r} has nothing to do with the store in {context.layout.graph_root}"
         error.hint = "name a path, an ID or digest, a short link, a process or a mount point"
         raise error
-    return found
+    return [each.with_(problems=search.problems_of(each.kind, each.id)) for each in found]
 
 
 class _Search:
@@ -179,6 +182,21 @@ class _Search:
         found = flattened(holders(self._context, Item(ItemKind.LAYERS, identifier), processes=False).holders)
         known = (Known(each.kind, each.id, each.names) for _, each in found if each.kind in {"image", "container"})
         return tuple(dict.fromkeys(known))
+
+    def problems_of(self, kind: str, identifier: str) -> tuple[str, ...]:
+        """What is wrong with the layers of an item."""
+        from cstore.store.lookup import chain_of_layer
+
+        tables: dict[str, Any] = {
+            "image": self._tables.images,
+            "container": self._tables.containers,
+            "layer": self._tables.layers,
+        }
+        record: Any = tables[kind].get(identifier) if kind in tables else None
+        if record is None:
+            return ()
+        problem = chain_of_layer(self._tables, identifier if kind == "layer" else record.layer)[1]
+        return (problem,) if problem else ()
 
     def _case_of(self, path: str) -> str:
         """How the quarantine came to have something."""

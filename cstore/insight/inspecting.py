@@ -12,7 +12,7 @@ from cstore.records.images import valid_digests, with_digest
 from cstore.store import bigdata, container_files, content, layer_tar
 from cstore.store.context import context_of
 from cstore.store.image_measuring import image_size, recorded_size
-from cstore.store.lookup import children_of_layer, known_exactly, layer_by_id, layout_of_image, layout_of_layer
+from cstore.store.lookup import chain_of_layer, children_of_layer, known_exactly, layout_of_image, layout_of_layer
 from cstore.store.mounting import mount_points
 from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
@@ -153,16 +153,8 @@ class _Look:
         )
 
     def _chain(self, top: str) -> tuple[Layer, ...]:
-        found: dict[str, Layer] = {}
-        identifier = top
-        while identifier:
-            layer = layer_by_id(self._tables, identifier)
-            if layer is None or identifier in found:
-                what = "is not there" if layer is None else "is its own ancestor"
-                self._problems.append(f"layer {identifier} {what}, so the chain of layers is not complete")
-                break
-            found[identifier] = layer
-            identifier = layer.parent
+        found, problem = chain_of_layer(self._tables, top)
+        self._problems += [f"{problem}, so the chain of layers is not complete"] if problem else []
         return tuple(found.values())
 
     def _recorded(self, record: Any, chain: Sequence[Layer]) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from cstore.errors import RecordsDamaged
+from cstore.records.layers import follow
 from cstore.store.lost_records import hidden_containers
 from cstore.values import cached_property
 
@@ -36,6 +37,7 @@ class Needs:
         with suppress(RecordsDamaged):  # a file that only transient containers use
             hidden = {each.id: each for each in hidden_containers(context.layout)}
         self.containers: dict[str, Container] = {**hidden, **{each.id: each for each in tables.containers}}
+        self._suspect = bool(tables.layers.flaws)
         self.elsewhere: dict[str, Layer] = {}
         for extra in tables.additional:
             if extra.images_only:
@@ -52,21 +54,47 @@ class Needs:
         for top in tops:
             layer = top
             while layer and layer not in found:
-                record = self.layers.get(layer) or self.elsewhere.get(layer)
+                record = self._find(layer)
                 if record is None:
                     break
                 found[layer] = None
                 layer = record.parent
         return found
 
+    @cached_property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the chains of layers, as sentences, each once; not what is only unknown."""
+        seen: set[str] = set()
+        found: list[str] = []
+        tops = [(f" of image {each}", top) for each in self.images for top in self.tops("image", each) if top]
+        tops += [
+            (f" of container {each}", top) for each in self.containers for top in self.tops("container", each) if top
+        ]
+        for what, top in [*tops, *(("", layer) for layer in self.layers)]:
+            chain, problem = follow(self._find, top, seen)
+            seen |= chain.keys()
+            if problem and not (self._suspect and problem.endswith("not there")):
+                found.append(problem if chain else problem.replace(" is not", f"{what} is not"))
+        return tuple(found)
+
+    def problems_of(self, *tops: str) -> tuple[str, ...]:
+        """The same for the chains of some layers."""
+        return tuple(dict.fromkeys(problem for top in tops if top and (problem := follow(self._find, top)[1])))
+
+    def _find(self, layer: str) -> Layer | None:
+        return self.layers.get(layer) or self.elsewhere.get(layer)
+
     def of(self, kind: str, identifier: str) -> list[str]:
         """The layers of the store itself that an item needs, its own first."""
+        return [layer for layer in self.chain(*self.tops(kind, identifier)) if layer in self.layers]
+
+    def tops(self, kind: str, identifier: str) -> tuple[str, ...]:
+        """The layers that an item is, or that it names; none of an item that is not known."""
         if kind == "image":
-            image = self.images[identifier]
-            tops: tuple[str, ...] = (image.layer, *image.mapped_layers)
-        else:
-            tops = (self.containers[identifier].layer,) if kind == "container" else (identifier,)
-        return [layer for layer in self.chain(*tops) if layer in self.layers]
+            image = self.images.get(identifier)
+            return () if image is None else (image.layer, *image.mapped_layers)
+        container = self.containers.get(identifier)
+        return (identifier,) if kind == "layer" else () if container is None else (container.layer,)
 
     @cached_property
     def users(self) -> dict[str, set[Key]]:

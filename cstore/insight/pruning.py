@@ -83,8 +83,10 @@ def plan_prune(store: Store | Context, rules: Rules, *, now: float | None = None
     moment = datetime.now(UTC).timestamp() if now is None else now
     chosen = _chosen(context, tables, needs, rules, moment)
     if rules.max_size < 0 and rules.free < 0:
-        return Pruning(measured(context, tables, _removal(context, tables, needs, chosen)))
-    return _within_budget(context, tables, needs, rules, chosen)
+        found = Pruning(measured(context, tables, _removal(context, tables, needs, chosen)))
+    else:
+        found = _within_budget(context, tables, needs, rules, chosen)
+    return found.with_(plan=found.plan.with_(problems=(*needs.problems, *found.plan.problems)))
 
 
 def _removal(context: Context, tables: Snapshot, needs: Needs, images: Sequence[Image]) -> Removal:

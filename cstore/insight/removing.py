@@ -27,7 +27,7 @@ from cstore.ids import flaw_of_part
 from cstore.insight.accounting import count, files_of
 from cstore.insight.needs import Needs
 from cstore.store.context import context_of
-from cstore.store.makers import removal_command
+from cstore.store.makers import MAKERS, command_of, maker_of, removal_command
 from cstore.store.occupants import refuse_occupied
 from cstore.store.places import ItemKind
 from cstore.store.reading import Reader, Snapshot
@@ -57,6 +57,7 @@ class Going(Value):
         goes_with: the item that takes it along; "" if it was asked for itself.
         forced: whether it goes although somebody lives in it.
         disk: the bytes of its own files; what other items share with it counts for each.
+        maker, command: of a container of Podman and the like the tool, and its command that removes its records, too.
     """
 
     kind: str
@@ -65,6 +66,8 @@ class Going(Value):
     goes_with: str = ""
     disk: int = 0
     forced: bool = False
+    maker: str = ""
+    command: str = ""
 
 
 class Refusal(Value):
@@ -77,12 +80,16 @@ class Refusal(Value):
 
 
 class Plan(Value):
-    """What goes, in this order; what cannot; how many bytes are free then; and what could not be read."""
+    """What goes, in this order; what cannot; how many bytes are free then; what could not be read; and what is damaged.
+
+    `problems` are sentences about the layers of what was asked for.
+    """
 
     going: tuple[Going, ...]
     refused: tuple[Refusal, ...]
     freed: int
     unread: tuple[tuple[str, str], ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 class Removed(Value):
@@ -110,8 +117,10 @@ def plan_removal(store: Store | Context, items: Iterable[Item], *, force: bool =
     context = context_of(store)
     tables = trusted(context)
     removal = Removal(context, tables)
-    removal.take(items, force=force)
-    return measured(context, tables, removal)
+    removal.take(wanted := tuple(items), force=force)
+    plan = measured(context, tables, removal)
+    tops = (top for item in wanted for top in removal.needs.tops(item.kind, item.id))
+    return plan.with_(problems=(*removal.needs.problems_of(*tops), *plan.problems))
 
 
 def trusted(context: Context) -> Snapshot:
@@ -229,7 +238,10 @@ class Removal:
                 self.refused.append(Refusal("container", identifier, container.names, error))
                 return
         del self._containers[identifier]
-        self.going["container", identifier] = Going("container", identifier, container.names, goes_with, forced=forced)
+        going = Going("container", identifier, container.names, goes_with, forced=forced)
+        if (maker := maker_of(self._context, container)) != MAKERS[""]:
+            going = going.with_(maker=maker, command=removal_command(self._context, container))
+        self.going["container", identifier] = going
         if container.layer in self.needs.layers:
             self._take(container.layer, identifier)
 
@@ -246,7 +258,7 @@ class Removal:
             return
         mounted = mounted_at(self._context, self.mounts, (image.layer, *image.mapped_layers))
         if mounted and not force:
-            self.refused.append(Refusal("image", identifier, image.names, _mounted(image, mounted)))
+            self.refused.append(Refusal("image", identifier, image.names, _mounted(self._context, image, mounted)))
             return
         del self._images[identifier]
         self.going["image", identifier] = Going("image", identifier, image.names)
@@ -297,7 +309,9 @@ class Removal:
             return LayerHasChildren(layer, sorted(children))
         for image in self._images_on.get(layer, ()):
             if image in self._images:
-                return LayerUsedByImage(layer, image)
+                used = LayerUsedByImage(layer, image)
+                used.hint = f"delete the image first: {command_of(self._context, f'cstore rm {quote(image)}')}"
+                return used
         for container in self._containers_on.get(layer, ()):
             if container in self._containers:
                 remedy = removal_command(self._context, self._containers[container])
@@ -323,19 +337,22 @@ def measured(context: Context, tables: Snapshot, removal: Removal, tally: Tally 
     from cstore.insight.tally import Tally
 
     going = tuple(removal.going.values())
+    lost: list[str] = []
     if tally is None:
         tally = Tally(context.layout)
         for each in going:
             for key, path in _paths(context, tables, each.kind, each.id):
                 if os.path.lexists(path):
                     tally.add(key, path)
+                elif key[0] == "layer":
+                    lost.append(f"layer {each.id} has lost its directory {path}")
         if tally.has_shared_blocks():
             tally = everything(context, tables)
     unread = tuple((path, error.strerror or str(error)) for path, error in tally.unread)
     keys = {each: files_of(each.kind, each.id) for each in going}
     freed = tally.freed_by([key for each in going for key in keys[each]])
     sized = tuple(each.with_(disk=tally.all_of(keys[each])) for each in going)
-    return Plan(sized, tuple(removal.refused), freed, unread)
+    return Plan(sized, tuple(removal.refused), freed, unread, tuple(lost))
 
 
 def everything(context: Context, tables: Snapshot) -> Tally:
@@ -358,10 +375,11 @@ def mounted_at(context: Context, mounts: MountTable, layers: Iterable[str]) -> s
     return ""
 
 
-def _mounted(image: Image, path: str) -> CstoreError:
+def _mounted(context: Context, image: Image, path: str) -> CstoreError:
     error = LayersMounted((image.layer,))
     error.message = f"image {image.id} is mounted at {path}"
-    error.hint = f"unmount it first: cstore unmount {quote(image.names[0] if image.names else image.id)}"
+    command = command_of(context, f"cstore unmount {quote(image.names[0] if image.names else image.id)}")
+    error.hint = f"unmount it first: {command}"
     return error
 
 

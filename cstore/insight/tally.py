@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from cstore.fs.tree.measure import entries
 from cstore.fs.tree.trail import Trail, open_root
+from cstore.insight.metadata import Metadata
 from cstore.kernel.btrfs import is_subvolume
 from cstore.kernel.statfs import SHARE_BLOCKS
 from cstore.values import Value
@@ -53,7 +54,9 @@ class Tally:
     """
 
     def __init__(self, layout: Layout) -> None:
-        self._shares = any(_file_system(root) in SHARE_BLOCKS for root in layout.roots)
+        kinds = {root: _file_system(root) for root in layout.roots}
+        self._metadata = next((Metadata(root) for root, kind in kinds.items() if kind == "btrfs"), None)
+        self._shares = any(kind in SHARE_BLOCKS for kind in kinds.values())
         self._apart = f"{layout.image_store}/" if layout.image_store else "\0"
         self._base = 0
         self._own: dict[Hashable, int] = {}
@@ -62,8 +65,9 @@ class Tally:
         self._folders: set[tuple[int, int]] = set()
         self._runs: list[tuple[int, int, Hashable]] = []
         self._snapshot = False
+        self._extents = 0
         self._inline: dict[Hashable, _Inline] = {}
-        self._slack: dict[Hashable, int] = {}
+        self._unblocked: dict[Hashable, int] = {}
         self._shared: list[Shared] | None = None
         self._places: dict[Hashable, list[int]] = {}
         self.unread: list[tuple[str, OSError]] = []
@@ -120,6 +124,12 @@ class Tally:
             self.unread.append((path, error))
 
     def _count(self, owner: Hashable, status: os.stat_result, name: str, trail: Trail | None) -> None:
+        self._extents = 0
+        self._count_blocks(owner, status, name, trail)
+        if self._metadata is not None:
+            self._metadata.add(owner, status, os.path.basename(name), self._extents, in_snapshot=self._snapshot)
+
+    def _count_blocks(self, owner: Hashable, status: os.stat_result, name: str, trail: Trail | None) -> None:
         size = status.st_blocks * _BLOCK
         holder: Hashable = owner
         key = status.st_dev, status.st_ino
@@ -144,12 +154,12 @@ class Tally:
 
         A snapshot has the same until it is changed, which shows in its time of change.
         """
-        size, slack = status.st_blocks * _BLOCK, max(status.st_blocks * _BLOCK - status.st_size, 0)
+        size = status.st_blocks * _BLOCK
         if not self._snapshot:
-            self._slack[owner] = self._slack.get(owner, 0) + slack
+            self._unblocked[owner] = self._unblocked.get(owner, 0) + size
             return 0
         key = self._base, status.st_ino, status.st_ctime_ns, status.st_size
-        self._inline.setdefault(key, _Inline(size, slack)).owners[owner] = None
+        self._inline.setdefault(key, _Inline(size)).owners[owner] = None
         return size
 
     def _shared_bytes(self, holder: Hashable, status: os.stat_result, name: str, trail: Trail | None) -> int:
@@ -157,7 +167,7 @@ class Tally:
         if not self._shares or not stat.S_ISREG(status.st_mode):
             return 0
         try:
-            runs, inline = _shared_extents(name, trail, status.st_blocks * _BLOCK)
+            runs, inline, self._extents = _shared_extents(name, trail, status.st_blocks * _BLOCK)
         except OSError as error:
             if error.errno in {errno.EOPNOTSUPP, errno.ENOTTY}:
                 self.extents_known = False
@@ -192,14 +202,15 @@ class Tally:
         return self._sum(owners, lambda each, wanted: each.complete and wanted.issuperset(each.owners))
 
     def freed_by(self, owners: Collection[Hashable]) -> int:
-        """What is free when all of a set of owners go: the same, but of files among the metadata only their contents.
+        """What is free when all of a set of owners go: the same, and what they have among the metadata of btrfs.
 
-        du counts a whole block for each of these, and so does all else here.
+        Files that lie there take no block, although du counts one for each, and so does all else here.
         """
         wanted = set(owners)
-        slack = sum(self._slack.get(owner, 0) for owner in wanted)
-        slack += sum(each.slack for each in self._inline.values() if wanted.issuperset(each.owners))
-        return self.only_of(wanted) - slack
+        unblocked = sum(self._unblocked.get(owner, 0) for owner in wanted)
+        unblocked += sum(each.bytes for each in self._inline.values() if wanted.issuperset(each.owners))
+        metadata = 0 if self._metadata is None else self._metadata.only_of(wanted)
+        return self.only_of(wanted) - unblocked + metadata
 
     def has_shared_blocks(self) -> bool:
         """Whether any of what was counted shares blocks with other files, or may do so."""
@@ -249,11 +260,11 @@ class _Link:
 
 
 class _Inline:
-    """A file without blocks, and its copies in snapshots: its bytes for du, how many of them it does not take."""
+    """A file without blocks, and its copies in snapshots: its bytes for du."""
 
-    def __init__(self, size: int, slack: int) -> None:
+    def __init__(self, size: int) -> None:
         self.owners: dict[Hashable, None] = {}
-        self.bytes, self.slack = size, slack
+        self.bytes = size
 
 
 def _file_system(path: str) -> str:
@@ -265,8 +276,10 @@ def _file_system(path: str) -> str:
         return ""
 
 
-def _shared_extents(name: str, trail: Trail | None, size: int) -> tuple[list[tuple[int, int]], bool]:
+def _shared_extents(name: str, trail: Trail | None, size: int) -> tuple[list[tuple[int, int]], bool, int]:
     """Where on the disk the blocks of a file are that others have, too: beginnings and ends; and whether it has none.
+
+    The last is how many runs of blocks it has of its own or with others.
 
     Of a compressed file, extents are as long as its contents: each is shortened to what it takes of the disk.
 
@@ -286,9 +299,9 @@ def _shared_extents(name: str, trail: Trail | None, size: int) -> tuple[list[tup
         os.close(fd)
     length = sum(each.length for each in found)
     if not length:
-        return [], False
+        return [], False, 0
     part = min(1.0, size / length)
     nowhere = EXTENT_INLINE | EXTENT_UNKNOWN
     wanted = (each for each in found if each.flags & EXTENT_SHARED and not each.flags & nowhere)
     runs = [(each.physical, each.physical + int(each.length * part)) for each in wanted if int(each.length * part)]
-    return runs, all(each.flags & EXTENT_INLINE for each in found)
+    return runs, (inline := all(each.flags & EXTENT_INLINE for each in found)), 0 if inline else len(found)

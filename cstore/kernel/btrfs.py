@@ -20,11 +20,16 @@ _QUOTA_CTL = 0xC0109428
 _QGROUP_CREATE = 0x4010942A
 _QGROUP_LIMIT = 0x8030942B
 
+_SPACE_INFO = 0xC0109414
+
 _ROOT_INODE = 256
 _READ_ONLY = 1 << 1
 _QUOTA_ENABLE = 1
 _LIMIT_REFERENCED = 1
 _BLOCK = 4096
+_MOST_SPACES = 16
+_COPIES = ((16 | 32 | 64, 2), (512, 3), (1024, 4))
+"""Bits of profiles (RAID1, DUP, RAID10; RAID1C3; RAID1C4) and how often each keeps a byte."""
 _NAME_AT = {_SUBVOL_CREATE: 8, _SNAP_DESTROY: 8, _SNAP_CREATE_V2: 56}
 
 
@@ -137,3 +142,24 @@ def forget_quota(fd: int, subvolume: int) -> None:
         OSError: ENOENT if it is not counted, ENOTCONN without quotas, EBUSY while it still exists.
     """
     ioctl(fd, _QGROUP_CREATE, struct.pack("=QQ", 0, subvolume))
+
+
+def metadata_copies(path: str) -> float:
+    """How many bytes of free space, as statfs(2) counts it, a byte of metadata takes; 1.0 if that is not known."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return 1.0
+    try:
+        room = bytearray(struct.pack("=QQ", _MOST_SPACES, 0) + bytes(24 * _MOST_SPACES))
+        ioctl(fd, _SPACE_INFO, room)
+    except OSError:
+        return 1.0
+    finally:
+        os.close(fd)
+    copies = {"data": 1, "metadata": 1}
+    for number in range(min(struct.unpack_from("=Q", room, 8)[0], _MOST_SPACES)):
+        flags, _, _ = struct.unpack_from("=QQQ", room, 16 + 24 * number)
+        factor = next((count for bits, count in _COPIES if flags & bits), 1)
+        copies |= {what: factor for what, bit in (("data", 1), ("metadata", 4)) if flags & bit}
+    return copies["metadata"] / copies["data"]

@@ -173,7 +173,7 @@ def gather(store: Store, *, quick: bool = False, check: bool = False) -> Report:
         layers=tuple(_layers(needs)),
         checked=checked,
         notes=bundle.notes,
-        unread=(*bundle.unread, *problems),
+        unread=(*bundle.unread, *needs.problems, *problems),
         flaws=tuple(flaw for _, flaw, _ in tables.flaws),
     )
 

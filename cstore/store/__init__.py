@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cstore.store.garbage import Leftover
     from cstore.store.image_creation import NewImage
     from cstore.store.lookup import CONTAINER_FIRST, MOUNT_FIRST, Item
+    from cstore.store.makers import command_of
     from cstore.store.naming import ItemPath, podman_name
     from cstore.store.places import ItemKind
     from cstore.store.result_files import result_at
@@ -39,6 +40,7 @@ __all__ = [
     "Sharing",
     "StagedLayer",
     "Store",
+    "command_of",
     "open_store",
     "podman_name",
     "read_settings_text",
@@ -58,6 +60,7 @@ _HOMES = {
     "NewImage": "image_creation",
     "NewLayer": "creation",
     "PreparedLayer": "creation_together",
+    "command_of": "makers",
     "Sharing": "dedup",
     "ItemKind": "places",
     "LayerPath": "copying",

@@ -172,7 +172,8 @@ def _with(config: StoreConfig | None, graph_root: str, run_root: str, driver_nam
     if config is None:
         return load_config(Overrides(graph_root=graph_root, run_root=run_root, driver=driver_name))
     said = {"graph_root": graph_root, "run_root": run_root, "driver": driver_name}
-    return config.with_(**{name: value for name, value in said.items() if value})
+    said = {name: value for name, value in said.items() if value}
+    return config.with_(**said, given=config.given.with_(**said)) if said else config
 
 
 def _told_of_others(config: StoreConfig, driver: str) -> StoreConfig:

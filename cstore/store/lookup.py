@@ -7,7 +7,7 @@ item ever answers to a few digits that are the name of another one.
 from __future__ import annotations
 
 from cstore import errors
-from cstore.records.layers import children
+from cstore.records.layers import children, follow
 from cstore.records.table import Table
 from cstore.store.places import ItemKind
 from cstore.values import Value
@@ -132,6 +132,11 @@ def layer_by_id(tables: Tables, layer: str) -> Layer | None:
         return own
     found = (extra.layers.get(layer) for extra in tables.additional)
     return next((layer for layer in found if layer is not None), None)
+
+
+def chain_of_layer(tables: Tables, top: str) -> tuple[dict[str, Layer], str]:
+    """A layer and its ancestors, in whatever store, and what is wrong with the chain; see `follow`."""
+    return follow(lambda layer: layer_by_id(tables, layer), top)
 
 
 def get_layer(tables: Tables, ref: str) -> Layer:

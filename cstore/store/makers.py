@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from cstore.errors import UnsafeID
 from cstore.records.scanner import load
-from cstore.store.neighbours import shell_word
+from cstore.store.context import context_of
+from cstore.store.neighbours import command_here, shell_word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from cstore.records.model import Container
     from cstore.store.context import Context
+    from cstore.store.store import Store
 
 
 MAKERS = {"podman": "Podman", "buildah": "Buildah", "crio": "CRI-O", "": "unknown"}
@@ -29,20 +31,26 @@ def maker_of(context: Context, container: Container) -> str:
 def unmount_command(context: Context, container: Container) -> str:
     """The command that takes back a mount of a container, of the tool that made it."""
     known = {"podman": "podman unmount", "buildah": "buildah umount"}
-    return f"{known.get(_maker(context, container), 'cstore unmount')} {_word(container)}"
+    return command_of(context, f"{known.get(_maker(context, container), 'cstore unmount')} {_word(container)}")
 
 
 def removal_command(context: Context, container: Container) -> str:
     """The command that removes a container: `podman rm NAME`, or that of the tool which made it."""
     word = _word(container)
     command = {"podman": "podman rm", "buildah": "buildah rm", "crio": "crictl rm"}.get(_maker(context, container))
-    return f"{command or 'cstore delete-container'} {word}"
+    return command_of(context, f"{command or 'cstore delete-container'} {word}")
 
 
 def stop_command(context: Context, container: Container) -> str:
     """The command that ends what runs in a container; "" if no tool of ours knows one."""
     command = {"podman": "podman stop", "crio": "crictl stop"}.get(_maker(context, container), "")
-    return command and f"{command} {_word(container)}"
+    return command and command_of(context, f"{command} {_word(container)}")
+
+
+def command_of(store: Store | Context, command: str) -> str:
+    """A command line of cstore, Podman or Buildah that works on an open store, in the way in which that was named."""
+    context = context_of(store)
+    return command_here(context.config, context.layout, command)
 
 
 def _word(container: Container) -> str:

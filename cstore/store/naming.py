@@ -88,7 +88,8 @@ def resolve_path(tables: Tables, text: str, kind: str = "", *, by_layer: bool = 
         except errors.AmbiguousItem as error:
             failure = failure if isinstance(failure, errors.AmbiguousItem) else error
         except errors.UnknownItem as error:
-            failure = failure if isinstance(failure, errors.AmbiguousItem) else error  # the last has the shortest name
+            if failure is None or (path.startswith("/") and not isinstance(failure, errors.AmbiguousItem)):
+                failure = error  # in app:2 the tag is unknown, and in app:/etc the image
     raise failure or errors.NotAnItem(text)
 
 

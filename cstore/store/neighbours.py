@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from cstore.config import StoreConfig
+
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
 """Characters that mean nothing to a shell."""
@@ -49,6 +51,32 @@ def command_in(layout: Layout, command: str) -> str:
     """A cstore command line that works on another store than the open one, whatever is configured here."""
     program, _, rest = command.partition(" ")
     return f"{program} --graph {shell_word(layout.graph_root)} --storage-driver {layout.driver} {rest}"
+
+
+_STORE_OPTIONS = {
+    "cstore": ("--graph", "--run", "--image-store"),
+    "podman": ("--root", "--runroot", "--imagestore"),
+    "buildah": ("--root", "--runroot", ""),
+}
+"""How each tool is told of another store than the one that is configured; others cannot be told."""
+
+
+def command_here(config: StoreConfig, layout: Layout, command: str) -> str:
+    """A command line of cstore, Podman or Buildah that works on the open store, in the way in which that was named."""
+    program, _, rest = command.partition(" ")
+    given = config.given
+    paths = (
+        given.graph_root and layout.graph_root, given.run_root and layout.run_root,
+        given.image_store and layout.image_store,
+    )  # fmt: skip
+    if program not in _STORE_OPTIONS or not (any(paths) or given.driver or given.driver_options or given.config_file):
+        return command
+    named = zip(_STORE_OPTIONS[program], paths, strict=True)
+    words = [f"{option} {shell_word(path)}" for option, path in named if option and path]
+    words += [f"--storage-driver {layout.driver}"] if given.driver or given.graph_root else []
+    words += [f"--storage-opt {shell_word(option)}" for option in given.driver_options]
+    start = f"CONTAINERS_STORAGE_CONF={shell_word(os.path.abspath(given.config_file))} " if given.config_file else ""
+    return f"{start}{' '.join([program, *words])} {rest}"
 
 
 def passed_over(layout: Layout) -> Iterator[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.bench.timing import Result
     from tests.builders import Entry
 
-DEPTH, FOLDERS, FILES, IMAGES = 100, 300, 100, 5
+DEPTH, FOLDERS, FILES, IMAGES = 100, 1500, 100, 5
 
 
 def looking(rounds: int) -> Iterator[Result]:
@@ -41,7 +41,7 @@ def looking(rounds: int) -> Iterator[Result]:
             (["--setuid"], ["-perm", "/6000"]),
         ):
             attempts = _attempts(disk, ["find", "--all", *words], ["find", *trees, *test])
-            yield interleaved(f"find --all {words[0]}, 30,000 files", None, attempts, rounds)
+            yield interleaved(f"find --all {words[0]}, {FOLDERS * FILES:,} files", None, attempts, rounds)
 
 
 def _attempts(disk: str, words: list[str], peer: list[str]) -> dict[str, Callable[[], float]]:

@@ -307,3 +307,68 @@ def test_a_store_that_does_not_exist_is_not_made_by_looking_for_something_in_it(
     assert "internal error" not in told.err
     assert not os.path.exists(store_roots.graph)
     assert not os.path.exists(store_roots.run)
+
+
+@pytest.mark.usefixtures("needs_root")
+@pytest.mark.parametrize(
+    "ring", [{"base": "mid"}, {"top": "top"}, {"mid": "gone"}], ids=["two", "itself", "lost parent"]
+)
+def test_a_broken_chain_of_layers_is_named_by_every_answer(
+    cli: CommandLine, store_roots: StoreRoots, tmp_path: Path, ring: dict[str, str]
+) -> None:
+    """What can be told is, with the damage beside it and exit status 1; what is sound is not concerned."""
+    archive = tmp_path / "archive"
+    archive.write_bytes(make_tar(regular("file", b"text")))
+    for name, parent in (("base", ()), ("mid", ("base",)), ("top", ("mid",)), ("sound", ())):
+        cli("import-layer", "-i", name, "-f", str(archive), *parent).ok()
+    cli("create-image", "-i", "broken", "top").ok()
+    cli("create-image", "-i", "whole", "sound").ok()
+    with open(store_roots.records, encoding="utf-8") as file:
+        records = json.load(file)
+    for record in records:
+        record["parent"] = ring.get(record["id"], record.get("parent", ""))
+    with open(store_roots.records, "w", encoding="utf-8") as file:
+        json.dump(records, file)
+    damage = "layer gone, the parent of layer mid, is not there" if "mid" in ring else "is its own ancestor"
+
+    for line in (
+        "why top", "why broken", "whois top", "df", "df -v", "df --json", "rm --dry-run broken", "df --freed-by broken",
+        "prune --dry-run --unused", "inspect broken", "inspect top", "ls broken", "ls --json broken",
+        "cat broken:/file", "stat broken:/file", "find broken", "find --all", "compare broken whole",
+        "blame broken:/file", "blame --waste", f"report -o {tmp_path}/page.html",
+    ):  # fmt: skip
+        told = cli(*line.split())
+
+        assert told.code == 1, line
+        assert damage in told.err + told.out, line
+    for line in (
+        "why whole",
+        "rm --dry-run whole",
+        "df --freed-by whole",
+        "inspect whole",
+        "ls whole",
+        "cat whole:/file",
+    ):
+        assert damage not in cli(*line.split()).ok().err, line
+
+
+@pytest.mark.usefixtures("needs_root")
+@pytest.mark.parametrize("lost", ["overlay/base/diff", "overlay/base", "overlay/base/link", "overlay-images/image"])
+def test_what_is_lost_from_the_disk_is_named_by_df(
+    cli_on: Callable[[str], CommandLine], store_roots: StoreRoots, tmp_path: Path, lost: str
+) -> None:
+    """All bytes that are left are counted, and exit status 1 tells that some are not."""
+    cli = cli_on("overlay")
+    archive = tmp_path / "archive"
+    archive.write_bytes(make_tar(regular("file", b"text")))
+    cli("import-layer", "-i", "base", "-f", str(archive)).ok()
+    cli("create-image", "-i", "image", "base").ok()
+    cli("set-image-data", "-f", str(archive), "image", "key").ok()
+    assert cli("df", "-v").ok().err == ""
+    os.rename(os.path.join(store_roots.graph, lost), tmp_path / "lost")
+    told = cli("df", "-v")
+
+    assert told.code == 1
+    assert "key" in told.err if "images" in lost else "layer base: " in told.err
+    assert told.lines[-1].startswith("total\t")
+    assert cli("df", "-v", "--json").json["complete"] is False

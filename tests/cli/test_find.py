@@ -97,8 +97,13 @@ def test_all_images_are_looked_into(told: CommandLine) -> None:
     assert told("find", "--all", "--name", "x.conf").ok().lines == ["img/top:1:/x.conf"]
 
 
-def test_what_layers_above_hide_is_found_nowhere(told: CommandLine, tmp_path: Path) -> None:
-    """All images together show what each of them shows alone, however a layer hides or brings back what is below."""
+def test_what_layers_above_hide_is_found_nowhere(
+    told: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All images together show what each shows alone, in its order, however a layer hides or brings back what is below.
+
+    So they do when several processes read the layers, and when a layer has more than is kept.
+    """
     above = [
         make_tar(directory("bin"), whiteout("bin/.wh..opq"), regular("bin/new", b"new", mode=0o4755)),
         make_tar(whiteout("etc"), regular("bin/su", b"again", mode=0o4711)),
@@ -123,11 +128,15 @@ def test_what_layers_above_hide_is_found_nowhere(told: CommandLine, tmp_path: Pa
         ["--owner", "0"],
         ["--path", "/bin/*"],
     ):
-        alone = {f"{image}:{path}" for image in images for path in told("find", *words, image).ok().lines}
-        together = told("find", "--all", *words).ok().lines
+        alone = {image: told("find", *words, image).ok().lines for image in images}
+        for sharing, most in ((250, 100_000), (1, 100_000), (250, 0)):
+            monkeypatch.setattr("cstore.contents.candidates._WORTH_SHARING", sharing)
+            monkeypatch.setattr("cstore.contents.candidates._MOST", most)
+            together = told("find", "--all", *words).ok().lines
 
-        assert len(together) == len(set(together))
-        assert set(together) == alone, words
+            assert len(together) == sum(map(len, alone.values())), words
+            for image, lines in alone.items():
+                assert [line.removeprefix(f"{image}:") for line in together if line.startswith(f"{image}:")] == lines
 
 
 def test_the_document_says_which_image_has_a_file(told: CommandLine) -> None:

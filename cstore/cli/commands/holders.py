@@ -42,6 +42,7 @@ def why(session: Session, items: tuple[str, ...], kind: str) -> None:
             lambda: output.show(found),
         )
     )
+    session.warn_of_damage(problem for each in found for problem in each.problems)
 
 
 @command(
@@ -78,3 +79,4 @@ def whois(session: Session, texts: tuple[str, ...]) -> None:
             lambda: output.show(one for answers in found.values() for one in answers),
         )
     )
+    session.warn_of_damage(problem for answers in found.values() for one in answers for problem in one.problems)

@@ -85,6 +85,14 @@ def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes:
         session.complain(refusal.error)
         _explain(session, store, refusal)
     session.warn(f"cannot read {path}: {reason}" for path, reason in plan.unread)
+    made = ((each.names[0] if each.names else each.id, each) for each in plan.going if each.maker)
+    session.warn(
+        f"container {name} is known to {each.maker}, too, until you run: {each.command}" for name, each in made
+    )
+    if dry_run:
+        session.warn_of_damage(plan.problems)
+    else:  # what was asked for was done
+        session.warn(plan.problems)
 
 
 def _removed(session: Session, store: Store, plan: Plan) -> Plan:
@@ -108,8 +116,8 @@ def _kept(session: Session, store: Store, plan: Plan, days: str) -> Plan:
         session.complain(error, f"{kind} {identifier}")
     gone = {identifier for _, identifier in done.done}
     if done.case:
-        undo = f"cstore repair --undo {done.case}"
-        session.warn([f"kept for {int(days)} days, then deleted by `cstore gc`; restore it with: {undo}"])
+        undo, gc = session.command(f"cstore repair --undo {done.case}"), session.command("cstore gc")
+        session.warn([f"kept for {int(days)} days, then deleted by `{gc}`; restore it with: {undo}"])
     return plan.with_(going=tuple(each for each in plan.going if {each.id, each.goes_with} & gone), freed=0)
 
 

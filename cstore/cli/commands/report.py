@@ -38,7 +38,7 @@ def report(session: Session, output: str, quick: bool, check: bool) -> None:
     found = gather(store, quick=quick, check=check)
     with result_file(output, sync=session.config.sync, binary=False) as sink:
         sink.write(encoded(page(found, __version__)))
-    session.warn((*found.notes, *found.unread))
+    session.warn(dict.fromkeys((*found.notes, *found.unread)))
     session.failed = session.failed or bool(found.unread)
     for flaw in found.flaws:
         session.complain(flaw)

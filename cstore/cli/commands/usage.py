@@ -5,11 +5,17 @@ from __future__ import annotations
 from cstore.cli.command import command, json_option, switch, words
 from cstore.cli.options import kind_option
 from cstore.cli.session import Intent, Session, View
-from cstore.errors import InvalidOption
+from cstore.errors import CstoreError, InvalidOption
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cstore.insight import Usage
+    from cstore.store import Store
+
+_IN_RECORDS = frozenset({"layer-cycle", "parent-missing", "image-layer-missing", "container-layer-missing"})
+"""Findings that the records alone tell."""
 
 
 @command(
@@ -36,7 +42,8 @@ def df(session: Session, items: tuple[str, ...], verbose: bool, freed_by: bool, 
     lines. Blocks that several files share count once. The last line has the total, and the result of du(1). `cstore gc`
     removes orphans; `cstore whois PATH` explains a path.
 
-    With --freed-by, deletes nothing. Counts data that the ITEMs share if nothing else needs it.
+    With --freed-by, deletes nothing. Counts data that the ITEMs share if nothing else needs it. On btrfs, adds what the
+    files take among the metadata, which is an estimate; data blocks are counted exactly.
 
     Exit status: 1 if something could not be read, or the records are damaged; the output is correct but incomplete.
     """
@@ -64,6 +71,7 @@ def _summary(session: Session) -> None:
             beside=lambda: say(f"cstore: {output.NOT_READ}"),
         )
     )
+    session.warn_of_damage(found.problems)
     for flaw in found.flaws:
         session.complain(flaw)
 
@@ -72,7 +80,9 @@ def _everything(session: Session) -> None:
     from cstore.cli.output import usage as output
     from cstore.insight import usage
 
-    found = usage(session.open(Intent.CONTENT).context)
+    store = session.open(Intent.CONTENT)
+    found = usage(store.context)
+    found = found.with_(problems=(*found.problems, *_damage(session, store, found)))
     session.show(
         View(
             lambda: output.usage_document(found),
@@ -88,8 +98,26 @@ def _tell(session: Session, found: Usage) -> None:
     """Say what is not in the answer."""
     session.warn(f"cannot read {path}: {reason}" for path, reason in found.unread)
     session.failed = session.failed or bool(found.unread)
+    session.warn_of_damage(found.problems)
     for flaw in found.flaws:
         session.complain(flaw)
+
+
+def _damage(session: Session, store: Store, found: Usage) -> Iterator[str]:
+    """What is lost of the layers and data items that are listed, as sentences: a quick check tells."""
+    from cstore.check import CheckOptions, Severity, check_store
+
+    if not found.roots:
+        return
+    try:
+        report = check_store(store, CheckOptions(layer_digests=False, layer_contents=False))
+    except CstoreError as error:
+        session.warn([f"cannot tell whether something is lost: {error.message}"])
+        return
+    for each in report.findings:
+        damage = each.severity is Severity.DATA or (each.severity is Severity.RECORDS and each.subject.kind == "layer")
+        if damage and each.kind not in _IN_RECORDS:
+            yield f"{each.subject.kind} {each.subject.name}: {each.sentence}"
 
 
 def _freed_by(session: Session, items: tuple[str, ...], kind: str) -> None:
@@ -110,3 +138,4 @@ def _freed_by(session: Session, items: tuple[str, ...], kind: str) -> None:
         )
     )
     session.warn(f"cannot read {path}: {reason}" for path, reason in plan.unread)
+    session.warn_of_damage(plan.problems)

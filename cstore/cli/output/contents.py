@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import lru_cache
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,15 +40,23 @@ def relative(path: bytes, top: bytes) -> str:
 
 def time_of(mtime: int) -> str:
     """A time in nanoseconds as RFC 3339; what no calendar can hold, as `@SECONDS`."""
-    from datetime import UTC, datetime  # not at once: plain lists have no times
-
     seconds, rest = divmod(mtime, _SECOND)
-    try:
-        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return f"@{seconds}"
+    text = _moment(seconds)
+    if text.startswith("@"):
+        return text
     fraction = f".{rest:09d}".rstrip("0") if rest else ""
     return f"{text}{fraction}Z"
+
+
+@lru_cache(1024)
+def _moment(seconds: int) -> str:
+    """A time in whole seconds without its zone. Files that came together have one often."""
+    from datetime import UTC, datetime  # not at once: plain lists have no times
+
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return f"@{seconds}"
 
 
 def long_line(contents: Contents, file: File, name: str) -> str:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from cstore.insight import Holder, Holding
 
+_INDENT = 4
+"""Columns that a step of a tree takes."""
+
 
 def lines(found: Holding) -> Iterator[str]:
     """The item, then its holders, each below what it holds and two spaces further to the right."""
@@ -55,6 +58,7 @@ def document(found: list[Holding]) -> dict[str, Any]:
                 "names": list(each.names),
                 "held_by": [_document(holder) for holder in each.holders],
                 "unseen": each.unseen,
+                "problems": list(each.problems),
             }
             for each in found
         ],
@@ -69,14 +73,25 @@ def _document(holder: Holder) -> dict[str, Any]:
 
 
 def show(found: Iterable[Holding]) -> None:
-    """Show a tree for each to a person, with the commands that let go."""
+    """Show a tree for each to a person, with the commands that let go: beneath it, whole, if one is too long for it."""
+    from rich.text import Text
+
     from cstore.cli.output.terminal import console
+    from cstore.insight import flattened
 
+    out = console()
     for each in found:
-        console().print(_tree(each))
+        held = list(flattened(each.holders))
+        fits = all(_INDENT * (depth + 1) + len(visible(holder.command)) <= out.width for depth, holder in held)
+        out.print(_tree(each, with_commands=fits))
+        commands = dict.fromkeys(holder.command for _, holder in reversed(held) if holder.command)
+        if commands and not fits:
+            out.print(Text("to let go:", style="dim"))
+        for command in () if fits else commands:
+            out.print(Text(visible(command), style="yellow"), soft_wrap=True)
 
 
-def _tree(found: Holding) -> Tree:
+def _tree(found: Holding, *, with_commands: bool) -> Tree:
     from rich.text import Text
     from rich.tree import Tree
 
@@ -85,18 +100,18 @@ def _tree(found: Holding) -> Tree:
         head.append(_nothing(found), style="yellow" if found.unseen else "green")
     tree = Tree(head, guide_style="dim")
     for holder in found.holders:
-        _grow(tree, holder)
+        _grow(tree, holder, with_commands=with_commands)
     if found.unseen:
         tree.add(Text(found.unseen, style="yellow"))
     return tree
 
 
-def _grow(tree: Tree, holder: Holder) -> None:
+def _grow(tree: Tree, holder: Holder, *, with_commands: bool) -> None:
     from rich.text import Text
 
     leaf = Text(_sentence(holder, short_id(holder.id), with_command=False))
-    if holder.command:
+    if holder.command and with_commands:
         leaf.append(f"\n{visible(holder.command)}", style="yellow")
     branch = tree.add(leaf)
     for each in holder.held_by:
-        _grow(branch, each)
+        _grow(branch, each, with_commands=with_commands)

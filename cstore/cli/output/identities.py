@@ -45,7 +45,8 @@ def _document(each: Identity) -> dict[str, Any]:
     document |= {key: text for key, text in (("path", each.path), ("inside", each.inside)) if text}
     document["how"] = each.how
     used_by = [{"kind": user.kind, "id": user.id, "names": list(user.names)} for user in each.used_by]
-    return {**document, "used_by": used_by} if used_by else document
+    more = {"used_by": used_by, "problems": list(each.problems)}
+    return {**document, **{key: told for key, told in more.items() if told}}
 
 
 def show(found: Iterable[Identity]) -> None:

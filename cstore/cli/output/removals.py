@@ -32,6 +32,7 @@ def document(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
              "remedy": each.error.hint}
             for each in plan.refused
         ],
+        "problems": list(plan.problems),
     }  # fmt: skip
 
 
@@ -50,10 +51,10 @@ def show(plan: Plan, *, dry_run: bool, stderr: bool = False) -> None:
         out.print("nothing to delete", style="dim")
         return
     names = {each.id: each.names[0] if each.names else short_id(each.id) for each in plan.going}
-    table = styled.titled_table("Kind", "ID", "Names", "On disk", "", right={"On disk"})
+    table = styled.titled_table("Kind", "ID", "Names", "On disk", "Note", right={"On disk"})
     for each in plan.going:
         note = f"with {names.get(each.goes_with, short_id(each.goes_with))}" if each.goes_with else ""
         shown = styled.Fitted(each.names)
-        table.add_row(each.kind, visible(short_id(each.id)), shown, human_size(each.disk), visible(note))
+        table.add_row(each.kind, visible(short_id(each.id)), shown, human_size(each.disk), styled.Sentence(note))
     out.print(table)
     out.print(f"{'would free' if dry_run else 'freed'} {human_size(plan.freed)} ({plan.freed} bytes)")

@@ -25,7 +25,7 @@ class Streamed(Value):
     Attributes:
         head: the keys before the list; the version comes before them.
         key: the key of the list.
-        items: what is in it.
+        items: what is in it; none has a float.
         tail: makes the keys after it, when all items are written.
     """
 
@@ -75,7 +75,7 @@ def _write_streamed(document: Streamed) -> None:
     write_json(text({"version": VERSION, **document.head, document.key: []})[:-2])
     between = b""
     while batch:
-        write_json(between + b",".join(map(text, batch)))
+        write_json(between + encode(batch, without_floats=True)[1:-1])
         between, batch = b",", list(islice(rest, _BATCH))
     write_json(b"]," + text(dict(document.tail()))[1:] + b"\n")
 

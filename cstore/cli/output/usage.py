@@ -48,6 +48,8 @@ def summary_document(found: Summary) -> dict[str, Any]:
         "sums": [each.as_dict() for each in found.sums],
         "file_system": _room(found.file_system),
         "not_read": NOT_READ,
+        "complete": not (found.problems or found.flaws),
+        "problems": list(found.problems),
     }
 
 
@@ -108,6 +110,8 @@ def usage_document(found: Usage) -> dict[str, Any]:
         "file_system": _room(found.file_system),
         "notes": list(found.notes),
         "unread": [{"path": path, "reason": reason} for path, reason in found.unread],
+        "complete": not (found.problems or found.flaws or found.unread),
+        "problems": list(found.problems),
     }
 
 
@@ -138,9 +142,9 @@ def show_usage(found: Usage) -> None:
             table.add_row(visible(short_id(line.id)), styled.Fitted(line.names), *shown)
         out.print(table)
         out.print()
-    table = styled.titled_table("Everything", "On disk", "", right={"On disk"})
+    table = styled.titled_table("Everything", "On disk", "Note", right={"On disk"})
     for kind, size, text in _everything(found):
-        table.add_row(kind, human_size(size), visible(text))
+        table.add_row(kind, human_size(size), styled.Sentence(text))
     out.print(table)
     _show_room(found.file_system)
     if found.du != found.total:

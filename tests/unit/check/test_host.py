@@ -36,8 +36,8 @@ ROOM: dict[str, tuple[dict[str, int], list[Level]]] = {
 
 
 @pytest.mark.parametrize(("size", "levels"), ROOM.values(), ids=ROOM)
-def test_room(size: dict[str, int], levels: list[Level]) -> None:
-    facts = list(_space("/graph", room(**size)))
+def test_room(tmp_path: Path, size: dict[str, int], levels: list[Level]) -> None:
+    facts = list(_space(Tables(tmp_path).context, "/graph", room(**size)))
 
     assert [fact.level for fact in facts] == levels
     assert all(("cstore prune" in fact.remedy) == (fact.level is not Level.OK) for fact in facts)

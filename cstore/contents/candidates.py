@@ -1,0 +1,153 @@
+"""What may be looked for in the directories of layers: read once, by several processes where there is much to read."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections import deque
+from contextlib import ExitStack
+from functools import cache, partial
+
+from cstore.archive.composefs import enter_tree
+from cstore.archive.whiteout import WHITEOUT_PREFIX
+from cstore.contents.chain import is_renamed
+from cstore.errors import CstoreError
+from cstore.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from cstore.archive.composefs import Tree
+    from cstore.archive.directories import Wanted
+    from cstore.contents.chain import Chain
+    from cstore.contents.finding import Criteria
+
+    Answer = tuple[dict[int, list[bytes]], list[int], list[str]]
+    """The paths that may fit by the number of their directory, which of these tell nothing, and what is unreadable."""
+
+_WORTH_SHARING = 250
+"""Directories yet to be read that take longer than to start a process."""
+_MOST_PROCESSES = 8
+_MOST = 100_000
+"""Paths of a layer that are kept."""
+
+
+class Candidates(NamedTuple):
+    """What may fit in one directory of a chain.
+
+    Attributes:
+        paths: sorted.
+        sure: whether all of them fit, so that nothing more need be asked.
+    """
+
+    paths: list[bytes]
+    sure: bool
+
+
+def candidates(
+    chain: Chain, numbers: Iterable[int], criteria: Criteria, problems: list[str]
+) -> dict[int, Candidates | None]:
+    """Read directories of a chain for what may fit below their roots, seen or not. What is unreadable is a problem.
+
+    It is None of a directory that has too much of it, or in which directories were renamed: then the way to each file
+    has to be gone.
+
+    Raises:
+        SystemFailure: a directory cannot be opened, or a process not be started.
+    """
+    wanted = {number: _wanted(chain, number, criteria) for number in numbers}
+    asked = _Asked(wanted, criteria, chain.has_files_for_marks)
+    walk = _Walk({number: chain.tree(number) for number in wanted}, asked)
+    pending = deque((number, b"") for number in wanted)
+    walk.go(pending, _WORTH_SHARING)
+    answers: list[Answer] = [walk.answer]
+    processes = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES)
+    if pending and processes == 1:
+        walk.go(pending)
+    elif pending:
+        from cstore.fs.worker import run_workers
+
+        roots = {number: chain.roots[number].path for number in wanted}
+        folders = [*pending]
+        answers += run_workers([_job(roots, asked, folders[n::processes]) for n in range(processes)])
+    found: dict[int, Candidates | None] = {}
+    for number in wanted:
+        paths = [path for answer in answers for path in answer[0].get(number, ())]
+        useless = len(paths) > _MOST or any(number in answer[1] for answer in answers)
+        found[number] = None if useless else Candidates(sorted(paths, key=in_order), _is_sure(chain, number, criteria))
+    problems += [problem for answer in answers for problem in answer[2]]
+    return found
+
+
+def in_order(path: bytes) -> bytes:
+    """What to sort paths by to have them as a walk has: a directory before what is in it, and that before the next."""
+    return path.replace(b"/", b"\0")
+
+
+def _wanted(chain: Chain, number: int, criteria: Criteria) -> Wanted:
+    looked_for = criteria.in_directory(cache(partial(chain.inside, number)))
+    if criteria.uid is not None or criteria.gid is not None:
+        chain.map_of(number)  # known before there are processes, which read no records
+    # Types, modes and owners may be in attributes.
+    return looked_for._replace(format=0, fits=None) if chain.is_masked(number) else looked_for
+
+
+def _is_sure(chain: Chain, number: int, criteria: Criteria) -> bool:
+    return not (chain.is_masked(number) or chain.has_files_for_marks or criteria.reads_files)
+
+
+class _Asked(NamedTuple):
+    """What is looked for: in each directory of the chain, and of all; `marks`: whether names may be marks."""
+
+    wanted: Mapping[int, Wanted]
+    criteria: Criteria
+    marks: bool
+
+
+class _Walk:
+    """Directories that are read, and what may fit in them."""
+
+    def __init__(self, trees: Mapping[int, Tree], asked: _Asked) -> None:
+        self._trees, self._wanted, self._marks = trees, asked.wanted, asked.marks
+        self._fits = None if asked.criteria.path is None else asked.criteria.path_test()
+        self._useless: set[int] = set()
+        self.answer: Answer = ({number: [] for number in trees}, [], [])
+
+    def go(self, pending: deque[tuple[int, bytes]], most: int = 0) -> None:
+        """Read what is pending, and beneath; with `most`, only until more than that is pending."""
+        while pending and (not most or len(pending) <= most):
+            number, folder = pending.popleft() if most else pending.pop()
+            if number not in self._useless:
+                pending += [(number, below) for below in self._read(number, folder)]
+
+    def _read(self, number: int, folder: bytes) -> list[bytes]:
+        """Add what may fit in a directory; return the directories in it."""
+        tree, (found, useless, problems) = self._trees[number], self.answer
+        fitting = found[number]
+        try:
+            if len(fitting) > _MOST or is_renamed(tree, folder):
+                self._useless.add(number)
+                useless.append(number)
+                return []
+            names, folders = tree.select(folder, self._wanted[number])
+        except (OSError, CstoreError) as error:
+            problems.append(f"{tree.shown(folder)} cannot be read: {error}")
+            return []
+        above = folder + b"/" if folder else b""
+        paths = [above + name for name in names if not (self._marks and name.startswith(WHITEOUT_PREFIX))]
+        fitting += paths if self._fits is None else filter(self._fits, paths)
+        return [above + name for name in folders]
+
+
+def _job(roots: Mapping[int, str], asked: _Asked, folders: Iterable[tuple[int, bytes]]) -> Callable[[], Answer]:
+    def work() -> Answer:
+        gc.disable()  # a worker makes no garbage to speak of, and goes away soon
+        pending = deque(folders)
+        numbers = {number for number, _ in pending}
+        with ExitStack() as stack:
+            walk = _Walk({number: enter_tree(stack, roots[number]) for number in numbers}, asked)
+            walk.go(pending)
+        return walk.answer
+
+    return work
