@@ -25,12 +25,12 @@ from cstore.oci.names import LOCAL, ImageName, is_tag
 from cstore.store import NewContainer
 from cstore.store.ends import as_reader
 from cstore.store.image_creation import check_time
-from cstore.transfer.blob_sink import Verified
 from cstore.transfer.contract import BlobDone, CopiedImage, Planned
 from cstore.transfer.manifests import Descriptor, Manifest, load_json
 from cstore.transfer.room import require_room
 from cstore.transfer.scratch import scratch_file
 from cstore.transfer.sources import read_blob, read_document
+from cstore.transfer.verifying import Verified
 from cstore.transfer.whiteouts import SteadyWhiteouts
 
 TYPE_CHECKING = False

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from cstore.archive.compression import Compression
-    from cstore.archive.streams import ReadInto
+    from cstore.archive.streams import ReadInto, Sink
+    from cstore.errors import CstoreError
     from cstore.transfer.manifests import Descriptor, Manifest
 
 MEMORY = 64 << 20
@@ -208,6 +209,21 @@ class Remembers(Protocol):
     @property
     def original(self) -> Manifest | None:
         """The manifest that the image came with, whose layers this source cannot give; None if nobody knows."""
+
+
+@runtime_checkable
+class WritesBlobs(Protocol):
+    """What a source is as well that would rather write a blob than be read: it saves a thread and a copy."""
+
+    def write(self, blob: Descriptor, sink: Sink) -> None:
+        """Write a blob that a manifest names, all of it.
+
+        Raises:
+            CstoreError: it cannot be had.
+        """
+
+    def damaged(self, blob: Descriptor) -> CstoreError:
+        """Say that what was written is not the blob that the manifest names."""
 
 
 class ImageSink(Protocol):

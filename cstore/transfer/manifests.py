@@ -82,6 +82,12 @@ def parse_document(raw: bytes, member: str, *, artifacts: bool = False) -> Manif
     return Manifest(raw, kind, config, layers)
 
 
+def is_image(manifest: Manifest) -> bool:
+    """Whether a manifest is one of an image: attestations, signatures and charts are kept in the same form."""
+    layers = all(layer.media_type in media.LAYERS for layer in manifest.layers if layer.media_type)
+    return layers and manifest.config.media_type in {*media.CONFIGS, ""}
+
+
 def make_manifest(config: bytes, layers: Sequence[Descriptor], *, docker: bool = False) -> bytes:
     """Write the manifest of an image, of OCI's kind or of Docker's, as Go writes it.
 

@@ -13,7 +13,6 @@ from cstore.digests import digest_of
 from cstore.errors import CstoreError, ImageArchiveError
 from cstore.oci.names import DOCKER, parse_name
 from cstore.store.partial import PartialBlobs
-from cstore.transfer.blob_sink import Verified
 from cstore.transfer.contract import BlobDone, BlobPresent, CopiedImage, Planned, RemoteSource, TriesAgain
 from cstore.transfer.docker_root import DockerRootSource
 from cstore.transfer.formats import check
@@ -24,6 +23,7 @@ from cstore.transfer.members import Part
 from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name
 from cstore.transfer.room import require_room
 from cstore.transfer.sources import ArchiveSource, StoreSource, read_blob, read_document
+from cstore.transfer.verifying import Verified
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from cstore.archive.compression import LONGEST_MAGIC, Compression, open_decoder, sniff
 from cstore.archive.names import show_name
-from cstore.archive.streams import BUFFER_SIZE, CountingReader, PeekingReader
+from cstore.archive.streams import BUFFER_SIZE, CountingReader, HashingSink, PeekingReader
 from cstore.digests import algorithm_of, digest_from, new_hash
 from cstore.errors import ImageArchiveError
+from cstore.transfer.contract import BlobProgress
 from cstore.transfer.oci_layout import check_size, digest_differs
 
 TYPE_CHECKING = False
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from cstore.archive.apply import Applied
     from cstore.archive.compression import Decoder
     from cstore.archive.streams import ReadInto, Sink
+    from cstore.transfer.contract import Tell
+    from cstore.transfer.manifests import Descriptor
     from cstore.transfer.plan import LayerPlan
 
 
@@ -108,3 +111,43 @@ def verify(source: ReadInto, layer: LayerPlan) -> None:
     diff_id = digest_from(contents)
     if diff_id != layer.diff_id:
         raise digest_differs(layer.member, layer.diff_id, diff_id, "DiffID")
+
+
+class TellingSink(HashingSink):
+    """Hashes what is written of a blob, passes it on and tells how much it was."""
+
+    def __init__(self, sink: Sink, blob: Descriptor, tell: Tell) -> None:
+        super().__init__(sink, algorithm_of(blob.digest))
+        self._blob, self._tell = blob, tell
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Take all of `data`."""
+        super().write(data)
+        self._tell(BlobProgress(self._blob.digest, self.count, self._blob.size))
+
+
+class Verified:
+    """Reads a blob, and raises at its end, or past it, if it was not the one that was described."""
+
+    def __init__(self, source: ReadInto, blob: Descriptor, tell: Tell | None = None) -> None:
+        self._source, self._blob, self._tell = source, blob, tell
+        self._hash = new_hash(algorithm_of(blob.digest))
+        self._count = 0
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Read once.
+
+        Raises:
+            ImageArchiveError: the blob is another one.
+        """
+        count = self._source.readinto(buffer)
+        self._count += count
+        if count == 0 or self._count > self._blob.size >= 0:
+            check_size(self._blob.digest, self._blob.size, self._count)
+            if digest_from(self._hash) != self._blob.digest:
+                raise digest_differs(self._blob.digest, self._blob.digest, digest_from(self._hash))
+            return 0
+        self._hash.update(buffer[:count])
+        if self._tell is not None:
+            self._tell(BlobProgress(self._blob.digest, self._count, self._blob.size))
+        return count
