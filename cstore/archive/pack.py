@@ -50,6 +50,7 @@ def pack_tree(
     *,
     form: WhiteoutForm = WhiteoutForm.PLAIN,
     hides: Callable[[bytes], bool] = lambda _: False,
+    one_device: bool = False,
 ) -> None:
     """Write all of `tree` except its root as a tar: depth-first, each directory's names in the order of their bytes.
 
@@ -61,6 +62,7 @@ def pack_tree(
         id_map: which owners inside containers the owners on disk are.
         form: how removals are written in `tree`.
         hides: whether an opaque directory of this path hides anything.
+        one_device: of a directory on which something is mounted, only the directory is written.
 
     Raises:
         SystemFailure: something cannot be read, or changed while it was.
@@ -69,7 +71,7 @@ def pack_tree(
     """
     with Directories(tree) as directories, PipelinedSink(sink) as out:
         packing = _Packing(directories, out, id_map, form, hides)
-        for folder, name, kind in _walk(directories):
+        for folder, name, kind in _walk(directories, one_device=one_device):
             packing.add(folder, name, kind)
         out.write(writer.END)
 
@@ -122,8 +124,9 @@ def _by_parts(change: Change) -> list[bytes]:
     return change.path.split(b"/")
 
 
-def _walk(tree: Directories) -> Iterator[tuple[bytes, bytes, Kind]]:
+def _walk(tree: Directories, *, one_device: bool = False) -> Iterator[tuple[bytes, bytes, Kind]]:
     """Walk everything beneath the root: folder, name, and what the folder says of it."""
+    device = os.fstat(tree.descriptor(b"")).st_dev
     stack = [(b"", _names(tree, b""))]
     while stack:
         folder, names = stack[-1]
@@ -131,6 +134,8 @@ def _walk(tree: Directories) -> Iterator[tuple[bytes, bytes, Kind]]:
             yield folder, name, kind
             if kind is Kind.DIRECTORY:
                 path = join_name(folder, name)
+                if one_device and os.fstat(tree.descriptor(path)).st_dev != device:
+                    continue
                 stack.append((path, _names(tree, path)))
                 break
         else:
