@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,37 @@ def test_a_blob_that_is_cut_goes_on_where_it_was(
     assert reader.fetched == proxy.given == len(data)
     asked = [one.headers.get("range") for one in proxy.requests(BLOBS)]
     assert asked == [None, f"bytes={after}-" if after else None]
+
+
+def test_a_registry_that_gives_a_byte_now_and_then_counts_as_cut(
+    proxy: FaultProxy, image: Pushed, opened: Opened, access: Access
+) -> None:
+    """In a blob, whose rest is fetched anew; a client that reads slowly itself is none of its concern."""
+    digest, data = big(image)
+    impatient = access.with_(read_timeout=0.2)
+    proxy.fail(BLOBS, faults.slow_after(100_000, 0.02))
+
+    with opened(f"{proxy.host}/app:1", access=impatient).blob(digest, len(data)) as reader:
+        got = reader.read(60_000)
+        time.sleep(0.3)
+        got += reader.read()
+
+    assert got == data
+    assert reader.resumed == 1
+    assert len(data) <= proxy.given < len(data) + 100
+
+
+def test_a_registry_that_always_drips_is_given_up(
+    proxy: FaultProxy, image: Pushed, opened: Opened, access: Access
+) -> None:
+    """In headers and documents as well, after the usual attempts, with one sentence."""
+    proxy.fail(MANIFESTS, faults.dripping(0.02), times=9)
+
+    with pytest.raises(RegistryUnreachable, match="stopped responding") as told:
+        opened(f"{proxy.host}/app:1", access=access.with_(read_timeout=0.2)).manifest()
+
+    assert "\n" not in str(told.value)
+    assert len(proxy.requests(MANIFESTS)) == 3
 
 
 def test_a_blob_is_cut_twice_and_goes_on_twice(proxy: FaultProxy, image: Pushed, opened: Opened) -> None:
