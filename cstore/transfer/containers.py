@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 
 from cstore import gojson
 from cstore.archive.compression import Compression
-from cstore.archive.streams import FileReader, FileSink, HashingSink, compressed
+from cstore.archive.streams import FileReader, HashingSink, compressed
 from cstore.digests import digest_of
 from cstore.errors import IDTaken, ImageArchiveError, InvalidTime, Unsupported
 from cstore.oci.media_types import OCI_MANIFEST
@@ -29,7 +29,7 @@ from cstore.store.image_creation import check_time
 from cstore.transfer.contract import BlobDone, CopiedImage, Planned
 from cstore.transfer.manifests import Descriptor, Manifest, load_json
 from cstore.transfer.room import require_room
-from cstore.transfer.scratch import scratch_file
+from cstore.transfer.scratch import ScratchSink, scratch_file
 from cstore.transfer.sources import read_blob, read_document
 from cstore.transfer.verifying import Verified
 from cstore.transfer.whiteouts import SteadyWhiteouts
@@ -135,7 +135,7 @@ class ContainerSource:
     def _pack(self, media_type: str, write: Callable[[Sink], object]) -> list[dict[str, Any]]:
         """Pack what `write` writes; nothing of what is not there, of which it returns False."""
         file = self._stack.enter_context(scratch_file()).fileno()
-        packed = HashingSink(FileSink(file, "a temporary file"))
+        packed = HashingSink(ScratchSink(file))
         with compressed(packed, Compression.GZIP) as plain:
             if write(plain) is False:
                 return []

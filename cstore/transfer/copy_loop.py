@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from cstore.archive.compression import Compression
-from cstore.archive.streams import FileSink, HashingSink, compressed
+from cstore.archive.streams import HashingSink, compressed
 from cstore.digests import algorithm_of, digest_of
 from cstore.errors import ImageArchiveError
 from cstore.oci.platforms import wanted_platform
@@ -29,6 +29,7 @@ from cstore.transfer.oci_layout import Choice, chosen_instances, digest_differs
 from cstore.transfer.plan import MOST_IMAGES
 from cstore.transfer.rate import Limited, Rate
 from cstore.transfer.room import require_room
+from cstore.transfer.scratch import ScratchSink
 from cstore.transfer.sources import layer_forms, read_document
 from cstore.transfer.verifying import TellingSink, Verified, pour, uncompressed
 
@@ -222,7 +223,7 @@ class ImageCopy:
 
     def _changed(self, layer: Descriptor, diff_id: str, form: Compression, wanted: Compression, spool: int) -> Part:
         """Write a layer in another form to the end of a file; return where it is, by its digest."""
-        written = HashingSink(FileSink(spool, "a temporary file"))
+        written = HashingSink(ScratchSink(spool))
         at = os.lseek(spool, 0, os.SEEK_END)
         with compressed(written, wanted) as sink:
             if form is Compression.NONE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 
-from cstore.archive.streams import FileReader, FileSink
+from cstore.archive.streams import FileReader
 from cstore.arguments import checked
 from cstore.errors import ImageArchiveError, SystemFailure, UsageMistake
 from cstore.oci.names import DOCKER, LOCAL
@@ -159,12 +159,12 @@ def members_at(path: str) -> Iterator[Members]:
 
 
 def _unpacked(fd: int, path: str) -> IO[bytes]:
-    from cstore.transfer.scratch import scratch_file
+    from cstore.transfer.scratch import ScratchSink, scratch_file
     from cstore.transfer.verifying import pour, uncompressed
 
     file = scratch_file()
     try:
-        pour(uncompressed(FileReader(fd, path)), FileSink(file.fileno(), "a temporary file"))
+        pour(uncompressed(FileReader(fd, path)), ScratchSink(file.fileno()))
         os.lseek(file.fileno(), 0, os.SEEK_SET)
     except BaseException:
         file.close()

@@ -22,7 +22,7 @@ from cstore.transfer.manifests import LARGEST, Manifest, parse_document
 from cstore.transfer.members import Part, PartReader
 from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name, parse_index
 from cstore.transfer.packing import DirectoryPackage, TarPackage, add_bytes, new_directory, require_new
-from cstore.transfer.scratch import scratch_file
+from cstore.transfer.scratch import ScratchSink, scratch_file
 from cstore.transfer.sources import in_directory
 from cstore.transfer.verifying import drained, pour
 
@@ -279,7 +279,7 @@ class _ArchiveSink(BlobSink):
         """See `BlobSink.put`."""
         with self.spool() as spool:
             at = os.lseek(spool, 0, os.SEEK_END)
-            pour(source, FileSink(spool, "a temporary file"))
+            pour(source, ScratchSink(spool))
             part = Part(blob.digest, os.lseek(spool, 0, os.SEEK_CUR) - at, spool, at)
         self._blobs[blob.digest] = blob.with_(size=part.size), lambda sink: pour(PartReader(part.fd, part), sink)
 
