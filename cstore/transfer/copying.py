@@ -97,9 +97,9 @@ def opened_source(
         with RegistrySource(place.reference, access) as found:
             yield found
     elif place.transport == places.DOCKER_ROOT:
-        from cstore.transfer.docker_root import DockerRootSource
+        from cstore.transfer.docker_root import find_docker_image
 
-        yield DockerRootSource(place.path, place.reference)
+        yield find_docker_image(place.path, place.reference)
     else:
         with members_at(place.path) as members:
             if place.transport == places.DIRECTORY:

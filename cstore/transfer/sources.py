@@ -222,6 +222,14 @@ class ArchiveSource:
         self._parts[digest] = part
         return Descriptor(media.layer_type(compression, docker=True), digest, part.size)
 
+    def find(self, name: str) -> Part | None:
+        """Look up a member (see `Members.find`)."""
+        return self.members.find(name)
+
+    def planned(self, store: Store) -> ImagePlan:  # noqa: ARG002  - it is the same for every store
+        """What a store shall take in (see `contract.Planned`)."""
+        return self.plan
+
     @contextmanager
     def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
         """See `ImageSource.open`."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from cstore.archive.compression import LONGEST_MAGIC, Compression, open_decoder, sniff
 from cstore.archive.names import show_name
 from cstore.archive.streams import BUFFER_SIZE, CountingReader, HashingSink, PeekingReader
 from cstore.digests import algorithm_of, digest_from, new_hash
 from cstore.errors import ImageArchiveError
-from cstore.transfer.contract import BlobProgress
+from cstore.transfer.contract import BlobDone, BlobProgress
+from cstore.transfer.members import Part
 from cstore.transfer.oci_layout import check_size, digest_differs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from typing import TypeAlias
 
     from cstore.archive.apply import Applied
     from cstore.archive.compression import Decoder
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
     from cstore.transfer.contract import Tell
     from cstore.transfer.manifests import Descriptor
     from cstore.transfer.plan import LayerPlan
+
+    Opener: TypeAlias = Callable[[Descriptor], AbstractContextManager[ReadInto]]
 
 
 def uncompressed(source: ReadInto) -> Decoder:
@@ -69,13 +76,15 @@ class Delivery:
             ImageArchiveError: it is another layer.
         """
         layer = self._layer
+        if layer.changed is not None and applied.diff_digest != layer.diff_id:
+            raise layer.changed
         check_size(layer.member, layer.size, applied.compressed_size)
         delivered = self._counted.digest if self._counted else applied.compressed_digest
         if layer.digest and delivered != layer.digest:
             raise digest_differs(layer.member, layer.digest, delivered)
         if applied.diff_digest != layer.diff_id:
             raise digest_differs(layer.member, layer.diff_id, applied.diff_digest, "DiffID")
-        if applied.repeated:
+        if applied.repeated and layer.changed is None:
             raise ImageArchiveError(
                 layer.member,
                 f"its entry {show_name(applied.repeated)!r} occurs twice, and no other program would accept it",
@@ -110,7 +119,7 @@ def verify(source: ReadInto, layer: LayerPlan) -> None:
         raise digest_differs(layer.member, layer.digest, counted.digest)
     diff_id = digest_from(contents)
     if diff_id != layer.diff_id:
-        raise digest_differs(layer.member, layer.diff_id, diff_id, "DiffID")
+        raise layer.changed or digest_differs(layer.member, layer.diff_id, diff_id, "DiffID")
 
 
 class TellingSink(HashingSink):
@@ -151,3 +160,21 @@ class Verified:
         if self._tell is not None:
             self._tell(BlobProgress(self._blob.digest, self._count, self._blob.size))
         return count
+
+
+class LayerPart(Part):
+    """A layer that is no part of a file, as a member of an archive: `give` opens it."""
+
+    blob: Descriptor | None = None
+    give: Opener | None = None
+    tell: Tell | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[ReadInto]:  # type: ignore[override]  # it reads, as a part of a file does
+        """Give a reader."""
+        if self.blob is None or self.give is None:
+            raise ImageArchiveError(self.name, "its location is unknown")
+        with self.give(self.blob) as reader:
+            yield reader if self.tell is None else Verified(reader, self.blob, self.tell)
+        if self.tell is not None:
+            self.tell(BlobDone(self.blob.digest, self.blob.size))
