@@ -31,7 +31,7 @@ from cstore.transfer.manifests import Descriptor, Manifest, load_json
 from cstore.transfer.room import require_room
 from cstore.transfer.scratch import ScratchSink, scratch_file
 from cstore.transfer.sources import read_blob, read_document
-from cstore.transfer.verifying import Verified
+from cstore.transfer.telling import Verified
 from cstore.transfer.whiteouts import SteadyWhiteouts
 
 TYPE_CHECKING = False

@@ -31,7 +31,8 @@ from cstore.transfer.rate import Limited, Rate
 from cstore.transfer.room import require_room
 from cstore.transfer.scratch import ScratchSink
 from cstore.transfer.sources import layer_forms, read_document
-from cstore.transfer.verifying import TellingSink, Verified, pour, uncompressed
+from cstore.transfer.telling import TellingSink, Verified
+from cstore.transfer.verifying import pour, uncompressed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from cstore.transfer.loading import LoadRequest, load_members
 from cstore.transfer.manifests import Descriptor, make_manifest
 from cstore.transfer.plan import ImagePlan, LayerPlan
 from cstore.transfer.sources import full_name, skip
-from cstore.transfer.verifying import LayerPart
+from cstore.transfer.telling import LayerPart
 from cstore.values import Value
 
 TYPE_CHECKING = False

@@ -29,7 +29,7 @@ from cstore.transfer.members import Part
 from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name
 from cstore.transfer.room import require_room
 from cstore.transfer.sources import StoreSource, read_blob, read_document
-from cstore.transfer.verifying import LayerPart
+from cstore.transfer.telling import LayerPart
 from cstore.values import cast
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from cstore.transfer.layer_intake import Need
     from cstore.transfer.members import Members
     from cstore.transfer.plan import ImagePlan
-    from cstore.transfer.verifying import Opener
+    from cstore.transfer.telling import Opener
 
 
 class StoreSink:
