@@ -73,7 +73,7 @@ class ImageCopy:
 
     def run(self) -> CopiedImage:
         """Take everything, the manifest last."""
-        document = self._wanted(read_document(self._source, artifacts=True), 0)
+        document = self._wanted(read_document(self._source, artifacts=self._sink.layers != PLAIN), 0)
         self._announce(document)
         digest = digest_of(document.raw)
         if not self._request.dry_run:

@@ -138,7 +138,10 @@ class LayerIntake:
                 layer = use.layer
                 if self._known(use) is None:
                     settle(layer.digest or layer.diff_id)
-                if self._known(use) is not None:
+                known = self._known(use)
+                if known is not None:
+                    if layer.digest and known.compressed_digest == layer.digest and known.compressed_size > 0:
+                        check_size(layer.member, layer.size, known.compressed_size)
                     self._intent.note(uses=use.id)
                     continue
                 part = get_part(members, layer.member, plan.member)
