@@ -51,6 +51,7 @@ def pack_tree(
     form: WhiteoutForm = WhiteoutForm.PLAIN,
     hides: Callable[[bytes], bool] = lambda _: False,
     one_device: bool = False,
+    gone_at: float | None = None,
 ) -> None:
     """Write all of `tree` except its root as a tar: depth-first, each directory's names in the order of their bytes.
 
@@ -63,6 +64,7 @@ def pack_tree(
         form: how removals are written in `tree`.
         hides: whether an opaque directory of this path hides anything.
         one_device: of a directory on which something is mounted, only the directory is written.
+        gone_at: the time of whiteouts in seconds since 1970; that of the marks if left out.
 
     Raises:
         SystemFailure: something cannot be read, or changed while it was.
@@ -71,6 +73,7 @@ def pack_tree(
     """
     with Directories(tree) as directories, PipelinedSink(sink) as out:
         packing = _Packing(directories, out, id_map, form, hides)
+        packing.gone_at = gone_at
         for folder, name, kind in _walk(directories, one_device=one_device):
             packing.add(folder, name, kind)
         out.write(writer.END)
@@ -170,6 +173,7 @@ class _Packing:
         self._is_mapped = bool(id_map)
         self._form = form
         self._hides = hides
+        self.gone_at: float | None = None
         self._owners: dict[tuple[int, int], tuple[int, int]] = {}
         self._written: dict[tuple[int, int], bytes] = {}
 
@@ -246,6 +250,8 @@ class _Packing:
             entry = Entry(path, writer.REGULAR, 0, 0, 0, mtime=status.st_mtime_ns // _SECOND)
         self._link(entry, status)
         entry.type, entry.mode = writer.REGULAR, 0
+        if self.gone_at is not None:
+            entry.mtime = int(self.gone_at)
         entry.name = join_name(folder, whiteout_name(name))
         self._out.write(header_blocks(entry))
 

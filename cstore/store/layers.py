@@ -301,7 +301,7 @@ class Layers:
         with self._opened(sink) as opened:
             layer_tar.write_tree(self._context, word, opened)
 
-    def write_changes(self, word: str, sink: Target, reference: str = "") -> None:
+    def write_changes(self, word: str, sink: Target, reference: str = "", *, gone_at: float | None = None) -> None:
         """Write as a tar, made from the trees, what a layer changes; see `layer_tar.write_changes`.
 
         Raises LayerUnknown.
@@ -309,7 +309,7 @@ class Layers:
         from cstore.store import layer_tar
 
         with self._opened(sink) as opened:
-            layer_tar.write_changes(self._context, word, opened, reference)
+            layer_tar.write_changes(self._context, word, opened, reference, gone_at=gone_at)
 
     def _opened(self, sink: Target) -> AbstractContextManager[Sink]:
         from cstore.store.ends import opened_sink

@@ -32,7 +32,6 @@ from cstore.transfer.room import require_room
 from cstore.transfer.scratch import ScratchSink, scratch_file
 from cstore.transfer.sources import read_blob, read_document
 from cstore.transfer.telling import Verified
-from cstore.transfer.whiteouts import SteadyWhiteouts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,8 +115,8 @@ class ContainerSource:
             containers, layers = self._store.containers, self._store.layers
             parts += self._pack(DIRECTORY, lambda sink: containers.write_directory(self.record.id, sink))
             if self.record.layer:
-                write = lambda sink: layers.write_changes(self.record.layer, SteadyWhiteouts(sink))  # noqa: E731
-                parts += self._pack(WRITTEN, write)
+                # What is gone has no time of its own: the same container shall give the same bytes.
+                parts += self._pack(WRITTEN, lambda sink: layers.write_changes(self.record.layer, sink, gone_at=0))
             config = self._kept(CONFIG, gojson.encode(_told(self.record)))
             top = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": ARTIFACT}
             self._raw = gojson.encode({**top, "config": config, "layers": parts})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -275,3 +277,17 @@ def test_a_record_that_lies_makes_no_container(registry: Registry, tmp_path: Pat
     assert "\n" not in str(done.error)
     assert not store.containers.list()
     assert not store.layers.list()
+
+
+def test_what_is_gone_has_the_same_time_on_every_run(host: Store) -> None:
+    """Whiteouts have none of their own: a backup of an unchanged container sends nothing."""
+    layer = only(host).layer
+    tars = []
+    for gone_at in (0, 5, 0):
+        sink = io.BytesIO()
+        host.layers.write_changes(layer, sink, gone_at=gone_at)
+        tars.append(sink.getvalue())
+    assert tars[0] == tars[2] != tars[1]
+    with tarfile.open(fileobj=io.BytesIO(tars[1])) as archive:
+        times = {member.mtime for member in archive if ".wh." in member.name}
+    assert times == {5}
