@@ -4,8 +4,8 @@ Owns: what is in such an archive, what is believed of it, and the bytes of those
 Must not know: how the store keeps records and trees, how a layer is unpacked, or how a result is shown.
 
     bytes ─► members, by name ─► docker_archive, v1_archive, oci_layout: image plans ─► loading ─► store
-    store ─► saving ─► docker_writer, oci_writer ─► packing (a tar, or a directory) ─► bytes
-    source ─► sink: `copy` from anywhere to anywhere, by the contracts in contract.py; store_sink goes through loading
+    source ─► copy_loop ─► sink: layout, directory, archive, registry, by the contracts in contract.py; `save` is that
+    source ─► store_sink ─► loading ─► store: what is copied there, and `docker-import`
 """
 
 from __future__ import annotations
