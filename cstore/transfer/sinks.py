@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -120,6 +119,8 @@ class LayoutSink(BlobSink):
         """The entries that the layout has."""
         if not self._added:
             return []
+        import json
+
         try:
             with open(os.path.join(self._path, INDEX), "rb") as file:
                 raw = file.read()
