@@ -325,6 +325,35 @@ def cut_in_headers(exchange: Exchange) -> None:
     exchange.hang_up()
 
 
+def dripping(pause: float) -> Fault:
+    """The whole answer comes, headers too, but a byte at a time, until the client has enough."""
+
+    def drip(exchange: Exchange) -> None:
+        with exchange.upstream() as answer:
+            length = answer.getheader("Content-Length") or "0"
+            kind = answer.getheader("Content-Type") or "application/octet-stream"
+            head = f"HTTP/1.1 {answer.status} OK\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+            for byte in head.encode() + answer.read():
+                exchange.handler.wfile.write(bytes([byte]))
+                time.sleep(pause)
+
+    return drip
+
+
+def slow_after(count: int, pause: float) -> Fault:
+    """After so many bytes of a blob, the rest comes a byte at a time."""
+
+    def slow(exchange: Exchange) -> None:
+        with exchange.upstream() as answer:
+            exchange.begin(answer.status, [], int(answer.getheader("Content-Length") or 0))
+            exchange.give(answer.read(count))
+            while byte := answer.read(1):
+                exchange.give(byte)
+                time.sleep(pause)
+
+    return slow
+
+
 def silent(exchange: Exchange) -> None:
     """No answer comes, until the client has enough."""
     exchange.handler.rfile.read(1)

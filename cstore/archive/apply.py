@@ -153,6 +153,7 @@ def _unpack(
     from cstore.archive.unpacking.dispatch import Dispatcher
     from cstore.archive.unpacking.intake import Intake, RingWindows, make_ring
     from cstore.archive.unpacking.worker import Worker, held_signals
+    from cstore.fs.room import RoomWatch
 
     ring = make_ring()
     with ExitStack() as cleanup:
@@ -163,7 +164,7 @@ def _unpack(
             cleanup.callback(worker.end)
             intake = Intake(source, ring, options.known_compressed[0] if options.known_compressed else "")
             cleanup.callback(intake.close)
-        windows = RingWindows(ring, intake, worker, progress)
+        windows = RingWindows(ring, intake, worker, progress, RoomWatch(root_fd, "unpack into", tree))
         with SplitFile(tar_split, sync=options.sync) as file:
             worker.listen(intake.release, windows.worker_gone)
             intake.start()

@@ -50,6 +50,8 @@ def pack_tree(
     *,
     form: WhiteoutForm = WhiteoutForm.PLAIN,
     hides: Callable[[bytes], bool] = lambda _: False,
+    one_device: bool = False,
+    gone_at: float | None = None,
 ) -> None:
     """Write all of `tree` except its root as a tar: depth-first, each directory's names in the order of their bytes.
 
@@ -61,6 +63,8 @@ def pack_tree(
         id_map: which owners inside containers the owners on disk are.
         form: how removals are written in `tree`.
         hides: whether an opaque directory of this path hides anything.
+        one_device: of a directory on which something is mounted, only the directory is written.
+        gone_at: the time of whiteouts in seconds since 1970; that of the marks if left out.
 
     Raises:
         SystemFailure: something cannot be read, or changed while it was.
@@ -69,7 +73,8 @@ def pack_tree(
     """
     with Directories(tree) as directories, PipelinedSink(sink) as out:
         packing = _Packing(directories, out, id_map, form, hides)
-        for folder, name, kind in _walk(directories):
+        packing.gone_at = gone_at
+        for folder, name, kind in _walk(directories, one_device=one_device):
             packing.add(folder, name, kind)
         out.write(writer.END)
 
@@ -122,8 +127,9 @@ def _by_parts(change: Change) -> list[bytes]:
     return change.path.split(b"/")
 
 
-def _walk(tree: Directories) -> Iterator[tuple[bytes, bytes, Kind]]:
-    """Walk everything below the root: folder, name, and what the folder says of it."""
+def _walk(tree: Directories, *, one_device: bool = False) -> Iterator[tuple[bytes, bytes, Kind]]:
+    """Walk everything beneath the root: folder, name, and what the folder says of it."""
+    device = os.fstat(tree.descriptor(b"")).st_dev
     stack = [(b"", _names(tree, b""))]
     while stack:
         folder, names = stack[-1]
@@ -131,6 +137,8 @@ def _walk(tree: Directories) -> Iterator[tuple[bytes, bytes, Kind]]:
             yield folder, name, kind
             if kind is Kind.DIRECTORY:
                 path = join_name(folder, name)
+                if one_device and os.fstat(tree.descriptor(path)).st_dev != device:
+                    continue
                 stack.append((path, _names(tree, path)))
                 break
         else:
@@ -165,6 +173,7 @@ class _Packing:
         self._is_mapped = bool(id_map)
         self._form = form
         self._hides = hides
+        self.gone_at: float | None = None
         self._owners: dict[tuple[int, int], tuple[int, int]] = {}
         self._written: dict[tuple[int, int], bytes] = {}
 
@@ -241,6 +250,8 @@ class _Packing:
             entry = Entry(path, writer.REGULAR, 0, 0, 0, mtime=status.st_mtime_ns // _SECOND)
         self._link(entry, status)
         entry.type, entry.mode = writer.REGULAR, 0
+        if self.gone_at is not None:
+            entry.mtime = int(self.gone_at)
         entry.name = join_name(folder, whiteout_name(name))
         self._out.write(header_blocks(entry))
 

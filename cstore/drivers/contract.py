@@ -169,8 +169,14 @@ class Driver(Protocol):
     def changes(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
         """What `layer` adds, modifies and deletes against `base` (None: against nothing), sorted by path."""
 
-    def write_diff(self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap) -> None:
-        """Write the same as an uncompressed tar."""
+    def write_diff(
+        self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap, gone_at: float | None = None
+    ) -> None:
+        """Write the same as an uncompressed tar.
+
+        `gone_at`: the time of what says that something is gone, in seconds since 1970; None for what the tree says of
+        it or, where that says nothing, the present.
+        """
 
     def diff_size(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
         """Bytes in added and modified non-directories, hard links once."""

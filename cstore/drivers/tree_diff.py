@@ -21,7 +21,13 @@ def tree_changes(driver: Driver, layer: str, base: str | None, layer_map: IDMap,
 
 
 def write_tree_diff(
-    driver: Driver, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap
+    driver: Driver,
+    layer: str,
+    base: str | None,
+    sink: Sink,
+    layer_map: IDMap,
+    base_map: IDMap,
+    gone_at: float | None = None,
 ) -> None:
     """Write what `layer` changes against `base` as an uncompressed tar."""
     from cstore.archive.pack import pack_changes, pack_tree
@@ -32,7 +38,7 @@ def write_tree_diff(
         return
     changes = tree_changes(driver, layer, base, layer_map, base_map)
     with driver.tree_of(layer) as new, driver.tree_of(base) as old:
-        pack_changes(new, old, changes, sink, layer_map)
+        pack_changes(new, old, changes, sink, layer_map, now=gone_at)
 
 
 def tree_diff_size(driver: Driver, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:

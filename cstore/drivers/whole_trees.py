@@ -61,10 +61,8 @@ class TreeHome:
     """A directory laid out as drawn above."""
 
     def __init__(self, path: str, folder: str, maker: TreeMaker) -> None:
-        self.path = path
+        self.path, self.folder, self.maker = path, folder, maker
         self.trees = os.path.join(path, folder)
-        self.folder = folder
-        self.maker = maker
 
     def tree(self, layer: str) -> str:
         """Name the tree of `layer`; raises UnsafeID if that would be elsewhere."""
@@ -323,11 +321,13 @@ class WholeTrees:
 
         return tree_changes(self, layer, base, layer_map, base_map)
 
-    def write_diff(self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap) -> None:
+    def write_diff(
+        self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap, gone_at: float | None = None
+    ) -> None:
         """See `Driver.write_diff`."""
         from cstore.drivers.tree_diff import write_tree_diff
 
-        write_tree_diff(self, layer, base, sink, layer_map, base_map)
+        write_tree_diff(self, layer, base, sink, layer_map, base_map, gone_at)
 
     def diff_size(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
         """See `Driver.diff_size`."""

@@ -112,7 +112,8 @@ class Access(Value):
         auth_file: the file to look for them in, before all others ("": REGISTRY_AUTH_FILE, or the usual one).
         certificates: a directory with *.crt, *.cert and *.key, in the place of certs.d.
         retrying: how often and how long.
-        connect_timeout, read_timeout: seconds until a connection counts as not to be had, or as cut.
+        connect_timeout: seconds until a connection counts as not to be had.
+        read_timeout: seconds until one counts as cut, from which nothing comes, or less than 1 KiB in all that time.
         clock: makes the clock of one repository.
         user_agent: what the registry is told about this program.
     """

@@ -7,7 +7,7 @@ import re
 from urllib3.exceptions import HTTPError
 
 from cstore.registry.access import Retry
-from cstore.registry.errors import AnswerInvalid, RegistryError, RegistryUnreachable
+from cstore.registry.errors import AnswerInvalid, RegistryError, RegistryFailed, RegistryUnreachable
 from cstore.registry.wire import Request, finish
 
 TYPE_CHECKING = False
@@ -26,8 +26,17 @@ _PROGRESS = 64 << 10
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:([0-9]{1,18})|\*)", re.ASCII)
 
 
+_OUT_OF_RANGE = 416
+
+
+class _WrongRange(AnswerInvalid):
+    """A registry gave another part of a blob than it was asked for."""
+
+
 class BlobReader:
     """Reads one blob. After a cut it goes on where it was, at the same registry and then at the next one.
+
+    A registry that cannot give the rest gives all, of which what is known already is skipped.
 
     It does not tell whether the bytes are right: whoever reads them has their digest, and takes it.
 
@@ -43,6 +52,7 @@ class BlobReader:
         self.fetched = self.resumed = 0
         self._endpoints = list(endpoints)
         self._failures = 0
+        self._by_range = True
         self._since = offset
         self._known = 0
         """Bytes that come next and are known already."""
@@ -158,23 +168,27 @@ class BlobReader:
         while True:
             try:
                 self._response = self._asked(self._endpoints[0])
-            except RegistryError:
+            except RegistryError as error:
+                out_of_range = isinstance(error, RegistryFailed) and error.status == _OUT_OF_RANGE
+                if self._by_range and self.position and (out_of_range or isinstance(error, _WrongRange)):
+                    self._by_range = False
+                    continue
                 if len(self._endpoints) == 1:
                     raise
                 self._endpoints.pop(0)
-                self._failures = 0
+                self._failures, self._by_range = 0, True
             else:
                 self._known = self.position if self._response.status == 200 else 0
                 return
 
     def _asked(self, endpoint: Endpoint) -> urllib3.BaseHTTPResponse:
-        headers = {"Range": f"bytes={self.position}-"} if self.position else {}
+        headers = {"Range": f"bytes={self.position}-"} if self.position and self._by_range else {}
         response = endpoint.wire.send(
             Request(
                 method="GET",
                 path=endpoint.path(f"blobs/{self.digest}"),
                 action=self._action,
-                expect=(200, 206) if self.position else (200,),
+                expect=(200, 206) if headers else (200,),
                 scopes=endpoint.scopes("pull"),
                 headers=headers,
             )
@@ -194,7 +208,8 @@ class BlobReader:
             told = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
             total = int(told[3]) if told and told[3] else self.size
             if not told or int(told[1]) != self.position or total != self.size or int(told[2]) >= self.size:
-                raise self._invalid("the response covers a different range than requested")
+                reason = f"cannot {self._action}: the response covers a different range than requested"
+                raise _WrongRange(self._registry, reason)
             return
         said = response.headers.get("Content-Length", "")
         if said and said != str(self.size):

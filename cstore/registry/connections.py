@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from cstore.registry.watching import watched
 from cstore.traces import trace
 
 TYPE_CHECKING = False
@@ -99,5 +100,9 @@ class Connections:
             )
         else:
             manager = urllib3.PoolManager(num_pools=_LANES, maxsize=_LANES, timeout=timeout, ssl_context=context)
-        manager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _QuietPool}
+        plain, secure = watched(self._access.read_timeout)
+        manager.pool_classes_by_scheme = {
+            "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+            "https": type("QuietPool", (_QuietPool,), {"ConnectionCls": secure}),
+        }
         return manager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.arguments import checked
-from cstore.errors import Refused
+from cstore.errors import InvalidName, Refused
 from cstore.oci.names import ImageName, parse_name
 from cstore.registry.access import Access, Credentials
 from cstore.registry.credentials import HUB, HUB_HOST, find_credentials
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cstore.registry.settings import Settings
 
 _TRANSPORT = "docker://"
+_LAST_PORT = 65535
 
 
 @checked
@@ -63,7 +64,14 @@ def _endpoint(location: Location, access: Access, settings: Settings, meant: str
 
 
 def _wire(location: Location, access: Access, settings: Settings) -> Wire:
-    """The way to the registry of a location."""
+    """The way to the registry of a location.
+
+    Raises:
+        InvalidName: its port is none.
+    """
+    port = location.registry.rpartition(":")[2]
+    if port.isdecimal() and port != location.registry and int(port[:6]) > _LAST_PORT:
+        raise InvalidName(location.registry, f"its port is above {_LAST_PORT}")
     insecure = location.insecure if access.tls_verify is None else not access.tls_verify
 
     def found() -> Credentials | None:

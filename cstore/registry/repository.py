@@ -10,7 +10,7 @@ from cstore.errors import InvalidDigest
 from cstore.oci.media_types import DOCKER_INDEX, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from cstore.oci.names import is_tag
 from cstore.registry.blobs import BlobReader
-from cstore.registry.errors import AnswerInvalid, NotInRegistry, RegistryError, RegistryFailed
+from cstore.registry.errors import AccessDenied, AnswerInvalid, NotInRegistry, RegistryError, RegistryFailed
 from cstore.registry.listing import listed
 from cstore.registry.manifests import Manifest, media_type_of
 from cstore.registry.uploads import Sent, Upload
@@ -243,25 +243,29 @@ class Repository:
     def mount_blob(self, digest: str, source_repository: str) -> bool:
         """Let the repository have a blob that another one of the same registry has; say whether that was done.
 
+        A registry that refuses it may take the blob all the same.
+
         Args:
             digest: the blob.
             source_repository: the other repository's path, without the registry.
 
         Raises:
-            RegistryError: the registry refuses more than that.
+            RegistryError: the registry cannot be spoken to.
         """
         endpoint, action = self.endpoints[-1], f"mount blob {check_digest(digest)}"
         query = urlencode({"mount": digest, "from": source_repository})
-        response = endpoint.wire.send(
-            Request(
-                method="POST",
-                path=endpoint.path(f"blobs/uploads/?{query}"),
-                action=action,
-                expect=(201, 202),
-                scopes=endpoint.scopes("pull,push", source_repository),
-                body=lambda: b"",
-            )
+        request = Request(
+            method="POST",
+            path=endpoint.path(f"blobs/uploads/?{query}"),
+            action=action,
+            expect=(201, 202),
+            scopes=endpoint.scopes("pull,push", source_repository),
+            body=lambda: b"",
         )
+        try:
+            response = endpoint.wire.send(request)
+        except (AccessDenied, NotInRegistry, RegistryFailed):
+            return False
         finish(response)
         if response.status == 202:  # an upload was begun in its place: the next one of this blob goes on with it
             with suppress(AnswerInvalid):

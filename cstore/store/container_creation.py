@@ -9,10 +9,13 @@ mapped layer of the image's top layer stays, for the next container with that ma
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager, suppress
 
 from cstore.drivers.contract import TreeOptions
-from cstore.errors import CstoreError, IDTaken, ImageUnknown, InvalidOption, LayerUnknown, NameTaken
+from cstore.errors import CstoreError, IDTaken, ImageUnknown, InvalidOption, LayerUnknown, NameTaken, SystemFailure
+from cstore.fs import within
+from cstore.fs.lockfile import make_directories
 from cstore.idmap import IDENTITY, IDMap, check_possible
 from cstore.ids import check_id, new_id, unique_names
 from cstore.records.codec import now
@@ -98,7 +101,12 @@ class _Base(Value):
         return IDENTITY if self.layer is None else self.layer.id_map
 
 
-def create_container(context: Context, request: NewContainer, contents: int | ReadInto | None = None) -> Container:
+def create_container(
+    context: Context,
+    request: NewContainer,
+    contents: int | ReadInto | None = None,
+    directory: int | ReadInto | None = None,
+) -> Container:
     """Make a container from an image, or from nothing.
 
     Args:
@@ -106,9 +114,10 @@ def create_container(context: Context, request: NewContainer, contents: int | Re
         request: what is asked for.
         contents: an archive of what the container has written, read to its end before the container is there; None for
             one that has written nothing.
+        directory: an archive of what its own directory shall hold, for whoever runs it; None for nothing.
 
     Raises:
-        ArchiveError: `contents` cannot be a layer; nothing of it remains.
+        ArchiveError: `contents` or `directory` cannot be unpacked; nothing of them remains.
         ImageUnknown: the image is not known, or went away meanwhile.
         LayerUnknown: the image's top layer is missing, or went away meanwhile.
         IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
@@ -124,7 +133,8 @@ def create_container(context: Context, request: NewContainer, contents: int | Re
         id_map = _choose_map(context, request, image)
         check_possible(id_map)
         base = _find_base(context, request, image, id_map)
-        return _create(context, request, image, id_map, base, contents)
+        with _unpacked(context, directory) as kept:
+            return _create(context, request, image, id_map, base, contents, kept)
 
 
 # ── the request ──
@@ -204,6 +214,7 @@ def _create(
     id_map: IDMap,
     base: _Base,
     contents: int | ReadInto | None,
+    kept: str,
 ) -> Container:
     from cstore.fs.atomic import sync_filesystem
 
@@ -228,7 +239,7 @@ def _create(
             names = _check_new(writer, request)
             _check_still_there(writer, request, image, base)
             container, layer = _records(writer, request, image, id_map, base)
-            return _publish(writer, request, container.with_(names=names), layer, staged)
+            return _publish(writer, request, container.with_(names=names), layer, staged, kept)
     finally:
         staged.staging.remove()
 
@@ -275,11 +286,12 @@ def _flags(writer: Writer, request: NewContainer) -> dict[str, Any]:
 
 
 def _publish(
-    writer: Writer, request: NewContainer, container: Container, layer: Layer, staged: StagedTree
+    writer: Writer, request: NewContainer, container: Container, layer: Layer, staged: StagedTree, kept: str
 ) -> Container:
     """Give the tree its ID and record and then the container its own, or raise and leave the records as they were.
 
-    What is volatile is recorded as `volatile_location` says.
+    `kept` becomes the container's own directory, unless it is "". What is volatile is recorded as `volatile_location`
+    says.
     """
     volatile = container.flags.get("Volatile") is True
     of_layer, of_container = (
@@ -293,6 +305,8 @@ def _publish(
         writer.save(ItemKind.LAYERS)
         writer.driver.adopt(staged, layer.id, layer.parent or None)
         store_items(writer, ItemKind.CONTAINERS, container.id, request.data)
+        if kept:
+            _give_directory(writer, container.id, kept)
         writer.layers.replace(layer)
         writer.save(ItemKind.LAYERS)
         writer.containers.add(container, of_container)
@@ -303,6 +317,48 @@ def _publish(
         raise
     journal.end(writer)
     return container
+
+
+@contextmanager
+def _unpacked(context: Context, directory: int | ReadInto | None) -> Iterator[str]:
+    """Unpack the archive of a container's own directory beside the store's layers; "" if there is none."""
+    if directory is None:
+        yield ""
+        return
+    from cstore.archive.apply import ApplyOptions, apply_archive
+    from cstore.fs.staging import StagingRoot
+    from cstore.kernel.namespaces import in_user_namespace
+
+    prepare(context)
+    staging = StagingRoot(context.layout.layers_staging).reserve()
+    try:
+        path = os.path.join(staging.path, "directory")
+        os.mkdir(path, 0o700)
+        options = ApplyOptions(
+            in_user_namespace=in_user_namespace() or os.geteuid() != 0,
+            ignore_chown_errors=context.ignore_chown_errors,
+            sync=context.sync,
+        )
+        apply_archive(directory, path, os.path.join(staging.path, "tar-split.gz"), options)
+        yield path
+    finally:
+        staging.remove()
+
+
+def _give_directory(writer: Writer, container: str, kept: str) -> None:
+    """Bring what was unpacked to its place."""
+    from cstore.fs.atomic import sync_directory
+
+    path = writer.layout.container_directory(container)
+    writer.establish(ItemKind.CONTAINERS)
+    try:
+        make_directories(os.path.dirname(path))
+        within.rename(kept, path)
+    except OSError as error:
+        raise SystemFailure("make the directory", path, error) from error
+    if writer.context.sync:
+        sync_directory(os.path.dirname(path))
+        sync_directory(os.path.dirname(os.path.dirname(path)))
 
 
 def _withdraw(writer: Writer, container: str, layer: str) -> None:

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.archive.streams import ReadInto
+    from cstore.archive.streams import ReadInto, Sink
     from cstore.records.model import Container
     from cstore.store.context import Context
     from cstore.store.ends import Source
@@ -36,6 +36,29 @@ def directory(context: Context, ref: str) -> str:
     if not os.path.isdir(path) and on_read_only_media(path):
         path = context.layout.container_run_directory(container)
     return _made(context, path)
+
+
+def write_directory(context: Context, word: str, sink: Sink) -> bool:
+    """Write what is in that directory as an uncompressed tar; False, and nothing written, if nothing is.
+
+    Sockets are left out, and so is what is mounted there.
+
+    Raises:
+        ContainerUnknown: there is no such container.
+        SystemFailure: something cannot be read, or changed while it was.
+    """
+    from cstore.archive.pack import pack_tree
+
+    path = context.layout.container_directory(get_container(Reader(context), word).id)
+    try:
+        if not os.listdir(path):
+            return False
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise SystemFailure("read", path, error) from error
+    pack_tree(path, sink, one_device=True)
+    return True
 
 
 def run_directory(context: Context, ref: str) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cstore.records.model import Container
     from cstore.store.container_creation import NewContainer
     from cstore.store.context import Context
-    from cstore.store.ends import Source
+    from cstore.store.ends import Source, Target
     from cstore.store.reading import Reader
 
 
@@ -53,7 +53,9 @@ class Containers:
 
     # ── making and removing ──
 
-    def create(self, request: NewContainer, contents: Source | None = None) -> Container:
+    def create(
+        self, request: NewContainer, contents: Source | None = None, directory: Source | None = None
+    ) -> Container:
         """Make a container from an image, or from nothing; see `container_creation.create_container`.
 
         Raises ArchiveError, ImageUnknown, LayerUnknown, IDTaken, NameTaken, InvalidID, InvalidName, InvalidIDMap,
@@ -61,12 +63,29 @@ class Containers:
         """
         from cstore.store import container_creation
 
-        if contents is None:
+        if contents is None and directory is None:
             return container_creation.create_container(self._context, request)
+        from contextlib import ExitStack
+
         from cstore.store.ends import opened_source
 
-        with opened_source(contents) as opened:
-            return container_creation.create_container(self._context, request, opened)
+        with ExitStack() as stack:
+            opened = [
+                None if source is None else stack.enter_context(opened_source(source))
+                for source in (contents, directory)
+            ]
+            return container_creation.create_container(self._context, request, *opened)
+
+    def write_directory(self, word: str, sink: Target) -> bool:
+        """Write what the container's own directory holds as a tar; see `container_files.write_directory`.
+
+        Raises ContainerUnknown, SystemFailure.
+        """
+        from cstore.store import container_files
+        from cstore.store.ends import opened_sink
+
+        with opened_sink(sink, sync=self._context.sync) as opened:
+            return container_files.write_directory(self._context, word, opened)
 
     def delete(self, ref: str, *, force: bool = False) -> None:
         """Delete a container with all that is its own; see `container_removal.delete_container`.

@@ -36,10 +36,11 @@ def write_tree(context: Context, ref: str, sink: Sink) -> None:
     context.driver.write_diff(layer.id, None, sink, id_map, IDENTITY)
 
 
-def write_changes(context: Context, ref: str, sink: Sink, against: str = "") -> None:
+def write_changes(context: Context, ref: str, sink: Sink, against: str = "", *, gone_at: float | None = None) -> None:
     """Write as an uncompressed tar what a layer changes against its parent, or against the layer `against`.
 
     The tar is made from the trees as they are, even of a layer that was imported and could be given back as it was.
+    `gone_at`: see `Driver.write_diff`.
 
     Raises:
         LayerUnknown: there is no such layer.
@@ -53,7 +54,7 @@ def write_changes(context: Context, ref: str, sink: Sink, against: str = "") -> 
     base = get_layer(tables, against) if against else find_layer(tables, layer.parent) if layer.parent else None
     base_map = IDENTITY if base is None else map_of_owners(context, tables, base)
     layer_map = map_of_owners(context, tables, layer)
-    context.driver.write_diff(layer.id, None if base is None else base.id, sink, layer_map, base_map)
+    context.driver.write_diff(layer.id, None if base is None else base.id, sink, layer_map, base_map, gone_at=gone_at)
 
 
 def archive_size(context: Context, ref: str) -> int:

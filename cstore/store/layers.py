@@ -308,7 +308,7 @@ class Layers:
         with self._opened(sink) as opened:
             layer_tar.write_tree(self._context, ref, opened)
 
-    def write_changes(self, ref: str, sink: Target, against: str = "") -> None:
+    def write_changes(self, ref: str, sink: Target, against: str = "", *, gone_at: float | None = None) -> None:
         """Write as a tar, made from the trees, what a layer changes; see `layer_tar.write_changes`.
 
         Raises LayerUnknown.
@@ -316,7 +316,7 @@ class Layers:
         from cstore.store import layer_tar
 
         with self._opened(sink) as opened:
-            layer_tar.write_changes(self._context, ref, opened, against)
+            layer_tar.write_changes(self._context, ref, opened, against, gone_at=gone_at)
 
     def _opened(self, sink: Target) -> AbstractContextManager[Sink]:
         from cstore.store.ends import opened_sink

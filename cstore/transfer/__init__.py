@@ -4,8 +4,8 @@ Owns: what is in such an archive, what is believed of it, and the bytes of those
 Must not know: how the store keeps records and trees, how a layer is unpacked, or how a result is shown.
 
     bytes ─► members, by name ─► docker_archive, v1_archive, oci_layout: image plans ─► loading ─► store
-    store ─► saving ─► docker_writer, oci_writer ─► packing (a tar, or a directory) ─► bytes
-    source ─► sink: `copy` from anywhere to anywhere, by the contracts in contract.py; store_sink goes through loading
+    source ─► copy_loop ─► sink: layout, directory, archive, registry, by the contracts in contract.py; `save` is that
+    source ─► store_sink ─► loading ─► store: what is copied there, and `docker-import`
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Retried,
     )
     from cstore.transfer.copying import copy, opened_source, sink_of, store_at
+    from cstore.transfer.docker_root import Imported, import_docker_image
     from cstore.transfer.importing import ImportRequest, import_image
     from cstore.transfer.loading import LoadedImage, LoadRequest, LoadResult, load
     from cstore.transfer.looking import SeenImage, look
@@ -60,6 +61,7 @@ __all__ = [
     "ImageSink",
     "ImageSource",
     "ImportRequest",
+    "Imported",
     "LoadRequest",
     "LoadResult",
     "LoadedImage",
@@ -76,6 +78,7 @@ __all__ = [
     "clone_all",
     "copy",
     "first_of",
+    "import_docker_image",
     "import_image",
     "is_plain",
     "load",
@@ -108,6 +111,7 @@ _HOMES = {
     "ImageSink": "contract",
     "ImageSource": "contract",
     "ImportRequest": "importing",
+    "Imported": "docker_root",
     "LoadRequest": "loading",
     "LoadResult": "loading",
     "LoadedImage": "loading",
@@ -123,6 +127,7 @@ _HOMES = {
     "check_save": "saving",
     "copy": "copying",
     "first_of": "registry_ends",
+    "import_docker_image": "docker_root",
     "import_image": "importing",
     "is_plain": "opening",
     "load": "loading",

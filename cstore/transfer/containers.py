@@ -3,8 +3,9 @@
     manifest     artifactType application/vnd.cstore.container.v1
     config       application/vnd.cstore.container.v1+json: the container's record, with the keys that it has on disk
     layers       application/vnd.cstore.container.data.v1 for each data item, its key in the annotation
-                 org.opencontainers.image.title; then application/vnd.oci.image.layer.v1.tar+gzip: what the container
-                 has written, with OCI's whiteouts
+                 org.opencontainers.image.title; then application/vnd.cstore.container.directory.v1.tar+gzip: what its
+                 own directory holds, where engines keep what they know of it (`buildah.json`), unless it is empty; then
+                 application/vnd.oci.image.layer.v1.tar+gzip: what the container has written, with OCI's whiteouts
 
 The same container gives the same bytes, so a registry is sent what has changed. What comes back is as little believed
 as an image: the container is made when every digest has been checked, or not at all, and never in another one's place.
@@ -17,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 
 from cstore import gojson
 from cstore.archive.compression import Compression
-from cstore.archive.streams import FileReader, FileSink, HashingSink, compressed
+from cstore.archive.streams import FileReader, HashingSink, compressed
 from cstore.digests import digest_of
 from cstore.errors import IDTaken, ImageArchiveError, InvalidTime, Unsupported
 from cstore.oci.media_types import OCI_MANIFEST
@@ -25,20 +26,19 @@ from cstore.oci.names import LOCAL, ImageName, is_tag
 from cstore.store import NewContainer
 from cstore.store.ends import as_reader
 from cstore.store.image_creation import check_time
-from cstore.transfer.blob_sink import Verified
 from cstore.transfer.contract import BlobDone, CopiedImage, Planned
 from cstore.transfer.manifests import Descriptor, Manifest, load_json
 from cstore.transfer.room import require_room
-from cstore.transfer.scratch import scratch_file
+from cstore.transfer.scratch import ScratchSink, scratch_file
 from cstore.transfer.sources import read_blob, read_document
-from cstore.transfer.whiteouts import SteadyWhiteouts
+from cstore.transfer.telling import Verified
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Self
 
-    from cstore.archive.streams import ReadInto
+    from cstore.archive.streams import ReadInto, Sink
     from cstore.idmap import IDMap
     from cstore.records.model import Container
     from cstore.store import Store
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 ARTIFACT = "application/vnd.cstore.container.v1"
 CONFIG = f"{ARTIFACT}+json"
 DATA = "application/vnd.cstore.container.data.v1"
+DIRECTORY = "application/vnd.cstore.container.directory.v1.tar+gzip"
 WRITTEN = "application/vnd.oci.image.layer.v1.tar+gzip"
 TITLE = "org.opencontainers.image.title"
 
@@ -73,7 +74,7 @@ def is_container(path: str) -> bool:
 class ContainerSource:
     """One container of a store, as a source. To be used as a context manager.
 
-    What it has written is packed once, into a file without a name.
+    What it has written, and its own directory, are packed once, into files without a name.
     """
 
     name = ""
@@ -89,7 +90,9 @@ class ContainerSource:
         self._store = store
         self._stack = ExitStack()
         self._small: dict[str, bytes] = {}
-        self._written, self._spool, self._raw = "", -1, b""
+        self._packed: dict[str, int] = {}
+        """The files that large parts are in, by digest."""
+        self._raw = b""
 
     def __enter__(self) -> Self:
         return self
@@ -106,11 +109,14 @@ class ContainerSource:
         if digest:
             raise ImageArchiveError(digest, f"{self.shown} is one artifact, and no index names it")
         if not self._raw:
-            parts = [self._item(key) for key in self.record.data_names]
+            parts: list[dict[str, Any]] = [self._item(key) for key in self.record.data_names]
             if sum(part["size"] for part in parts) > _MOST_DATA:
                 raise Unsupported(f"the data items of {self.shown} have more than {_MOST_DATA} bytes")
+            containers, layers = self._store.containers, self._store.layers
+            parts += self._pack(DIRECTORY, lambda sink: containers.write_directory(self.record.id, sink))
             if self.record.layer:
-                parts.append(self._packed())
+                # What is gone has no time of its own: the same container shall give the same bytes.
+                parts += self._pack(WRITTEN, lambda sink: layers.write_changes(self.record.layer, sink, gone_at=0))
             config = self._kept(CONFIG, gojson.encode(_told(self.record)))
             top = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": ARTIFACT}
             self._raw = gojson.encode({**top, "config": config, "layers": parts})
@@ -125,22 +131,23 @@ class ContainerSource:
         self._small[digest] = data
         return {"mediaType": media_type, "digest": digest, "size": len(data)}
 
-    def _packed(self) -> dict[str, Any]:
-        """Pack what the container has written."""
-        self._spool = self._stack.enter_context(scratch_file()).fileno()
-        packed = HashingSink(FileSink(self._spool, "a temporary file"))
+    def _pack(self, media_type: str, write: Callable[[Sink], object]) -> list[dict[str, Any]]:
+        """Pack what `write` writes; nothing of what is not there, of which it returns False."""
+        file = self._stack.enter_context(scratch_file()).fileno()
+        packed = HashingSink(ScratchSink(file))
         with compressed(packed, Compression.GZIP) as plain:
-            self._store.layers.write_changes(self.record.layer, SteadyWhiteouts(plain))
-        self._written = packed.digest
-        return {"mediaType": WRITTEN, "digest": packed.digest, "size": packed.count}
+            if write(plain) is False:
+                return []
+        self._packed[packed.digest] = file
+        return [{"mediaType": media_type, "digest": packed.digest, "size": packed.count}]
 
     @contextmanager
     def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
         """See `ImageSource.open`."""
         self.manifest()
-        if blob.digest == self._written:
-            os.lseek(self._spool, offset, os.SEEK_SET)
-            yield FileReader(self._spool, self.shown)
+        if blob.digest in self._packed:
+            os.lseek(self._packed[blob.digest], offset, os.SEEK_SET)
+            yield FileReader(self._packed[blob.digest], self.shown)
         elif blob.digest in self._small:
             yield as_reader(self._small[blob.digest][offset:], blob.digest)
         else:
@@ -169,12 +176,12 @@ def identifier_of(source: ImageSource, tag: str) -> str:
 def _manifest_of(source: ImageSource) -> Manifest:
     manifest = read_document(source, artifacts=True)
     if not isinstance(manifest, Manifest) or manifest.config.media_type != CONFIG:
-        raise ImageArchiveError(source.shown, f"it is no container: its config is not of the type {CONFIG}")
+        raise ImageArchiveError(source.shown, f"it is not a container: its config is not of type {CONFIG}")
     return manifest
 
 
 def restore_container(store: Store, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
-    """Make a container again, with its ID, names, data items and what it had written.
+    """Make a container again, with its ID, names, data items, its own directory and what it had written.
 
     Raises:
         ImageArchiveError: it is no container, or not what its manifest says.
@@ -185,9 +192,9 @@ def restore_container(store: Store, source: ImageSource, request: CopyRequest, t
     """
     manifest = _manifest_of(source)
     items = [part for part in manifest.layers if part.media_type == DATA]
-    written = [part for part in manifest.layers if part.media_type == WRITTEN]
-    if len(items) + len(written) != len(manifest.layers) or len(written) > 1:
-        raise ImageArchiveError(source.shown, "it has parts that no container has")
+    packed = {part.media_type: part for part in manifest.layers if part.media_type in {DIRECTORY, WRITTEN}}
+    if len(items) + len(packed) != len(manifest.layers):
+        raise ImageArchiveError(source.shown, "it has parts that containers do not have")
     size = sum(part.size for part in items)
     if size > _MOST_DATA:
         raise ImageArchiveError(source.shown, f"its data items have {size} bytes, and may have {_MOST_DATA}")
@@ -204,8 +211,11 @@ def restore_container(store: Store, source: ImageSource, request: CopyRequest, t
         if len(data) != len(items):
             raise ImageArchiveError(source.shown, "two of its data items have the same key")
         with ExitStack() as stack:
-            contents = Verified(stack.enter_context(source.open(written[0])), written[0], tell) if written else None
-            store.containers.create(wanted.with_(data=data), contents)
+            contents, directory = (
+                Verified(stack.enter_context(source.open(packed[kind])), packed[kind], tell) if kind in packed else None
+                for kind in (WRITTEN, DIRECTORY)
+            )
+            store.containers.create(wanted.with_(data=data), contents, directory)
         for part in every:
             tell(BlobDone(part.digest, part.size))
     digests = tuple(part.digest for part in every)
@@ -221,16 +231,16 @@ def _wanted(raw: bytes, shown: str) -> NewContainer:
     """
     told = load_json(raw, shown)
     if not isinstance(told, dict):
-        raise ImageArchiveError(shown, "its record is no JSON object")
+        raise ImageArchiveError(shown, "its record is not a JSON object")
     texts: dict[str, Any] = {key: told.get(key) or "" for key in ("id", "image", "layer", "metadata", "created")}
     names, flags = told.get("names") or [], told.get("flags") or {}
     for key, value in texts.items():
         if not isinstance(value, str):
             raise ImageArchiveError(shown, f"its record has {value!r} under {key!r}")
     if not texts["id"] or not _is_time(texts["created"]):
-        raise ImageArchiveError(shown, "its record has no ID, or a time of creation that is none")
+        raise ImageArchiveError(shown, "its record has no ID, or no valid time of creation")
     if not _are_texts(names) or not isinstance(flags, dict) or not all(map(_is_flag, flags.values())):
-        raise ImageArchiveError(shown, "its record has names or flags that no container has")
+        raise ImageArchiveError(shown, "its record has invalid names or flags")
     options = flags.get("MountOpts")
     return NewContainer(
         **texts,
@@ -254,10 +264,10 @@ def _id_map(told: Mapping[str, Any], shown: str) -> IDMap:
     for which in ("uidmap", "gidmap"):
         entries = told.get(which) or []
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise ImageArchiveError(shown, f"its record has no ranges under {which!r}")
+            raise ImageArchiveError(shown, f"expected ranges under {which!r} in its record")
         numbers = [[entry.get(key) for key in keys] for entry in entries]
         if not all(type(number) is int and 0 <= number < 1 << 32 for row in numbers for number in row):
-            raise ImageArchiveError(shown, f"its record has ranges under {which!r} that are none")
+            raise ImageArchiveError(shown, f"its record has invalid ranges under {which!r}")
         ranges.append([IDMapEntry(*row) for row in numbers])
     return to_id_map(*ranges)
 

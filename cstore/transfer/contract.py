@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from cstore.archive.compression import Compression
-    from cstore.archive.streams import ReadInto
+    from cstore.archive.streams import ReadInto, Sink
+    from cstore.errors import CstoreError
+    from cstore.store import Store
     from cstore.transfer.manifests import Descriptor, Manifest
+    from cstore.transfer.members import Part
+    from cstore.transfer.plan import ImagePlan
 
 MEMORY = 64 << 20
 """Bytes of blobs that may be in memory at once, over all that are fetched side by side."""
@@ -208,6 +212,32 @@ class Remembers(Protocol):
     @property
     def original(self) -> Manifest | None:
         """The manifest that the image came with, whose layers this source cannot give; None if nobody knows."""
+
+
+@runtime_checkable
+class WritesBlobs(Protocol):
+    """What a source is as well that would rather write a blob than be read: it saves a thread and a copy."""
+
+    def write(self, blob: Descriptor, sink: Sink) -> None:
+        """Write a blob that a manifest names, all of it.
+
+        Raises:
+            CstoreError: it cannot be had.
+        """
+
+    def damaged(self, blob: Descriptor) -> CstoreError:
+        """Say that what was written is not the blob that the manifest names."""
+
+
+@runtime_checkable
+class PlannedSource(Protocol):
+    """What a source is as well that has no manifest: a store takes its config and layers, and makes one up."""
+
+    def planned(self, store: Store) -> ImagePlan:
+        """Say what the store shall take in, under the names that the image has here."""
+
+    def find(self, name: str) -> Part | None:
+        """Look up the member that the plan names for a layer (see `members.Members`)."""
 
 
 class ImageSink(Protocol):

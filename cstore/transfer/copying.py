@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 
-from cstore.archive.streams import FileReader, FileSink
+from cstore.archive.streams import FileReader
 from cstore.arguments import checked
 from cstore.errors import ImageArchiveError, SystemFailure, UsageMistake
 from cstore.oci.names import DOCKER, LOCAL
@@ -97,9 +97,9 @@ def opened_source(
         with RegistrySource(place.reference, access) as found:
             yield found
     elif place.transport == places.DOCKER_ROOT:
-        from cstore.transfer.docker_root import DockerRootSource
+        from cstore.transfer.docker_root import find_docker_image
 
-        yield DockerRootSource(place.path, place.reference)
+        yield find_docker_image(place.path, place.reference)
     else:
         with members_at(place.path) as members:
             if place.transport == places.DIRECTORY:
@@ -159,12 +159,12 @@ def members_at(path: str) -> Iterator[Members]:
 
 
 def _unpacked(fd: int, path: str) -> IO[bytes]:
-    from cstore.transfer.scratch import scratch_file
+    from cstore.transfer.scratch import ScratchSink, scratch_file
     from cstore.transfer.verifying import pour, uncompressed
 
     file = scratch_file()
     try:
-        pour(uncompressed(FileReader(fd, path)), FileSink(file.fileno(), "a temporary file"))
+        pour(uncompressed(FileReader(fd, path)), ScratchSink(file.fileno()))
         os.lseek(file.fileno(), 0, os.SEEK_SET)
     except BaseException:
         file.close()

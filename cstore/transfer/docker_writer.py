@@ -9,21 +9,33 @@ from cstore import gojson
 from cstore.oci.chain import chain_id
 from cstore.transfer.packing import add_bytes
 from cstore.transfer.rawjson import encoded, raw_object, raw_values
+from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from cstore.archive.streams import Sink
+    from cstore.oci.config import ImageConfig
+    from cstore.oci.names import ImageName
+    from cstore.transfer.manifests import Descriptor
     from cstore.transfer.packing import Package
-    from cstore.transfer.stored import LayerWriter, StoredImage
 
 _OF_TOP = ("architecture", "config", "container", "container_config", "created", "docker_version", "os")
 """What the description of the uppermost layer has of the image's config."""
 
 
-def write_docker(layers: LayerWriter, images: Sequence[StoredImage], package: Package) -> None:
-    """Write images, each layer and config once."""
-    writing = _Writing(layers, package)
+class PackedImage(Value):
+    """An image on its way into an archive. `layers` are not compressed; the lowest is first."""
+
+    config: ImageConfig
+    layers: tuple[Descriptor, ...]
+    names: tuple[ImageName, ...]
+
+
+def write_docker(package: Package, images: Sequence[PackedImage], write: Callable[[str, Sink], object]) -> None:
+    """Write images, each layer and config once. `write` writes the blob of a digest."""
+    writing = _Writing(package, write)
     for image in images:
         writing.image(image)
     writing.end()
@@ -32,19 +44,19 @@ def write_docker(layers: LayerWriter, images: Sequence[StoredImage], package: Pa
 class _Writing:
     """One archive being written."""
 
-    def __init__(self, layers: LayerWriter, package: Package) -> None:
-        self._layers = layers
+    def __init__(self, package: Package, write: Callable[[str, Sink], object]) -> None:
         self._package = package
+        self._write = write
         self._written: set[str] = set()
         self._items: list[dict[str, object]] = []
         self._repositories: dict[str, dict[str, str]] = {}
 
-    def image(self, image: StoredImage) -> None:
+    def image(self, image: PackedImage) -> None:
         """Write one image's layers, config and old-style descriptions."""
         for layer in image.layers:
-            member = _layer_name(layer.diff_digest)
+            member = _layer_name(layer.digest)
             if self._is_new(member):
-                self._package.add(member, layer.diff_size, partial(self._layers.write, layer))
+                self._package.add(member, layer.size, partial(self._write, layer.digest))
         config_name = f"{image.config.id}.json"
         if self._is_new(config_name):
             add_bytes(self._package, config_name, image.config.raw)
@@ -55,7 +67,7 @@ class _Writing:
             {
                 "Config": config_name,
                 "RepoTags": [str(name) for name in image.names],
-                "Layers": [_layer_name(layer.diff_digest) for layer in image.layers],
+                "Layers": [_layer_name(layer.digest) for layer in image.layers],
             }
         )
 
@@ -64,7 +76,7 @@ class _Writing:
         add_bytes(self._package, "manifest.json", gojson.encode(self._items))
         add_bytes(self._package, "repositories", gojson.encode(self._repositories, sort_keys=True))
 
-    def _descriptions(self, image: StoredImage) -> str:
+    def _descriptions(self, image: PackedImage) -> str:
         """Write what programs before Docker 1.10 read of each layer; return the uppermost one's old ID."""
         below, diff_ids = "", image.config.rootfs.diff_ids
         for place, diff_id in enumerate(diff_ids):

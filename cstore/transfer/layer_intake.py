@@ -41,7 +41,7 @@ class _Use(Value):
 
 
 def _uses(plan: ImagePlan) -> list[_Use]:
-    ids = plan.config.rootfs.layer_ids
+    ids = plan.layer_ids
     return [_Use(*parts) for parts in zip(plan.layers, ids, ("", *ids), strict=False)]
 
 
@@ -138,13 +138,17 @@ class LayerIntake:
                 layer = use.layer
                 if self._known(use) is None:
                     settle(layer.digest or layer.diff_id)
-                if self._known(use) is not None:
+                known = self._known(use)
+                if known is not None:
+                    if layer.digest and known.compressed_digest == layer.digest and known.compressed_size > 0:
+                        check_size(layer.member, layer.size, known.compressed_size)
                     self._intent.note(uses=use.id)
                     continue
                 part = get_part(members, layer.member, plan.member)
                 check_size(layer.member, layer.size, part.size)
                 with part.opened() as reader:
                     self._take(use, reader)
+                self._done += max(part.size, 0)
 
     def _part(self, members: Members, use: _Use, plan: ImagePlan) -> Part | None:
         """Find the member that a layer is in; None if it is not needed, or has been taken out of the stream."""
@@ -164,7 +168,7 @@ class LayerIntake:
 
     def drop_unused(self, plans: Sequence[ImagePlan]) -> None:
         """Remove layers that were taken from a stream and turned out to be of no use."""
-        used = {layer for plan in plans for layer in plan.config.rootfs.layer_ids}
+        used = {layer for plan in plans for layer in plan.layer_ids}
         for layer in [layer for layer in reversed(self.made) if layer not in used]:
             self._store.layers.delete(layer)
             self.made.remove(layer)
@@ -180,6 +184,8 @@ class LayerIntake:
         except ImageArchiveError:
             raise
         except ArchiveError as error:
+            if layer.changed is not None:
+                raise
             raise ImageArchiveError(layer.member, error.message, hint=error.hint, go_text=error.go_text) from error
         self._verified.add((layer.member, layer.diff_id))
 

@@ -102,6 +102,7 @@ def load_members(
     request: LoadRequest,
     settle: Callable[[str], object] | None = None,
     plans: list[ImagePlan] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> LoadResult:
     """Take images in from what is an archive only for us: of layers that the store has, nothing is read.
 
@@ -112,12 +113,13 @@ def load_members(
         settle: called with the digest of a layer before it is read; when it returns, the layer can be read, or somebody
             else has brought it.
         plans: the images, if somebody has chosen them already.
+        progress: called now and then with the bytes of layers read so far.
 
     Raises:
         CstoreError: as `load`.
     """
     with store.begin() as intent:
-        layers = LayerIntake(store, request, None, intent)
+        layers = LayerIntake(store, request, progress, intent)
         loading = _Loading(store, request, layers, intent, plans)
         return loading.run(members, layers.fetch, settle or _nothing_to_wait_for)
 
@@ -150,7 +152,7 @@ def check_image(store: Store, plan: ImagePlan) -> Image | None:
     found = store.images.find(plan.config.id)
     if found is None or found.id != plan.config.id:
         return None
-    top = (plan.config.rootfs.layer_ids or ("",))[-1]
+    top = (plan.layer_ids or ("",))[-1]
     if found.layer != top:
         raise TopLayerDiffers(found.id, found.layer)
     return found
@@ -193,7 +195,7 @@ class _Loading:
     def _bring_image(self, plan: ImagePlan) -> LoadedImage:
         """Make the image's record and data, or add to those there are."""
         config = plan.config
-        layers = config.rootfs.layer_ids
+        layers = plan.layer_ids
         data = self._data(plan)
         request = NewImage(
             id=config.id,
@@ -203,7 +205,7 @@ class _Loading:
             created=recorded_time(config.created),
             data=data,
         )
-        if not self._made(plan, request):
+        if not self._made(plan, request) and not plan.spares:
             for key, value in data.items():
                 self._store.images.set_data(config.id, key, value)
         new = tuple(layer for layer in layers if layer in self._layers.made)
@@ -236,7 +238,7 @@ class _Loading:
 
         Of a link, skopeo and Podman write down its own size, which is none. The digest must be the one that they get.
         """
-        for layer, identifier in zip(plan.layers, plan.config.rootfs.layer_ids, strict=True):
+        for layer, identifier in zip(plan.layers, plan.layer_ids, strict=True):
             yield layer.diff_id, 0 if layer.linked else self._store.layers.get(identifier).diff_size
 
 

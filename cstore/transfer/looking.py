@@ -7,8 +7,7 @@ from cstore.digests import digest_of
 from cstore.errors import ImageArchiveError
 from cstore.insight.configs import ConfigSummary, summary
 from cstore.oci.platforms import show_platform, wanted_platform
-from cstore.transfer.blob_sink import is_image
-from cstore.transfer.manifests import Descriptor, Index, Manifest
+from cstore.transfer.manifests import Descriptor, Index, Manifest, is_image
 from cstore.transfer.oci_layout import Choice, chosen_instances
 from cstore.transfer.plan import read_config
 from cstore.transfer.sources import read_blob, read_document

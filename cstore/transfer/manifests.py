@@ -61,6 +61,9 @@ def parse_document(raw: bytes, member: str, *, artifacts: bool = False) -> Manif
     document = load_json(raw, member)
     if not isinstance(document, dict):
         raise ImageArchiveError(member, "expected a JSON object")
+    if document.get("schemaVersion") == 1:
+        hint = "pull and push it again with Docker 20 or skopeo, which convert such images"
+        raise ImageArchiveError(member, "it is an image in the old form, schema 1, which names no config", hint=hint)
     if document.get("schemaVersion", 2) != 2:  # which some leave out; the fields tell what it is
         raise ImageArchiveError(member, f"expected schemaVersion 2, found {document.get('schemaVersion')!r}")
     kind = _kind(document, member)
@@ -80,6 +83,12 @@ def parse_document(raw: bytes, member: str, *, artifacts: bool = False) -> Manif
         if layer.media_type and layer.media_type not in media.LAYERS and not artifacts:
             raise NoImage(member, f"layer {place} is of the unknown media type {layer.media_type!r}")
     return Manifest(raw, kind, config, layers)
+
+
+def is_image(manifest: Manifest) -> bool:
+    """Whether a manifest is one of an image: attestations, signatures and charts are kept in the same form."""
+    layers = all(layer.media_type in media.LAYERS for layer in manifest.layers if layer.media_type)
+    return layers and manifest.config.media_type in {*media.CONFIGS, ""}
 
 
 def make_manifest(config: bytes, layers: Sequence[Descriptor], *, docker: bool = False) -> bytes:
@@ -190,7 +199,9 @@ def _descriptor(found: object, where: str, *, sized: bool = True) -> Descriptor:
         raise ImageArchiveError(where, f"expected a text under 'mediaType', found {media_type!r}")
     if size is None and not sized:
         size = -1
-    elif not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    elif (
+        not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 1 << 63
+    ):  # more than that, Go cannot read
         raise ImageArchiveError(where, f"expected a size in bytes, found {size!r}")
     about = _annotations(found, where), _platform(found, where), urls_in(found)
     return Descriptor(media_type, _digest(digest, where), size, *about)

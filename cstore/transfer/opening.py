@@ -190,11 +190,11 @@ def read_stream(source: ReadInto, spool: int, shown: str, arrivals: Arrivals) ->
         ArchiveError: it is no tar, it is cut, or a name in it is refused.
         SystemFailure: there is no room for what must wait.
     """
-    from cstore.archive.streams import FileSink
     from cstore.archive.tar.reader import ReaderWindows
+    from cstore.transfer.scratch import ScratchSink
 
     found = Catalogue(spool, shown, waiting=True)
-    sink = FileSink(spool, "the waiting part of the archive")
+    sink = ScratchSink(spool, "the waiting part of the archive")
     tar = TarReader(ReaderWindows(source), _ignore)
     at = 0
     while (entry := tar.next()) is not None:

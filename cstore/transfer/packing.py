@@ -89,6 +89,17 @@ class DirectoryPackage:
         os.symlink(target, os.path.join(self._path, name))
 
 
+def require_new(path: str) -> None:
+    """Make sure that a directory can be made, or takes the place of an empty one.
+
+    Raises:
+        InvalidOption: there is something of that name.
+    """
+    path = os.path.abspath(path)
+    if os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
+        raise InvalidOption(f"{path} exists and is not an empty directory", hint="choose another name")
+
+
 @contextmanager
 def new_directory(path: str, *, sync: bool, replace: bool = False) -> Iterator[DirectoryPackage]:
     """Make a directory that has its name only when everything is in it.
@@ -106,8 +117,8 @@ def new_directory(path: str, *, sync: bool, replace: bool = False) -> Iterator[D
     from cstore.fs.tree.remove import remove_tree
 
     path = os.path.abspath(path)
-    if not replace and os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
-        raise InvalidOption(f"{path} exists and is not an empty directory", hint="choose another name")
+    if not replace:
+        require_new(path)
     clear_parts(path)
     try:
         beside, held = make_part(path, _new_directory)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cstore.archive.compression import Compression
+    from cstore.errors import CstoreError
     from cstore.oci.config import ImageConfig, Platform
 
 
@@ -66,6 +67,7 @@ class LayerPlan(Value):
         compression: how it is said to be compressed; None if nobody says.
         linked: the member is a link to another one.
         urls: where else it can be had, if it is one that archives need not hold.
+        changed: of a layer that is put together from files and records: what to say if it is no longer the same.
     """
 
     member: str
@@ -75,6 +77,7 @@ class LayerPlan(Value):
     compression: Compression | None = None
     linked: bool = False
     urls: tuple[str, ...] = ()
+    changed: CstoreError | None = None
 
 
 class ImagePlan(Value):
@@ -88,6 +91,8 @@ class ImagePlan(Value):
         manifest: its manifest; b"" for an image that came without one.
         index: the index it was chosen from, or b"".
         platform: what the index says it runs on, if one does.
+        ids: those that its layers have in the store, or get there; () for those that follow from their DiffIDs.
+        spares: whether an image of this ID that the store has stays as it is, but for its names.
     """
 
     member: str
@@ -97,6 +102,13 @@ class ImagePlan(Value):
     manifest: bytes = b""
     index: bytes = b""
     platform: Platform | None = None
+    ids: tuple[str, ...] = ()
+    spares: bool = False
+
+    @property
+    def layer_ids(self) -> tuple[str, ...]:
+        """The IDs of its layers in the store, bottom first."""
+        return self.ids or self.config.rootfs.layer_ids
 
 
 def read_config(raw: bytes, member: str) -> ImageConfig:

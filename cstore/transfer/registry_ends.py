@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
 
-from cstore.archive.streams import FileSink
 from cstore.arguments import checked
 from cstore.errors import CstoreError
 from cstore.oci.names import parse_name
@@ -14,7 +13,7 @@ from cstore.transfer.blob_sink import COMPRESSED, BlobSink
 from cstore.transfer.contract import Retried
 from cstore.transfer.members import Part, PartReader
 from cstore.transfer.rate import Limited, Rate
-from cstore.transfer.scratch import require_scratch_room, scratch_file
+from cstore.transfer.scratch import ScratchSink, require_scratch_room, scratch_file
 from cstore.transfer.sources import StoreSource
 from cstore.transfer.verifying import pour
 from cstore.values import Value
@@ -235,7 +234,7 @@ class RegistrySink(BlobSink):
             if not isinstance(source, PartReader):
                 require_scratch_room(self.shown, blob.size)
                 spool = stack.enter_context(scratch_file())
-                pour(source, FileSink(spool.fileno(), "a temporary file"))
+                pour(source, ScratchSink(spool.fileno()))
                 source = PartReader(spool.fileno(), Part(blob.digest, blob.size))
             self._repository.upload(blob.digest, blob.size, _opener(source, self._rate), missing=True)
         self._known[blob.digest] = True

@@ -7,10 +7,11 @@ from cstore.archive.streams import compressed
 from cstore.arguments import checked
 from cstore.errors import UsageMistake
 from cstore.store.ends import opened_sink
-from cstore.transfer.docker_writer import write_docker
-from cstore.transfer.oci_writer import write_oci
-from cstore.transfer.packing import TarPackage, new_directory
-from cstore.transfer.stored import LayerWriter, distinct, take_apart
+from cstore.transfer.blob_sink import PLAIN
+from cstore.transfer.contract import BlobProgress, CopyRequest
+from cstore.transfer.sinks import DockerArchiveSink, LayoutArchiveSink, LayoutSink
+from cstore.transfer.sources import StoreSource
+from cstore.transfer.stored import distinct, take_apart
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from cstore.store import Store
     from cstore.store.ends import Target
+    from cstore.transfer.blob_sink import BlobSink
+    from cstore.transfer.contract import Event
     from cstore.transfer.stored import StoredImage
 
 DOCKER_ARCHIVE, OCI_ARCHIVE, OCI_DIRECTORY = "docker-archive", "oci-archive", "oci-dir"
@@ -63,15 +66,11 @@ def save(store: Store, request: SaveRequest, sink: Target, progress: Callable[[i
     images = check_save(store, request)
     if request.format == OCI_DIRECTORY:
         raise UsageMistake(f"{request.format} is a directory", hint="name it with --output")
-    layers = LayerWriter(store, progress)
-    outside = (request.compression or Compression.NONE) if request.format == DOCKER_ARCHIVE else Compression.NONE
+    docker = request.format == DOCKER_ARCHIVE
+    outside = (request.compression or Compression.NONE) if docker else Compression.NONE
     with opened_sink(sink, sync=store.config.sync) as opened, compressed(opened, outside) as outer:
-        package = TarPackage(outer)
-        if request.format == DOCKER_ARCHIVE:
-            write_docker(layers, images, package)
-        else:
-            write_oci(layers, images, package, _of_layers(request), request.scratch)
-        package.close()
+        kind = DockerArchiveSink if docker else LayoutArchiveSink
+        _copy(store, images, kind(outer, None, scratch=request.scratch), request, progress)
 
 
 @checked
@@ -85,8 +84,36 @@ def save_directory(
         CstoreError: as `save`.
     """
     images = check_save(store, request)
-    with new_directory(path, sync=store.config.sync) as package:
-        write_oci(LayerWriter(store, progress), images, package, _of_layers(request), request.scratch)
+    sink = LayoutSink(path, None, sync=store.config.sync)
+    sink.room, sink.scratch = "", request.scratch
+    _copy(store, images, sink, request, progress)
+
+
+def _copy(
+    store: Store,
+    images: Sequence[StoredImage],
+    sink: BlobSink,
+    request: SaveRequest,
+    progress: Callable[[int], None] | None,
+) -> None:
+    compression = Compression.GZIP if request.compression is None else request.compression
+    wanted = CopyRequest(compression=None if sink.layers == PLAIN else compression)
+    sink.take_all([StoreSource(store, image) for image in images], wanted, _Adding(images, progress))
+
+
+class _Adding:
+    """Tells how many bytes of layers have been read in all, from what is told of each."""
+
+    def __init__(self, images: Sequence[StoredImage], progress: Callable[[int], None] | None) -> None:
+        self._layers = {layer.diff_digest for image in images for layer in image.layers}
+        self._read: dict[str, int] = {}
+        self._progress = progress
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event."""
+        if self._progress is not None and isinstance(event, BlobProgress) and event.digest in self._layers:
+            self._read[event.digest] = event.done
+            self._progress(sum(self._read.values()))
 
 
 def size_of_save(images: Sequence[StoredImage]) -> int:
@@ -105,7 +132,3 @@ def check_save(store: Store, request: SaveRequest) -> list[StoredImage]:
     if not request.refs:
         raise UsageMistake("no image is named", hint="see cstore images")
     return distinct([take_apart(store, ref) for ref in request.refs])
-
-
-def _of_layers(request: SaveRequest) -> Compression:
-    return Compression.GZIP if request.compression is None else request.compression

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
+from cstore.archive.streams import FileSink
 from cstore.errors import SystemFailure
+from cstore.fs.room import RoomWatch
 from cstore.transfer.room import require_room
 
 TYPE_CHECKING = False
@@ -44,3 +46,16 @@ def scratch_file(directory: str = "") -> IO[bytes]:
     except OSError as error:
         hint = "set TMPDIR to a directory with space for the layers, or name the output"
         raise SystemFailure("make a file in", directory, error, hint=hint) from error
+
+
+class ScratchSink(FileSink):
+    """Writes what must wait to a file, and leaves others some room."""
+
+    def __init__(self, fd: int, name: str = "a temporary file") -> None:
+        super().__init__(fd, name)
+        self._room = RoomWatch(fd, "write", name)
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Write all of `data` (see `FileSink.write`)."""
+        self._room.writing(len(data))
+        super().write(data)

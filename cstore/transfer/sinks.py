@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from cstore import gojson
 from cstore.archive.streams import FileSink
 from cstore.errors import ImageArchiveError, InvalidOption, SystemFailure
 from cstore.fs.atomic import write_file
+from cstore.oci.config import parse_config
 from cstore.oci.names import parse_name
-from cstore.records.model import Layer
 from cstore.store.result_files import result_at
 from cstore.transfer import media
 from cstore.transfer.blob_sink import COMPRESSED, PLAIN, BlobSink
 from cstore.transfer.docker_archive import MANIFEST
-from cstore.transfer.docker_writer import write_docker
-from cstore.transfer.manifests import Manifest, parse_document
+from cstore.transfer.docker_writer import PackedImage, write_docker
+from cstore.transfer.manifests import LARGEST, Manifest, parse_document
 from cstore.transfer.members import Part, PartReader
 from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name, parse_index
-from cstore.transfer.packing import DirectoryPackage, TarPackage, add_bytes, new_directory
-from cstore.transfer.plan import read_config
-from cstore.transfer.scratch import scratch_file
-from cstore.transfer.sources import full_name, in_directory
-from cstore.transfer.stored import LayerWriter, StoredImage
+from cstore.transfer.packing import DirectoryPackage, TarPackage, add_bytes, new_directory, require_new
+from cstore.transfer.scratch import ScratchSink, scratch_file
+from cstore.transfer.sources import in_directory
 from cstore.transfer.verifying import drained, pour
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
     from typing import IO, Any
 
     from cstore.archive.streams import ReadInto, Sink
+    from cstore.transfer.contract import ImageSource
     from cstore.transfer.manifests import Descriptor
 
 _VERSION_FILE, _DIRECTORY_VERSION = "version", b"Directory Transport Version: 1.1\n"
@@ -46,18 +45,21 @@ class LayoutSink(BlobSink):
     layers = COMPRESSED
     docker = False
 
-    def __init__(self, path: str, reference: str, *, sync: bool) -> None:
-        """`reference` is what the layout shall call the image, "" for nothing.
+    def __init__(self, path: str, reference: str | None, *, sync: bool) -> None:
+        """`reference` is what the layout shall call an image, "" for nothing, None for what its source calls it.
 
         Raises:
             InvalidOption: there is something else of that name.
         """
         self.shown = self.room = path
-        self._path, self._reference, self._sync = path, reference, sync
+        self._path, self._naming, self._sync = path, _Naming(reference), sync
         self._opened = ExitStack()
-        self._added = os.path.lexists(os.path.join(path, LAYOUT))
-        self._entry: dict[str, Any] = {}
+        self._added = reference is not None and os.path.lexists(os.path.join(path, LAYOUT))
+        if not self._added:
+            require_new(path)
+        self._entries: list[dict[str, Any]] = []
         self._package: DirectoryPackage | None = None
+        self._written: set[str] = set()
 
     def _into(self) -> DirectoryPackage:
         if self._package is None and self._added:
@@ -67,8 +69,14 @@ class LayoutSink(BlobSink):
             add_bytes(self._package, LAYOUT, _LAYOUT_DOCUMENT)
         return self._package
 
+    def begin(self, source: ImageSource) -> None:
+        """See `BlobSink.begin`."""
+        self._naming.begin(source)
+
     def has(self, blob: Descriptor) -> bool:
         """See `BlobSink.has`."""
+        if blob.digest in self._written:
+            return True
         try:
             return self._added and os.path.getsize(os.path.join(self._path, blob_name(blob.digest))) == blob.size
         except OSError:
@@ -79,6 +87,7 @@ class LayoutSink(BlobSink):
         package, name = self._into(), blob_name(blob.digest)
         if not self._added:
             package.add(name, blob.size, partial(pour, source))
+            self._written.add(blob.digest)
             return
         path = os.path.join(self._path, name)
         try:
@@ -94,24 +103,24 @@ class LayoutSink(BlobSink):
         if not self.has(described):
             self.put(described, as_reader(raw, described.digest))
         if not instance:
-            named = {"annotations": {NAME_KEYS[1]: self._reference}} if self._reference else {}
-            about = {"mediaType": described.media_type, "digest": described.digest, "size": described.size}
-            self._entry = {**about, **named}
+            self._entries += _entries(described, self._naming.names)
 
     def finish(self) -> tuple[str, ...]:
         """See `BlobSink.finish`."""
-        raw = _index_with(self._entry, self._before())
+        raw = _index_with(self._entries, self._before())
         if self._added:
             write_file(os.path.join(self._path, INDEX), raw, mode=0o644, sync=self._sync)
         else:
             add_bytes(self._into(), INDEX, raw)
         self._opened.close()
-        return (self._reference,) if self._reference else ()
+        return self._naming.given
 
     def _before(self) -> list[dict[str, Any]]:
         """The entries that the layout has."""
         if not self._added:
             return []
+        import json
+
         try:
             with open(os.path.join(self._path, INDEX), "rb") as file:
                 raw = file.read()
@@ -129,13 +138,42 @@ class LayoutSink(BlobSink):
         self._opened.__exit__(type(error), error, None)
 
 
-def _index_with(entry: dict[str, Any], before: list[dict[str, Any]]) -> bytes:
-    """The index of a layout with one more image; the name that it has is taken from others."""
-    name = (entry.get("annotations") or {}).get(NAME_KEYS[1])
-    kept = [one for one in before if (one.get("annotations") or {}).get(NAME_KEYS[1]) != name or name is None]
-    kept = [one for one in kept if one != entry]
+class _Naming:
+    """What an archive or a layout calls images: one name that was said, or with None those that their sources have.
+
+    Attributes:
+        names: of the present image.
+        given: of all so far.
+    """
+
+    def __init__(self, said: str | None) -> None:
+        self._said = said
+        self.names: tuple[str, ...] = ()
+        self.given: tuple[str, ...] = ()
+
+    def begin(self, source: ImageSource) -> None:
+        """Name the next image."""
+        own = getattr(source, "names", None) or tuple(filter(None, [source.name]))
+        self.names = own if self._said is None else tuple(filter(None, [self._said]))
+        self.given += self.names
+
+
+def _entries(described: Descriptor, names: Sequence[str]) -> list[dict[str, Any]]:
+    """What the index of a layout says of an image: an entry for each name, one without for an image that has none."""
+    entry = {"mediaType": described.media_type, "digest": described.digest, "size": described.size}
+    return [{**entry, "annotations": {NAME_KEYS[1]: name}} for name in names] or [entry]
+
+
+def _index_with(entries: list[dict[str, Any]], before: list[dict[str, Any]]) -> bytes:
+    """The index of a layout with more images; the names that they have are taken from others."""
+
+    def name_of(entry: dict[str, Any]) -> object:
+        return (entry.get("annotations") or {}).get(NAME_KEYS[1])
+
+    taken = {name_of(entry) for entry in entries} - {None}
+    kept = [one for one in before if name_of(one) not in taken and one not in entries]
     document = {"schemaVersion": 2, "mediaType": media.OCI_INDEX}
-    return gojson.encode({**document, "manifests": [*kept, entry]})
+    return gojson.encode({**document, "manifests": [*kept, *entries]})
 
 
 class DirectorySink(BlobSink):
@@ -186,122 +224,150 @@ class DirectorySink(BlobSink):
         self._opened.__exit__(type(error), error, None)
 
 
-class _Spooling(BlobSink):
-    """A sink that knows only in the end what comes first: blobs wait in a file without a name."""
+class _ArchiveSink(BlobSink):
+    """A sink that knows only in the end what comes first.
+
+    What a source can give at any time is written when all is known; the rest waits in a file without a name.
+    """
 
     layers = COMPRESSED
     docker = False
 
-    def __init__(self, path: str, reference: str, *, sync: bool) -> None:
-        """`reference` is what the archive shall call the image, "" for nothing."""
-        self.shown = path
-        self._path, self._reference, self._sync = path, reference, sync
-        self.room = "" if path.startswith("/dev/") else os.path.dirname(os.path.abspath(path))
-        self._file: IO[bytes] | None = None
-        self._blobs: dict[str, tuple[int, int]] = {}
-        self._documents: set[str] = set()
-        self._top: tuple[bytes, Descriptor] | None = None
+    def __init__(self, target: str | Sink, reference: str | None, *, sync: bool = False, scratch: str = "") -> None:
+        """Note where it goes.
 
-    @property
-    def _spool(self) -> IO[bytes]:
-        """The file, made when something has to wait."""
+        Args:
+            target: the path of the archive, which appears when it is whole; or something that takes its bytes.
+            reference: what the archive shall call an image, "" for nothing, None for what its source calls it.
+            sync: whether a file shall survive a power cut.
+            scratch: a directory for what must wait; "" takes that of the archive or, if it has none, the usual one.
+        """
+        self.shown = target if isinstance(target, str) else "the archive"
+        self._target, self._naming, self._sync = target, _Naming(reference), sync
+        if isinstance(target, str) and not target.startswith("/dev/"):
+            self.room = os.path.dirname(os.path.abspath(target))
+        self.scratch = scratch or self.room
+        self._file: IO[bytes] | None = None
+        self._blobs: dict[str, tuple[Descriptor, Callable[[Sink], object]]] = {}
+        self._tops: list[tuple[bytes, Descriptor, tuple[str, ...]]] = []
+
+    def begin(self, source: ImageSource) -> None:
+        """See `BlobSink.begin`."""
+        self._naming.begin(source)
+
+    @contextmanager
+    def spool(self) -> Iterator[int]:
+        """See `BlobSink.spool`: one file for everything, made when something has to wait."""
         if self._file is None:
-            self._file = scratch_file(self.room)
-        return self._file
+            self._file = scratch_file(self.scratch)
+        yield self._file.fileno()
 
     def has(self, blob: Descriptor) -> bool:
         """See `BlobSink.has`."""
         return blob.digest in self._blobs
 
+    def promised(self, blob: Descriptor, write: Callable[[Sink], object]) -> bool:
+        """See `BlobSink.promised`."""
+        if blob.media_type in _DOCUMENTS and blob.size <= LARGEST:
+            data = bytearray()
+            write(_Extending(data))
+            self._keep(blob, bytes(data))
+        else:
+            self._blobs[blob.digest] = blob, write
+        return True
+
     def put(self, blob: Descriptor, source: ReadInto) -> None:
         """See `BlobSink.put`."""
-        at = os.lseek(self._spool.fileno(), 0, os.SEEK_END)
-        pour(source, FileSink(self._spool.fileno(), "a temporary file"))
-        self._blobs[blob.digest] = (at, os.lseek(self._spool.fileno(), 0, os.SEEK_CUR) - at)
-        if blob.media_type in _DOCUMENTS:
-            self._documents.add(blob.digest)
+        with self.spool() as spool:
+            at = os.lseek(spool, 0, os.SEEK_END)
+            pour(source, ScratchSink(spool))
+            part = Part(blob.digest, os.lseek(spool, 0, os.SEEK_CUR) - at, spool, at)
+        self._blobs[blob.digest] = blob.with_(size=part.size), lambda sink: pour(PartReader(part.fd, part), sink)
 
     def put_manifest(self, raw: bytes, described: Descriptor, *, instance: bool) -> None:
         """See `BlobSink.put_manifest`."""
-        from cstore.store.ends import as_reader
-
-        self.put(described, as_reader(raw, described.digest))
+        self._keep(described, raw)
         if not instance:
-            self._top = raw, described
+            self._tops.append((raw, described, self._naming.names))
+
+    def _keep(self, blob: Descriptor, data: bytes) -> None:
+        self._blobs[blob.digest] = blob, lambda sink: sink.write(data)
 
     def finish(self) -> tuple[str, ...]:
         """See `BlobSink.finish`."""
-        with self._spool, result_at(self._path, sync=self._sync) as descriptor:
-            package = TarPackage(FileSink(descriptor, self._path))
-            self._write(package)
+        with ExitStack() as stack:
+            if self._file is not None:
+                stack.enter_context(self._file)
+            sink = self._target
+            if isinstance(sink, str):
+                sink = FileSink(stack.enter_context(result_at(sink, sync=self._sync)), sink)
+            package = TarPackage(sink)
+            self._pack(package)
             package.close()
-        return (self._reference,) if self._reference else ()
+        return self._naming.given
 
     def give_up(self) -> None:
         """See `BlobSink.give_up`."""
         if self._file is not None:
             self._file.close()
 
-    def _write(self, package: TarPackage) -> None:
+    def _pack(self, package: TarPackage) -> None:
         raise TypeError(f"{type(self).__name__} does not write {package!r}")
 
     def _give(self, digest: str, sink: Sink) -> None:
-        at, size = self._blobs[digest]
-        pour(PartReader(self._spool.fileno(), Part("a temporary file", size, offset=at)), sink)
-
-    def _read(self, digest: str) -> bytes:
-        at, size = self._blobs[digest]
-        return os.pread(self._spool.fileno(), size, at)
+        self._blobs[digest][1](sink)
 
 
-class LayoutArchiveSink(_Spooling):
+class _Extending:
+    """Appends to what is in memory."""
+
+    def __init__(self, data: bytearray) -> None:
+        self._data = data
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        """Append all of `data`."""
+        self._data += data
+
+
+class LayoutArchiveSink(_ArchiveSink):
     """An OCI layout in a tar: what names the blobs first, so that a reader of the stream knows what each is for."""
 
-    def _write(self, package: TarPackage) -> None:
-        _, top = self._top or _nothing(self.shown)
-        named = {"annotations": {NAME_KEYS[1]: self._reference}} if self._reference else {}
-        entry = {"mediaType": top.media_type, "digest": top.digest, "size": top.size, **named}
+    def _pack(self, package: TarPackage) -> None:
         add_bytes(package, LAYOUT, _LAYOUT_DOCUMENT)
-        add_bytes(package, INDEX, _index_with(entry, []))
-        for digest in sorted(self._blobs, key=lambda each: each not in self._documents):
-            package.add(blob_name(digest), self._blobs[digest][1], partial(self._give, digest))
+        entries = [entry for _, top, names in self._tops for entry in _entries(top, names)]
+        add_bytes(package, INDEX, _index_with(entries, []))
+        for blob, write in sorted(self._blobs.values(), key=_place):
+            package.add(blob_name(blob.digest), blob.size, write)
 
 
-class DockerArchiveSink(_Spooling):
-    """A docker-archive of one image, as skopeo and Podman write it."""
+def _place(blob: tuple[Descriptor, object]) -> int:
+    """Manifests first, then configs, then the rest."""
+    kind = blob[0].media_type
+    return 0 if kind in media.INDEXES | media.MANIFESTS else 1 if kind in media.CONFIGS else 2
+
+
+class DockerArchiveSink(_ArchiveSink):
+    """A docker-archive, as skopeo and Podman write it."""
 
     layers = PLAIN
     several = False
 
-    def __init__(self, path: str, reference: str, *, sync: bool) -> None:
-        """`reference` is the image's name, "" for none.
+    def __init__(self, target: str | Sink, reference: str | None, *, sync: bool = False, scratch: str = "") -> None:
+        """See `_ArchiveSink`.
 
         Raises:
-            InvalidName: it is none.
+            InvalidName: the reference is no name.
         """
-        self._names = (parse_name(reference),) if reference else ()
-        super().__init__(path, full_name(reference), sync=sync)
+        name = str(parse_name(reference)) if reference else reference
+        super().__init__(target, name, sync=sync, scratch=scratch)
 
-    def _write(self, package: TarPackage) -> None:
-        raw, top = self._top or _nothing(self.shown)
-        manifest = parse_document(raw, top.digest)
+    def _pack(self, package: TarPackage) -> None:
+        images = [self._packed(raw, top.digest, names) for raw, top, names in self._tops]
+        write_docker(package, images, self._give)
+
+    def _packed(self, raw: bytes, digest: str, names: Sequence[str]) -> PackedImage:
+        manifest, config = parse_document(raw, digest), bytearray()
         if not isinstance(manifest, Manifest):
             raise ImageArchiveError(self.shown, "expected a manifest, found an index")
-        config = read_config(self._read(manifest.config.digest), manifest.config.digest)
-        layers = tuple(Layer(id=one.digest, diff_digest=one.digest, diff_size=one.size) for one in manifest.layers)
-        write_docker(_Spooled(self._give), [StoredImage(config.id, config, None, layers, self._names)], package)
-
-
-class _Spooled(LayerWriter):
-    """Writes layers that wait in a file."""
-
-    def __init__(self, give: Any) -> None:
-        self._give = give
-
-    def write(self, layer: Layer, sink: Sink) -> None:
-        """Write one (see `LayerWriter.write`)."""
-        self._give(layer.diff_digest, sink)
-
-
-def _nothing(shown: str) -> tuple[bytes, Descriptor]:
-    raise ImageArchiveError(shown, "no image was written to it")
+        self._give(manifest.config.digest, _Extending(config))
+        return PackedImage(parse_config(bytes(config)), manifest.layers, tuple(map(parse_name, names)))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from cstore.archive.compression import LONGEST_MAGIC, Compression, sniff
 from cstore.archive.streams import PeekingReader
 from cstore.digests import digest_from, new_hash
-from cstore.errors import ImageArchiveError, InvalidName
+from cstore.errors import ContentDamaged, ImageArchiveError, InvalidName
 from cstore.oci.names import DOCKER, parse_name
 from cstore.oci.platforms import best, host_platform
 from cstore.store.ends import as_reader
@@ -23,12 +23,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cstore.archive.streams import ReadInto
+    from cstore.archive.streams import ReadInto, Sink
+    from cstore.errors import CstoreError
     from cstore.records.model import Layer
     from cstore.store import Store
     from cstore.transfer.contract import ImageSource
     from cstore.transfer.members import Members, Part
     from cstore.transfer.plan import ImagePlan, LayerPlan
+    from cstore.transfer.stored import StoredImage
 
 
 def read_document(
@@ -220,6 +222,14 @@ class ArchiveSource:
         self._parts[digest] = part
         return Descriptor(media.layer_type(compression, docker=True), digest, part.size)
 
+    def find(self, name: str) -> Part | None:
+        """Look up a member (see `Members.find`)."""
+        return self.members.find(name)
+
+    def planned(self, store: Store) -> ImagePlan:  # noqa: ARG002  - it is the same for every store
+        """What a store shall take in (see `contract.Planned`)."""
+        return self.plan
+
     @contextmanager
     def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
         """See `ImageSource.open`."""
@@ -235,17 +245,18 @@ class ArchiveSource:
 class StoreSource:
     """One image of a store, its layers as they were before they were compressed."""
 
-    def __init__(self, store: Store, ref: str) -> None:
-        """Find the image by name, ID or beginning of an ID.
+    def __init__(self, store: Store, wanted: str | StoredImage) -> None:
+        """Find the image by name, ID or beginning of an ID, unless somebody has found it already.
 
         Raises:
             ImageUnknown: there is none.
             ImageInvalid: it cannot be put together.
         """
         self.store = store
-        self.image = take_apart(store, ref)
-        self.shown = ref
-        self.name = str(self.image.names[0]) if self.image.names else ""
+        self.image = take_apart(store, wanted) if isinstance(wanted, str) else wanted
+        self.shown = wanted if isinstance(wanted, str) else wanted.id
+        self.names = tuple(map(str, self.image.names))
+        self.name = self.names[0] if self.names else ""
         self._layers: dict[str, Layer] = {layer.diff_digest: layer for layer in self.image.layers}
 
     @property
@@ -277,11 +288,26 @@ class StoreSource:
         if blob.digest == self.image.config.digest:
             yield as_reader(self.image.config.raw[offset:], blob.digest)
             return
-        if blob.digest not in self._layers:
-            raise ImageArchiveError(self.shown, f"it has no layer {blob.digest}")
-        with self.store.layers.diff(self._layers[blob.digest].id, compression=Compression.NONE) as stream:
+        with self.store.layers.diff(self._layer(blob).id, compression=Compression.NONE) as stream:
             skip(stream, offset)
             yield stream
+
+    def write(self, blob: Descriptor, sink: Sink) -> None:
+        """See `contract.WritesBlobs.write`."""
+        if blob.digest == self.image.config.digest:
+            sink.write(self.image.config.raw)
+        else:
+            self.store.layers.diff(self._layer(blob).id, sink, compression=Compression.NONE)
+
+    def damaged(self, blob: Descriptor) -> CstoreError:
+        """See `contract.WritesBlobs.damaged`."""
+        flaw = f"no longer gives the archive with the digest {blob.digest}"
+        return ContentDamaged(self._layer(blob).id, "/", flaw)
+
+    def _layer(self, blob: Descriptor) -> Layer:
+        if blob.digest not in self._layers:
+            raise ImageArchiveError(self.shown, f"it has no layer {blob.digest}")
+        return self._layers[blob.digest]
 
 
 def _misdescribed(said: Descriptor, layer: Layer) -> bool:

@@ -1,21 +1,26 @@
 """Images into a store, from whatever is a source: the source presents itself as a layout to the loader of archives.
 
+One that has no manifest, as images of docker-archives and Docker roots have none, says itself what is to be taken in.
 So there is one way into the store: every byte held to its digest, layers from the bottom up, names last, all or
 nothing. Of layers that the store has, nothing is read.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 from cstore import gojson
 from cstore.digests import digest_of
 from cstore.errors import CstoreError, ImageArchiveError
 from cstore.oci.names import DOCKER, parse_name
 from cstore.store.partial import PartialBlobs
-from cstore.transfer.blob_sink import Verified
-from cstore.transfer.contract import BlobDone, BlobPresent, CopiedImage, Planned, RemoteSource, TriesAgain
-from cstore.transfer.docker_root import DockerRootSource
+from cstore.transfer.contract import (
+    BlobDone,
+    BlobPresent,
+    CopiedImage,
+    Planned,
+    PlannedSource,
+    RemoteSource,
+    TriesAgain,
+)
 from cstore.transfer.formats import check
 from cstore.transfer.layer_intake import needs_of
 from cstore.transfer.loading import LoadRequest, check_image, load_members, plan_images
@@ -23,23 +28,21 @@ from cstore.transfer.manifests import Descriptor, Index, Manifest
 from cstore.transfer.members import Part
 from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name
 from cstore.transfer.room import require_room
-from cstore.transfer.sources import ArchiveSource, StoreSource, read_blob, read_document
+from cstore.transfer.sources import StoreSource, read_blob, read_document
+from cstore.transfer.telling import LayerPart
+from cstore.values import cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
-    from typing import TypeAlias
+    from collections.abc import Sequence
 
-    from cstore.archive.streams import ReadInto
     from cstore.store import Store
     from cstore.transfer.contract import CopyRequest, ImageSource, Tell
     from cstore.transfer.fetching import Fetching
     from cstore.transfer.layer_intake import Need
     from cstore.transfer.members import Members
     from cstore.transfer.plan import ImagePlan
-
-    Opener: TypeAlias = Callable[[Descriptor], AbstractContextManager[ReadInto]]
+    from cstore.transfer.telling import Opener
 
 
 class StoreSink:
@@ -57,8 +60,6 @@ class StoreSink:
 
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
         """Take an image (see `contract.ImageSink`)."""
-        if isinstance(source, DockerRootSource) and not request.dry_run:
-            return self._imported(source)
         if isinstance(source, StoreSource):
             return self._cloned(source, request, tell)
         if isinstance(source, TriesAgain):
@@ -68,9 +69,10 @@ class StoreSink:
         wanted = LoadRequest(platform=request.platform, all_platforms=several, tag="" if several else name)
         check(wanted)
         warnings: list[str] = []
-        if isinstance(source, ArchiveSource):
-            members: Members = source.members
-            plans = [source.plan.with_(names=(self._name,) if self._name else source.plan.names)]
+        if isinstance(source, PlannedSource):
+            members = cast("Members", source)
+            planned = source.planned(self._store)
+            plans = [planned.with_(names=(self._name,) if self._name else planned.names)]
             check_image(self._store, plans[0])
         else:
             members = SourceMembers(source, name)
@@ -98,15 +100,6 @@ class StoreSink:
         record = source.store.images.get(source.image.id)
         done = clone(source.store, record, self._store, names, request, tell)
         return done.with_(source=source.shown, destination=self.shown)
-
-    def _imported(self, source: DockerRootSource) -> CopiedImage:
-        """Take an image of a Docker data root, just as `docker-import` does."""
-        from cstore.docker.root.importing import import_image
-
-        names = (self._name,) if self._name else None
-        done = import_image(source.root, source.image, self._store, names=names)
-        digest = self._store.images.get(done.id).digest
-        return CopiedImage(source.shown, self.shown, done.id, digest, done.names, done.new_layers)
 
     def _planned(self, source: ImageSource, needs: Sequence[Need]) -> Planned:
         """Find out what will be moved.
@@ -184,24 +177,6 @@ class _Document(Part):
         return self.data
 
 
-class _Layer(Part):
-    """A layer of a source, as a member."""
-
-    blob: Descriptor | None = None
-    give: Opener | None = None
-    tell: Tell | None = None
-
-    @contextmanager
-    def opened(self) -> Iterator[ReadInto]:  # type: ignore[override]  # it reads, as a part of a file does
-        """Give a reader."""
-        if self.blob is None or self.give is None:
-            raise ImageArchiveError(self.name, "its location is unknown")
-        with self.give(self.blob) as reader:
-            yield reader if self.tell is None else Verified(reader, self.blob, self.tell)
-        if self.tell is not None:
-            self.tell(BlobDone(self.blob.digest, self.blob.size))
-
-
 class SourceMembers:
     """One image of a source as the members of an OCI layout, made up as they are asked for."""
 
@@ -239,7 +214,7 @@ class SourceMembers:
         """See `Members.find`."""
         if name in self._layers:
             blob = self._layers[name]
-            return _Layer(name, max(blob.size, 0), blob=blob, give=self._give, tell=self._tell)
+            return LayerPart(name, max(blob.size, 0), blob=blob, give=self._give, tell=self._tell)
         if name not in self._documents:
             if name in self._configs:
                 self._documents[name] = read_blob(self._source, self._configs[name])

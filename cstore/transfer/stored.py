@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from cstore.archive.compression import Compression
 from cstore.digests import is_digest_of
 from cstore.errors import (
-    ContentDamaged,
     CstoreError,
     DataItemUnknown,
     ImageInvalid,
@@ -20,9 +18,8 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from cstore.archive.streams import Sink
     from cstore.oci.config import ImageConfig
     from cstore.oci.names import ImageName
     from cstore.records.model import Image, Layer
@@ -117,55 +114,6 @@ def _chain(store: Store, image: Image) -> tuple[Layer, ...]:
         layers.insert(0, layer)
         below = layer.parent
     return tuple(layers)
-
-
-class _Hashing:
-    """Passes on what is written, hashed, and tells how much it was."""
-
-    def __init__(self, sink: Sink, tell: Callable[[int], None]) -> None:
-        from cstore.archive.streams import HashingSink
-
-        self._hashing = HashingSink(sink)
-        self._tell = tell
-
-    def write(self, data: bytes | memoryview, /) -> None:
-        """Pass all of `data` on."""
-        self._hashing.write(data)
-        self._tell(self._hashing.count)
-
-    @property
-    def count(self) -> int:
-        """Bytes so far."""
-        return self._hashing.count
-
-    def check(self, layer: Layer) -> None:
-        """See that it was the layer that its record tells of."""
-        if self._hashing.digest != layer.diff_digest:
-            raise ContentDamaged(layer.id, "/", f"no longer gives the archive with the digest {layer.diff_digest}")
-
-
-class LayerWriter:
-    """Writes layers of a store, and tells how many bytes of them there have been."""
-
-    def __init__(self, store: Store, progress: Callable[[int], None] | None = None) -> None:
-        self._store = store
-        self._progress = progress
-        self._before = 0
-
-    def write(self, layer: Layer, sink: Sink) -> None:
-        """Write a layer's tar, uncompressed, byte for byte as it was imported.
-
-        Raises:
-            ContentDamaged: the layer has changed since; what was written is not to be used.
-        """
-        hashing = _Hashing(sink, self._tell)
-        self._store.layers.diff(layer.id, hashing, compression=Compression.NONE)
-        hashing.check(layer)
-        self._before += hashing.count
-
-    def _tell(self, done: int) -> None:
-        if self._progress is not None:
-            self._progress(self._before + done)
 
 
 def distinct(images: Sequence[StoredImage]) -> list[StoredImage]:

@@ -158,11 +158,16 @@ class _Sync:
         items.sort(key=lambda item: is_container(item.name.path))  # their images first
         if not items:
             raise Refused(f"there is no image at {self._from}", hint="nothing was changed")
-        done = [(item, self._goal(item)) for item in items]
-        for item, goal in done:
-            yield self._one(item, goal)
+        goals = []
+        for item in items:
+            try:
+                goals.append(goal := self._goal(item))
+            except CstoreError as error:  # a registry may have what no store can
+                yield Synced(str(item.place), str(self._to), FAILED, error=error)
+            else:
+                yield self._one(item, goal)
         if self._request.delete and not self._request.copy.dry_run:
-            yield from self._delete({goal.reference for _, goal in done})
+            yield from self._delete({goal.reference for goal in goals})
 
     def _delete(self, kept: set[str]) -> Iterator[Synced]:
         """Delete what the source speaks for and does not have."""

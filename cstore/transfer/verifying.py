@@ -66,13 +66,15 @@ class Delivery:
             ImageArchiveError: it is another layer.
         """
         layer = self._layer
+        if layer.changed is not None and applied.diff_digest != layer.diff_id:
+            raise layer.changed
         check_size(layer.member, layer.size, applied.compressed_size)
         delivered = self._counted.digest if self._counted else applied.compressed_digest
         if layer.digest and delivered != layer.digest:
             raise digest_differs(layer.member, layer.digest, delivered)
         if applied.diff_digest != layer.diff_id:
             raise digest_differs(layer.member, layer.diff_id, applied.diff_digest, "DiffID")
-        if applied.repeated:
+        if applied.repeated and layer.changed is None:
             raise ImageArchiveError(
                 layer.member,
                 f"its entry {show_name(applied.repeated)!r} occurs twice, and no other program would accept it",
@@ -107,4 +109,4 @@ def verify(source: ReadInto, layer: LayerPlan) -> None:
         raise digest_differs(layer.member, layer.digest, counted.digest)
     diff_id = digest_from(contents)
     if diff_id != layer.diff_id:
-        raise digest_differs(layer.member, layer.diff_id, diff_id, "DiffID")
+        raise layer.changed or digest_differs(layer.member, layer.diff_id, diff_id, "DiffID")

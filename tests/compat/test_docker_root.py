@@ -16,10 +16,11 @@ import pytest
 from cstore.config import Overrides, load_config
 from cstore.digests import digest_of
 from cstore.docker import DockerRoot
+from cstore.docker.root import import_notes
 from cstore.docker.root.exporting import write_image
-from cstore.docker.root.importing import import_image, import_notes
 from cstore.errors import ArchiveHostile
 from cstore.store import open_store
+from cstore.transfer import import_docker_image as import_image
 from tests.builders import (
     differences,
     directory,

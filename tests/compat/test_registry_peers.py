@@ -145,6 +145,33 @@ def test_buildah_and_cstore_give_each_other_images(
     assert ours("check").ok().stdout == ""
 
 
+def test_buildah_goes_on_with_a_working_container_that_was_kept_elsewhere(
+    ours: Runner, roots: OverlayRoots, name: str, registry: Registry, short: str, tmp_path: Path
+) -> None:
+    """In another store: listed as its own, with what it has noted and written, and ready to be committed."""
+    other = OverlayRoots(f"{short}/g2", f"{short}/r2")
+    here, there = _options(roots), _options(other)
+    ours("pull", PLAIN, name).ok()
+    (tmp_path / "file").write_text("from Buildah")
+    container = tool("buildah", *here, "from", "--name", "making", name).strip()
+    tool("buildah", *here, "config", "--env", "STEP=3", "making")
+    tool("buildah", *here, "add", "making", str(tmp_path / "file"), "/there")
+    was = json.loads(tool("buildah", *here, "inspect", "making"))
+    kept = f"docker://{registry.host}/kept"
+
+    ours("sync", PLAIN, "--scoped", "--containers", "containers-storage:", kept).ok()
+    ours("sync", PLAIN, "--scoped", "--containers", f"{kept}/", on(other, "")).ok()
+
+    (found,) = json.loads(tool("buildah", *there, "containers", "--json"))
+    assert (found["containername"], found["builder"]) == (container, True)
+    now = json.loads(tool("buildah", *there, "inspect", "making"))
+    assert now["OCIv1"] == was["OCIv1"]
+    assert "STEP=3" in now["OCIv1"]["config"]["Env"]
+    tool("buildah", *there, "commit", "-q", "making", "localhost/built:1")
+    ours("copy-image", on(other, "localhost/built:1"), "localhost/built:1").ok()
+    assert ours("cat", "localhost/built:1:/there").ok().stdout == "from Buildah"
+
+
 def test_umoci_and_cstore_give_each_other_images(ours: Runner, name: str, registry: Registry, tmp_path: Path) -> None:
     """What cstore puts into a layout umoci unpacks and adds to, and what comes of that goes to a registry and back."""
     layout, bundle = f"{tmp_path}/layout", f"{tmp_path}/bundle"

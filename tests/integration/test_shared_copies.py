@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cstore import open_store
+from cstore.archive.unpacking.sharing import Donor
 from cstore.kernel.ioctl import extents
 from cstore.store import NewImage, NewLayer
 from cstore.transfer import CopyRequest, clone_all
@@ -69,3 +71,25 @@ def test_files_of_a_copy_share_their_blocks(
             if os.path.exists(f"{ours}/{name}"):
                 assert _blocks(f"{ours}/{name}") == _blocks(f"{theirs}/{name}"), name
         assert bytes(target.layers.diff(layer.id).read()) == bytes(source.layers.diff(layer.id).read())
+
+
+def test_a_file_that_changes_after_it_was_cloned_is_not_what_counts(xfs_disk: str, tmp_path: Path) -> None:
+    """The clone is compared then: it has what it had, and the other file says nothing of it any more."""
+    top = os.path.join(xfs_disk, tmp_path.name)
+    os.mkdir(top)
+    with open(f"{top}/theirs", "wb") as file:
+        file.write(LARGE)
+    time.sleep(0.02)  # older kernels count times in ticks
+    tree, target = os.open(top, os.O_RDONLY), os.open(f"{top}/ours", os.O_RDWR | os.O_CREAT)
+    try:
+        donor = Donor(tree)
+        assert donor.give(b"theirs", target)
+        assert donor.pass_equal(target, memoryview(LARGE[:5000]))
+        time.sleep(0.02)
+        with open(f"{top}/theirs", "r+b") as file:
+            file.write(bytes(len(LARGE)))
+        assert not donor.pass_equal(target, memoryview(bytes(5000)))
+        assert donor.pass_equal(target, memoryview(LARGE[5000:]))
+    finally:
+        os.close(tree)
+        os.close(target)

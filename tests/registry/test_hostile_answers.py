@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.errors import CstoreError, DoesNotFit
+from cstore.errors import CstoreError, DoesNotFit, NoImage
 from cstore.transfer import copy, tags_of
 from cstore.transfer.registry_ends import RegistrySource
 from tests import fault_proxy as faults
@@ -156,3 +156,37 @@ def test_what_cannot_fit_is_not_begun(
 
     assert not [one for one in proxy.requests("GET .*/blobs/") if contents in one.path]
     assert not [name for name in os.listdir(tmp_path) if "new" in name]
+
+
+@pytest.mark.parametrize("size", [7, (1 << 63) - 1, 1 << 63])
+def test_a_manifest_that_lies_of_a_layer_that_is_here_is_refused(
+    size: int, registry: Registry, proxy: FaultProxy, store: Store, whole: RegistryAccess
+) -> None:
+    """Nothing of the layer is fetched, but its size is known; a number that Go cannot read would stop Podman."""
+    image = registry.push("known:1")
+    copy(f"docker://{image.name}", "known:1", store=store, access=whole)
+    document = json.loads(image.raw)
+    document["layers"][0]["size"] = size
+    proxy.fail("GET .*/manifests/", faults.status(200, {"Content-Type": MANIFEST}, json.dumps(document).encode()))
+
+    with pytest.raises(CstoreError) as told:
+        copy(f"docker://{proxy.host}/known:2", "lies:1", store=store, access=whole)
+
+    assert "bytes" in str(told.value)
+    assert [found.names for found in store.images.list()] == [("localhost/known:1",)]
+
+
+def test_what_is_no_image_is_no_docker_archive(
+    registry: Registry, proxy: FaultProxy, tmp_path: Path, whole: RegistryAccess
+) -> None:
+    """It is refused before a layer of it is fetched."""
+    empty, text = registry.push_blob("art", b"{}"), registry.push_blob("art", b"hello")
+    parts = ({"mediaType": "application/vnd.oci.empty.v1+json", "digest": empty, "size": 2},)
+    raw = _document(config=parts[0], layers=[{"mediaType": "text/plain", "digest": text, "size": 5}])
+    registry.push_manifest("art", "1", raw)
+
+    with pytest.raises(NoImage):
+        copy(f"docker://{proxy.host}/art:1", f"docker-archive:{tmp_path}/it.tar", access=whole)
+
+    assert not proxy.requests("GET .*/blobs/")
+    assert copy(f"docker://{proxy.host}/art:1", f"dir:{tmp_path}/it", access=whole).digest == digest_of(raw)

@@ -276,6 +276,19 @@ def test_between_two_repositories_blobs_are_mounted(image: Pushed, proxy: FaultP
     assert digest_of(image.raw) == got.digest
 
 
+@pytest.mark.parametrize("code", [403, 404, 500])
+def test_a_registry_that_does_not_mount_gets_the_blobs(
+    code: int, image: Pushed, proxy: FaultProxy, whole: RegistryAccess
+) -> None:
+    """Whatever it says of the request; what it does not have is sent."""
+    proxy.fail("POST .*mount=", faults.status(code), times=99)
+
+    got = copy(f"docker://{proxy.host}/app:1", f"docker://{proxy.host}/unmounted/{code}:1", access=whole)
+
+    assert got.digest == image.digest
+    assert proxy.taken == sum(map(len, image.blobs.values()))
+
+
 def test_no_bad_answer_leaves_anything(pull: Pull, store: Store, image: Pushed, proxy: FaultProxy) -> None:
     """Whatever a registry says in the place of a manifest or a layer: an error in one line, and an empty store."""
     bad = (

@@ -75,6 +75,17 @@ def test_what_fails_is_told_and_the_rest_goes_on(registry: Registry, proxy: Faul
     }
 
 
+def test_a_name_that_no_store_can_have_stops_no_other(registry: Registry, synced: Run, store: Store) -> None:
+    """On the way back, where a part of a path becomes a registry's name."""
+    registry.push("back/a__b__c/app:1")
+    registry.push("back/quay.io/me/app:1")
+
+    done = synced(f"docker://{registry.host}/back/", "containers-storage:", store=store, scoped=True)
+
+    assert sorted(done.values()) == ["copied", "failed"]
+    assert [name for image in store.images.list() for name in image.names] == ["quay.io/me/app:1"]
+
+
 def test_only_what_is_gone_is_deleted_and_only_on_request(registry: Registry, synced: Run) -> None:
     """Not by default, not if the list is empty or cannot be had, and not what another tag needs."""
     host = registry.host

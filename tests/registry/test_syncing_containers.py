@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,6 +67,13 @@ def host(request: pytest.FixtureRequest, registry: Registry, tmp_path: Path, who
                 os.mkdir(os.path.join(tree, path))
         os.unlink(os.path.join(tree, "etc/gone"))
         os.mkfifo(os.path.join(tree, "var/pipe"), 0o640)
+    own = store.containers.directory(made.id)
+    os.makedirs(os.path.join(own, "artifacts"), 0o750)
+    with open(os.path.join(own, "artifacts/state.json"), "w") as file:
+        file.write('{"step": 3}')
+    os.chmod(file.name, 0o640)
+    os.chown(file.name, 7, 8)
+    os.symlink("artifacts/state.json", os.path.join(own, "state"))
     yield store
     detach_all(str(tmp_path))
 
@@ -79,6 +88,23 @@ def only(store: Store) -> Container:
     """The store's one container."""
     (container,) = store.containers.list()
     return container
+
+
+def _tree(top: str) -> dict[str, object]:
+    """What is in a directory: types and modes, owners, whole seconds, contents."""
+    found: dict[str, object] = {}
+    for folder, folders, files in os.walk(top):
+        for name in (*folders, *files):
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            kept = os.readlink(path) if os.path.islink(path) else ""
+            if name in files and not kept:
+                with open(path) as file:
+                    kept = file.read()
+            about = (status.st_mode, status.st_uid, status.st_gid, int(status.st_mtime), kept)
+            found[os.path.relpath(path, top)] = about
+    assert len(found) == 3
+    return found
 
 
 def outcomes(done: list[Synced]) -> set[str]:
@@ -112,6 +138,7 @@ def test_containers_go_to_a_registry_and_come_back(
         "odd key é": b"\0\1",
     }
     assert other.layers.changes(was.layer) == host.layers.changes(was.layer)
+    assert _tree(other.containers.directory(was.id)) == _tree(host.containers.directory(was.id))
     with other.mounting(was.id) as tree:
         with open(os.path.join(tree, "etc/old")) as file:
             assert file.read() == "new"
@@ -169,13 +196,13 @@ def test_a_container_that_has_changed_is_not_replaced(registry: Registry, host: 
 def test_what_has_been_changed_on_the_way_makes_no_container(
     registry: Registry, proxy: FaultProxy, host: Store, tmp_path: Path, synced: Run
 ) -> None:
-    """A byte of what it has written, or of a data item: an error, and no container, layer or data of it."""
+    """A byte of what it has written, of its directory or of a data item: an error, and nothing of the container."""
     back = f"docker://{proxy.host}/wrong-{host.driver_name}"
     synced("containers-storage:", back, store=host)
     where = f"/v2/wrong-{host.driver_name}/{KEPT}/manifests/{only(host).id}"
     parts = json.loads(registry.request("GET", where, headers={"Accept": MANIFEST}).body)["layers"]
     other = fresh(host, tmp_path)
-    for part in (parts[0], parts[-1]):
+    for part in (parts[0], parts[-2], parts[-1]):
         proxy.forget()
         proxy.fail(f"GET .*/blobs/{part['digest']}", faults.flipped(part["size"] - 1), times=9)
 
@@ -183,6 +210,7 @@ def test_what_has_been_changed_on_the_way_makes_no_container(
 
         assert [one.outcome for one in done if "container" in one.source] == ["failed"]
         assert not other.containers.list()
+        assert not os.path.lexists(other.context.layout.container_data(only(host).id))
         assert {layer.id for layer in other.layers.list()} <= {layer.id for layer in host.layers.list()}
         assert len(other.layers.list()) == 1
     assert not check_store(other).findings
@@ -249,3 +277,17 @@ def test_a_record_that_lies_makes_no_container(registry: Registry, tmp_path: Pat
     assert "\n" not in str(done.error)
     assert not store.containers.list()
     assert not store.layers.list()
+
+
+def test_what_is_gone_has_the_same_time_on_every_run(host: Store) -> None:
+    """Whiteouts have none of their own: a backup of an unchanged container sends nothing."""
+    layer = only(host).layer
+    tars = []
+    for gone_at in (0, 5, 0):
+        sink = io.BytesIO()
+        host.layers.write_changes(layer, sink, gone_at=gone_at)
+        tars.append(sink.getvalue())
+    assert tars[0] == tars[2] != tars[1]
+    with tarfile.open(fileobj=io.BytesIO(tars[1])) as archive:
+        times = {member.mtime for member in archive if ".wh." in member.name}
+    assert times == {5}

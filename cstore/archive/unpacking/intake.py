@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cstore.archive.streams import ReadInto
     from cstore.archive.unpacking.orders import Order
     from cstore.archive.unpacking.worker import Worker
+    from cstore.fs.room import RoomWatch
 else:
     from _queue import SimpleQueue  # `queue` puts slower queues around it, which are longer to import
 
@@ -226,7 +227,12 @@ class RingWindows:
     """
 
     def __init__(
-        self, ring: memoryview, intake: Intake, worker: Worker, progress: Callable[[int], None] | None
+        self,
+        ring: memoryview,
+        intake: Intake,
+        worker: Worker,
+        progress: Callable[[int], None] | None,
+        room: RoomWatch,
     ) -> None:
         self.base = 0
         self.orders: list[Order] = []
@@ -234,6 +240,7 @@ class RingWindows:
         self._intake = intake
         self._worker = worker
         self._progress = progress
+        self._room = room
         self._slot = -1
         self._ended = False
         self._worker_gone = False
@@ -242,7 +249,7 @@ class RingWindows:
         """Give the next window (see `tar.reader.Windows`).
 
         Raises:
-            CstoreError: the stream cannot be read, or the worker has failed.
+            CstoreError: the stream cannot be read, the worker has failed, or the disk is almost full.
         """
         self.flush()
         if self._ended:
@@ -256,6 +263,7 @@ class RingWindows:
             self._ended = True
             return None
         self._slot, count = item
+        self._room.writing(count)
         self.base = self._slot * SLOT_SIZE
         return self._ring[self.base : self.base + count]
 

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from cstore.cli.files import FileSink
     from cstore.docker import DockerRoot
-    from cstore.docker.root import DockerContainer, DockerImage, Imported
+    from cstore.docker.root import DockerContainer, DockerImage
     from cstore.store import Store
+    from cstore.transfer import Imported
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -213,10 +214,10 @@ def _import(
     **_: bool,
 ) -> Imported:
     from cstore.cli.output.progress import progress_bar
-    from cstore.docker.root import import_image
+    from cstore.transfer import import_docker_image
 
     with progress_bar("importing", None, quiet=quiet) as progress:
-        return import_image(source, image, store, names=names, podman_names=podman_names, progress=progress)
+        return import_docker_image(source, image, store, names=names, podman_names=podman_names, progress=progress)
 
 
 def _chosen(

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from cstore import Image
     from cstore.docker import Freed, ImageStore, ReadOnlyLayer, Step, WritableLayer
-    from cstore.docker.root import DockerContainer, DockerImage, DockerLayer, Imported
+    from cstore.docker.root import DockerContainer, DockerImage, DockerLayer
+    from cstore.transfer import Imported
 
     Rows = Iterable[Sequence[str]]
 

@@ -8,16 +8,14 @@ if TYPE_CHECKING:
     from cstore.docker.root.dataroot import DockerRoot
     from cstore.docker.root.exporting import write_image
     from cstore.docker.root.imagedb import DockerImage, names_meant
-    from cstore.docker.root.importing import Imported, import_image, import_notes
     from cstore.docker.root.layerdb import DockerLayer
+    from cstore.docker.root.notes import import_notes
 
 __all__ = [
     "DockerContainer",
     "DockerImage",
     "DockerLayer",
     "DockerRoot",
-    "Imported",
-    "import_image",
     "import_notes",
     "names_meant",
     "write_image",
@@ -29,9 +27,7 @@ _HOMES = {
     "DockerImage": "imagedb",
     "DockerLayer": "layerdb",
     "DockerRoot": "dataroot",
-    "Imported": "importing",
-    "import_image": "importing",
-    "import_notes": "importing",
+    "import_notes": "notes",
     "names_meant": "imagedb",
     "write_image": "exporting",
 }

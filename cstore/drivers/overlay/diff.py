@@ -94,7 +94,7 @@ class OwnChanges(Value):
         with open_lowers(self.lowers) as below, open_tree(self.diff) as tree:
             return _Scan(tree, below, self.form.opaque_xattr).run()
 
-    def write(self, sink: Sink, id_map: IDMap) -> None:
+    def write(self, sink: Sink, id_map: IDMap, *, gone_at: float | None = None) -> None:
         """Write it as an uncompressed tar.
 
         Raises:
@@ -103,7 +103,8 @@ class OwnChanges(Value):
         from cstore.archive.pack import pack_tree
 
         with open_lowers(self.lowers) as below:
-            pack_tree(self.diff, sink, id_map, form=self.form, hides=lambda path: below.find(path) is not None)
+            hides = lambda path: below.find(path) is not None  # noqa: E731
+            pack_tree(self.diff, sink, id_map, form=self.form, hides=hides, gone_at=gone_at)
 
 
 class _Scan:

@@ -344,15 +344,17 @@ class OverlayDriver:
             return tree_changes(self, layer, base, layer_map, base_map)
         return native.list()
 
-    def write_diff(self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap) -> None:
+    def write_diff(
+        self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap, gone_at: float | None = None
+    ) -> None:
         """See `Driver.write_diff`."""
         native = self._native(layer, base)
         if native is None or is_blob(native.diff):
             from cstore.drivers.tree_diff import write_tree_diff
 
-            write_tree_diff(self, layer, base, sink, layer_map, base_map)
+            write_tree_diff(self, layer, base, sink, layer_map, base_map, gone_at)
             return
-        native.write(sink, layer_map)
+        native.write(sink, layer_map, gone_at=gone_at)
 
     def diff_size(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
         """See `Driver.diff_size`; against the parent, what its own directory holds."""

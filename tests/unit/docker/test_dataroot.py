@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.docker import DockerRoot, LayerStore
-from cstore.docker.root.importing import import_image
 from cstore.docker.root.names import full_name
 from cstore.errors import (
     AmbiguousImageID,
@@ -29,6 +28,7 @@ from cstore.errors import (
     Unsupported,
 )
 from cstore.store import NewImage
+from cstore.transfer import import_docker_image as import_image
 from tests.builders import listing, make_tar, regular, symlink
 from tests.unit.docker.conftest import ONE, THREE, TWO, Collected
 from tests.unit.docker.dataroots import DataRoot, read, write

@@ -197,7 +197,7 @@ fault("an artifact", "artifact", "application/x-sbom")(
 fault("manifest could be an index too", "is ambiguous", "manifests")(
     lambda: manifest_with(lambda document: document.update(manifests=[]))
 )
-fault("schema 1", "schemaVersion 2, found 1")(lambda: manifest_with(lambda document: document.update(schemaVersion=1)))
+fault("schema 1", "in the old form, schema 1")(lambda: manifest_with(lambda document: document.update(schemaVersion=1)))
 fault("index calls a manifest an index", "expected", "image.index")(
     lambda: _mistyped(f"{OCI}.index.v1+json", f"{OCI}.manifest.v1+json")
 )
