@@ -15,6 +15,8 @@ _NAMES = {
 }  # fmt: skip
 SHARE_BLOCKS = frozenset({"btrfs", "xfs", "bcachefs", "ocfs2"})
 """File systems whose files may share blocks, and that say which."""
+SMALL_FILES_IN_METADATA = frozenset({"btrfs"})
+"""File systems whose metadata counts as used space as files come, and has small files in it."""
 _FUSE = 0x65735546
 _ROOM = 256  # struct statfs is 120 bytes on 64-bit systems
 _TYPE_OFFSET = 18  # of d_type in struct dirent: after inode, offset and length
