@@ -16,7 +16,7 @@ from cstore.fs.tree.measure import entries
 from cstore.fs.tree.trail import Trail, open_root
 from cstore.insight.metadata import Metadata
 from cstore.kernel.btrfs import is_subvolume
-from cstore.kernel.statfs import SHARE_BLOCKS
+from cstore.kernel.statfs import SHARE_BLOCKS, SMALL_FILES_IN_METADATA
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -55,7 +55,7 @@ class Tally:
 
     def __init__(self, layout: Layout) -> None:
         kinds = {root: _file_system(root) for root in layout.roots}
-        self._metadata = next((Metadata(root) for root, kind in kinds.items() if kind == "btrfs"), None)
+        self._metadata = next((Metadata(root) for root, kind in kinds.items() if kind in SMALL_FILES_IN_METADATA), None)
         self._shares = any(kind in SHARE_BLOCKS for kind in kinds.values())
         self._apart = f"{layout.image_store}/" if layout.image_store else "\0"
         self._base = 0

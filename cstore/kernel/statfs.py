@@ -20,6 +20,8 @@ _BY_MOUNT = {
 """Types of mounts that tell the file system beyond doubt, and its name above."""
 SHARE_BLOCKS = frozenset({"btrfs", "xfs", "bcachefs", "ocfs2"})
 """File systems whose files may share blocks, and that say which."""
+SMALL_FILES_IN_METADATA = frozenset({"btrfs"})
+"""File systems whose metadata counts as used space as files come, and has small files in it."""
 _FUSE = 0x65735546
 _WORD = 8  # bytes of f_type, the first field, on 64-bit systems
 _ROOM = 256  # struct statfs is 120 bytes on 64-bit systems

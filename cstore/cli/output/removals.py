@@ -51,7 +51,7 @@ def show(plan: Plan, *, dry_run: bool, stderr: bool = False) -> None:
         out.print("nothing to delete", style="dim")
         return
     names = {each.id: each.names[0] if each.names else short_id(each.id) for each in plan.going}
-    table = styled.titled_table("Kind", "ID", "Names", "On disk", "Note", right={"On disk"})
+    table = styled.titled_table("Kind", "ID", "Names", "On disk", "", right={"On disk"})
     for each in plan.going:
         note = f"with {names.get(each.goes_with, short_id(each.goes_with))}" if each.goes_with else ""
         shown = styled.Fitted(each.names)

@@ -224,7 +224,7 @@ def show_rows(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Itera
 
 _FITTED = frozenset({"Names", "Name", "Image", "Used by", "Path"})
 """The columns that give way where a table is too wide."""
-_TOLD = frozenset({"Made by", "Note", "What"})
+_TOLD = frozenset({"", "Made by", "What"})
 """The columns of text, which is broken between words."""
 
 

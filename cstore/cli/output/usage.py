@@ -142,7 +142,7 @@ def show_usage(found: Usage) -> None:
             table.add_row(visible(short_id(line.id)), styled.Fitted(line.names), *shown)
         out.print(table)
         out.print()
-    table = styled.titled_table("Everything", "On disk", "Note", right={"On disk"})
+    table = styled.titled_table("Everything", "On disk", "", right={"On disk"})
     for kind, size, text in _everything(found):
         table.add_row(kind, human_size(size), styled.Sentence(text))
     out.print(table)
