@@ -188,10 +188,10 @@ def may_have_staged(name: str, place: DriverPlace) -> bool:
     if not package_of(name).FACTS.stages_in_directories:
         return True
     for home in filter(None, (place.home, place.image_home)):
-        root, last = os.path.split(home)
-        places = [os.path.join(root, "cstore-staging", last)]
-        places += [os.path.join(home, each) for each in ("cstore-staging", "staging", "tempdirs")]
-        if any(_may_hold(each, directories=False) for each in places):
+        root = os.path.dirname(home)
+        if any(os.path.lexists(os.path.join(folder, "cstore-staging")) for folder in (root, home)):
+            return True  # empty, too: whoever is done with it removes it, unless it was killed
+        if any(_may_hold(os.path.join(home, each), directories=False) for each in ("staging", "tempdirs")):
             return True
     return _may_hold(place.run_home, directories=True)  # views of deleted layers, or what a mount left; see views.py
 

@@ -7,6 +7,7 @@ flagged that every program's next writer removes. (store-format 2.4, semantics 1
 
 from __future__ import annotations
 
+import errno
 import os
 
 from cstore import errors
@@ -308,6 +309,12 @@ def discard(writer: Writer, path: str) -> None:
     if elsewhere:
         remove_tree(path)
         return
-    staging = StagingRoot(writer.layout.layers_staging).put_aside(path)
+    try:
+        staging = StagingRoot(writer.layout.layers_staging).put_aside(path)
+    except SystemFailure as error:
+        if error.errno != errno.EXDEV:
+            raise
+        remove_tree(path)  # the driver's home may be mounted onto itself
+        return
     if staging is not None:
         writer.afterwards(StagedRemoval(staging))

@@ -27,7 +27,7 @@ from tests.faults.copies import Copy
 from tests.faults.fingerprint import fingerprint
 from tests.faults.forks import HANGS, Forks
 from tests.faults.injection import KILLED, Injection
-from tests.mounts import detach_all, mounts_below
+from tests.mounts import detach_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,10 +143,10 @@ class Laboratory:
         self._copy.forget()
         if spoil is not None:
             spoil(os.path.join(self._store, "graph"), self.driver)
-        if first:
+        if first:  # it may mount something, or note an inode, which no copy has
             done = self._forks.run(self.words(first))
             assert done.returncode == 0, done.stderr
-        if not mounts_below(self._store):  # which cannot be copied
+        else:
             self._prepared[command] = f"{self._original}-{command}"
             subprocess.run(["cp", "-a", self._store, self._prepared[command]], check=True)
 

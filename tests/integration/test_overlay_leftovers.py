@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.builders import make_tar, regular
 from tests.conftest import Runner, RunnerMaker, StoreRoots
+from tests.mounts import detach_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,6 +131,20 @@ def test_no_name_that_a_killed_process_leaves_survives_a_collection(run: Runner,
     assert [name for name in UNFINISHED if os.path.lexists(os.path.join(top, name.rstrip("/")))] == []
     run("check").ok()
     assert "nothing needs repair" in run("repair", "--yes").ok().stdout
+
+
+def test_what_is_left_goes_where_the_home_is_mounted_onto_itself(run: Runner, roots: StoreRoots) -> None:
+    """As container engines mount it, and every mount of a layer: nothing can be renamed out of it then."""
+    home = os.path.join(roots.graph, "overlay")
+    fresh = os.path.join(home, "child", "merged.1")
+    os.mkdir(fresh)
+    subprocess.run(["mount", "--bind", home, home], check=True)
+    try:
+        run("gc").ok()
+        assert not os.path.exists(fresh)
+        run("check").ok()
+    finally:
+        detach_all(home)
 
 
 def test_wipe_leaves_no_link(run: Runner, roots: StoreRoots) -> None:

@@ -491,3 +491,14 @@ def test_unfinished_layers_wait_while_nobody_can_tell_who_needs_them(store: Stor
     os.unlink(images)
     store.layers.create(NewLayer(id="third"))
     assert store.layers.trees() == ["other", "third"]
+
+
+@pytest.mark.parametrize("places", ["cstore-staging", "cstore-staging/vfs"])
+def test_the_empty_place_of_a_writer_that_was_killed_goes(store: Store, graph: str, places: str) -> None:
+    """It had made the directories, and nothing in them yet."""
+    store.layers.create(NewLayer(id="layer"))
+    os.makedirs(os.path.join(graph, places))
+
+    store.gc()
+
+    assert not os.path.exists(os.path.join(graph, "cstore-staging"))
