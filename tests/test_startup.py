@@ -132,7 +132,7 @@ BUDGETS = {
     "create-layer": (88, 94),
     "import-layer --file {archive}": (174, 177),
     "changes imported": (78, 91),
-    "diff --uncompressed imported": (90, 95),
+    "diff --uncompressed imported": (91, 96),
     "ls imported:/": (98, 101),
     "why base": (86, 86),
     "whois base": (107, 111),
