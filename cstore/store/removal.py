@@ -311,7 +311,7 @@ def discard(writer: Writer, path: str) -> None:
         return
     try:
         staging = StagingRoot(writer.layout.layers_staging).put_aside(path)
-    except SystemFailure as error:
+    except errors.SystemFailure as error:
         if error.errno != errno.EXDEV:
             raise
         remove_tree(path)  # the driver's home may be mounted onto itself
