@@ -265,11 +265,19 @@ def is_file(top: str, relative: str) -> bool:
         return False
 
 
-def is_directory(top: str, relative: str) -> bool:
-    """Whether `relative`, below `top`, is a directory, and everything on the way to it too."""
+def is_directory(top: str, relative: str, *, certain: bool = False) -> bool:
+    """Whether `relative`, below `top`, is a directory, and everything on the way to it too.
+
+    Raises:
+        OSError: nobody can tell, and the answer shall be `certain`.
+    """
     try:
         require_directory(top, relative)
-    except (errors.ForeignThing, OSError):
+    except (errors.ForeignThing, FileNotFoundError):
+        return False
+    except OSError:
+        if certain:
+            raise
         return False
     return True
 

@@ -58,6 +58,8 @@ def test_a_sample_of_faults(laboratory: Laboratory, command: str) -> None:
         ("delete-image", "rename", "SIGKILL"),
         ("load", "rename", "SIGKILL"),
         ("load", "rename", "ENOSPC"),
+        ("unmount", "open", "EMFILE"),
+        ("unmount", "rename", "EIO"),
     ],
 )
 def test_each_step_that_makes_something_visible(laboratory: Laboratory, command: str, call: str, fault: str) -> None:

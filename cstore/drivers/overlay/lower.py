@@ -150,16 +150,21 @@ class Homes:
         yield from self.writable
         yield from self._foreign
 
-    def look_up(self, layer: str) -> Place | None:
+    def look_up(self, layer: str, *, certain: bool = False) -> Place | None:
         """Find a layer, in the own home first.
 
         Raises:
             UnsafeID: the ID, which a record may hold, would lead out of the homes.
+            SystemFailure: nobody can tell whether it is there, and the answer shall be `certain`.
         """
         if check_part(layer) in RESERVED:
             return None
         places = (Place(home, layer, home != self.own or self._is_read_only) for home in self)
-        return next((place for place in places if within.is_directory(place.home, place.layer)), None)
+        try:
+            found = (place for place in places if within.is_directory(place.home, place.layer, certain=certain))
+            return next(found, None)
+        except OSError as error:
+            raise errors.SystemFailure("look at", layer, error) from None
 
     def find(self, layer: str) -> Place:
         """Find a layer.

@@ -245,15 +245,16 @@ class Mounter:
         Raises:
             SystemFailure: the kernel refuses.
         """
-        target = self._target(place)
-        home = self._run_home if place.foreign else place.home
-        if not within.is_directory(home, f"{place.layer}/merged"):
-            return
+        target, home = self._target(place), self._run_home if place.foreign else place.home
+        try:
+            if not within.is_directory(home, f"{place.layer}/merged", certain=True):
+                return
+        except OSError as error:
+            raise errors.SystemFailure("look at", target, error) from None
         from cstore.drivers.overlay.images import release_images
         from cstore.drivers.overlay.leftovers import put_strays_aside, renew
 
-        mounted = mountinfo.is_mountpoint(target)
-        if mounted:
+        if mounted := mountinfo.is_mountpoint(target):
             self._take_away(target)
         release_images(place.path)
         try:
