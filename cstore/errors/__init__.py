@@ -89,6 +89,15 @@ class CstoreError(Exception):
         return {name: value for name, value in vars(self).items() if name not in common and not name.startswith("_")}
 
 
+_BRANCHES = ("system", "requests", "items", "contents")
+
+
+def load() -> None:
+    """Import the whole family now: for who may need it where nothing can be, in a forked worker or a chroot."""
+    for branch in _BRANCHES:
+        __import__(f"cstore.errors.{branch}")
+
+
 if TYPE_CHECKING:
     from cstore.errors.contents import *  # noqa: F403  - the family has one door, and is public as a whole
     from cstore.errors.items import *  # noqa: F403
@@ -102,7 +111,7 @@ else:
         A class takes as long to make as a small file to import, and most commands succeed. So whatever such a command
         imports has `from cstore import errors`, and names `errors.LayerUnknown` where it is raised or caught.
         """
-        for branch in ("system", "requests", "items", "contents") if name[:1].isupper() else ():
+        for branch in _BRANCHES if name[:1].isupper() else ():
             found = getattr(__import__(f"cstore.errors.{branch}", fromlist=[name]), name, None)
             if found is not None:
                 globals()[name] = found

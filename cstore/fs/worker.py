@@ -47,6 +47,7 @@ def run_workers(
         case. SystemFailure: a worker could not be started, or was killed.
     """
     load()
+    errors.load()
     workers: list[_Worker] = []
     try:
         for job in jobs:

@@ -45,6 +45,7 @@ class Worker:
         try:
             _widen(self._orders)
             libc.load()  # which the child cannot, nor should both have to
+            errors.load()  # likewise
             self._pid = fork()
             if self._pid == 0:
                 fill_tree(parent, incoming, outgoing, root_fd, ring, terms)
