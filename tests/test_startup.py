@@ -130,7 +130,7 @@ BUDGETS = {
     "mounted base": (61, 61),
     "add-names --name other base": (69, 69),
     "create-layer": (88, 94),
-    "import-layer --file {archive}": (174, 177),
+    "import-layer --file {archive}": (177, 180),
     "changes imported": (78, 91),
     "diff --uncompressed imported": (91, 96),
     "ls imported:/": (98, 101),
