@@ -216,7 +216,7 @@ def test_details_of_a_layer_name_its_users(forced: CommandLine, store_roots: Sto
     forced("create-image", "-n", "img\x1b[2J", "two").ok()
     forced("create-container", "-n", "web", "img\x1b[2J").ok()
 
-    text = re.sub(r"\x1b\[[0-9;]*m", "", forced("layer", "ab").ok().out)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", forced("layer", "ab" * 32).ok().out)
 
     assert re.search(rf"^Directory +{store_roots.tree('ab' * 32)} *$", text, re.MULTILINE)
     assert re.search(r"^Data +note \(5 B\) *$", text, re.MULTILINE)
