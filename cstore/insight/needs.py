@@ -72,7 +72,7 @@ class Needs:
         ]
         for what, top in [*tops, *(("", layer) for layer in self.layers)]:
             chain, problem = follow(self._find, top, seen)
-            seen |= chain.keys()
+            seen.update(chain)  # `|=` with keys would copy all that was seen
             if problem and not (self._suspect and problem.endswith("not there")):
                 found.append(problem if chain else problem.replace(" is not", f"{what} is not"))
         return tuple(found)
