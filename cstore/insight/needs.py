@@ -52,13 +52,7 @@ class Needs:
         """Layers and all their ancestors, each once, as far as they are known; those of additional stores, too."""
         found: dict[str, None] = {}
         for top in tops:
-            layer = top
-            while layer and layer not in found:
-                record = self._find(layer)
-                if record is None:
-                    break
-                found[layer] = None
-                layer = record.parent
+            found.update(dict.fromkeys(follow(self._find, top, found)[0]))
         return found
 
     @cached_property

@@ -328,12 +328,10 @@ def chain_of(tables: Tables, layer: Layer) -> list[Layer]:
     Raises:
         ParentUnknown: the record of one of them is not there.
     """
-    chain = [layer]
-    while chain[-1].parent:
-        parent = layer_by_id(tables, chain[-1].parent)
-        if parent is None or parent in chain:
-            raise errors.ParentUnknown(chain[-1].id, chain[-1].parent)
-        chain.append(parent)
+    found, problem = follow(lambda each: layer if each == layer.id else layer_by_id(tables, each), layer.id)
+    chain = list(found.values())
+    if problem:
+        raise errors.ParentUnknown(chain[-1].id, chain[-1].parent)
     return chain
 
 
