@@ -73,15 +73,20 @@ class Loader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType | None:
         """Return the module's code."""
+        code = self._compiled_code()
+        return super().get_code(fullname) if code is None else code
+
+    def _compiled_code(self) -> CodeType | None:
+        """Return what the compiled file holds; None if there is none, or none that is whole."""
         try:
             content = _content(self._compiled)
-            if content.startswith(self._head):
-                code = loads(memoryview(content)[len(self._head) :])  # noqa: S302  - Python would run it likewise
-                _fix_co_filename(code, self.path)  # it may have been compiled elsewhere, and tracebacks tell the place
-                return code  # type: ignore[no-any-return]
+            if not content.startswith(self._head):
+                return None
+            code: CodeType = loads(memoryview(content)[len(self._head) :])  # noqa: S302  - Python would run it likewise
         except (OSError, EOFError, ValueError, TypeError):
-            pass  # there is none, or none that is whole
-        return super().get_code(fullname)
+            return None
+        _fix_co_filename(code, self.path)  # it may have been compiled elsewhere, and tracebacks tell the place
+        return code
 
 
 def _content(path: str) -> bytes:

@@ -35,11 +35,11 @@ def blocks(count: int) -> Iterator[tuple[int, int]]:
     return ((first, min(first + _BLOCK, count)) for first in range(0, count, _BLOCK))
 
 
-def in_passing(kind: type[R], source: Cut, first: int, last: int) -> Iterator[R | None]:
+def in_passing(kind: type[R], block: bytes, count: int) -> Iterator[R | None]:
     """Read the records of a block; None is one that takes more tolerance than is to be had here."""
-    rows = parse_whole(b"[%b]" % source.block(first, last))
-    if rows is None or len(rows) != last - first:
-        return (None for _ in range(first, last))
+    rows = parse_whole(b"[%b]" % block)
+    if rows is None or len(rows) != count:
+        return (None for _ in range(count))
     return (from_row(kind, row) for row in rows)
 
 

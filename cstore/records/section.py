@@ -151,10 +151,11 @@ class Section(Generic[R]):
         from cstore.records.huge import blocks, in_passing
 
         for first, last in blocks(self._base_rows):
-            if printed and printed(source.block(first, last)) and {tuple}.issuperset(map(type, self._rows[first:last])):
-                yield source.block(first, last)
+            block = source.block(first, last)
+            if printed and printed(block) and {tuple}.issuperset(map(type, self._rows[first:last])):
+                yield block
                 continue
-            for number, record in enumerate(in_passing(self.kind, source, first, last), first):
+            for number, record in enumerate(in_passing(self.kind, block, last - first), first):
                 fresh = record is not None and isinstance(self._rows[number], tuple)
                 found = self._checked(record) if fresh and record is not None else self._record(number)
                 if found is not None:
