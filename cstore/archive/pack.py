@@ -128,7 +128,7 @@ def _by_parts(change: Change) -> list[bytes]:
 
 
 def _walk(tree: Directories, *, one_device: bool = False) -> Iterator[tuple[bytes, bytes, Kind]]:
-    """Walk everything beneath the root: folder, name, and what the folder says of it."""
+    """Walk everything below the root: folder, name, and what the folder says of it."""
     device = os.fstat(tree.descriptor(b"")).st_dev
     stack = [(b"", _names(tree, b""))]
     while stack:

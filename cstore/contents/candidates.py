@@ -115,7 +115,7 @@ class _Walk:
         self.answer: Answer = ({number: [] for number in trees}, [], [])
 
     def go(self, pending: deque[tuple[int, bytes]], most: int = 0) -> None:
-        """Read what is pending, and beneath; with `most`, only until more than that is pending."""
+        """Read what is pending, and below; with `most`, only until more than that is pending."""
         while pending and (not most or len(pending) <= most):
             number, folder = pending.popleft() if most else pending.pop()
             if number not in self._useless:

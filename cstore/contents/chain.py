@@ -48,7 +48,7 @@ class Chain(Closing):
     """The chain of a layer.
 
     Attributes:
-        whole: whether each directory holds all that is beneath it, too.
+        whole: whether each directory holds all that is below it, too.
         has_files_for_marks: whether names in them are marks, because a mount program shows them.
         roots: the directories, top first.
         problems: which layers cannot be read, and why, as sentences: without them an answer is a part of the truth.
@@ -129,7 +129,7 @@ class Chain(Closing):
     def alone(self, number: int) -> Union:
         """What one directory of changes shows, or hides; it raises OutOfSight for what may lie below."""
         lower = Lower(self.tree(number))
-        return Union([lower], files=self.has_files_for_marks, unseen="a layer beneath", users=lambda: self.honors_users)
+        return Union([lower], files=self.has_files_for_marks, unseen="a layer below", users=lambda: self.honors_users)
 
     @cached_property
     def honors_users(self) -> bool:
@@ -197,7 +197,7 @@ class Chain(Closing):
 
 
 def is_renamed(tree: Tree, folder: bytes) -> bool:
-    """Whether a directory in a layer goes on under another name in the layers beneath. Raises OSError."""
+    """Whether a directory in a layer goes on under another name in the layers below. Raises OSError."""
     if not folder or isinstance(tree, BlobTree):
         return False
     return not _RENAMED.isdisjoint(tree.attribute_names(folder))

@@ -124,7 +124,7 @@ class _Everywhere:
         return self._shown[stack]
 
     def _seen_from(self, contents: Contents, number: int, deeper: list[_Spot]) -> list[_Spot]:
-        """What fits in a layer, and what the layer does not hide of what fits in those beneath it."""
+        """What fits in a layer, and what the layer does not hide of what fits in those below it."""
         chain, left = contents.chain, list[_Spot]()
         own, alone = self._fitting(contents, number), chain.alone(number)
         top = _names_at_the_top(chain, number) if deeper else frozenset()

@@ -38,7 +38,7 @@ def directory(context: Context, ref: str) -> str:
     return _made(context, path)
 
 
-def write_directory(context: Context, word: str, sink: Sink) -> bool:
+def write_directory(context: Context, ref: str, sink: Sink) -> bool:
     """Write what is in that directory as an uncompressed tar; False, and nothing written, if nothing is.
 
     Sockets are left out, and so is what is mounted there.
@@ -49,7 +49,7 @@ def write_directory(context: Context, word: str, sink: Sink) -> bool:
     """
     from cstore.archive.pack import pack_tree
 
-    path = context.layout.container_directory(get_container(Reader(context), word).id)
+    path = context.layout.container_directory(get_container(Reader(context), ref).id)
     try:
         if not os.listdir(path):
             return False

@@ -76,7 +76,7 @@ class Containers:
             ]
             return container_creation.create_container(self._context, request, *opened)
 
-    def write_directory(self, word: str, sink: Target) -> bool:
+    def write_directory(self, ref: str, sink: Target) -> bool:
         """Write what the container's own directory holds as a tar; see `container_files.write_directory`.
 
         Raises ContainerUnknown, SystemFailure.
@@ -85,7 +85,7 @@ class Containers:
         from cstore.store.ends import opened_sink
 
         with opened_sink(sink, sync=self._context.sync) as opened:
-            return container_files.write_directory(self._context, word, opened)
+            return container_files.write_directory(self._context, ref, opened)
 
     def delete(self, ref: str, *, force: bool = False) -> None:
         """Delete a container with all that is its own; see `container_removal.delete_container`.

@@ -135,7 +135,7 @@ class DockerRootSource:
         return ImagePlan(self.image.id, self.image.config, tuple(layers), names, ids=ids, spares=True)
 
 
-def find_docker_image(path: str, word: str) -> DockerRootSource:
+def find_docker_image(path: str, ref: str) -> DockerRootSource:
     """Find an image by name, ID or the beginning of one; with "" the only one.
 
     Raises:
@@ -145,7 +145,7 @@ def find_docker_image(path: str, word: str) -> DockerRootSource:
     """
     root = DockerRoot(path)
     images = list(root.images.values())
-    if not word and len(images) != 1:
+    if not ref and len(images) != 1:
         called = ", ".join(name for image in images for name in image.names) or "none has a name"
         raise UsageMistake(f"{path} has {len(images)} images", hint=f"name one of them: {called}")
-    return DockerRootSource(root, root.image(word.removeprefix("@")) if word else images[0], word)
+    return DockerRootSource(root, root.image(ref.removeprefix("@")) if ref else images[0], ref)

@@ -73,7 +73,7 @@ def _document(holder: Holder) -> dict[str, Any]:
 
 
 def show(found: Iterable[Holding]) -> None:
-    """Show a tree for each to a person, with the commands that let go: beneath it, whole, if one is too long for it."""
+    """Show a tree for each to a person, with the commands that let go: below it, whole, if one is too long for it."""
     from rich.text import Text
 
     from cstore.cli.output.terminal import console
