@@ -211,7 +211,7 @@ class StoreRoots:
 def unplaced(text: str) -> str:
     """A text without what tells which store the commands in it are for."""
     options = "graph|root|run|runroot|image-store|imagestore|storage-driver|storage-opt"
-    return re.sub(rf"(?<=[a-z]) --(?:{options}) \S+", "", text)
+    return re.sub(rf"(?<=[a-z])(?: --(?:{options}) \S+)+", "", text)
 
 
 @dataclass(frozen=True)
