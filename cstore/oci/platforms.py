@@ -69,7 +69,7 @@ def show_platform(platform: Platform | None) -> str:
 
 
 def suits(offered: Platform, wanted: Platform) -> bool:
-    """Return whether an image for `offered` runs on `wanted`. Missing fields of `offered` and missing variants match."""
+    """Return whether images for `offered` run on `wanted`. Missing fields of `offered` and missing variants match."""
     if (offered.os or wanted.os, offered.architecture or wanted.architecture) != (wanted.os, wanted.architecture):
         return False
     return not offered.variant or not wanted.variant or offered.variant == wanted.variant
