@@ -1,4 +1,4 @@
-"""Layers (store-format 4.1)."""
+"""The kind of layers, and queries about their parents and flags (store-format 4.1)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ LAYERS: Kind[Layer] = Kind("layer", Layer)
 
 
 def follow(find: Callable[[str], Layer | None], top: str, known: Container[str] = ()) -> tuple[dict[str, Layer], str]:
-    """A layer and its ancestors by ID, the layer first, down to one that is `known`; and what is wrong with the chain.
+    """Return a layer and its ancestors by ID, the layer first, down to one in `known`; and a flaw of the chain.
 
-    That is "" if it ends where it should: damaged records may lead to a layer that is not there, or round in a ring.
+    The flaw is "" if the chain is complete: in damaged records, a layer may be missing, or the chain may be a cycle.
     """
     found: dict[str, Layer] = {}
     current, above = top, ""
@@ -33,10 +33,10 @@ def follow(find: Callable[[str], Layer | None], top: str, known: Container[str] 
 
 
 def incomplete(table: Table[Layer]) -> list[Layer]:
-    """List the layers that are being made or removed, without reading the others."""
+    """Return the layers that are being created or removed, without reading the others."""
     return [layer for layer in table.mentioning("incomplete") if layer.incomplete]
 
 
 def children(table: Table[Layer], parent: str) -> list[Layer]:
-    """List the layers that build directly on `parent`, an ID, without reading all others."""
+    """Return the layers whose parent is `parent`, an ID, without reading all others."""
     return [layer for layer in table.mentioning(parent) if layer.parent == parent]
