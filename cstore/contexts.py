@@ -39,7 +39,7 @@ else:
             except StopIteration as stop:
                 return stop is not error
             except BaseException as raised:
-                # An exception that the generator lets pass is unchanged; Python turns a StopIteration into a RuntimeError.
+                # An exception that the generator lets pass is unchanged; a StopIteration becomes a RuntimeError.
                 turned = isinstance(error, StopIteration) and isinstance(raised, RuntimeError)
                 error.__traceback__ = trace
                 if raised is error or (turned and raised.__cause__ is error):
