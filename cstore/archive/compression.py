@@ -234,7 +234,7 @@ class _MemberDecoder:
         except (self._error, EOFError, MemoryError) as error:
             if "Memory usage limit" in str(error) or isinstance(error, MemoryError):
                 raise window_failure(Compression.XZ) from error
-            reason = "something else follows its end" if self._complete else str(error)
+            reason = "other data follows its end" if self._complete else str(error)
             raise errors.CompressionFailed(self._label, reason) from error
         if member.eof:
             self._input = memoryview(member.unused_data)

@@ -336,11 +336,11 @@ def _understand(line: Any) -> Segment | FileEntry:
     if line.type == _SEGMENT:
         return Segment(line.payload or b"")
     if line.type != _FILE:
-        raise ValueError(f"there is no type {line.type}")
+        raise ValueError(f"its type, {line.type}, is unknown")
     if line.size < 0:
         raise ValueError("the size of a file is negative")
     if line.payload and len(line.payload) != _CHECKSUM_SIZE:
-        raise ValueError(f"a checksum of {len(line.payload)} bytes")
+        raise ValueError(f"its checksum has {len(line.payload)} bytes")
     checksum = int.from_bytes(line.payload, "big") if line.payload else None
     if line.size and checksum is None:
         raise ValueError("a file has contents but no checksum")
@@ -371,7 +371,7 @@ def _read_texts(path: str) -> Iterator[bytes]:
             *complete, begun = (begun + buffer[:count]).split(b"\n")
             yield from complete
             if len(begun) > LONGEST_LINE:
-                raise errors.TarSplitDamaged(path, f"a line of more than {LONGEST_LINE} bytes")
+                raise errors.TarSplitDamaged(path, f"it has a line of more than {LONGEST_LINE} bytes")
         if begun:
             raise errors.TarSplitDamaged(path, "its last line is not complete")
     except errors.ArchiveError as error:

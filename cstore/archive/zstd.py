@@ -137,12 +137,12 @@ class _FrameFollower:
         elif (other := foreign(magic)) is not None and not self._content:
             raise other  # the skippable frames before it did not belong to a zstd stream
         else:
-            raise CompressionFailed("zstd", "something else follows its end")
+            raise CompressionFailed("zstd", "other data follows its end")
 
     def _begin_block(self, header: int) -> None:
         last, form, size = header & 1, header >> 1 & 3, header >> 3
         if form == _RESERVED_BLOCK:
-            raise CompressionFailed("zstd", "a block of an unknown type")
+            raise CompressionFailed("zstd", "it has a block of an unknown type")
         self._skip = 1 if form == _RLE_BLOCK else size
         if last:
             self._skip += self._checksum
@@ -151,11 +151,11 @@ class _FrameFollower:
     def _drain_padding(self, piece: memoryview, place: int) -> int:
         """Read the rest of the raw stream, which must be zeros; return `place`, where the frames ended."""
         if any(piece[place:]):
-            raise CompressionFailed("zstd", "something else follows its end")
+            raise CompressionFailed("zstd", "other data follows its end")
         room = memoryview(bytearray(len(self._storage)))
         while count := self._raw.readinto(room):
             if bytes(room[:count]).strip(b"\0"):
-                raise CompressionFailed("zstd", "something else follows its end")
+                raise CompressionFailed("zstd", "other data follows its end")
         return place
 
 

@@ -188,5 +188,5 @@ def _json_list(value: str) -> list[str] | None:
     except ValueError:
         return None
     if not all(isinstance(text, str) for text in found):
-        raise ValueError("expected a JSON list of texts")
+        raise ValueError("expected a JSON list of strings")
     return list(found)

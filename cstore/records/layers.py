@@ -26,7 +26,7 @@ def follow(find: Callable[[str], Layer | None], top: str, known: Container[str] 
             return found, f"layer {current} is its own ancestor"
         layer = find(current)
         if layer is None:
-            return found, f"layer {current}{f', the parent of layer {above},' if above else ''} is not there"
+            return found, f"layer {current}{f', the parent of layer {above},' if above else ''} is missing"
         found[current] = layer
         current, above = layer.parent, current
     return found, ""
