@@ -303,7 +303,7 @@ def _read_line(text: bytes, path: str, number: int) -> Segment | FileEntry:
     import msgspec
 
     try:
-        return _understand(_line_decoder()(text))
+        return _to_line(_line_decoder()(text))
     except (msgspec.MsgspecError, ValueError) as error:
         raise errors.TarSplitDamaged(path, f"line {number}: {error}") from None
 
@@ -332,7 +332,7 @@ def _make_decoder() -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(msgspec.defstruct("Line", fields, gc=False)).decode
 
 
-def _understand(line: Any) -> Segment | FileEntry:
+def _to_line(line: Any) -> Segment | FileEntry:
     if line.type == _SEGMENT:
         return Segment(line.payload or b"")
     if line.type != _FILE:

@@ -111,10 +111,10 @@ class _FrameFollower:
             place += wanted
             if len(self._seen) == _HEADER_SIZE[self._part]:
                 header, self._seen = self._seen, b""
-                self._understand(header)
+                self._process_header(header)
         return len(piece)
 
-    def _understand(self, header: bytes) -> None:
+    def _process_header(self, header: bytes) -> None:
         """Process a complete header."""
         if self._part is _Part.MAGIC:
             self._begin_frame(header)
