@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from cstore.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from typing import TypeAlias
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cstore.archive.streams import ReadInto, Sink
     from cstore.errors import CstoreError
     from cstore.store import Store
+    from cstore.transfer.archive_images import ArchiveSource
     from cstore.transfer.manifests import Descriptor, Manifest
     from cstore.transfer.members import Part
     from cstore.transfer.plan import ImagePlan
@@ -238,6 +239,38 @@ class PlannedSource(Protocol):
 
     def find(self, name: str) -> Part | None:
         """Look up the member that the plan names for a layer (see `members.Members`)."""
+
+
+class Arrivals(Protocol):
+    """A sink that can use a layer the moment it arrives in a stream, before the archive has been read to its end."""
+
+    def arrived(self, plans: Sequence[ImagePlan], name: str, body: ReadInto) -> bool:
+        """Take the member `name`: read all of `body` and return True, or touch nothing of it and return False.
+
+        `plans` are what the archive has said of its images so far. They may be incomplete.
+        """
+
+
+class SeveralImages(Protocol):
+    """Images that are read together and that a sink takes together: those of an archive, which may be a stream."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a user should know of them, complete once they are open."""
+
+    def opened(
+        self, store: Store, taker: Arrivals, tell: Callable[[int], None]
+    ) -> AbstractContextManager[Sequence[ArchiveSource]]:
+        """Open them for a store, each as a source.
+
+        Args:
+            store: where they go; what must wait, waits in its directory.
+            taker: offered the layers of a stream as they arrive.
+            tell: called with the bytes of a stream that have been read.
+
+        Raises:
+            CstoreError: they cannot be read, or are not what they say.
+        """
 
 
 class ImageSink(Protocol):

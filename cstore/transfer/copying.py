@@ -84,7 +84,8 @@ def opened_source(
     Raises:
         UsageMistake, ArchiveError, ImageUnknown, SystemFailure: it cannot be had.
     """
-    from cstore.transfer.sources import ArchiveSource, DirectorySource, LayoutSource, StoreSource
+    from cstore.transfer.archive_images import ArchiveSource
+    from cstore.transfer.sources import DirectorySource, LayoutSource, StoreSource
 
     place = parse_place(text) if isinstance(text, str) else text
     if place.transport == places.STORE:
@@ -116,11 +117,11 @@ def _plan_of(members: Members, reference: str, platform: str) -> ImagePlan:
     Raises:
         ImageArchiveError: there is no such image, or several and none is named.
     """
-    from cstore.transfer.formats import Wanted, read_plans
+    from cstore.transfer.formats import LoadRequest, read_plans
 
     number = reference[1:] if reference.startswith("@") else ""
     names = (reference,) if reference and not number else ()
-    plans = read_plans(members, Wanted(names=names, platform=platform), [])
+    plans = read_plans(members, LoadRequest(names=names, platform=platform), [])
     if number.isdigit() and int(number) < len(plans):
         return plans[int(number)]
     if number or len(plans) != 1:
