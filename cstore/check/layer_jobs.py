@@ -9,6 +9,7 @@ import stat
 import struct
 import time
 
+from cstore import presence
 from cstore.archive.override import is_masked
 from cstore.check.contents import LayerJob, examine
 from cstore.check.expected import Tolerance
@@ -102,7 +103,7 @@ def layer_job(snapshot: StoreSnapshot, layer: Layer, *, compare: bool) -> LayerJ
     try:
         roots, own = snapshot.context.driver.content_roots(layer.id), inspector.own_roots(layer.id)
         root = os.stat(own[0])
-        path = path if os.path.lexists(path) or not is_blob(own[0]) else ""
+        path = path if presence.is_there(path) or not is_blob(own[0]) else ""
         status = os.lstat(path or own[0])
         id_map = layer.id_map.within(namespace_of(path or own[0]))
     except (OSError, CstoreError):
@@ -134,7 +135,7 @@ def _below(snapshot: StoreSnapshot, layer: str) -> tuple[str, ...] | None:
     for ancestor in reversed(snapshot.chain(layer)[1:]):
         record, _ = snapshot.all_layers.get(ancestor, (None, False))
         path = tar_split_of(snapshot, ancestor)
-        if record is None or not record.diff_digest or not os.path.isfile(path):
+        if record is None or not record.diff_digest or not presence.is_file(path):
             return None
         paths.append(path)
     return tuple(paths)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from cstore import presence
 from cstore.errors import CstoreError, ForeignThing, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import sync_directory, write_file
@@ -157,9 +158,9 @@ def _conclude(writer: Writer, journal: _Journal) -> None:
 def _rename_tar_split(writer: Writer, new: str, target: str) -> None:
     from cstore.store.removal import discard
 
-    if not os.path.lexists(new):
+    if not presence.is_there(new):
         return  # renamed already, before the crash
-    if os.path.isdir(target):
+    if presence.is_directory(target):
         discard(writer, target)
     try:
         within.rename(new, target)

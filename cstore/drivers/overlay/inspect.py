@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.directories import open_quietly
 from cstore.archive.override import is_masked
 from cstore.contexts import ExitStack, contextmanager
@@ -105,7 +105,7 @@ class OverlayInspector:
 
     def has_files_for_marks(self) -> bool:
         """See `Inspector.has_files_for_marks`."""
-        return not all(by_kernel(home) for home in self._homes if os.path.isdir(home))
+        return not all(by_kernel(home) for home in self._homes if presence.is_directory(home))
 
     def has_marks_of_users(self, layer: str) -> bool:
         """See `Inspector.has_marks_of_users`: if so, a mount is one that honors them."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.drivers.lost import directory_lost
 from cstore.drivers.overlay.options import NAME
@@ -150,21 +150,17 @@ class Homes:
         yield from self.writable
         yield from self._foreign
 
-    def look_up(self, layer: str, *, certain: bool = False) -> Place | None:
+    def look_up(self, layer: str) -> Place | None:
         """Find a layer, in the own home first.
 
         Raises:
             UnsafeID: the ID, which a record may hold, would lead out of the homes.
-            SystemFailure: nobody can tell whether it is there, and the answer shall be `certain`.
+            SystemFailure: a home cannot be looked at.
         """
         if check_part(layer) in RESERVED:
             return None
         places = (Place(home, layer, home != self.own or self._is_read_only) for home in self)
-        try:
-            found = (place for place in places if within.is_directory(place.home, place.layer, certain=certain))
-            return next(found, None)
-        except OSError as error:
-            raise errors.SystemFailure("look at", layer, error) from None
+        return next((place for place in places if within.is_directory(place.home, place.layer)), None)
 
     def find(self, layer: str) -> Place:
         """Find a layer.
@@ -307,7 +303,7 @@ def make_link(place: Place, name: str) -> None:
 def _make_folder(home: str) -> None:
     """Make the directory of short links, unless something is there."""
     folder = os.path.join(home, "l")
-    if os.path.lexists(folder):
+    if presence.is_there(folder):
         return  # if it is no directory, whoever goes on will hear
     with suppress(FileExistsError):
         within.mkdir(folder, 0o755)

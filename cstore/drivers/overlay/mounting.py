@@ -246,11 +246,8 @@ class Mounter:
             SystemFailure: the kernel refuses.
         """
         target, home = self._target(place), self._run_home if place.foreign else place.home
-        try:
-            if not within.is_directory(home, f"{place.layer}/merged", certain=True):
-                return
-        except OSError as error:
-            raise errors.SystemFailure("look at", target, error) from None
+        if not within.is_directory(home, f"{place.layer}/merged"):
+            return
         from cstore.drivers.overlay.images import release_images
         from cstore.drivers.overlay.leftovers import put_strays_aside, renew
 
