@@ -64,16 +64,15 @@ def tar_split_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], boo
     for layer, read_only in imported_layers(snapshot, wanted):
         who = f"{'read-only ' if read_only else ''}layer {layer.id}"
         path = tar_split_of(snapshot, layer.id)
-        try:
-            regular = stat.S_ISREG(os.lstat(path).st_mode)
-        except OSError:
+        mode = presence.mode_at(path)
+        if not mode:
             if layer.toc_digest:
                 continue  # a partial pull: not every such blob comes with one
             sentence = f"its tar-split {path} is missing: the layer cannot be exported byte for byte"
             go_text = f"{who}: layer content incorrect digest"
             yield of_layer("tar-split-missing", layer.id, sentence, path=path, read_only=read_only, go_text=go_text)
             continue
-        if not regular:
+        if not stat.S_ISREG(mode):
             reason = "it is not a regular file"
             sentence = f"its tar-split {path} is damaged: {reason}"
             yield of_layer("tar-split-damaged", layer.id, sentence, path=path, reason=reason, read_only=read_only)

@@ -200,20 +200,25 @@ def _serves_users(driver: str) -> bool:
 
 def existing_drivers(graph_root: str) -> list[str]:
     """The drivers that have records under a graph root: first those with images, which is where the Go tool looks."""
-    try:
-        names = sorted(os.listdir(graph_root))
-    except OSError:
-        return []
+    names = _listed(graph_root)
     found = [name.removesuffix(suffix) for suffix in ("-images", "-layers") for name in names if name.endswith(suffix)]
     return [name for name in dict.fromkeys(found) if _serves_users(name)]
 
 
+def _listed(graph_root: str) -> list[str]:
+    """List a graph root; nothing if there is none, or it is closed to us. Raises SystemFailure: it cannot be read."""
+    try:
+        return sorted(os.listdir(graph_root))
+    except PermissionError:
+        return []
+    except OSError as error:
+        presence.mode_despite(error, graph_root)
+        return []
+
+
 def drivers_with_records(graph_root: str) -> list[str]:
     """The drivers that have a store under a graph root: one that has any record file."""
-    try:
-        names = sorted(os.listdir(graph_root))
-    except OSError:
-        return []
+    names = _listed(graph_root)
     found = []
     for name in names:
         driver, dash, kind = name.rpartition("-")

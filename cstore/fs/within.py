@@ -338,10 +338,17 @@ def list_directory(top: str, relative: str) -> list[str]:
 
 
 def names_in(top: str, relative: str = "") -> list[str]:
-    """List a directory below `top`, or `top` itself, sorted; nothing if it is no directory, or cannot be read."""
+    """List a directory below `top`, or `top` itself, sorted; nothing if it is not there, or no directory.
+
+    Raises:
+        SystemFailure: it cannot be read.
+    """
     try:
         return sorted(list_directory(top, relative) if relative else os.listdir(top))
-    except (OSError, errors.ForeignThing):
+    except errors.ForeignThing:
+        return []
+    except OSError as error:
+        mode_despite(error, os.path.join(top, relative))
         return []
 
 

@@ -10,6 +10,7 @@ believed: a name that is no link name, and a link that leads anywhere but to a l
 
 from __future__ import annotations
 
+import errno
 import os
 
 from cstore import errors, presence
@@ -119,10 +120,7 @@ class Place(Value):
     def short(self) -> str:
         """The path of the short link, "" if it does not lead to the layer."""
         link = self.link
-        try:
-            leads_here = bool(link) and within.read_link(self.home, f"l/{link}") == f"../{self.layer}/diff"
-        except (errors.CstoreError, OSError):
-            return ""
+        leads_here = bool(link) and read_short(self.home, link) == f"../{self.layer}/diff"
         return os.path.join(self.home, "l", link) if leads_here else ""
 
     def rotated(self) -> list[str]:
@@ -197,10 +195,7 @@ class Homes:
         return None
 
     def _target(self, home: str, name: str) -> Place | None:
-        try:
-            parts = within.read_link(home, f"l/{name}").split("/")
-        except (errors.CstoreError, OSError):
-            return None
+        parts = read_short(home, name).split("/")
         if len(parts) != 3 or (parts[0], parts[2]) != ("..", "diff"):
             return None
         layer = parts[1]
@@ -263,6 +258,22 @@ class Homes:
             return base is None and not names
         found = self.behind(names[0]) or self.search(names[0])
         return found is not None and found.layer == base
+
+
+def read_short(home: str, name: str) -> str:
+    """Where a short link leads; "" if there is none, or something else stands in its place.
+
+    Raises:
+        SystemFailure: it cannot be read.
+    """
+    try:
+        return within.read_link(home, f"l/{name}")
+    except errors.ForeignThing:
+        return ""
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            presence.mode_despite(error, os.path.join(home, "l", name))
+        return ""
 
 
 def link_of(place: Place) -> str:
@@ -345,11 +356,9 @@ def write_link_file(place: Place) -> None:
 
 def links_to(place: Place) -> Iterator[str]:
     """The short links that lead to a layer, whether or not it is there, sorted."""
-    present = within.list_directory(place.home, "l") if within.is_directory(place.home, "l") else []
-    for name in sorted(filter(_is_link_name, present)):
-        with suppress(OSError):
-            if within.read_link(place.home, f"l/{name}") == f"../{place.layer}/diff":
-                yield name
+    for name in filter(_is_link_name, within.names_in(place.home, "l")):
+        if read_short(place.home, name) == f"../{place.layer}/diff":
+            yield name
 
 
 def layers_in(home: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -60,7 +61,9 @@ def _root_of(parent: Place) -> tuple[int, tuple[int, int]]:
         status = os.stat(diff)
         try:
             meant = parse(os.getxattr(diff, ATTRIBUTE))
-        except OSError:
+        except OSError as error:
+            if error.errno not in {errno.ENODATA, errno.ENOTSUP}:
+                raise
             meant = None
     if meant is None:
         return stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)

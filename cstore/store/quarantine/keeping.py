@@ -166,12 +166,11 @@ class QuarantineWriter:
         Raises:
             SystemFailure: it could not be kept, and is where it was.
         """
-        try:
-            is_directory = stat.S_ISDIR(os.lstat(path).st_mode)
-        except OSError:
+        mode = presence.mode_at(path)
+        if not mode:
             self._note(Kept(os.path.abspath(path), "", why, successor))
             return
-        if is_directory:
+        if stat.S_ISDIR(mode):
             self.keep(path, why, successor)
             return
         case = self._opened()
