@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.composefs import BlobTree
 from cstore.archive.directories import Kind
 from cstore.archive.names import join_name, split_name
@@ -327,8 +327,8 @@ class Union:
     def _has(self, where: _LowerPath, name: bytes) -> bool:
         try:
             self._tree(where.number).status(where.folder, name)
-        except OSError:
-            return False
+        except OSError as error:
+            return presence.mode_despite(error, name) != 0
         return True
 
     def _hides(self, where: _LowerPath, name: bytes, inside: _LowerPath, borne: Collection[str]) -> bool:
@@ -370,7 +370,9 @@ def _renamed(tree: Tree, folder: bytes, name: bytes) -> bytes | None:
         return None
     try:
         attributes = tree.attributes(join_name(folder, name))
-    except OSError:
+    except OSError as error:
+        if error.errno not in _NO_ATTRIBUTE:
+            presence.mode_despite(error, tree.shown(join_name(folder, name)))
         return None
     if attributes.keys().isdisjoint(map(os.fsencode, _METACOPY)):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.config import keys
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ def expand(text: str, variables: Mapping[str, str], uid: int) -> tuple[str, list
 def plain_path(path: str) -> str:
     """Make `path` absolute: with its symbolic links resolved if it exists, else only tidied."""
     absolute = os.path.abspath(path)
-    return os.path.realpath(absolute) if os.path.exists(path) else "/" + absolute.lstrip("/")
+    return os.path.realpath(absolute) if presence.exists(path) else "/" + absolute.lstrip("/")
 
 
 def expand_settings(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.config import keys
 from cstore.config.environment import read_environment
 from cstore.config.options import AUTO_USERNS_USER
@@ -150,15 +150,15 @@ def runtime_directory(environment: Environment, identity: Identity, places: Plac
         ConfigError: XDG_RUNTIME_DIR names nothing, or the last resort belongs to somebody else.
     """
     if environment.runtime_dir:
-        if not os.path.isdir(environment.runtime_dir):
+        if not presence.is_directory(environment.runtime_dir):
             hint = "log in properly, unset the variable, or name a run root with --run"
             raise errors.ConfigError("XDG_RUNTIME_DIR", f"{environment.runtime_dir} is not a directory", hint=hint)
         return os.path.realpath(environment.runtime_dir)
     usual = os.path.join(places.runtime_parent, str(identity.uid))
-    if _is_own(usual, identity) or (not os.path.lexists(usual) and _may_create(places.runtime_parent, identity)):
+    if _is_own(usual, identity) or (not presence.is_there(usual) and _may_create(places.runtime_parent, identity)):
         return usual
     last = os.path.join(environment.temporary_dir or places.temporary_dir, f"storage-run-{identity.uid}")
-    if os.path.lexists(last) and not _is_own(last, identity):
+    if presence.is_there(last) and not _is_own(last, identity):
         reason = f"{last} exists, and other users can write to it"
         raise errors.ConfigError("run root", reason, hint="set XDG_RUNTIME_DIR, or name a run root with --run")
     return os.path.abspath(last)
@@ -200,25 +200,30 @@ def _serves_users(driver: str) -> bool:
 
 def existing_drivers(graph_root: str) -> list[str]:
     """The drivers that have records under a graph root: first those with images, which is where the Go tool looks."""
-    try:
-        names = sorted(os.listdir(graph_root))
-    except OSError:
-        return []
+    names = _listed(graph_root)
     found = [name.removesuffix(suffix) for suffix in ("-images", "-layers") for name in names if name.endswith(suffix)]
     return [name for name in dict.fromkeys(found) if _serves_users(name)]
 
 
+def _listed(graph_root: str) -> list[str]:
+    """List a graph root; nothing if there is none, or it is closed to us. Raises SystemFailure: it cannot be read."""
+    try:
+        return sorted(os.listdir(graph_root))
+    except PermissionError:
+        return []
+    except OSError as error:
+        presence.mode_despite(error, graph_root)
+        return []
+
+
 def drivers_with_records(graph_root: str) -> list[str]:
     """The drivers that have a store under a graph root: one that has any record file."""
-    try:
-        names = sorted(os.listdir(graph_root))
-    except OSError:
-        return []
+    names = _listed(graph_root)
     found = []
     for name in names:
         driver, dash, kind = name.rpartition("-")
         record = RECORDS.get(dash + kind)
-        if driver and record and driver not in found and os.path.exists(os.path.join(graph_root, name, record)):
+        if driver and record and driver not in found and presence.exists(os.path.join(graph_root, name, record)):
             found.append(driver)
     return found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.config import keys
 from cstore.config.driver_options import file_options, sentence
 from cstore.config.environment import Environment, read_environment
@@ -248,9 +248,9 @@ class _Choice:
     def _is_usable(self, root: str) -> bool:
         """Whether the user may keep a store in `root`, which need not exist yet."""
         path = root
-        while not os.path.lexists(path) and path != os.path.dirname(path):
+        while not presence.is_there(path) and path != os.path.dirname(path):
             path = os.path.dirname(path)
-        if not os.path.isdir(path):
+        if not presence.is_directory(path):
             return False
         writable = os.access(path, os.W_OK | os.X_OK, effective_ids=True)
         return writable or os.stat(path).st_uid == self._identity.seen_uid  # the file system may be read-only

@@ -21,7 +21,7 @@ import os
 import stat
 import time
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import contextmanager, suppress
 from cstore.fs import within
 from cstore.fs.lock_policy import FOREVER
@@ -285,7 +285,7 @@ def make_directories(path: str, *, sync: bool = False) -> None:
         OSError: as mkdir(2).
         SystemFailure: a directory cannot be synced.
     """
-    if not path or os.path.isdir(path):
+    if not path or presence.is_directory(path):
         return
     make_directories(os.path.dirname(path), sync=sync)
     while not _made(path):
@@ -317,7 +317,7 @@ def _made(path: str) -> bool:
             if stat.S_ISDIR(os.stat(path).st_mode):
                 return True
         except FileNotFoundError:
-            if not os.path.islink(path):
+            if not presence.is_link(path):
                 return False
         raise
     return True

@@ -13,6 +13,7 @@ import errno
 import os
 import stat
 
+from cstore import presence
 from cstore.contexts import ExitStack, contextmanager, suppress
 from cstore.fs import within
 from cstore.kernel.files import AT_FDCWD, rename_exchange
@@ -80,7 +81,7 @@ def reaches(root: str, path: str) -> bool:
         if _mount_of(root) == _mount_of(path):
             return True
     except FileNotFoundError:
-        return not os.path.lexists(path)
+        return not presence.is_there(path)
     except OSError:
         return False
     from cstore.kernel.fsmount import clone_mount

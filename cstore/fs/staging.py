@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 from time import sleep
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.fs import within
 from cstore.fs.atomic import NO_ROOM
@@ -168,7 +168,7 @@ class StagingRoot:
         # A lock is there before its tree, and goes after it.
         numbers = [each for each in sorted(self._numbers()) if not is_held(self._name(_LOCK, each), missing=False)]
         paths = [self._name(kind, number) for number in numbers for kind in (_TREE, _STUCK)]
-        return [path for path in paths if os.path.lexists(path)]
+        return [path for path in paths if presence.is_there(path)]
 
     def _numbers(self) -> set[str]:
         try:
@@ -213,7 +213,7 @@ class StagingRoot:
         try:
             for kind in (_STUCK, _TREE):
                 path = self._name(kind, number)
-                if os.path.lexists(path):
+                if presence.is_there(path):
                     self._remove(path, self._name(_STUCK, number), result)
             within.unlink(self._name(_LOCK, number))
         finally:
@@ -343,7 +343,7 @@ class StagingDirectory:
             else:
                 rename_tree(path, staged)
         except FileNotFoundError:
-            if os.path.lexists(path):
+            if presence.is_there(path):
                 raise errors.SystemFailure(
                     "move", path, FileNotFoundError(2, ""), hint=f"{self.path} is gone"
                 ) from None

@@ -16,6 +16,7 @@ import os
 import stat
 
 from cstore import errors
+from cstore.presence import mode_despite
 from cstore.values import Generic
 
 TYPE_CHECKING = False
@@ -257,29 +258,32 @@ def read_small(top: str, relative: str, limit: int = SMALL) -> bytes:
 
 
 def is_file(top: str, relative: str) -> bool:
-    """Whether `relative`, below `top`, is a regular file, and everything on the way to it a directory."""
-    try:
-        with parent_of(top, relative) as (folder, name):
-            return stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    except (errors.ForeignThing, OSError):
-        return False
+    """Whether `relative`, below `top`, is a regular file, and everything on the way to it a directory.
+
+    Raises:
+        SystemFailure: it cannot be looked at.
+    """
+    return stat.S_ISREG(_mode_of(top, relative))
 
 
-def is_directory(top: str, relative: str, *, certain: bool = False) -> bool:
+def is_directory(top: str, relative: str) -> bool:
     """Whether `relative`, below `top`, is a directory, and everything on the way to it too.
 
     Raises:
-        OSError: nobody can tell, and the answer shall be `certain`.
+        SystemFailure: it cannot be looked at.
     """
+    return stat.S_ISDIR(_mode_of(top, relative))
+
+
+def _mode_of(top: str, relative: str) -> int:
+    """The `st_mode` of what is there, 0 if nothing is that can be come to."""
     try:
-        require_directory(top, relative)
-    except (errors.ForeignThing, FileNotFoundError):
-        return False
-    except OSError:
-        if certain:
-            raise
-        return False
-    return True
+        with parent_of(top, relative) as (folder, name):
+            return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    except errors.ForeignThing:
+        return 0
+    except OSError as error:
+        return mode_despite(error, os.path.join(top, relative))
 
 
 def require_directory(top: str, relative: str, *, missing: bool = False) -> None:
@@ -334,10 +338,17 @@ def list_directory(top: str, relative: str) -> list[str]:
 
 
 def names_in(top: str, relative: str = "") -> list[str]:
-    """List a directory below `top`, or `top` itself, sorted; nothing if it is no directory, or cannot be read."""
+    """List a directory below `top`, or `top` itself, sorted; nothing if it is not there, or no directory.
+
+    Raises:
+        SystemFailure: it cannot be read.
+    """
     try:
         return sorted(list_directory(top, relative) if relative else os.listdir(top))
-    except (OSError, errors.ForeignThing):
+    except errors.ForeignThing:
+        return []
+    except OSError as error:
+        mode_despite(error, os.path.join(top, relative))
         return []
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
+
 
 def is_writable(path: str) -> bool:
     """Whether the file system of a directory, or of the nearest one above it, takes changes, and takes them from us."""
@@ -25,6 +27,6 @@ def on_read_only_media(path: str) -> bool:
 
 def nearest_directory(path: str) -> str:
     """The directory itself, or the nearest one above it that is there."""
-    while not os.path.isdir(path) and os.path.dirname(path) != path:
+    while not presence.is_directory(path) and os.path.dirname(path) != path:
         path = os.path.dirname(path)
     return path

@@ -7,10 +7,10 @@ one moment; whoever deletes looks again under the locks.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from shlex import quote
 
+from cstore import presence
 from cstore.arguments import checked
 from cstore.errors import (
     ContainerOccupied,
@@ -342,7 +342,7 @@ def measured(context: Context, tables: Snapshot, removal: Removal, tally: Tally 
         tally = Tally(context.layout)
         for each in going:
             for key, path in _paths(context, tables, each.kind, each.id):
-                if os.path.lexists(path):
+                if presence.is_there(path):
                     tally.add(key, path)
                 elif key[0] == "layer":
                     lost.append(f"layer {each.id} has lost its directory {path}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.errors import ContainerUnknown, InvalidDataName, LayerUnknown, SystemFailure
 from cstore.fs import within
 from cstore.fs.lockfile import make_directories
@@ -33,7 +34,7 @@ def directory(context: Context, ref: str) -> str:
     """
     container = get_container(Reader(context), ref).id
     path = context.layout.container_directory(container)
-    if not os.path.isdir(path) and on_read_only_media(path):
+    if not presence.is_directory(path) and on_read_only_media(path):
         path = context.layout.container_run_directory(container)
     return _made(context, path)
 
@@ -140,7 +141,7 @@ def _parts(name: str) -> list[str]:
 
 def _made(context: Context, path: str) -> str:
     data = os.path.dirname(path)
-    if not os.path.lexists(path) and not on_read_only_media(context.layout.graph_root):
+    if not presence.is_there(path) and not on_read_only_media(context.layout.graph_root):
         leave_to_its_user(context.layout)
     try:
         within.require_directory(*os.path.split(data), missing=True)
@@ -190,4 +191,4 @@ def size(context: Context, ref: str) -> int:
 def _bytes_in(path: str) -> int:
     from cstore.fs.tree import usage
 
-    return usage(path).bytes if os.path.isdir(path) else 0
+    return usage(path).bytes if presence.is_directory(path) else 0

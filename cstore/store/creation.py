@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.drivers.contract import TreeOptions
 from cstore.fs.atomic import sync_filesystem
@@ -233,7 +233,7 @@ def apply_staged(context: Context, made: StagedLayer) -> Layer:
         IDTaken, NameTaken: somebody took the ID or a name meanwhile. The directory stays until it is cleaned.
         SystemFailure: the directory is not there: it is a layer already, or cleaned.
     """
-    if not os.path.isdir(made.directory):
+    if not presence.is_directory(made.directory):
         raise errors.SystemFailure("find", made.directory, FileNotFoundError(2, os.strerror(2)), hint="stage it again")
     if context.sync:
         sync_filesystem(made.directory)  # without a lock: nobody shall wait for our disk

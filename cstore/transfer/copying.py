@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 
+from cstore import presence
 from cstore.archive.streams import FileReader
 from cstore.arguments import checked
 from cstore.errors import ImageArchiveError, SystemFailure, UsageMistake
@@ -149,7 +150,7 @@ def members_at(path: str) -> Iterator[Members]:
         except OSError as error:
             raise SystemFailure("open", path, error) from error
         stack.callback(os.close, fd)
-        if os.path.isdir(path):
+        if presence.is_directory(path):
             yield DirectoryMembers(fd, path)
             return
         with naming(path):
