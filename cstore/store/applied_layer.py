@@ -157,7 +157,7 @@ def _like(writer: Writer, record: Layer, template: Layer) -> Layer:
 
     source = writer.layout.tar_split(template.id)
     try:
-        with open(source, "rb") as stream:
+        with open(within.open_file(*os.path.split(source)), "rb") as stream:
             parts = iter(lambda: stream.read(1 << 20), b"")
             write_file(writer.layout.tar_split(record.id), parts, sync=writer.context.sync)
     except FileNotFoundError:
