@@ -40,6 +40,7 @@ class Wanted(Value):
         all_platforms: every image of an index.
         podman_names: a name without a domain is completed as Podman does, with `localhost`, and not as Docker does.
         tag: the name that the one image gets instead of its own.
+        window: bytes of memory that the window of a layer's decoder may take; 0 for what this system can give.
     """
 
     format: str = ""
@@ -48,6 +49,7 @@ class Wanted(Value):
     all_platforms: bool = False
     podman_names: bool = False
     tag: str = ""
+    window: int = 0
 
 
 def read_plans(members: Members, wanted: Wanted, warnings: list[str], *, complete: bool = True) -> list[ImagePlan]:

@@ -180,7 +180,7 @@ class LayerIntake:
             self._intent.note(uses=use.id)
         try:
             if self._known(use) is not None or not self._made(use, delivery):
-                verify(source, layer)
+                verify(source, layer, self._wanted.window)
         except ImageArchiveError:
             raise
         except ArchiveError as error:
@@ -191,7 +191,7 @@ class LayerIntake:
 
     def _made(self, use: _Use, delivery: Delivery) -> bool:
         """Make a layer, or find that somebody else has just made it; False if nothing of the archive was read then."""
-        request = NewLayer(id=use.id, parent=use.below)
+        request = NewLayer(id=use.id, parent=use.below, window=self._wanted.window)
         self._intent.note(layers=[use.id])
         try:
             made = self._store.layers.put(request, delivery.source, self._advance, delivery.accept)

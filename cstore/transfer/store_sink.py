@@ -20,6 +20,7 @@ from cstore.transfer.contract import (
     PlannedSource,
     RemoteSource,
     TriesAgain,
+    window_for,
 )
 from cstore.transfer.formats import check
 from cstore.transfer.layer_intake import needs_of
@@ -66,7 +67,9 @@ class StoreSink:
             source.hear(tell)
         several = request.all_platforms
         name = self._name or source.name
-        wanted = LoadRequest(platform=request.platform, all_platforms=several, tag="" if several else name)
+        tag = "" if several else name
+        window = window_for(source, request)
+        wanted = LoadRequest(platform=request.platform, all_platforms=several, tag=tag, window=window)
         check(wanted)
         warnings: list[str] = []
         if isinstance(source, PlannedSource):
