@@ -357,7 +357,16 @@ def test_a_broken_chain_of_layers_is_named_by_every_answer(
 
 
 @pytest.mark.usefixtures("needs_root")
-@pytest.mark.parametrize("lost", ["overlay/base/diff", "overlay/base", "overlay/base/link", "overlay-images/image"])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "overlay/base/diff",
+        "overlay/base",
+        "overlay/base/link",
+        "overlay-images/image",
+        "overlay-layers/base.tar-split.gz",
+    ],
+)
 def test_what_is_lost_from_the_disk_is_named_by_df(
     cli_on: Callable[[str], CommandLine], store_roots: StoreRoots, tmp_path: Path, lost: str
 ) -> None:
