@@ -8,7 +8,6 @@ that ends in the middle. Memory does not grow with the stream, not even for one 
 from __future__ import annotations
 
 from cstore import errors
-from cstore.contexts import suppress
 from cstore.values import IntChoice, NamedTuple, cast
 
 TYPE_CHECKING = False
@@ -26,12 +25,6 @@ INPUT_SIZE = 1 << 18
 
 _SOON_READ = 1 << 16
 """Bytes of a gzip stream that the standard library decodes sooner than the fast library is imported."""
-
-_USUAL_WINDOW = 1 << 27
-"""Bytes a decoder may use for its window in any case: enough for `xz -9` and `zstd --ultra -22`."""
-
-_LARGEST_WINDOW = 1 << 31
-"""Bytes in the largest window of any zstd stream (`zstd --long=31`)."""
 
 
 class Compression(IntChoice):
@@ -68,30 +61,6 @@ def sniff(head: bytes) -> Compression:
     return Compression.NONE
 
 
-def largest_window() -> int:
-    """Bytes a decoder may use for its window here: up to 2 GiB, if that much memory is free."""
-    return max(_USUAL_WINDOW, min(_LARGEST_WINDOW, _free_memory()))
-
-
-def _free_memory() -> int:
-    """Bytes that the system, and the control group that this process may be confined to, can still give."""
-    free = [0]
-    with suppress(OSError, ValueError), open("/proc/meminfo") as lines:
-        free = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")] or [0]
-    with suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max") as limit:
-        most = int(limit.read())
-        with open("/sys/fs/cgroup/memory.current") as used:
-            free.append(most - int(used.read()))
-    return min(free)
-
-
-def window_failure(compression: Compression) -> errors.CompressionFailed:
-    """Return the error for a stream whose window needs more memory than is available."""
-    most = largest_window() >> 20
-    reason = f"its window needs more memory than the {most} MiB that may be used here"
-    return errors.CompressionFailed(compression.label, reason, hint="recompress it with a smaller window")
-
-
 class Decoder(Protocol):
     """Decompresses a stream."""
 
@@ -106,24 +75,28 @@ class Decoder(Protocol):
         """
 
 
-def open_decoder(compression: Compression, raw: ReadInto, size: int | None = None) -> Decoder:
+def open_decoder(compression: Compression, raw: ReadInto, size: int | None = None, window: int = 0) -> Decoder:
     """Decompress `raw` from its current position to its end. Errors of `raw` pass through unchanged.
 
-    `size` is how many bytes that will be, if it is known.
+    Args:
+        compression: the format.
+        raw: the compressed stream.
+        size: how many bytes that will be, if it is known.
+        window: bytes of memory that the decoder's window may take; 0 for what this system can give.
     """
     if compression is Compression.NONE:
         return raw
-    return _FORMATS[compression].decoder(raw, size)
+    return _FORMATS[compression].decoder(raw, size, window)
 
 
-def _gzip_decoder(raw: ReadInto, size: int | None) -> Decoder:
+def _gzip_decoder(raw: ReadInto, size: int | None, _: int) -> Decoder:
     return _GzipDecoder(raw) if size is None or size > _SOON_READ else _MemberDecoder(raw, Compression.GZIP)
 
 
-def _zstd_decoder(raw: ReadInto, _: int | None) -> Decoder:
+def _zstd_decoder(raw: ReadInto, _: int | None, window: int) -> Decoder:
     from cstore.archive.zstd import ZstdDecoder
 
-    return ZstdDecoder(raw, largest_window(), INPUT_SIZE)
+    return ZstdDecoder(raw, window, INPUT_SIZE)
 
 
 # ── gzip ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,10 +171,11 @@ class _Member(Protocol):
 class _MemberDecoder:
     """Decodes a row of bzip2, xz or gzip streams."""
 
-    def __init__(self, raw: ReadInto, compression: Compression) -> None:
+    def __init__(self, raw: ReadInto, compression: Compression, window: int = 0) -> None:
         self._raw = raw
         self._label = compression.label
-        self._new_member, self._error = _member_format(compression)
+        self._window = window
+        self._new_member, self._error = _member_format(compression, window)
         self._storage = memoryview(bytearray(INPUT_SIZE))
         self._input = self._storage[:0]
         self._member: _Member | None = self._new_member()
@@ -233,7 +207,9 @@ class _MemberDecoder:
             data = member.decompress(chunk, limit)
         except (self._error, EOFError, MemoryError) as error:
             if "Memory usage limit" in str(error) or isinstance(error, MemoryError):
-                raise window_failure(Compression.XZ) from error
+                from cstore.archive.decoder_memory import window_failure
+
+                raise window_failure(self._label, self._window) from error
             reason = "something else follows its end" if self._complete else str(error)
             raise errors.CompressionFailed(self._label, reason) from error
         if member.eof:
@@ -282,7 +258,7 @@ class _GzipMember:
         return result
 
 
-def _member_format(compression: Compression) -> tuple[Callable[[], _Member], type[Exception]]:
+def _member_format(compression: Compression, window: int) -> tuple[Callable[[], _Member], type[Exception]]:
     """Return what makes a decompressor for one stream, and the exception that it raises for bad input."""
     if compression is Compression.GZIP:
         import zlib
@@ -295,7 +271,9 @@ def _member_format(compression: Compression) -> tuple[Callable[[], _Member], typ
     if compression is Compression.XZ:
         import lzma
 
-        most = largest_window()
+        from cstore.archive.decoder_memory import largest_window
+
+        most = window or largest_window()
         return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, most), lzma.LZMAError
     raise AssertionError(f"{compression.label} has a decoder of its own")
 
@@ -374,7 +352,7 @@ class _Format(NamedTuple):
     Attributes:
         label, suffix, magic: see `Compression`; how a stream begins.
         levels: lowest, default and highest compression level.
-        decoder: takes the compressed stream, and its size in bytes or None.
+        decoder: takes the compressed stream, its size in bytes or None, and the bytes its window may take or 0.
         encoder: takes the level.
     """
 
@@ -382,19 +360,24 @@ class _Format(NamedTuple):
     suffix: str
     magic: bytes
     levels: tuple[int, int, int]
-    decoder: Callable[[ReadInto, int | None], Decoder]
+    decoder: Callable[[ReadInto, int | None, int], Decoder]
     encoder: Callable[[int], Encoder]
 
 
 _FORMATS: dict[Compression, _Format] = {
     Compression.BZIP2: _Format(
-        "bzip2", "tar.bz2", b"BZh", (1, 9, 9), lambda raw, _: _MemberDecoder(raw, Compression.BZIP2), _bzip2_encoder
+        "bzip2", "tar.bz2", b"BZh", (1, 9, 9), lambda raw, *_: _MemberDecoder(raw, Compression.BZIP2), _bzip2_encoder
     ),
     # 3, the highest level, takes nearly three times as long for an archive that is smaller by a hundredth.
     Compression.GZIP: _Format("gzip", "tar.gz", b"\x1f\x8b\x08", (0, 2, 3), _gzip_decoder, _gzip_encoder),
     # The program's default level, 6, takes 94 MiB of memory; 4 takes half of that for an archive a tenth larger.
     Compression.XZ: _Format(
-        "xz", "tar.xz", b"\xfd7zXZ\x00", (0, 4, 9), lambda raw, _: _MemberDecoder(raw, Compression.XZ), _xz_encoder
+        "xz",
+        "tar.xz",
+        b"\xfd7zXZ\x00",
+        (0, 4, 9),
+        lambda raw, _, window: _MemberDecoder(raw, Compression.XZ, window),
+        _xz_encoder,
     ),
     Compression.ZSTD: _Format("zstd", "tar.zst", b"\x28\xb5\x2f\xfd", (1, 3, 22), _zstd_decoder, _zstd_encoder),
 }

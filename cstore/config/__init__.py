@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cstore.config.keys import kind_of
     from cstore.config.meanings import default_of, meaning_of, since, starting_text
     from cstore.config.origins import Origin, origins_of
+    from cstore.config.parse import read_named
     from cstore.config.rootless import Places
     from cstore.config.subids import sub_id_map
 
@@ -49,6 +50,7 @@ __all__ = [
     "origins_of",
     "parse_size",
     "read_environment",
+    "read_named",
     "rootless_identity",
     "since",
     "starting_text",
@@ -78,6 +80,7 @@ _HOMES = {
     "parse_size": "driver_options",
     "go_view": "generations",
     "read_environment": "environment",
+    "read_named": "parse",
     "since": "meanings",
     "starting_text": "meanings",
     "sub_id_map": "subids",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from cstore import errors
 from cstore.config.keys import RETIRED, Kind, all_keys, all_tables, is_table, kind_of
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LARGEST_FILE = 1 << 20
+_NULL_DEVICE = os.makedev(1, 3)
 _UNITS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600}
 _ELSEWHERE = "correct the file, or name another one in CONTAINERS_STORAGE_CONF"
 
@@ -52,16 +54,61 @@ def parse_seconds(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
+def read_named(path: str, limit: int) -> bytes:
+    """Read a small file that a user, the environment or another file names, whole and without ever waiting for it.
+
+    The null device is an empty file. A pipe is read only where the process was given it open, as /dev/stdin or as the
+    shell's process substitution: nobody can tell whether anybody will write to another one.
+
+    Args:
+        path: links in it are followed.
+        limit: bytes that it has at most.
+
+    Raises:
+        OSError: as open(2) and read(2); EISDIR for a directory.
+        ConfigError: it is something else than a file, or larger.
+    """
+    _require_readable(path, os.stat(path), limit)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        _require_readable(path, os.fstat(descriptor), limit)
+        os.set_blocking(descriptor, True)
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise _too_large(path, limit)
+    return data
+
+
+def _require_readable(path: str, status: os.stat_result, limit: int) -> None:
+    mode = status.st_mode
+    if stat.S_ISREG(mode):
+        if status.st_size > limit:
+            raise _too_large(path, limit)
+        return
+    if stat.S_ISDIR(mode):
+        import errno
+
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if stat.S_ISFIFO(mode):
+        if not path.startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/")):
+            raise errors.ConfigError(path, "is a FIFO, not a file", hint="write its contents to a file and name that")
+    elif not (stat.S_ISCHR(mode) and status.st_rdev == _NULL_DEVICE):
+        raise errors.ConfigError(path, f"is a {'socket' if stat.S_ISSOCK(mode) else 'device'}, not a file")
+
+
+def _too_large(path: str, limit: int) -> errors.ConfigError:
+    return errors.ConfigError(path, f"is larger than {limit >> 20} MiB, more than any such file")
+
+
 def _read_text(path: str) -> str:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
+        data = read_named(path, _LARGEST_FILE)
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise errors.ConfigError(path or '""', f"cannot be read: {reason}", hint=_ELSEWHERE) from error
-    if len(data) > _LARGEST_FILE:
-        raise errors.ConfigError(path, "is larger than 1 MiB, so it is hardly a configuration file", hint=_ELSEWHERE)
+    except errors.ConfigError as error:
+        error.hint = error.hint or _ELSEWHERE
+        raise
     try:
         return data.removeprefix(b"\xef\xbb\xbf").decode()  # the codec that knows this mark would be imported for it
     except UnicodeDecodeError as error:

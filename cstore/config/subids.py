@@ -5,6 +5,7 @@ A line is `OWNER:START:COUNT`; the owner is a name or a numeric user ID, and may
 
 from __future__ import annotations
 
+from cstore.config.parse import read_named
 from cstore.errors import ConfigError, InvalidIDMap
 from cstore.idmap import LARGEST_ID, IDMap, IDRange
 
@@ -16,6 +17,7 @@ USER_FILE = "/etc/subuid"
 GROUP_FILE = "/etc/subgid"
 EVERYBODY = "ALL"
 
+_LARGEST = 8 << 20
 FIRST_SUB_ID = 100000
 """Below are the IDs of the host's own users."""
 
@@ -121,8 +123,7 @@ def _names_of(owner: str) -> set[str]:
 
 def _lines(path: str) -> list[str]:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.readlines()
+        return read_named(path, _LARGEST).decode(errors="surrogateescape").splitlines()
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -47,6 +47,7 @@ def write_directory(context: Context, ref: str, sink: Sink) -> bool:
     Raises:
         ContainerUnknown: there is no such container.
         SystemFailure: something cannot be read, or changed while it was.
+        Unsupported: a file's name begins with `.wh.`: unpacked, it would be a whiteout.
     """
     from cstore.archive.pack import pack_tree
 
@@ -58,7 +59,7 @@ def write_directory(context: Context, ref: str, sink: Sink) -> bool:
         return False
     except OSError as error:
         raise SystemFailure("read", path, error) from error
-    pack_tree(path, sink, one_device=True)
+    pack_tree(path, sink, one_device=True, no_layer=True)
     return True
 
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from cstore import gojson, presence
 from cstore.archive.streams import FileSink
+from cstore.config.parse import read_named
 from cstore.errors import ImageArchiveError, InvalidOption, SystemFailure
 from cstore.fs.atomic import write_file
 from cstore.oci.config import parse_config
@@ -122,8 +123,7 @@ class LayoutSink(BlobSink):
         import json
 
         try:
-            with open(os.path.join(self._path, INDEX), "rb") as file:
-                raw = file.read()
+            raw = read_named(os.path.join(self._path, INDEX), LARGEST)
         except FileNotFoundError:
             return []
         except OSError as error:
