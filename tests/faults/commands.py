@@ -165,7 +165,7 @@ def prepare(store: Store, inputs: str) -> None:
     one, other = docker_archive(), docker_archive([THIRD, BASE], ["example.org/other:2"])
     listed = [json.loads(each["manifest.json"]) for each in (one, other)]
     files["two"] = as_tar({**one, **other, "manifest.json": as_json([*listed[0], *listed[1]])})
-    files["policy.toml"] = b"unused = true\nmax-size = \"80K\"\n"
+    files["policy.toml"] = b'unused = true\nmax-size = "80K"\n'
     for name, data in {**files, "config": config_of([BASE, CHANGE])}.items():
         with open(os.path.join(inputs, name), "wb") as file:
             file.write(data)
