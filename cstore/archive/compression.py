@@ -1,8 +1,8 @@
 """The compressions of archives: detect, read and write them (archive 1).
 
-Reading accepts what the formats allow and writers produce: several gzip members, zstd frames (skippable ones too),
-bzip2 or xz streams in a row, and zero padding after the last. Anything else after the last is an error, as is a stream
-that ends in the middle. Memory does not grow with the stream, not even for one that was made to explode.
+Decoders accept everything that the formats allow and writers produce: several gzip members, zstd frames (including
+skippable ones), bzip2 or xz streams in a row, and zero padding after the last. Any other trailing data is an error, and
+so is a truncated stream. Memory use does not grow with the stream, even for a decompression bomb.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ INPUT_SIZE = 1 << 18
 """Bytes of compressed input read at once."""
 
 _SOON_READ = 1 << 16
-"""Bytes of a gzip stream that the standard library decodes sooner than the fast library is imported."""
+"""Bytes of a gzip stream that the standard library decodes in less time than importing the faster library takes."""
 
 
 class Compression(IntChoice):
@@ -38,21 +38,21 @@ class Compression(IntChoice):
 
     @property
     def suffix(self) -> str:
-        """The file name extension of such a tar, without a leading dot."""
+        """The file name extension of a tar with this compression, without a leading dot."""
         return "tar" if self is Compression.NONE else _FORMATS[self].suffix
 
     @property
     def label(self) -> str:
-        """The name in texts, for example "gzip"."""
+        """The name in messages, for example "gzip"."""
         return "none" if self is Compression.NONE else _FORMATS[self].label
 
 
 LONGEST_MAGIC = 6
-"""Bytes that `sniff` needs to see, unless the stream is shorter."""
+"""Bytes that `sniff` needs, unless the stream is shorter."""
 
 
 def sniff(head: bytes) -> Compression:
-    """Detect the compression of a stream by its first bytes (`LONGEST_MAGIC`, unless the stream is shorter)."""
+    """Detect the compression of a stream from its first `LONGEST_MAGIC` bytes, or fewer if it is shorter."""
     for compression, form in _FORMATS.items():
         if head.startswith(form.magic):
             return compression
@@ -65,23 +65,23 @@ class Decoder(Protocol):
     """Decompresses a stream."""
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Put the next bytes at the front of `buffer` and return their number: 0 at the end, maybe fewer than fit.
+        """Read the next bytes into the front of `buffer`; return their number: 0 at the end, possibly fewer than fit.
 
-        At the end, the raw stream has been read to its end as well.
+        When this returns 0, the raw stream has been read to its end, too.
 
         Raises:
-            CompressionFailed: the stream is broken, or something else follows it.
+            CompressionFailed: the stream is corrupt, or other data follows it.
             ArchiveTruncated: it ends too early.
         """
 
 
 def open_decoder(compression: Compression, raw: ReadInto, size: int | None = None, window: int = 0) -> Decoder:
-    """Decompress `raw` from its current position to its end. Errors of `raw` pass through unchanged.
+    """Return a decoder of `raw` from its current position to its end. Errors of `raw` pass through unchanged.
 
     Args:
         compression: the format.
         raw: the compressed stream.
-        size: how many bytes that will be, if it is known.
+        size: the number of bytes left in `raw`, if known.
         window: bytes of memory that the decoder's window may take; 0 for what this system can give.
     """
     if compression is Compression.NONE:
@@ -103,29 +103,29 @@ def _zstd_decoder(raw: ReadInto, _: int | None, window: int) -> Decoder:
 
 
 class _GzipDecoder:
-    """Decodes gzip members, isal's file object doing the work: the library's own decompressors lose split headers."""
+    """Decodes gzip members with isal's file object, because isal's decompressors fail on split headers."""
 
     def __init__(self, raw: ReadInto) -> None:
         from isal import igzip
         from isal.isal_zlib import error
 
-        # The stub takes this class for an instance.
+        # The stub declares this class as an instance.
         self._errors = (cast("type[Exception]", error), OSError)
         self._raw = _RawFile(raw)
         self._file = igzip.IGzipFile(fileobj=self._raw, mode="rb")  # type: ignore[no-untyped-call]
         self._given = 0
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Give the next decompressed bytes (see `Decoder`)."""
+        """Read the next decompressed bytes (see `Decoder`)."""
         try:
-            # Larger than the file object's own buffer, so this is one copy and one call that lets other threads run.
+            # The buffer is larger than the file object's own, so this is one copy and one call without the GIL.
             data: bytes = self._file.read1(len(buffer))
         except EOFError:
             raise errors.ArchiveTruncated("inside the gzip stream", self._given) from None
         except self._errors as error:
             raise errors.CompressionFailed("gzip", str(error)) from error
         if self._raw.empty:
-            # Not a single member, to which the library has no objection.
+            # The library accepts a stream without any member.
             raise errors.ArchiveTruncated("before the gzip stream", 0)
         buffer[: len(data)] = data
         self._given += len(data)
@@ -136,7 +136,7 @@ class _RawFile:
     """The part of a binary file that the gzip library uses.
 
     Attributes:
-        empty: nothing has come yet.
+        empty: no data has been read yet.
     """
 
     def __init__(self, raw: ReadInto) -> None:
@@ -153,11 +153,11 @@ class _RawFile:
         return bytes(room[: self.readinto(room)])
 
 
-# ── bzip2, xz and what is small ───────────────────────────────────────────────────────────────────────────────────────
+# ── bzip2, xz and small gzip streams ──────────────────────────────────────────────────────────────────────────────────
 
 
 class _Member(Protocol):
-    """What the standard library's decompressors have in common."""
+    """The common interface of the standard library's decompressors."""
 
     @property
     def eof(self) -> bool: ...
@@ -169,7 +169,7 @@ class _Member(Protocol):
 
 
 class _MemberDecoder:
-    """Decodes a row of bzip2, xz or gzip streams."""
+    """Decodes a sequence of bzip2, xz or gzip streams."""
 
     def __init__(self, raw: ReadInto, compression: Compression, window: int = 0) -> None:
         self._raw = raw
@@ -183,7 +183,7 @@ class _MemberDecoder:
         self._given = 0
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Give the next decompressed bytes (see `Decoder`)."""
+        """Read the next decompressed bytes (see `Decoder`)."""
         while buffer:
             if self._member is None:
                 if not self._find_next_member():
@@ -197,7 +197,7 @@ class _MemberDecoder:
         return 0
 
     def _advance(self, member: _Member, limit: int) -> bytes:
-        """Decompress at most `limit` bytes; forget the member when it is complete."""
+        """Decompress at most `limit` bytes; drop the member when it is complete."""
         chunk = self._input[:0]
         if member.needs_input:
             if not self._refill():
@@ -219,7 +219,7 @@ class _MemberDecoder:
         return data
 
     def _find_next_member(self) -> bool:
-        """Skip zero padding; say whether anything follows."""
+        """Skip zero padding; return whether more data follows."""
         while self._refill():
             rest = bytes(self._input).lstrip(b"\0")
             self._input = memoryview(rest)
@@ -228,14 +228,14 @@ class _MemberDecoder:
         return False
 
     def _refill(self) -> bool:
-        """Have input; False at the end of the raw stream."""
+        """Make sure that there is input; return False at the end of the raw stream."""
         if not self._input:
             self._input = self._storage[: self._raw.readinto(self._storage)]
         return bool(self._input)
 
 
 class _GzipMember:
-    """A gzip stream as the standard library decodes it; see `_Member`."""
+    """A gzip stream, decoded by the standard library; see `_Member`."""
 
     def __init__(self) -> None:
         import zlib
@@ -253,13 +253,13 @@ class _GzipMember:
 
     def decompress(self, data: memoryview, max_length: int = -1) -> bytes:
         result = self._stream.decompress(self._stream.unconsumed_tail + bytes(data), max(max_length, 0))
-        # What fills all of the room may not have been everything, even if nothing is left to decode.
+        # A full result may be incomplete even if no input is left to decode.
         self.needs_input = not self._stream.unconsumed_tail and len(result) != max_length
         return result
 
 
 def _member_format(compression: Compression, window: int) -> tuple[Callable[[], _Member], type[Exception]]:
-    """Return what makes a decompressor for one stream, and the exception that it raises for bad input."""
+    """Return a factory of decompressors for one stream, and the exception that they raise for bad input."""
     if compression is Compression.GZIP:
         import zlib
 
@@ -282,7 +282,7 @@ def _member_format(compression: Compression, window: int) -> tuple[Callable[[], 
 
 
 class Encoder(Protocol):
-    """Compresses piece by piece. The same pieces give the same bytes on every host."""
+    """Compresses piece by piece. The same pieces produce the same bytes on every host."""
 
     def compress(self, data: bytes | memoryview, /) -> bytes:
         """Compress `data` and return the bytes that are ready, possibly none."""
@@ -292,10 +292,10 @@ class Encoder(Protocol):
 
 
 def open_encoder(compression: Compression, level: int | None = None) -> Encoder:
-    """Begin a compressed stream.
+    """Return an encoder for a new compressed stream.
 
     Raises:
-        InvalidOption: `level` is none of this compression's.
+        InvalidOption: this compression has no such `level`.
     """
     if compression is Compression.NONE:
         return _PlainEncoder()
@@ -318,7 +318,7 @@ def _bzip2_encoder(level: int) -> Encoder:
 def _gzip_encoder(level: int) -> Encoder:
     from isal import isal_zlib
 
-    # 16 + 15: a gzip header (which isal leaves without name and time) and the full window.
+    # 16 + 15: a gzip header (isal writes no name and no time) and the full window.
     return isal_zlib.compressobj(level, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
 
 
@@ -338,19 +338,19 @@ class _PlainEncoder:
     """Passes everything through."""
 
     def compress(self, data: bytes | memoryview, /) -> bytes:
-        """Give `data` back, as bytes that stay."""
+        """Return a copy of `data`."""
         return bytes(data)
 
     def flush(self) -> bytes:
-        """Nothing is left."""
+        """Return nothing, because nothing is buffered."""
         return b""
 
 
 class _Format(NamedTuple):
-    """A compression, but for none.
+    """A compression format other than "none".
 
     Attributes:
-        label, suffix, magic: see `Compression`; how a stream begins.
+        label, suffix, magic: see `Compression`; `magic` is the first bytes of a stream.
         levels: lowest, default and highest compression level.
         decoder: takes the compressed stream, its size in bytes or None, and the bytes its window may take or 0.
         encoder: takes the level.
@@ -368,9 +368,9 @@ _FORMATS: dict[Compression, _Format] = {
     Compression.BZIP2: _Format(
         "bzip2", "tar.bz2", b"BZh", (1, 9, 9), lambda raw, *_: _MemberDecoder(raw, Compression.BZIP2), _bzip2_encoder
     ),
-    # 3, the highest level, takes nearly three times as long for an archive that is smaller by a hundredth.
+    # Level 3, the highest, takes nearly three times as long and makes archives only 1 % smaller.
     Compression.GZIP: _Format("gzip", "tar.gz", b"\x1f\x8b\x08", (0, 2, 3), _gzip_decoder, _gzip_encoder),
-    # The program's default level, 6, takes 94 MiB of memory; 4 takes half of that for an archive a tenth larger.
+    # xz's default level, 6, takes 94 MiB of memory; level 4 takes half of that and makes archives 10 % larger.
     Compression.XZ: _Format(
         "xz",
         "tar.xz",
