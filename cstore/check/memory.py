@@ -1,4 +1,4 @@
-"""When each layer was last read, so that a check with a time limit continues where the previous one stopped.
+"""Record when each layer was last read, so that a check with a time limit continues where the last one stopped.
 
 The file belongs to the user who runs the check ($XDG_STATE_HOME/cstore, else ~/.local/state/cstore) and is never in the
 store, which a check does not change. Layers are identified by ID and digest. Losing the file loses only the order of
