@@ -1,4 +1,4 @@
-"""The commands of the laboratory, each on the same store."""
+"""The commands of the laboratory; all start with the same store."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ COMMANDS: dict[str, list[str]] = {
     "copy": ["copy", "{inputs}/change", "plain:/copied"],
     "mount": ["mount", "con"],
 }
-"""What is tried, by the words of the command line."""
+"""Commands to try, with their command lines."""
 MORE: dict[str, list[str]] = {
     "rm": ["rm", "--yes", "--force", "img"],
     "keep": ["rm", "--yes", "--keep", "5", "going"],
@@ -82,11 +82,11 @@ MORE: dict[str, list[str]] = {
     "dedup": ["dedup"],
     "shutdown": ["shutdown"],
 }
-"""What is not in the sample that every run of the tests takes."""
+"""Commands that are not in the sample of every test run."""
 
 
 def litter(graph: str, driver: str) -> None:
-    """Leave what interrupted commands of any tool leave: bytes without records, stray links, temporary files."""
+    """Create what interrupted commands of any tool leave: bytes without records, stray links, temporary files."""
     folder = "dir" if driver == "vfs" else ""
     places = {
         f"cstore-staging/{driver}/temp-dir-123/file": b"staged",
@@ -107,7 +107,7 @@ def litter(graph: str, driver: str) -> None:
 
 
 def damage(graph: str, driver: str) -> None:
-    """Damage what a repair heals from headers and records, and what it can only put aside."""
+    """Cause damage that repair heals from headers and records, and damage that it can only move into quarantine."""
     trees = os.path.join(graph, *(("vfs/dir", "{}") if driver == "vfs" else ("overlay", "{}/diff")))
     os.chmod(os.path.join(trees.format("base"), "a/f"), 0o640)
     os.unlink(os.path.join(trees.format("top"), "a/new"))
@@ -131,14 +131,14 @@ PREPARED: dict[str, tuple[list[str], Callable[[str, str], None] | None, list[str
     "unmount": (["unmount", "con"], None, ["mount", "con"]),
     "wipe-mounted": (["wipe"], None, ["mount", "con"]),
 }
-"""Those that need something to do first: their words, what does it to a graph root of a driver, and what comes next."""
+"""Commands that need preparation: the command line, a function that changes the graph root, a command to run first."""
 ALL = {**COMMANDS, **MORE, **{command: words for command, (words, _, _) in PREPARED.items()}}
 ANEW = frozenset({"import", "commit"})
-"""What makes another image whenever it is run, because of the time in it. All are called "anew"."""
+"""Commands that create another image at each run, because it contains the time. All are called "anew"."""
 
 
 def prepare(store: Store, inputs: str) -> None:
-    """Make what the commands work on."""
+    """Create the store's contents and the input files."""
     files = {"base": BASE, "change": CHANGE, "third": THIRD, "archive": as_tar(docker_archive())}
     for name, data in {**files, "config": config_of([BASE, CHANGE])}.items():
         with open(os.path.join(inputs, name), "wb") as file:
@@ -170,7 +170,7 @@ def prepare(store: Store, inputs: str) -> None:
 
 
 def _prepare_elsewhere(inputs: str) -> None:
-    """Make what images are brought from: a data root of Docker's, and another store."""
+    """Create sources of images: a Docker data root and another store."""
     root = DataRoot(Path(inputs) / "data-root", "vfs")
     root.layer(CHANGE, root.layer(THIRD))
     root.image(sha(THIRD), names=("docker:1",))
