@@ -152,8 +152,8 @@ def page() -> str:
         + "\n".join(f"| {_code(go)} | {_code(python)} | {_code(shell)} |" for go, python, shell in interface())
     )
     parts.append(
-        "## Commands\n\nThese modules declare the commands. The library function that does most of a command's work can "
-        "be found by its name.\n\n| command | declared in |\n|---|---|\n" + "\n".join(_commands())
+        "## Commands\n\nThese modules declare the commands. The library function that does most of a command's work "
+        "can be found by its name.\n\n| command | declared in |\n|---|---|\n" + "\n".join(_commands())
     )
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
