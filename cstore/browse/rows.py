@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
     def answers(self, text: str) -> bool:
         """Return whether a search matches: all its words are in a name, the ID, a digest, or the names of users."""
-        return all(ref in self.sought for ref in text.lower().split())
+        return all(term in self.sought for term in text.lower().split())
 
 
 def rows_of(store: Store, kind: str, order: str, texts: Texts) -> list[Row]:
