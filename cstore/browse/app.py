@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from cstore.store import Item, Store
 
 _KEYS = """\
-enter   files of the item             w   who holds it
+enter   files of the item             w   what holds it
 d       delete, after a preview       space   mark, to delete several together
-/       search names, IDs, users      escape  end the search, drop the marks
-s       sort by name, size or age     r   read the store again
+/       search names, IDs, users      escape  end the search, clear the marks
+s       sort by name, size or age     r   reload the store
 1 2 3   images, containers, layers    q   leave
 
 Among files: enter opens, backspace goes up, / finds names below."""
@@ -63,7 +63,7 @@ class Lists(Page):
     """The screen with images, containers and layers."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("w", "why", "who holds"),
+        Binding("w", "why", "what holds"),
         Binding("d", "delete", "delete"),
         Binding("space", "mark", "mark"),
         Binding("slash", "search", "search"),
@@ -172,7 +172,7 @@ class Lists(Page):
     def action_sort(self) -> None:
         """Sort by the next column."""
         self._order = (self._order + 1) % len(ORDERS)
-        self.browser.notify(("sorted by name", "the largest first", "the latest first")[self._order], timeout=2)
+        self.browser.notify(("sorted by name", "largest first", "newest first")[self._order], timeout=2)
         self.action_read()
 
     def action_search(self) -> None:
@@ -237,7 +237,7 @@ class Lists(Page):
         row = self._row
         if row is None:
             return
-        window, item = Window(f"who holds {self._called(row)}"), row.item
+        window, item = Window(f"what holds {self._called(row)}"), row.item
 
         def show(found: Holding) -> None:
             window.show("\n".join(map(self.texts.brief, self.texts.holders(found))))
