@@ -1,7 +1,7 @@
-"""`python -m tests.faults`: every fault of every command, on both drivers, or a seeded sample; says what came of it.
+"""`python -m tests.faults`: all faults of all commands with both drivers, or a seeded sample; prints the failures.
 
-`python -m tests.faults kills` kills them at random moments instead, `python -m tests.faults full` fills the disk,
-`python -m tests.faults syncs` leaves syncs out.
+`python -m tests.faults kills` kills the commands at random moments instead, `python -m tests.faults full` runs them on
+full disks, `python -m tests.faults syncs` leaves out syncs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.faults.lab import Laboratory
 
 
 def main() -> int:
-    """Run what was asked for. Returns 1 if anything was wrong."""
+    """Run the requested trials. Returns 1 if anything was wrong."""
     if sys.argv[1:2] == ["kills"]:
         return kills.main(sys.argv[2:])
     if sys.argv[1:2] == ["full"]:
@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--call", action="append", help="only faults of this system call")
     parser.add_argument("commands", nargs="*", default=[])
     given = parser.parse_args()
-    if not given.driver:  # each on its own disk, and on its own core: together they take no longer than one
+    if not given.driver:  # each on its own disk and core: together they take no longer than one
         words = [sys.executable, "-m", "tests.faults", *sys.argv[1:]]
         return max(each.wait() for each in [subprocess.Popen([*words, "--driver", one]) for one in ("overlay", "vfs")])
     tried = bad = 0
