@@ -30,7 +30,7 @@ class Views:
         self._driver_home = home
 
     def show(self, layer: str, tree: str) -> str:
-        """Create the view of a layer unless it exists, and return its path; where views are impossible, return the tree.
+        """Create the view of a layer unless it exists, and return its path; if views are impossible, return the tree.
 
         Under the lock of the layers.
 

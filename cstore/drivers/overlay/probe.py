@@ -93,7 +93,7 @@ class Host:
 
     @cached_property
     def program(self) -> str:
-        """The mount program: the configured one, or the usual one if the kernel cannot mount; "" if the kernel mounts."""
+        """The mount program: the configured one, or the usual one if the kernel cannot mount; "" for the kernel."""
         if self._configured or (not by_program(self._home) and self.kernel_mounts()):
             return self._configured
         from cstore.drivers.overlay.way import usual_program

@@ -6,8 +6,8 @@
     staging                      one directory for each staged or removed dataset: see staging.py
 
 A tree is created as `staged:<number>` and gets its layer's name by one rename, while the layer lock is held. ZFS cannot
-exchange two names. While a layer's contents are replaced, its dataset has for a moment neither the old nor the new name;
-a property has the layer's ID, from which the next sweep restores the name. (drivers 12.2, store-format 11.4)
+exchange two names. While a layer's contents are replaced, no dataset has its name for a moment; a property of the old
+one has the layer's ID, from which the next sweep restores the name. (drivers 12.2, store-format 11.4)
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class ZfsDriver:
             command.rename(made, dataset)
 
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
-        """See `Driver.replace`. The new dataset is a clone of the old one, so they swap roles before the old one is removed."""
+        """See `Driver.replace`. The new dataset is a clone of the old one, so they swap roles before removal."""
         del in_use  # mounted datasets are never changed in place
         from cstore.drivers.contract import StagedRemoval
 

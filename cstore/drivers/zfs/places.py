@@ -47,8 +47,8 @@ class Places:
     def layer_of(self, dataset: str, ours: str) -> str:
         """Return the layer ID of a dataset; "" if it is not a layer. `ours` is the value of its property OURS.
 
-        Users may have other datasets beside the layers, so only datasets that cstore created, or whose names have the form of
-        an ID, count as layers.
+        Users may have other datasets beside the layers, so only datasets that cstore created, or whose names have the
+        form of an ID, count as layers.
         """
         name = dataset.rpartition("/")[2]
         known = ours == "yes" or _GENERATED.fullmatch(name)
