@@ -28,12 +28,12 @@ ROWS: dict[str, int] = {
     "archive": 3, "oci": 3,
     "fs": 2,
     "kernel": 1,
-    "config": 0, "layout": 0, "idmap": 0, "digests": 0, "gojson": 0, "ids": 0, "errors": 0,
+    "config": 0, "layout": 0, "idmap": 0, "digests": 0, "gojson": 0, "ids": 0, "presence": 0, "errors": 0,
     "values": 0, "traces": 0, "arguments": 0, "contexts": 0, "importing": 0,
 }  # fmt: skip
 CELLAR = (
-    "config", "layout", "idmap", "digests", "gojson", "ids", "errors", "values", "traces", "arguments", "contexts",
-    "importing",
+    "config", "layout", "idmap", "digests", "gojson", "ids", "presence", "errors", "values", "traces", "arguments",
+    "contexts", "importing",
 )  # fmt: skip
 """Row 0: each may import what stands to its right."""
 
@@ -311,6 +311,20 @@ def test_no_pathlib() -> None:
         for path in sources()
         for found in ast.walk(parsed(path))
         if isinstance(found, ast.ImportFrom | ast.Import) and "pathlib" in ast.unparse(found)
+    ]
+
+    assert users == []
+
+
+def test_only_presence_says_no() -> None:
+    """What asks whether something is there takes no error of the system for a "no": see `presence`."""
+    hasty = {"exists", "lexists", "isdir", "isfile", "islink", "ismount"}
+    users = [
+        f"{os.path.relpath(path, PACKAGE)}:{found.lineno}: {ast.unparse(found)}"
+        for path in sources()
+        for found in ast.walk(parsed(path))
+        if (isinstance(found, ast.Attribute) and found.attr in hasty and ast.unparse(found.value) == "os.path")
+        or (isinstance(found, ast.ImportFrom) and found.module == "os.path" and hasty & {a.name for a in found.names})
     ]
 
     assert users == []

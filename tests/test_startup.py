@@ -123,20 +123,20 @@ def test_reading_imports_nothing_slow(run: Runner, store_roots: StoreRoots, word
 
 
 BUDGETS = {
-    "exists base": (52, 52),
-    "layer base": (57, 57),
-    "layers --quiet": (58, 58),
-    "layers": (66, 66),
-    "mounted base": (61, 61),
-    "add-names --name other base": (69, 69),
-    "create-layer": (88, 94),
-    "import-layer --file {archive}": (177, 180),
-    "changes imported": (78, 91),
-    "diff --uncompressed imported": (91, 96),
-    "ls imported:/": (98, 101),
-    "why base": (86, 86),
-    "whois base": (107, 111),
-    "delete-layer imported": (103, 121),
+    "exists base": (53, 53),
+    "layer base": (58, 58),
+    "layers --quiet": (59, 59),
+    "layers": (67, 67),
+    "mounted base": (62, 62),
+    "add-names --name other base": (70, 70),
+    "create-layer": (89, 95),
+    "import-layer --file {archive}": (178, 181),
+    "changes imported": (79, 92),
+    "diff --uncompressed imported": (92, 97),
+    "ls imported:/": (99, 102),
+    "why base": (87, 87),
+    "whois base": (108, 112),
+    "delete-layer imported": (104, 122),
 }
 """Command: how many modules it may import, on vfs and on overlay. Each takes a part of a millisecond, in every run."""
 

@@ -32,8 +32,9 @@ _OF_THE_INTERPRETER = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_", "COVERAGE_")
 _IMPORTED = (
     "cstore.cli", "cstore.cli.session", "cstore.cli.clicked", "cstore.library", "cstore.store.store",
     "cstore.archive.apply", "cstore.archive.pipeline", "cstore.check.survey", "cstore.check.repair.repairing",
-    "cstore.transfer.loading", "cstore.transfer.saving", "cstore.drivers.overlay.driver", "cstore.drivers.vfs.driver",
-    "click", "ctypes", "fastcrc", "hashlib", "isal.igzip_lib", "msgspec", "tempfile", "zstandard",
+    "cstore.transfer.archive_images", "cstore.transfer.saving", "cstore.drivers.overlay.driver",
+    "cstore.drivers.vfs.driver", "click", "ctypes", "fastcrc", "hashlib", "isal.igzip_lib", "msgspec", "tempfile",
+    "zstandard",
 )  # fmt: skip
 """What most commands use, and what is slow to import."""
 

@@ -59,7 +59,7 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"<!DOCTYPE", "an HTML page", "fetch it again; a server answered with a message"),
     (b"<html", "an HTML page", "fetch it again; a server answered with a message"),
 )
-"""First bytes, what has them, what helps. A stream that is compressed once never gets here."""
+"""First bytes, the format they identify, and a hint. Streams that are compressed once are decoded before this check."""
 
 
 _IMAGES: tuple[tuple[int, bytes, str, str], ...] = (
@@ -70,14 +70,14 @@ _IMAGES: tuple[tuple[int, bytes, str, str], ...] = (
     (0x10040, b"_BHRfS_M", "a btrfs image", _MOUNT),
     (0x1FE, b"\x55\xaa", "a disk image", _PARTS),
 )
-"""Where the mark of an image of a file system or disk is, the mark, what has it, what helps."""
+"""Images of file systems and disks: the offset of the magic number, the number, the format, and a hint."""
 
 _IMAGE_HEAD = 0x10048
-"""Bytes at the beginning that hold the marks of all images."""
+"""Bytes at the beginning that contain the magic numbers of all images."""
 
 
 def foreign(head: bytes) -> errors.ArchiveForeign | None:
-    """Tell what begins with `head`, of which a tar header could not be made; None if it is nothing known."""
+    """Identify data whose first bytes, `head`, are not a tar header; None if the format is unknown."""
     for magic, kind, hint in _KINDS:
         if head.startswith(magic):
             return errors.ArchiveForeign(kind, hint)
@@ -88,13 +88,13 @@ def foreign(head: bytes) -> errors.ArchiveForeign | None:
 
 
 def nothing_but_zeros(pieces: Iterable[memoryview], before: int) -> Iterator[memoryview]:
-    """Pass on what follows the `before` zeros of an archive without entries, as long as it is zeros too.
+    """Yield the data after the first `before` zeros of an archive without entries, and check that it is zeros, too.
 
-    File systems leave room for a boot loader at their beginning, which looks like the end of a tar.
+    Images of file systems begin with room for a boot loader, which looks like the end of a tar.
 
     Raises:
-        ArchiveForeign: it is an image of a file system or disk.
-        ArchiveMalformed: it is something else.
+        ArchiveForeign: the data is an image of a file system or disk.
+        ArchiveMalformed: the data is not all zeros, and its format is unknown.
     """
     head = bytearray(before)
     zeros = True

@@ -1,8 +1,8 @@
 """tar-split: all of an archive except the contents of its files, as lines of JSON (archive 9, store-format 8).
 
-A line is either a segment of raw bytes or a file: its name, size and CRC-64/GO-ISO. Put together in order, with the
-files' contents read from the layer, they are the archive again. Files without contents need no line to be put together,
-but other programs expect one for each entry.
+A line is either a segment of raw bytes, or a file: its name, size and CRC-64/GO-ISO. The lines in order, with the
+contents of the files read from the layer, are the archive. Rebuilding needs no lines for files without contents, but
+other programs expect one for each entry.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 else:
-    from _queue import SimpleQueue  # `queue` puts slower queues around it, which are longer to import
+    from _queue import SimpleQueue  # `queue` takes longer to import
 
 
 LARGEST_SEGMENT = 1 << 20
-"""Bytes in a segment that we write."""
+"""Bytes in the largest segment that we write."""
 
 LONGEST_LINE = 1 << 26
-"""Bytes in a line that we read: others write headers of any length as one segment."""
+"""Bytes in the longest line that we read: other programs write headers of any length as one segment."""
 
 _FILE, _SEGMENT = 1, 2
 _CHECKSUM_SIZE = 8
 _BATCH = 1 << 19
 _LEVEL = 1
 _MANY_LINES = 5_000
-"""The JSON decoder reads a line in a third of the time, but to load it takes as long as so many lines."""
+"""Lines from which on the JSON decoder pays off: it takes a third of the time per line, but must be imported first."""
 
 _SEGMENT_HEAD = b'{"type":2,"payload":"'
 _FILE_HEAD = [b"{", b"type", b":1,", b"name", b":"]
@@ -53,13 +53,13 @@ class Segment(NamedTuple):
 
 
 class FileEntry(NamedTuple):
-    """An entry, whose contents (if `size` is not 0) are those of a file in the layer.
+    """An entry whose contents, if `size` is not 0, are in a file of the layer.
 
     Attributes:
-        name: as in the archive, not cleaned.
-        size: in bytes, as its header says; other programs may leave it out.
+        name: the name in the archive, not cleaned.
+        size: the size in its header, in bytes; other programs may leave it out.
         checksum: CRC-64/GO-ISO of the contents; None without contents.
-        position: number of the line, from 0.
+        position: the number of the line, from 0.
     """
 
     name: bytes
@@ -69,7 +69,7 @@ class FileEntry(NamedTuple):
 
 
 class Packer:
-    """Writes the lines. Batches of them go to `sink` as they fill.
+    """Encodes lines, and passes them to `sink` in batches.
 
     Attributes:
         position: the number of the next line.
@@ -82,7 +82,7 @@ class Packer:
         self.position = 0
 
     def segment(self, payload: bytes | memoryview) -> None:
-        """Add raw bytes, as several lines if they are many."""
+        """Add raw bytes, in several lines if they exceed the largest segment."""
         if len(payload) > LARGEST_SEGMENT:
             for place in range(0, len(payload), LARGEST_SEGMENT):
                 self.segment(payload[place : place + LARGEST_SEGMENT])
@@ -107,7 +107,7 @@ class Packer:
         self.position += 1
 
     def flush(self) -> None:
-        """Hand over what has not gone to `sink` yet."""
+        """Pass the remaining lines to `sink`."""
         if self._lines:
             self._sink(self._lines)
             self._lines = []
@@ -130,9 +130,9 @@ def _name_field(name: bytes) -> bytes:
 
 
 class SplitFile:
-    """A new gzip'd tar-split file, 0600. `write` is a sink for a `Packer`; a thread compresses behind it.
+    """A new gzipped tar-split file with mode 0600. `write` is a sink for a `Packer`; a thread compresses the lines.
 
-    Used as a context manager: at the end of the block the file is complete. If the block raises, it is closed as it is.
+    Use it as a context manager: after the block the file is complete. If the block raises, the file stays incomplete.
     """
 
     def __init__(self, path: str, *, sync: bool) -> None:
@@ -147,7 +147,7 @@ class SplitFile:
         self._compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
         self._failure: Exception | None = None
         self._queue: SimpleQueue[list[bytes] | None] = SimpleQueue()
-        self._room = Semaphore(8)  # a stream of headers alone must not pile up in memory before the compressor
+        self._room = Semaphore(8)  # limits memory: a stream of headers alone may be faster than the compressor
         try:
             self._fd = within.open_path(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         except OSError as error:
@@ -159,10 +159,10 @@ class SplitFile:
             raise
 
     def write(self, lines: list[bytes]) -> None:
-        """Take lines.
+        """Queue lines for compression.
 
         Raises:
-            SystemFailure: earlier ones could not be written.
+            SystemFailure: earlier lines could not be written.
         """
         self._raise_failure()
         self._room.acquire()
@@ -186,7 +186,7 @@ class SplitFile:
     def _close(self) -> None:
         try:
             os.close(self._fd)
-        except OSError as error:  # what was written is not on the disk, and some file systems say so only here
+        except OSError as error:  # some file systems report a failed write only here
             raise errors.SystemFailure("write", self._path, error) from error
 
     def _raise_failure(self) -> None:
@@ -204,7 +204,7 @@ class SplitFile:
             raise errors.SystemFailure("write", self._path, error) from error
 
     def _drain(self) -> None:
-        # After a failure the queue is still emptied: the producer must not wait for room in it.
+        # After a failure, keep emptying the queue: the producer must not wait for room in it.
         while (lines := self._queue.get()) is not None:
             self._room.release()
             if self._failure is None:
@@ -226,7 +226,7 @@ def read_lines(path: str) -> Iterator[Segment | FileEntry]:
     """Read a tar-split file line by line.
 
     Raises:
-        TarSplitDamaged: not gzip, cut, or not such lines.
+        TarSplitDamaged: the file is not gzip, is truncated, or has an invalid line.
         SystemFailure: it cannot be read.
     """
     for number, text in enumerate(_read_texts(path), 1):
@@ -235,7 +235,7 @@ def read_lines(path: str) -> Iterator[Segment | FileEntry]:
 
 
 def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
-    """What a tar-split file says of a path and all below it: for each cleaned name its last entry, as in the layer.
+    """Return the entries of a path and everything below it: for each cleaned name the last one, as in the layer.
 
     Raises:
         TarSplitDamaged, SystemFailure: as `read_lines`.
@@ -247,21 +247,21 @@ def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
     left = _MANY_LINES
     for number, text in enumerate(_read_texts(path), 1):
         if text.startswith(_SEGMENT_HEAD) or (last not in text and b"\\" not in text and b"name_raw" not in text):
-            continue  # most lines by far; to understand each would take long
+            continue  # true of most lines; decoding each would take long
         left -= 1
         line = (_read_common(text) if left > 0 else None) or _read_line(text, path, number)
         if isinstance(line, FileEntry):
             try:
                 name = clean_name(line.name)
             except errors.ArchiveError:
-                continue  # no name of anything in the layer
+                continue  # no file of the layer has such a name
             if name == top or name.startswith(below):
                 found[name] = line
     return found
 
 
 def _read_common(text: bytes) -> Segment | FileEntry | None:
-    """Read a line as the Go tool and cstore spell nearly all of them; None for any other."""
+    """Read a line in the spelling that the Go tool and cstore use for nearly all lines; None for any other."""
     if text.startswith(_SEGMENT_HEAD):
         head, _, position = text.partition(b'","position":')
         if not position[:-1].isdigit() or not position.endswith(b"}"):
@@ -270,7 +270,7 @@ def _read_common(text: bytes) -> Segment | FileEntry | None:
             return Segment(a2b_base64(head[len(_SEGMENT_HEAD) :], strict_mode=True))
         except ValueError:
             return None
-    parts = text.split(b'"')  # none of these can be in a name without a backslash before it
+    parts = text.split(b'"')  # a quote in a name has a backslash before it
     name = parts[5] if len(parts) in {11, 15} else b""
     place = _number(parts[-1], b"}")
     if parts[:5] != _FILE_HEAD or not name or name.translate(None, _UNESCAPED) or place is None:
@@ -288,7 +288,7 @@ def _read_common(text: bytes) -> Segment | FileEntry | None:
 
 
 def _number(text: bytes, end: bytes) -> int | None:
-    """Read what stands between two strings of a line, if that is a number that is written in the usual way."""
+    """Read the number between two strings of a line; None if it is not written in the usual way."""
     digits = text[1:-1]
     usual = text[:1] == b":" and text[-1:] == end and digits.isdigit() and len(digits) <= _MOST_DIGITS
     return int(digits) if usual and (digits[:1] != b"0" or digits == b"0") else None
@@ -298,7 +298,7 @@ def _read_line(text: bytes, path: str, number: int) -> Segment | FileEntry:
     """Read a line in any spelling.
 
     Raises:
-        TarSplitDamaged: it makes no sense.
+        TarSplitDamaged: the line is invalid.
     """
     import msgspec
 
@@ -309,7 +309,7 @@ def _read_line(text: bytes, path: str, number: int) -> Segment | FileEntry:
 
 
 _decoders: list[Callable[[bytes], Any]] = []
-"""The one that is made when it is first needed."""
+"""The line decoder, after its first use."""
 
 
 def _line_decoder() -> Callable[[bytes], Any]:
@@ -348,7 +348,7 @@ def _understand(line: Any) -> Segment | FileEntry:
 
 
 def _read_texts(path: str) -> Iterator[bytes]:
-    """Give the lines of a gzip'd file, without their ends."""
+    """Yield the lines of a gzipped file, without line ends."""
     from cstore.archive.directories import open_quietly
 
     try:

@@ -120,7 +120,10 @@ class Lists(Page):
             if one.kind != "layer"
         ]
         free = f"{size(room.available)} free" if room is not None else ""
-        self.write("#top", " · ".join(filter(None, (*parts, free, self.store.driver_name, found.root))))
+        damage = "damaged: see cstore check" if found.problems or found.flaws else ""
+        self.write("#top", " · ".join(filter(None, (damage, *parts, free, self.store.driver_name, found.root))))
+        for problem in found.problems:
+            self.browser.notify(self.texts.brief(problem), severity="warning", markup=False)
 
     @property
     def _shown(self) -> list[Row]:
@@ -240,7 +243,7 @@ class Lists(Page):
         window, item = Window(f"who holds {self._called(row)}"), row.item
 
         def show(found: Holding) -> None:
-            window.show("\n".join(map(self.texts.brief, self.texts.holders(found))))
+            window.show("\n".join(map(self.texts.brief, (*self.texts.holders(found), *found.problems))))
 
         self.browser.push_screen(window)
         self.browser.aside(lambda: holders(self.store.context, item), show)

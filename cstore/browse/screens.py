@@ -166,7 +166,8 @@ class Preview(ModalScreen[bool]):
 
 def preview_lines(plan: Plan, texts: Texts) -> list[str]:
     """What `cstore rm --dry-run` tells, in words."""
-    found = [f"cannot read {texts.plain(path)}: {reason}" for path, reason in plan.unread]
+    found = [texts.brief(problem) for problem in plan.problems]
+    found += [f"cannot read {texts.plain(path)}: {reason}" for path, reason in plan.unread]
     for refusal in plan.refused:
         found.append(texts.brief(refusal.error.message))
         if refusal.error.hint:

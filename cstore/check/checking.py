@@ -11,11 +11,11 @@ as when it was read, nobody has replaced the layer and nobody is changing it. Ot
 
 from __future__ import annotations
 
-import os
 import stat
 import time
 from contextlib import ExitStack, contextmanager
 
+from cstore import presence
 from cstore.arguments import checked
 from cstore.check.driver_state import notes, placed
 from cstore.check.findings import KINDS, Finding, Subject
@@ -196,7 +196,4 @@ def shared_locks(context: Context) -> Iterator[None]:
 
 def _is_regular(path: str) -> bool:
     """Return whether a lock file exists. Anything else at its path is a finding, and cannot be locked."""
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except OSError:
-        return False
+    return stat.S_ISREG(presence.mode_at(path))

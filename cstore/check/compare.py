@@ -12,6 +12,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.archive.composefs import BlobTree, open_tree
 from cstore.archive.names import join_name, show_name, split_name
 from cstore.archive.override import override_of
@@ -298,7 +299,7 @@ class Comparison:
         return (
             path in self._opaque_files
             or any((_value(target, os.fsencode(name)) or b"") == OPAQUE_VALUE for name in _OPAQUE)
-            or any(os.path.lexists(target + b"/" + name) for name in (OPAQUE_NAME, _FUSE_OPAQUE))
+            or any(presence.is_there(target + b"/" + name) for name in (OPAQUE_NAME, _FUSE_OPAQUE))
         )
 
     def _contents(self, place: Tree, path: bytes, status: os.stat_result) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ import stat
 import struct
 import time
 
+from cstore import presence
 from cstore.archive.override import is_masked
 from cstore.check.contents import LayerJob, examine
 from cstore.check.expected import Tolerance
@@ -63,16 +64,15 @@ def tar_split_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], boo
     for layer, read_only in imported_layers(snapshot, wanted):
         who = f"{'read-only ' if read_only else ''}layer {layer.id}"
         path = tar_split_of(snapshot, layer.id)
-        try:
-            regular = stat.S_ISREG(os.lstat(path).st_mode)
-        except OSError:
+        mode = presence.mode_at(path)
+        if not mode:
             if layer.toc_digest:
                 continue  # a partial pull: not every such blob has a tar-split
             sentence = f"its tar-split {path} is missing: the layer cannot be exported byte for byte"
             go_text = f"{who}: layer content incorrect digest"
             yield of_layer("tar-split-missing", layer.id, sentence, path=path, read_only=read_only, go_text=go_text)
             continue
-        if not regular:
+        if not stat.S_ISREG(mode):
             reason = "it is not a regular file"
             sentence = f"its tar-split {path} is damaged: {reason}"
             yield of_layer("tar-split-damaged", layer.id, sentence, path=path, reason=reason, read_only=read_only)
@@ -102,7 +102,7 @@ def layer_job(snapshot: StoreSnapshot, layer: Layer, *, compare: bool) -> LayerJ
     try:
         roots, own = snapshot.context.driver.content_roots(layer.id), inspector.own_roots(layer.id)
         root = os.stat(own[0])
-        path = path if os.path.lexists(path) or not is_blob(own[0]) else ""
+        path = path if presence.is_there(path) or not is_blob(own[0]) else ""
         status = os.lstat(path or own[0])
         id_map = layer.id_map.within(namespace_of(path or own[0]))
     except (OSError, CstoreError):
@@ -134,7 +134,7 @@ def _below(snapshot: StoreSnapshot, layer: str) -> tuple[str, ...] | None:
     for ancestor in reversed(snapshot.chain(layer)[1:]):
         record, _ = snapshot.all_layers.get(ancestor, (None, False))
         path = tar_split_of(snapshot, ancestor)
-        if record is None or not record.diff_digest or not os.path.isfile(path):
+        if record is None or not record.diff_digest or not presence.is_file(path):
             return None
         paths.append(path)
     return tuple(paths)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from cstore import presence
 from cstore.check.findings import Finding, of_store
 from cstore.drivers.staging import OWN
 from cstore.errors import ForeignThing
@@ -76,7 +77,7 @@ def _directory(place: Place, owner: int) -> Iterator[Finding]:
     try:
         status = os.stat(place.path)
     except FileNotFoundError:
-        if os.path.islink(place.path):
+        if presence.is_link(place.path):
             yield of_store("place-wrong", place.path, "it is a dangling link but should be a directory")
         return
     except OSError as error:
@@ -103,7 +104,7 @@ def _lock(path: str, neighbour: str) -> Iterator[Finding]:
     try:
         status = os.lstat(path)
     except FileNotFoundError:
-        if neighbour and os.path.lexists(neighbour):
+        if neighbour and presence.is_there(neighbour):
             sentence = f"the lock file for {os.path.basename(neighbour)} is missing"
             yield of_store("lock-missing", path, sentence, guards=neighbour)
         return

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import datetime
 
+from cstore import presence
 from cstore.check.findings import REPAIR_FROM, Finding, Remedy, of_container, of_image, of_layer
 from cstore.ids import flaw_of_part
 from cstore.records.model import ZERO_TIME
@@ -43,7 +43,7 @@ def _advice(snapshot: StoreSnapshot, layer: str) -> dict[str, Remedy]:
 
 
 def _has_data(snapshot: StoreSnapshot, image: str) -> bool:
-    return bool(flaw_of_part(image)) or os.path.lexists(snapshot.layout.image_data(image))
+    return bool(flaw_of_part(image)) or presence.is_there(snapshot.layout.image_data(image))
 
 
 def _parents(snapshot: StoreSnapshot) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from cstore.check.repair.put_aside import container_aside, image_aside, layer_as
 from cstore.check.repair.repair_context import RepairContext
 from cstore.check.repair.sources import Sources
 from cstore.errors import CstoreError, ImageUsedByContainer, RecordsDamaged, UnknownItem
+from cstore.records.layers import follow
 from cstore.store.context import context_of
 from cstore.store.neighbours import require_image_store
 from cstore.store.quarantine import keeping
@@ -161,11 +162,4 @@ def _damaged(findings: Sequence[Finding], kind: str) -> set[str]:
 
 def _depth(tables: Reader, layer: str) -> int:
     """Return the length of a layer's chain, itself included; -1 for a layer without a record."""
-    chain: list[str] = []
-    record = tables.layers.get(layer)
-    if record is None:
-        return -1
-    while record is not None and record.id not in chain:
-        chain.append(record.id)
-        record = tables.layers.get(record.parent)
-    return len(chain)
+    return len(follow(tables.layers.get, layer)[0]) or -1

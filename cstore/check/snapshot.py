@@ -6,7 +6,7 @@ import os
 
 from cstore.drivers.inspection import open_inspector
 from cstore.ids import flaw_of_part
-from cstore.records.layers import LAYERS
+from cstore.records.layers import LAYERS, line
 from cstore.records.table import Location, Table
 from cstore.store.lookup import layout_of_layer
 from cstore.store.reading import Snapshot
@@ -46,13 +46,9 @@ class StoreSnapshot(Snapshot):
         return found
 
     def chain(self, layer: str) -> list[str]:
-        """Return the IDs of a layer and its ancestors, topmost first, up to an unknown one (included) or a cycle."""
-        found: dict[str, None] = {}
-        while layer and layer not in found:
-            found[layer] = None
-            record, _ = self.all_layers.get(layer, (None, False))
-            layer = "" if record is None else record.parent
-        return list(found)
+        """Return the IDs of a layer and its ancestors, in any store; see `records.layers.line`."""
+        every = self.all_layers
+        return line(lambda each: every[each][0] if each in every else None, layer)
 
     def layout_of(self, layer: str) -> Layout:
         """Return the layout of the store that has a layer."""

@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from itertools import islice
 from typing import Self
 
+from cstore import presence
 from cstore.archive.composefs import opened
 from cstore.archive.names import join_name, show_name, split_name
 from cstore.archive.union import OPAQUE, PROGRAMS_MARKERS, Lower, Union
@@ -180,7 +181,7 @@ class Shown:
 
     @cached_property
     def _union(self) -> Union:
-        trees = self._stack.enter_context(opened([root for root in self._roots if os.path.exists(root)], os.O_PATH))
+        trees = self._stack.enter_context(opened([root for root in self._roots if presence.exists(root)], os.O_PATH))
         return Union([Lower(tree) for tree in trees], files=True)
 
     def is_seen(self, path: bytes) -> bool:

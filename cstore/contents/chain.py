@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.composefs import BlobTree, opened
 from cstore.archive.override import override_in
 from cstore.archive.union import Lower, Union
@@ -96,7 +96,7 @@ class Chain(Closing):
     def _open_all(self) -> None:
         there = []
         for root in self.roots:
-            if os.path.exists(root.path):
+            if presence.exists(root.path):
                 there.append(root)
             else:
                 self.problems.append(f"layer {root.layer} cannot be read: {root.path} is missing")

@@ -7,7 +7,7 @@ import stat
 from collections import deque
 from itertools import chain
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.names import show_name
 from cstore.archive.tarsplit import last_files
 from cstore.arguments import checked
@@ -114,7 +114,7 @@ def _expected(contents: Contents, layer: str, top: bytes) -> dict[bytes, FileEnt
     """What the archive of a layer says of a path and all below it; nothing if there is none."""
     try:
         path = contents.chain.tar_split(layer)
-        return last_files(path, top) if os.path.exists(path) else {}
+        return last_files(path, top) if presence.exists(path) else {}
     except errors.UnsafeID:
         return {}
     except errors.TarSplitDamaged as error:

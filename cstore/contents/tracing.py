@@ -9,6 +9,7 @@ from cstore.contents.chain import add_new
 from cstore.contents.comparing import ADDED, CHANGED, REMOVED, Comparison
 from cstore.contents.files import Contents, FileUnknown, open_item
 from cstore.errors import CstoreError
+from cstore.records.layers import line
 from cstore.store import Item
 from cstore.store.lookup import layer_by_id
 from cstore.store.places import ItemKind
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from cstore.contents.files import File
     from cstore.records.model import Image
     from cstore.store import Store
-
-_DEEPEST = 1000
 
 
 class Event(Value):
@@ -166,13 +165,7 @@ class History:
         return next((image for image in images if item.id in (*self._chain(image), *image.mapped_layers)), None)
 
     def _chain(self, image: Image) -> list[str]:
-        found: list[str] = []
-        current = image.layer
-        while current and current not in found and len(found) < _DEEPEST:
-            found.append(current)
-            layer = layer_by_id(self._tables, current)
-            current = "" if layer is None else layer.parent
-        return found
+        return line(lambda layer: layer_by_id(self._tables, layer), image.layer)
 
     def _enter(self, image: Image) -> None:
         from cstore.oci.config import parse_config

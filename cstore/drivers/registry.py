@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.fs import within
 from cstore.values import Value
 
@@ -147,7 +147,7 @@ def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tu
 def _prior(graph_root: str) -> list[str]:
     """Return the drivers with a home there. An empty home, left by a failed start, counts only if there is no other."""
     names = sorted((*DRIVERS, *(other for others in DRIVERS.values() for other in others)))
-    homes = [name for name in names if os.path.isdir(os.path.join(graph_root, name))]
+    homes = [name for name in names if presence.is_directory(os.path.join(graph_root, name))]
     return [name for name in homes if _is_used(os.path.join(graph_root, name))] or homes
 
 
@@ -189,7 +189,7 @@ def may_have_staged(name: str, place: DriverPlace) -> bool:
         return True
     for home in filter(None, (place.home, place.image_home)):
         root = os.path.dirname(home)
-        if any(os.path.lexists(os.path.join(folder, "cstore-staging")) for folder in (root, home)):
+        if any(presence.is_there(os.path.join(folder, "cstore-staging")) for folder in (root, home)):
             return True  # even an empty one shows that a process is at work, or was killed
         if any(_may_hold(os.path.join(home, each), directories=False) for each in ("staging", "tempdirs")):
             return True
@@ -203,7 +203,7 @@ def _may_hold(folder: str, *, directories: bool) -> bool:
         return any(within.is_directory(folder, name) for name in names) if directories else bool(names)
     except FileNotFoundError:
         return False
-    except (errors.ForeignThing, OSError):
+    except (errors.SystemFailure, OSError):
         return True
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import errno
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.fs import within
 from cstore.fs.lockfile import make_directories
@@ -127,11 +127,11 @@ class HomeStaging:
     def _leads_away(self, place: StagingRoot) -> bool:
         """Return whether a symbolic link below root and home leads to a place, so that its contents are foreign."""
         above = os.path.dirname(place.path)
-        return os.path.islink(place.path) or (above not in {self._root, self.home} and os.path.islink(above))
+        return presence.is_link(place.path) or (above not in {self._root, self.home} and presence.is_link(above))
 
     def _leaked(self) -> Iterator[str]:
         """Yield abandoned partial pulls. One without a lock file is from a tool that does not lock them."""
-        if not self._pulls or os.path.islink(self._pulls):
+        if not self._pulls or presence.is_link(self._pulls):
             return
         try:
             names = sorted(within.listdir(self._pulls))
@@ -139,7 +139,7 @@ class HomeStaging:
             return
         for name in names:
             path = os.path.join(self._pulls, name)
-            if name != OWN and not os.path.islink(path) and not is_held(os.path.join(path, GUARD), missing=True):
+            if name != OWN and not presence.is_link(path) and not is_held(os.path.join(path, GUARD), missing=True):
                 yield path
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.fs import within
 
@@ -77,7 +77,7 @@ class Views:
         Raises:
             SystemFailure: the kernel refuses.
         """
-        if not os.path.lexists(os.path.join(self._home, layer)):
+        if not presence.is_there(os.path.join(self._home, layer)):
             return
         from cstore.drivers.binding import detach
 
@@ -102,7 +102,7 @@ class Views:
 
     def _orphans(self) -> list[str]:
         """Return layers with a view but no tree: other programs delete layers without their views."""
-        if not os.path.isdir(self._home):
+        if not presence.is_directory(self._home):
             return []
         from cstore.kernel.mountinfo import read_mounts
 

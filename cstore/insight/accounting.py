@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.arguments import checked
 from cstore.insight.needs import Needs
 from cstore.store.context import context_of
@@ -214,7 +215,7 @@ def usage(store: Store | Context) -> Usage:
     parts = Parts(context, tables)
     tally = Tally(context.layout)
     found: dict[Key, Part] = {}
-    roots = tuple(root for root in parts.roots() if os.path.lexists(root)) if is_made(context.layout) else ()
+    roots = tuple(root for root in parts.roots() if presence.is_there(root)) if is_made(context.layout) else ()
     for root in roots:
         count(tally, parts, root, found)
     once = tally.once(found)

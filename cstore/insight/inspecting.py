@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.arguments import checked
 from cstore.errors import CstoreError
 from cstore.ids import flaw_of_part
@@ -237,7 +238,7 @@ class _Look:
             home = layout_of_layer(self._tables, layout, record.id)
             found = {"tree": self._context.driver.path_of(record.id), "data": home.layer_data(record.id)}
             found["tar-split"] = home.tar_split(record.id)
-        found = {purpose: path for purpose, path in found.items() if os.path.lexists(path)}
+        found = {purpose: path for purpose, path in found.items() if presence.is_there(path)}
         return found | (self._of_the_driver(record.id) if self._item.item_kind is ItemKind.LAYERS else {})
 
     def _of_the_driver(self, layer: str) -> dict[str, str]:

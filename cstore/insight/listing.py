@@ -125,6 +125,11 @@ class Listing:
         """What needs what."""
         return Needs(self.context, self.tables)
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the chains of layers, as sentences, if what was told so far depends on any."""
+        return self.needs.problems if "needs" in vars(self) else ()
+
     @cached_property
     def mounts(self) -> Mapping[str, str]:
         """Where layers are mounted."""

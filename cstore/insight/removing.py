@@ -7,10 +7,10 @@ one moment; whoever deletes looks again under the locks.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from shlex import quote
 
+from cstore import presence
 from cstore.arguments import checked
 from cstore.errors import (
     ContainerOccupied,
@@ -26,6 +26,7 @@ from cstore.errors import (
 from cstore.ids import flaw_of_part
 from cstore.insight.accounting import count, files_of
 from cstore.insight.needs import Needs
+from cstore.records.layers import follow
 from cstore.store.context import context_of
 from cstore.store.makers import MAKERS, command_of, maker_of, removal_command
 from cstore.store.occupants import refuse_occupied
@@ -266,10 +267,11 @@ class Removal:
         mapped_layers = [layer for layer in mapped if self._free(layer)]
         for layer in mapped_layers:
             self._take(layer, identifier)
-        layer = image.layer if len(mapped_layers) == len(mapped) else ""
-        while layer in self.needs.layers and not self._gone(layer) and self._free(layer):
+        top = image.layer if len(mapped_layers) == len(mapped) else ""
+        for layer in follow(self.needs.layers.get, top)[0]:
+            if self._gone(layer) or not self._free(layer):
+                break
             self._take(layer, identifier)
-            layer = self.needs.layers[layer].parent
 
     def take_layers(self, layers: list[str]) -> None:
         """Let layers go, those on top first."""
@@ -342,7 +344,7 @@ def measured(context: Context, tables: Snapshot, removal: Removal, tally: Tally 
         tally = Tally(context.layout)
         for each in going:
             for key, path in _paths(context, tables, each.kind, each.id):
-                if os.path.lexists(path):
+                if presence.is_there(path):
                     tally.add(key, path)
                 elif key[0] == "layer":
                     lost.append(f"layer {each.id} has lost its directory {path}")

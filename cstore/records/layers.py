@@ -15,9 +15,11 @@ LAYERS: Kind[Layer] = Kind("layer", Layer)
 
 
 def follow(find: Callable[[str], Layer | None], top: str, known: Container[str] = ()) -> tuple[dict[str, Layer], str]:
-    """A layer and its ancestors by ID, the layer first, down to one that is `known`; and what is wrong with the chain.
+    """Follow a chain of layers from `top` down to its base, or to a layer in `known`.
 
-    That is "" if it ends where it should: damaged records may lead to a layer that is not there, or round in a ring.
+    Returns:
+        The layers by ID, topmost first; and what is wrong with the chain, "" if nothing is: damaged records may lead to
+        a layer that is missing, or back to one further up.
     """
     found: dict[str, Layer] = {}
     current, above = top, ""
@@ -30,6 +32,21 @@ def follow(find: Callable[[str], Layer | None], top: str, known: Container[str] 
         found[current] = layer
         current, above = layer.parent, current
     return found, ""
+
+
+def end_of(found: dict[str, Layer], top: str) -> str:
+    """Return the ID that comes after the last layer that `follow` found: of a layer that is missing, known or repeats.
+
+    "" if that layer is a base.
+    """
+    return next(reversed(found.values())).parent if found else top
+
+
+def line(find: Callable[[str], Layer | None], top: str) -> list[str]:
+    """Return the IDs of a layer and its ancestors, topmost first. If one of them is missing, its ID is the last."""
+    found, _ = follow(find, top)
+    end = end_of(found, top)
+    return [*found, end] if end and end not in found else list(found)
 
 
 def incomplete(table: Table[Layer]) -> list[Layer]:

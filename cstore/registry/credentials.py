@@ -10,6 +10,7 @@ import os
 from base64 import b64decode, b64encode
 
 from cstore.arguments import checked
+from cstore.config.parse import read_named
 from cstore.errors import ConfigError, SystemFailure
 from cstore.fs.atomic import write_file
 from cstore.registry.access import Credentials
@@ -135,8 +136,7 @@ def _read(path: str) -> dict[str, Any]:
         SystemFailure: it cannot be read.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read(_LARGEST + 1)
+        data = read_named(path, _LARGEST)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
@@ -145,7 +145,7 @@ def _read(path: str) -> dict[str, Any]:
         document = json.loads(data) if data.strip() else {}
     except (ValueError, RecursionError):
         document = None
-    if not isinstance(document, dict) or len(data) > _LARGEST:
+    if not isinstance(document, dict):
         raise ConfigError(path, "not valid JSON", hint="correct it, or move it away and log in again")
     return document
 
@@ -246,6 +246,8 @@ def _write(path: str, document: dict[str, Any]) -> None:
         os.makedirs(folder, mode=0o700, exist_ok=True)
     except OSError as error:
         raise SystemFailure("create", folder, error) from None
-    # A link, as people make them to share one file, stays what it is.
+    # A link, as people make them to share one file, stays what it is; and so does the null device that says "no file".
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ConfigError(path, "is not a file, so it cannot keep credentials", hint="name another one with --authfile")
     data = json.dumps(document, indent="\t", ensure_ascii=False).encode() + b"\n"
     write_file(os.path.realpath(path), data, mode=0o600)

@@ -9,6 +9,7 @@ import json
 import os
 
 from cstore.arguments import checked
+from cstore.config.parse import read_named
 from cstore.errors import ConfigError
 from cstore.registry.errors import PolicyRefuses, cleaned
 from cstore.registry.signatures import KIND as SIGSTORE
@@ -111,9 +112,7 @@ def read_policy(path: str) -> Policy:
     if not path:
         return Policy()
     try:
-        with open(path, "rb") as file:
-            data = file.read(_LARGEST)
-        document = json.loads(data, object_pairs_hook=once_each)
+        document = json.loads(read_named(path, _LARGEST), object_pairs_hook=once_each)
     except OSError as error:
         raise ConfigError(path, f"cannot be read: {os.strerror(error.errno or 0)}") from None
     except (ValueError, RecursionError) as error:

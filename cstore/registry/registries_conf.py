@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from cstore.config.parse import read_named
 from cstore.errors import ConfigError
 from cstore.registry.errors import RegistryBlocked
 from cstore.values import Value
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MODES = ("enforcing", "permissive", "disabled")
 AUTH_FILES = "containers-auth.json"
 """What `credential-helpers` calls the files with credentials."""
+_LARGEST = 8 << 20
 _MIRROR_USES = ("all", "digest-only", "tag-only")
 
 
@@ -147,8 +149,7 @@ def read_toml(path: str) -> dict[str, Any] | None:
     import tomllib
 
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(read_named(path, _LARGEST).decode())
     except FileNotFoundError:
         return None
     except OSError as error:

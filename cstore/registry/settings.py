@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.arguments import checked
 from cstore.config.environment import read_environment
 from cstore.config.rootless import rootless_identity
@@ -84,7 +85,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, system: str = SYS
             for one in (own, system, os.path.join(os.path.dirname(system), "docker"))
             if one
         ),
-        policy_file=next(filter(os.path.exists, [*policies, os.path.join(system, "policy.json")]), ""),
+        policy_file=next(filter(presence.exists, [*policies, os.path.join(system, "policy.json")]), ""),
         alias_file=os.path.join(cache, "short-name-aliases.conf") if home or not identity.per_user else "",
         search_path=environment.search_path,
     )
@@ -115,10 +116,10 @@ def _registries_files(variables: Mapping[str, str], own: str, system: str) -> li
     mine = os.path.join(own, _REGISTRIES) if own else ""
     folders = [f"{os.path.join(system, _REGISTRIES)}.d", *([f"{mine}.d"] if mine else [])]
     if named:
-        if not os.path.exists(named):
+        if not presence.exists(named):
             raise ConfigError(named, "file not found", hint="see CONTAINERS_REGISTRIES_CONF")
         main = named
-    elif mine and os.path.exists(mine):
+    elif mine and presence.exists(mine):
         main, folders = mine, [f"{mine}.d"]
     else:
         main = os.path.join(system, _REGISTRIES)

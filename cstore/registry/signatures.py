@@ -12,6 +12,7 @@ import os
 from base64 import b64decode
 from functools import partial
 
+from cstore.config.parse import read_named
 from cstore.errors import ConfigError, InvalidName
 from cstore.oci.names import parse_name
 from cstore.registry.errors import NotInRegistry, cleaned
@@ -99,8 +100,7 @@ def read_required(requirement: Mapping[str, Any], source: str) -> Required:
             raise ConfigError(source, "not valid Base64", key="keyData") from None
     for path in [requirement["keyPath"]] if "keyPath" in requirement else requirement.get("keyPaths", []):
         try:
-            with open(path, "rb") as file:
-                keys.append(file.read(_LARGEST))
+            keys.append(read_named(path, _LARGEST))
         except OSError as error:
             raise ConfigError(path, f"cannot be read: {os.strerror(error.errno or 0)}") from None
     identity = requirement.get("signedIdentity", {"type": "matchRepoDigestOrExact"})

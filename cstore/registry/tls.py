@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore.config.parse import read_named
 from cstore.errors import ConfigError, SystemFailure
 from cstore.values import Value
 
@@ -11,6 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable
+
+
+_LARGEST = 8 << 20
 
 
 class Trust(Value):
@@ -45,12 +49,15 @@ class Trust(Value):
             context.hostname_checks_common_name = False
         for path in () if insecure else self.authorities:
             try:
+                read_named(path, _LARGEST)  # the library opens it again, and would wait for what is no file
                 context.load_verify_locations(path)
             except (ssl.SSLError, OSError) as error:
                 raise ConfigError(path, f"no usable certificate: {_why(error)}") from None
         if show_client:
             for certificate, key in self.client:
                 try:
+                    for part in (certificate, key):
+                        read_named(part, _LARGEST)
                     context.load_cert_chain(certificate, key, password="")
                 except (ssl.SSLError, OSError) as error:
                     reason = f"it cannot be used with the key {key}: {_why(error)}"

@@ -54,10 +54,11 @@ def fill(
     again: bool = False,
     sync: bool | None = None,
     donor: str = "",
+    window: int = 0,
 ) -> AppliedLayer:
     """Read the archive from `source` into `staged`, `again` if one was before. On failure nothing else is left.
 
-    What was read is on the disk then, if the store syncs; or if `sync` says so. `donor`: see `ApplyOptions`.
+    What was read is on the disk then, if the store syncs; or if `sync` says so. `donor`, `window`: see `ApplyOptions`.
 
     Raises:
         ArchiveError: the archive cannot be a layer.
@@ -81,6 +82,7 @@ def fill(
             force_mask=staged.force_mask,
             again=again,
             donor=donor,
+            window=window,
         )
         applied = apply_archive(source, staged.tree, tar_split, options, progress)
     except BaseException:
@@ -157,7 +159,7 @@ def _like(writer: Writer, record: Layer, template: Layer) -> Layer:
 
     source = writer.layout.tar_split(template.id)
     try:
-        with open(source, "rb") as stream:
+        with open(within.open_file(*os.path.split(source)), "rb") as stream:
             parts = iter(lambda: stream.read(1 << 20), b"")
             write_file(writer.layout.tar_split(record.id), parts, sync=writer.context.sync)
     except FileNotFoundError:

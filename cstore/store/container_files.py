@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.errors import ContainerUnknown, InvalidDataName, LayerUnknown, SystemFailure
 from cstore.fs import within
 from cstore.fs.lockfile import make_directories
@@ -33,7 +34,7 @@ def directory(context: Context, ref: str) -> str:
     """
     container = get_container(Reader(context), ref).id
     path = context.layout.container_directory(container)
-    if not os.path.isdir(path) and on_read_only_media(path):
+    if not presence.is_directory(path) and on_read_only_media(path):
         path = context.layout.container_run_directory(container)
     return _made(context, path)
 
@@ -46,6 +47,7 @@ def write_directory(context: Context, ref: str, sink: Sink) -> bool:
     Raises:
         ContainerUnknown: there is no such container.
         SystemFailure: something cannot be read, or changed while it was.
+        Unsupported: a file's name begins with `.wh.`: unpacked, it would be a whiteout.
     """
     from cstore.archive.pack import pack_tree
 
@@ -57,7 +59,7 @@ def write_directory(context: Context, ref: str, sink: Sink) -> bool:
         return False
     except OSError as error:
         raise SystemFailure("read", path, error) from error
-    pack_tree(path, sink, one_device=True)
+    pack_tree(path, sink, one_device=True, no_layer=True)
     return True
 
 
@@ -140,7 +142,7 @@ def _parts(name: str) -> list[str]:
 
 def _made(context: Context, path: str) -> str:
     data = os.path.dirname(path)
-    if not os.path.lexists(path) and not on_read_only_media(context.layout.graph_root):
+    if not presence.is_there(path) and not on_read_only_media(context.layout.graph_root):
         leave_to_its_user(context.layout)
     try:
         within.require_directory(*os.path.split(data), missing=True)
@@ -190,4 +192,4 @@ def size(context: Context, ref: str) -> int:
 def _bytes_in(path: str) -> int:
     from cstore.fs.tree import usage
 
-    return usage(path).bytes if os.path.isdir(path) else 0
+    return usage(path).bytes if presence.is_directory(path) else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.fs import within
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import get_layer, get_own_layer, layer_by_id, layout_of_layer
@@ -166,7 +166,7 @@ def write_diff(
         return
     with compressed(sink, chosen) as plain:
         tar_split = layout_of_layer(Reader(context), context.layout, layer.id).tar_split(layer.id)
-        if base == (layer.parent or None) and os.path.exists(tar_split):
+        if base == (layer.parent or None) and presence.exists(tar_split):
             _rebuild(context, layer, tar_split, plain)
         else:
             compared.require_base()

@@ -13,6 +13,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from cstore import presence
 from cstore.errors import CstoreError, InvalidOption, LayerUnknown, SystemFailure
 from cstore.fs.closing import opened
 from cstore.fs.scoped import open_in_root
@@ -120,7 +121,7 @@ def copy(
 
 def _directory_of(path: str) -> str:
     """The directory on the host that a copy went into."""
-    return path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
+    return path if presence.is_directory(path) else os.path.dirname(os.path.abspath(path))
 
 
 # ── the two sides ──
@@ -307,7 +308,7 @@ def _named_in(source: LayerPath, target: LayerPath, into: _Side) -> LayerPath:
 def _copied_through(found: _Found, name: str, target: LayerPath, owner: Owner, *, sync: bool) -> bool:
     from cstore.store.host_files import place_through
 
-    if os.path.isdir(target.path):
+    if presence.is_directory(target.path):
         raise _is_directory(target.path)
     return place_through(found.fd, found.copy, name, target.path.rstrip("/") or "/", owner, sync=sync)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.drivers.contract import TreeOptions
 from cstore.fs.atomic import sync_filesystem
@@ -60,7 +60,8 @@ class NewLayer(Value):
     the same contents above the same parent is taken instead; `by_contents` gives the ID that Podman would. `far` is
     where an additional layer store keeps it (far_layers.py). `toc_digest` is that of the table of contents by which a
     layer was chosen whose files are staged: its archive is not known then. `donor` is a directory, perhaps with the
-    same files, whose blocks are shared where the file system can.
+    same files, whose blocks are shared where the file system can. `window` is how many bytes of memory the window of
+    its decoder may take, 0 for what this system can give.
     """
 
     parent: str = ""
@@ -85,6 +86,7 @@ class NewLayer(Value):
     toc_digest: str = ""
     owners_on_disk: bool = False
     donor: str = ""
+    window: int = 0
 
 
 class LayerPlan(Value):
@@ -185,7 +187,9 @@ def _create(
     try:
         if source is not None:
             with explained(plan.id_map):
-                applied_layer = fill(context, staged, source, plan.id_map, progress, donor=request.donor)
+                applied_layer = fill(
+                    context, staged, source, plan.id_map, progress, donor=request.donor, window=request.window
+                )
             check_archive(request, applied_layer.applied)
             if accept is not None:
                 applied_layer = applied_layer.with_(applied=accept(applied_layer.applied))
@@ -233,7 +237,7 @@ def apply_staged(context: Context, made: StagedLayer) -> Layer:
         IDTaken, NameTaken: somebody took the ID or a name meanwhile. The directory stays until it is cleaned.
         SystemFailure: the directory is not there: it is a layer already, or cleaned.
     """
-    if not os.path.isdir(made.directory):
+    if not presence.is_directory(made.directory):
         raise errors.SystemFailure("find", made.directory, FileNotFoundError(2, os.strerror(2)), hint="stage it again")
     if context.sync:
         sync_filesystem(made.directory)  # without a lock: nobody shall wait for our disk

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from cstore import presence
 from cstore.errors import CstoreError
 from cstore.fs.atomic import sync_filesystem
 from cstore.store.applied_layer import AppliedLayer, attach, check_archive, fill
@@ -150,5 +151,5 @@ def _withdraw(writer: Writer, records: Iterable[Layer | CstoreError]) -> None:
 def _sync(paths: Iterable[str]) -> None:
     """Sync the file systems of these directories, each of which may have one of its own."""
     for path in dict.fromkeys(paths):
-        if os.path.isdir(path):
+        if presence.is_directory(path):
             sync_filesystem(path)

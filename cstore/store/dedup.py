@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cstore.errors import CstoreError
 from cstore.fs.duplicates import Duplicates, Sharing
+from cstore.records.layers import follow
 from cstore.store.reading import Reader
 from cstore.store.session import leave_to_its_user
 
@@ -13,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cstore.records.model import Layer
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
 
@@ -56,11 +58,8 @@ def _image_layers(tables: Tables) -> list[str]:
     """The store's own layers that an image stands on, from the oldest record to the newest."""
     for table in (tables.layers, tables.images):
         table.verify()
-    wanted: set[str] = set()
+    wanted: dict[str, Layer] = {}
     for image in tables.images:
         for top in (image.layer, *image.mapped_layers):
-            layer = tables.layers.get(top)
-            while layer is not None and layer.id not in wanted:
-                wanted.add(layer.id)
-                layer = tables.layers.get(layer.parent)
+            wanted.update(follow(tables.layers.get, top, wanted)[0])
     return [layer.id for layer in tables.layers if layer.id in wanted and not layer.incomplete]

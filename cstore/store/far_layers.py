@@ -87,7 +87,7 @@ def write_blob(layer: Layer, blob: str, sink: Sink, compression: Compression) ->
     from cstore.archive.streams import CountingReader, FileReader, PeekingReader, compressed
 
     try:
-        fd = os.open(blob, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(blob, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
         raise SystemFailure("read", blob, error) from None
     try:

@@ -23,6 +23,7 @@ import stat
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.drivers.inspection import open_inspector
 from cstore.errors import CstoreError, ForeignThing, InvalidDataName, SystemFailure, UnsafeID
 from cstore.fs import within
@@ -239,7 +240,7 @@ def _is_ours(layer: str, inspector: Inspector) -> bool:
 
 def _tree_leftover(context: Context, layer: str, kind: str = "layer") -> Iterator[Leftover]:
     path = context.driver.path_of(layer)
-    if os.path.lexists(path):
+    if presence.is_there(path):
         yield from _leftover(path, kind)
     elif context.driver.exists(layer):
         yield Leftover(path, kind, 0)  # where trees are seen only while they are mounted, nobody mounts to measure
@@ -252,7 +253,7 @@ def _layer_files(context: Context, known: set[str], trees: set[str]) -> Iterator
     """
 
     def owned(layer: str) -> bool:
-        elsewhere = layer not in trees and not flaw_of_part(layer) and os.path.lexists(context.driver.path_of(layer))
+        elsewhere = layer not in trees and not flaw_of_part(layer) and presence.is_there(context.driver.path_of(layer))
         return layer in known or elsewhere
 
     directory = context.layout.layers
@@ -297,7 +298,7 @@ def _loose_items(context: Context, tables: Tables, item_kind: ItemKind) -> Itera
             directory = item_directory(layout, item_kind, record.id)
             for name in _names(*os.path.split(directory)):
                 path = os.path.join(directory, name)
-                if name not in named and path != aside and not os.path.isdir(path):
+                if name not in named and path != aside and not presence.is_directory(path):
                     yield from _leftover(path, "temporary" if name.startswith(TEMPORARY_PREFIX) else "item")
 
 
@@ -323,7 +324,7 @@ def _leftover(path: str, kind: str) -> Iterator[Leftover]:
     except OSError as error:
         raise SystemFailure("examine", path, error) from None
     except SystemFailure:
-        if os.path.lexists(path):
+        if presence.is_there(path):
             raise
         return
     yield Leftover(path, kind, size)

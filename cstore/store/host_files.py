@@ -11,6 +11,7 @@ import os
 import stat
 import time
 
+from cstore import presence
 from cstore.errors import InvalidOption, SystemFailure
 from cstore.fs.closing import opened
 
@@ -45,10 +46,10 @@ def place_through(
     from cstore.fs.tree.merge import place_file
     from cstore.store.result_files import is_replaceable
 
-    is_link = os.path.islink(target)
-    if not os.path.lexists(target):
+    is_link = presence.is_link(target)
+    if not presence.is_there(target):
         return False
-    if is_link and not os.path.exists(target):
+    if is_link and not presence.exists(target):
         raise InvalidOption(f"{target} is a dangling link", hint="remove it, or give another target")
     if not is_replaceable(target):
         write_into(source_fd, source, target)

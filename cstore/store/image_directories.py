@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.errors import ImageUnknown
 from cstore.fs import within
 from cstore.fs.lockfile import make_directory
@@ -28,7 +29,7 @@ def image_directory(context: Context, ref: str) -> str:
     """
     image = get_image(Reader(context), ref).id
     path = context.layout.image_directory(image)
-    if not os.path.isdir(path) and on_read_only_media(path):
+    if not presence.is_directory(path) and on_read_only_media(path):
         path = context.layout.image_run_directory(image)
     return _made(context, image, path)
 
@@ -43,7 +44,7 @@ def _made(context: Context, image: str, path: str) -> str:
     top, item = os.path.split(os.path.dirname(path))
     within.require_directory(top, item, missing=True)
     within.require_directory(top, f"{item}/userdata", missing=True)
-    if os.path.isdir(path):
+    if presence.is_directory(path):
         return path
     if on_read_only_media(context.layout.images):  # no lock can be taken, and nobody can remove the image
         make_directory(path, sync=context.sync)

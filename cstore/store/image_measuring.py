@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cstore.errors import CstoreError, LayerMissing
 from cstore.idmap import IDENTITY
+from cstore.records.layers import end_of, follow
 from cstore.store.lookup import get_image, layer_by_id
 from cstore.store.reading import Reader
 from cstore.values import Value
@@ -27,22 +28,14 @@ def image_size(context: Context, ref: str) -> int:
     """
     tables = Reader(context)
     image = get_image(tables, ref)
-    layers = list(_layers(tables, image))  # that one is missing is the better reason, and found sooner
-    return sum(_size(context, tables, layer) for layer in layers) + sum(image.data_sizes.values())
-
-
-def _layers(tables: Tables, image: Image) -> Iterator[Layer]:
-    """The layers of an image and their ancestors, each once."""
-    seen: set[str] = set()
+    layers: dict[str, Layer] = {}
     for top in (image.layer, *image.mapped_layers):
-        layer = top
-        while layer and layer not in seen:
-            seen.add(layer)
-            record = layer_by_id(tables, layer)
-            if record is None:
-                raise LayerMissing(layer)
-            yield record
-            layer = record.parent
+        found, problem = follow(lambda each: layer_by_id(tables, each), top, layers)
+        end = end_of(found, top)
+        if problem and end not in found:  # the better reason than a size that is not known, and found sooner
+            raise LayerMissing(end)
+        layers.update(found)
+    return sum(_size(context, tables, layer) for layer in layers.values()) + sum(image.data_sizes.values())
 
 
 def _size(context: Context, tables: Tables, layer: Layer) -> int:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 from cstore.errors import ImageUsedByContainer, NotAnImage, UnsafeID
+from cstore.records.layers import follow
 from cstore.store.intents import Intent
 from cstore.store.lookup import WAYS, children_of_layer, nowhere
 from cstore.store.lost_records import hidden_containers
@@ -138,11 +139,11 @@ def _doomed(tables: Trusted, images: list[Table[Image]], image: Image) -> tuple[
 
     mapped_layers = [mapped_layer for mapped_layer in image.mapped_layers if may_go(mapped_layer)]
     going |= dict.fromkeys(mapped_layers)
-    layer = image.layer if len(mapped_layers) == len(_known(tables, image.mapped_layers)) else ""
-    while layer and layer not in going and may_go(layer):
+    top = image.layer if len(mapped_layers) == len(_known(tables, image.mapped_layers)) else ""
+    for layer in follow(tables.layers.get, top, going)[0]:
+        if not may_go(layer):
+            break
         going[layer] = None
-        record = tables.layers.get(layer)
-        layer = "" if record is None else record.parent
     return tuple(going)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from cstore import presence
 from cstore.digests import new_hash
 from cstore.errors import CstoreError, SystemFailure, UnsafeID
 from cstore.fs import within
@@ -116,7 +117,7 @@ def conclude(writer: Writer, item_kind: ItemKind) -> bool:
     Gives whether there was anything to conclude.
     """
     journal = item_journal(writer.layout, item_kind)
-    if not os.path.lexists(journal):
+    if not presence.is_there(journal):
         return False
     entry = _read(journal)
     if entry is not None:
@@ -155,7 +156,7 @@ def path_of_new(layout: Layout, item_kind: ItemKind, record: Layer | Image | Con
     if entry is None or (entry.owner, entry.key) != (record.id, key) or not entry.told_by(record):
         return ""
     path = _aside(item_directory(layout, item_kind, record.id), key)
-    return path if os.path.lexists(path) else ""
+    return path if presence.is_there(path) else ""
 
 
 def aside_of(layout: Layout, item_kind: ItemKind) -> str:

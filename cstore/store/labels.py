@@ -6,8 +6,7 @@ store has, so that one cannot touch what belongs to another. Without SELinux the
 
 from __future__ import annotations
 
-import os
-
+from cstore import presence
 from cstore.errors import InvalidOption
 from cstore.values import Value
 
@@ -46,7 +45,7 @@ def choose_labels(
     """
     said = dict(_parsed(option) for option in options)
     policy = policy or Policy()
-    if not os.path.exists(policy.state):
+    if not presence.exists(policy.state):
         return "", ""
     process, files = (_split(label) for label in _host_labels(policy))
     if "disable" in said or not process:

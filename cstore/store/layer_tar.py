@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.store.lookup import get_layer, layout_of_layer
 from cstore.store.reading import Reader
 
@@ -72,7 +73,7 @@ def archive_size(context: Context, ref: str) -> int:
     tables = Reader(context)
     layer = get_layer(tables, ref)
     tar_split = layout_of_layer(tables, context.layout, layer.id).tar_split(layer.id)
-    if not os.path.exists(tar_split):
+    if not presence.exists(tar_split):
         return diff_size(context, layer.id)
     return sum(line.size for line in read_lines(tar_split) if isinstance(line, FileEntry))
 

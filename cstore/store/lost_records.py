@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.fs import within
 from cstore.ids import flaw_of_part
 from cstore.records.containers import CONTAINERS
@@ -64,7 +64,7 @@ def _has_lost_trees(context: Context, path: str, known: Container[str]) -> bool:
     if not lost:
         return False
     trees = map(context.driver.path_of, lost - transient_layers(layout))
-    return any(tree.startswith(home.rstrip("/") + "/") and os.path.isdir(tree) for tree in trees)
+    return any(tree.startswith(home.rstrip("/") + "/") and presence.is_directory(tree) for tree in trees)
 
 
 def transient_layers(layout: Layout) -> set[str]:
@@ -97,7 +97,7 @@ def _hidden(layout: Layout, transient: str, ordinary: str) -> tuple[str, ...]:
 
 def _item_directories(directory: str) -> Iterator[str]:
     paths = (os.path.join(directory, name) for name in _names(directory))
-    return (path for path in paths if os.path.isdir(path) and not os.path.islink(path))
+    return (path for path in paths if presence.is_directory(path) and not presence.is_link(path))
 
 
 def _names(directory: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from cstore import presence
 from cstore.errors import UnsafeID
 from cstore.records.scanner import load
 from cstore.store.context import context_of
@@ -63,7 +64,7 @@ def _maker(context: Context, container: Container) -> str:
     if facts.get("pod-id"):
         return "crio"
     with suppress(UnsafeID):
-        if os.path.lexists(os.path.join(context.layout.container_directory(container.id), "buildah.json")):
+        if presence.is_there(os.path.join(context.layout.container_directory(container.id), "buildah.json")):
             return "buildah"
     return "podman" if facts.keys() & {"image-name", "image-id", "created-at"} else ""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.errors import Unsupported
 from cstore.layout import Layout
 
@@ -115,9 +116,9 @@ def _image_store_gone(layout: Layout) -> Iterator[str]:
     Every process that locks the layers makes lock files in both places.
     """
     lock = layout.image_store and layout.image_store_layers_lock
-    if not lock or os.path.lexists(lock) or os.path.lexists(layout.images) or not os.path.lexists(layout.layers_lock):
+    if not lock or any(map(presence.is_there, (lock, layout.images))) or not presence.is_there(layout.layers_lock):
         return
-    problem = "holds no store" if os.path.isdir(layout.image_store) else "does not exist"
+    problem = "holds no store" if presence.is_directory(layout.image_store) else "does not exist"
     yield (
         f"the image store {layout.image_store} {problem}, so its images and layers are missing; "
         "if its disk is not mounted, mount it before you write to the store"
@@ -125,13 +126,13 @@ def _image_store_gone(layout: Layout) -> Iterator[str]:
 
 
 def _additional_store_gone(store: str, layout: Layout) -> Iterator[str]:
-    if any(os.path.lexists(os.path.join(store, f"{layout.driver}-{kind}")) for kind in ("layers", "images")):
+    if any(presence.is_there(os.path.join(store, f"{layout.driver}-{kind}")) for kind in ("layers", "images")):
         return
     ways = list(_others(store, layout, "cstore images"))
     for way in ways:
         yield f"the additional image store {store} is not used: it has no {layout.driver} store, but {way}"
     if not ways:
-        problem = f"holds no {layout.driver} store" if os.path.isdir(store) else "does not exist"
+        problem = f"holds no {layout.driver} store" if presence.is_directory(store) else "does not exist"
         yield (
             f"the additional image store {store} {problem}; "
             "if its disk is not mounted, mount it, or remove it from additionalimagestores"
@@ -139,4 +140,4 @@ def _additional_store_gone(store: str, layout: Layout) -> Iterator[str]:
 
 
 def _has_records(layout: Layout) -> bool:
-    return any(map(os.path.lexists, (layout.stable_layers, layout.stable_images, layout.stable_containers)))
+    return any(map(presence.is_there, (layout.stable_layers, layout.stable_images, layout.stable_containers)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.records.table import Location
 from cstore.values import Choice, Value
 
@@ -82,7 +83,7 @@ def volatile_location(layout: Layout, item_kind: ItemKind) -> Location:
     the image from under a container; where the file is, none that old can be at work. A transient store has it always.
     """
     path = layout.volatile_layers if item_kind is ItemKind.LAYERS else layout.volatile_containers
-    return Location.VOLATILE if layout.transient or os.path.isfile(path) else Location.STABLE
+    return Location.VOLATILE if layout.transient or presence.is_file(path) else Location.STABLE
 
 
 def is_made(layout: Layout) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.records.layers import incomplete
 from cstore.store.lookup import referenced
@@ -38,7 +38,7 @@ def sweep(context: Context) -> list[str]:
 
 def recover(writer: Writer) -> None:
     """Bring the layers into a whole state. Under the layer lock, so that nobody can still be at work on them."""
-    if os.path.lexists(writer.layout.container_journal):
+    if presence.is_there(writer.layout.container_journal):
         from cstore.store.container_journal import conclude
 
         conclude(writer)
@@ -65,7 +65,7 @@ def _holds_anything(directory: str, word: str) -> bool:
 
 def finish_items(writer: Writer, item_kinds: Sequence[ItemKind]) -> None:
     """Finish or take back data items that a dead process was setting, of the kinds whose locks are held."""
-    begun = [item_kind for item_kind in item_kinds if os.path.lexists(item_journal(writer.layout, item_kind))]
+    begun = [item_kind for item_kind in item_kinds if presence.is_there(item_journal(writer.layout, item_kind))]
     if not begun:
         return
     from cstore.store.item_journal import conclude

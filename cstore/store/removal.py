@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.drivers.contract import StagedRemoval
 from cstore.fs.lockfile import make_directory
@@ -299,7 +299,7 @@ def discard(writer: Writer, path: str) -> None:
     """
     from cstore.fs.tree import remove_tree
 
-    if not os.path.lexists(path):
+    if not presence.is_there(path):
         return
     make_directory(writer.layout.layers)
     try:

@@ -17,7 +17,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from cstore.errors import CstoreError, ForeignThing, SystemFailure
+from cstore import presence
+from cstore.errors import DriverError, ForeignThing, SystemFailure, UnsafeID
 from cstore.fs import within
 from cstore.fs.atomic import sync_directory, write_file
 from cstore.records.codec import encode, from_row
@@ -136,8 +137,12 @@ def _exchanged(writer: Writer, journal: _Journal) -> bool:
     if current is None or current.created != journal.record.created:
         return False
     try:
-        return known_by(writer.driver.content_roots(current.id)[0]) == (journal.inode, journal.volume)
-    except (OSError, CstoreError):
+        tree = writer.driver.content_roots(current.id)[0]
+        return known_by(tree) == (journal.inode, journal.volume)
+    except (DriverError, UnsafeID):
+        return False
+    except OSError as error:
+        presence.mode_despite(error, writer.driver.path_of(current.id))  # else both ways would be a guess
         return False
 
 
@@ -157,9 +162,9 @@ def _conclude(writer: Writer, journal: _Journal) -> None:
 def _rename_tar_split(writer: Writer, new: str, target: str) -> None:
     from cstore.store.removal import discard
 
-    if not os.path.lexists(new):
+    if not presence.is_there(new):
         return  # renamed already, before the crash
-    if os.path.isdir(target):
+    if presence.is_directory(target):
         discard(writer, target)
     try:
         within.rename(new, target)

@@ -7,6 +7,7 @@ import os
 import stat
 from contextlib import contextmanager, suppress
 
+from cstore import presence
 from cstore.errors import InvalidOption, SystemFailure
 from cstore.fs.atomic import sync_directory
 from cstore.fs.closing import opened
@@ -56,7 +57,7 @@ def is_replaceable(path: str) -> bool:
         place = os.path.join(os.path.realpath(folder), name)
         if place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/"):  # noqa: S108  - nothing is made there unasked
             return False
-        if not os.path.islink(place):
+        if not presence.is_link(place):
             break
         place = os.path.join(os.path.dirname(place), os.readlink(place))
     try:
@@ -94,7 +95,7 @@ def _new_file(path: str) -> int:
 
 def _nameless(folder: str) -> int:
     """Open a file that is gone when its writer is killed; -1 where the system has no such files."""
-    if not os.path.isdir("/proc/self/fd"):  # it could not be given a name in the end
+    if not presence.is_directory("/proc/self/fd"):  # it could not be given a name in the end
         return -1
     try:
         return os.open(folder or ".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
@@ -129,7 +130,7 @@ def _take_place(beside: str, path: str) -> None:
 def _publish(descriptor: int, beside: str, path: str, *, sync: bool) -> None:
     """Give a finished file its name; `beside` is that which it has, or "" if it has none."""
     try:
-        if os.path.exists(path):
+        if presence.exists(path):
             os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
         if sync:
             os.fsync(descriptor)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import ExitStack, contextmanager
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.writable import on_read_only_media
@@ -214,7 +214,7 @@ def writing(
 
 def _intents_are_left(layout: Layout) -> bool:
     """Whether a dead process left work of several steps. Where nobody ever noted any, that is known at once."""
-    if not os.path.lexists(layout.intents):
+    if not presence.is_there(layout.intents):
         return False
     from cstore.store import intents
 

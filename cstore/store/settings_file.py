@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from cstore import presence
 from cstore.errors import ConfigError, SystemFailure
 
 
@@ -16,10 +17,10 @@ def read_settings_text(path: str) -> str:
     """
     from cstore.config.parse import read_file
 
-    if not os.path.lexists(path):
+    if not presence.is_there(path):
         return ""
-    if os.path.islink(path) or not os.path.isfile(path):
-        kind = "a symbolic link" if os.path.islink(path) else "not a regular file"
+    if presence.is_link(path) or not presence.is_file(path):
+        kind = "a symbolic link" if presence.is_link(path) else "not a regular file"
         raise ConfigError(path, f"is {kind}", hint="put a regular file there, or change it with an editor")
     return read_file(path).text
 
@@ -35,7 +36,7 @@ def write_settings_text(path: str, text: str) -> None:
     above = os.path.dirname(path)
     try:
         os.makedirs(above, 0o755, exist_ok=True)
-        found = os.stat(path) if os.path.exists(path) else None
+        found = os.stat(path) if presence.exists(path) else None
     except OSError as error:
         raise SystemFailure("make", above, error) from None
     write_file(path, text.encode(), mode=stat.S_IMODE(found.st_mode) if found else 0o644)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
+from cstore import presence
 from cstore.errors import SystemFailure, Unsupported
 from cstore.fs import within
 from cstore.fs.staging import StagingRoot
@@ -35,7 +36,7 @@ def put_directory(context: Context, ref: str, directory: str) -> Layer:
     _check_allowed(context)
     known = find_own_layer(Reader(context), ref)
     layer = check_id(ref) if known is None else known.id
-    if not os.path.isdir(directory):
+    if not presence.is_directory(directory):
         raise SystemFailure("read", directory, _why_no_directory(directory), hint="name a directory")
     make_roots(context.layout)
     with StagingRoot(context.layout.layers_staging).reserve() as staging:
@@ -64,7 +65,7 @@ def _check_allowed(context: Context) -> None:
 
 
 def _why_no_directory(path: str) -> OSError:
-    number = errno.ENOTDIR if os.path.lexists(path) else errno.ENOENT
+    number = errno.ENOTDIR if presence.is_there(path) else errno.ENOENT
     return OSError(number, os.strerror(number))
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from cstore.errors import InvalidOption, LayerUnknown, NoFreeIDs, SystemFailure
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap, IDRange
+from cstore.records.layers import end_of, follow
 from cstore.store.lookup import find_layer
 from cstore.store.session import Trusted
 from cstore.values import Value
@@ -117,17 +118,14 @@ def _needed(context: Context, tables: Tables, request: AutoMap, top: str) -> int
     return 1 + max((*owners, *named), default=-1)
 
 
-def _chain(tables: Tables, top: str) -> Iterator[Layer]:
-    seen: set[str] = set()
-    while top and top not in seen:
-        seen.add(top)
-        layer = find_layer(tables, top)
-        if layer is None:
-            error = LayerUnknown(top)
-            error.go_text = f'cannot find layer "{top}"'
-            raise error
-        yield layer
-        top = layer.parent
+def _chain(tables: Tables, top: str) -> Iterable[Layer]:
+    found, problem = follow(lambda layer: find_layer(tables, layer), top)
+    end = end_of(found, top)
+    if problem and end not in found:
+        error = LayerUnknown(end)
+        error.go_text = f'cannot find layer "{end}"'
+        raise error
+    return found.values()
 
 
 def _named_ids(context: Context, request: AutoMap, top: str) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from cstore import presence
 from cstore.fs import within
 
 TYPE_CHECKING = False
@@ -17,7 +18,7 @@ def way_to(layout: Layout, path: str) -> tuple[str, str] | None:
 
     The roots may be named otherwise than the store was opened: it is looked at which directories they are.
     """
-    roots = [os.stat(root) for root in _roots(layout) if os.path.isdir(root)]
+    roots = [os.stat(root) for root in _roots(layout) if presence.is_directory(root)]
     parts = os.path.normpath(path).split("/")
     for end in range(1, len(parts)):
         above = "/".join(parts[:end]) or "/"

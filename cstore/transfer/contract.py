@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from cstore.archive.decoder_memory import USUAL_WINDOW
 from cstore.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from typing import TypeAlias
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from cstore.archive.streams import ReadInto, Sink
     from cstore.errors import CstoreError
     from cstore.store import Store
+    from cstore.transfer.archive_images import ArchiveSource
     from cstore.transfer.manifests import Descriptor, Manifest
     from cstore.transfer.members import Part
     from cstore.transfer.plan import ImagePlan
@@ -193,6 +195,14 @@ class RemoteSource(Protocol):
         """Told in a forked process, which shall use no connection of its parent."""
 
 
+def window_for(source: object, request: CopyRequest) -> int:
+    """Bytes that the window of a layer's decoder may take; 0 for what this system can give.
+
+    A stream says itself how much that is. An archive at hand is trusted with it; what comes over a network is not.
+    """
+    return max(USUAL_WINDOW, request.memory) if isinstance(source, RemoteSource) else 0
+
+
 @runtime_checkable
 class TriesAgain(Protocol):
     """What a source is as well that tries again what fails."""
@@ -238,6 +248,38 @@ class PlannedSource(Protocol):
 
     def find(self, name: str) -> Part | None:
         """Look up the member that the plan names for a layer (see `members.Members`)."""
+
+
+class Arrivals(Protocol):
+    """A sink that can use a layer the moment it arrives in a stream, before the archive has been read to its end."""
+
+    def arrived(self, plans: Sequence[ImagePlan], name: str, body: ReadInto) -> bool:
+        """Take the member `name`: read all of `body` and return True, or touch nothing of it and return False.
+
+        `plans` are what the archive has said of its images so far. They may be incomplete.
+        """
+
+
+class SeveralImages(Protocol):
+    """Images that are read together and that a sink takes together: those of an archive, which may be a stream."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a user should know of them, complete once they are open."""
+
+    def opened(
+        self, store: Store, taker: Arrivals, tell: Callable[[int], None]
+    ) -> AbstractContextManager[Sequence[ArchiveSource]]:
+        """Open them for a store, each as a source.
+
+        Args:
+            store: where they go; what must wait, waits in its directory.
+            taker: offered the layers of a stream as they arrive.
+            tell: called with the bytes of a stream that have been read.
+
+        Raises:
+            CstoreError: they cannot be read, or are not what they say.
+        """
 
 
 class ImageSink(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 
+from cstore import presence
 from cstore.archive.streams import FileReader
 from cstore.arguments import checked
 from cstore.errors import ImageArchiveError, SystemFailure, UsageMistake
@@ -84,7 +85,8 @@ def opened_source(
     Raises:
         UsageMistake, ArchiveError, ImageUnknown, SystemFailure: it cannot be had.
     """
-    from cstore.transfer.sources import ArchiveSource, DirectorySource, LayoutSource, StoreSource
+    from cstore.transfer.archive_images import ArchiveSource
+    from cstore.transfer.sources import DirectorySource, LayoutSource, StoreSource
 
     place = parse_place(text) if isinstance(text, str) else text
     if place.transport == places.STORE:
@@ -116,11 +118,11 @@ def _plan_of(members: Members, reference: str, platform: str) -> ImagePlan:
     Raises:
         ImageArchiveError: there is no such image, or several and none is named.
     """
-    from cstore.transfer.formats import Wanted, read_plans
+    from cstore.transfer.formats import LoadRequest, read_plans
 
     number = reference[1:] if reference.startswith("@") else ""
     names = (reference,) if reference and not number else ()
-    plans = read_plans(members, Wanted(names=names, platform=platform), [])
+    plans = read_plans(members, LoadRequest(names=names, platform=platform), [])
     if number.isdigit() and int(number) < len(plans):
         return plans[int(number)]
     if number or len(plans) != 1:
@@ -148,7 +150,7 @@ def members_at(path: str) -> Iterator[Members]:
         except OSError as error:
             raise SystemFailure("open", path, error) from error
         stack.callback(os.close, fd)
-        if os.path.isdir(path):
+        if presence.is_directory(path):
             yield DirectoryMembers(fd, path)
             return
         with naming(path):

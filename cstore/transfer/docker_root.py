@@ -12,10 +12,10 @@ from cstore.docker.root.names import full_name as docker_name
 from cstore.errors import ImageArchiveError, LayerNotVerified, UsageMistake
 from cstore.store.ends import as_reader
 from cstore.transfer import media
-from cstore.transfer.loading import LoadRequest, load_members
 from cstore.transfer.manifests import Descriptor, make_manifest
 from cstore.transfer.plan import ImagePlan, LayerPlan
 from cstore.transfer.sources import full_name, skip
+from cstore.transfer.store_sink import StoreSink
 from cstore.transfer.telling import LayerPart
 from cstore.values import Value
 
@@ -69,7 +69,7 @@ def import_docker_image(
     source = DockerRootSource(root, image)
     full = tuple(docker_name(name, podman=podman_names) for name in (image.names if names is None else names))
     plan = source.planned(store).with_(names=full)
-    (done,) = load_members(store, source, LoadRequest(), plans=[plan], progress=progress).images
+    (done,) = StoreSink(store).take_planned(source, [plan], progress=progress).images
     return Imported(done.id, full, done.new_layers)
 
 

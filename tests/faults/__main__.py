@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sample", type=int, default=0, help="how many faults of each command (0: all)")
     parser.add_argument("--driver", action="append", choices=["overlay", "vfs"])
+    parser.add_argument("--call", action="append", help="only faults of this system call")
     parser.add_argument("commands", nargs="*", default=[])
     given = parser.parse_args()
     if not given.driver:  # each on its own disk, and on its own core: together they take no longer than one
@@ -44,7 +45,7 @@ def main() -> int:
             os.mkdir(work := os.path.join(disk, driver))
             lab = Laboratory(work, driver)
             for command in given.commands or ALL:
-                cases = lab.cases(command)
+                cases = [case for case in lab.cases(command) if not given.call or case.call in given.call]
                 chosen = choice.sample(cases, min(given.sample, len(cases))) if given.sample else cases
                 for case in chosen:
                     wrong = lab.trial(case)

@@ -13,12 +13,23 @@ from cstore.docker.engine_files import make_engine_files
 from cstore.store import NewContainer, NewImage, NewLayer, open_store
 from tests.builders import directory, make_tar, regular, whiteout
 from tests.unit.docker.dataroots import DataRoot
-from tests.unit.transfer.archives import as_tar, config_of, docker_archive, sha
+from tests.unit.transfer.archives import (
+    as_directory,
+    as_json,
+    as_tar,
+    config_of,
+    docker_archive,
+    named,
+    oci_image,
+    sha,
+    with_index,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cstore.store import Store
+    from tests.unit.transfer.archives import Members
 
 GC, REPAIR, UNDO = "gc", "repair", "undo"
 _STRANGER = "ab" * 32
@@ -79,6 +90,16 @@ MORE: dict[str, list[str]] = {
     "copy-file-out": ["copy", "base:/a/b/g", "{store}/host/file"],
     "save": ["save", "--quiet", "--output", "{store}/host/saved", "app"],
     "save-directory": ["save", "--quiet", "--format", "oci-dir", "--output", "{store}/host/saved", "app"],
+    "load-two": ["load", "--quiet", "--input", "{inputs}/two"],
+    "sync-in": ["sync", "oci:{inputs}/layout", "containers-storage:"],
+    "copy-to-layout": ["copy-image", "--quiet", "app", "oci:{store}/host/layout:tag"],
+    "copy-to-directory": ["copy-image", "--quiet", "app", "dir:{store}/host/directory"],
+    "copy-directory": ["copy", "{inputs}/folder", "plain:/"],
+    "rm-several": ["rm", "--yes", "--force", "img", "going", "app"],
+    "prune-policy": ["prune", "--yes", "--policy", "{inputs}/policy.toml"],
+    "mount-image": ["mount", "--read-only", "docker.io/library/app:latest"],
+    "image-directory": ["get-image-dir", "img"],
+    "container-directory": ["get-container-dir", "con"],
     "dedup": ["dedup"],
     "shutdown": ["shutdown"],
 }
@@ -130,6 +151,7 @@ PREPARED: dict[str, tuple[list[str], Callable[[str, str], None] | None, list[str
     UNDO: (["repair", "--yes", "--undo", "{case}"], damage, ["repair", "--yes"]),
     "unmount": (["unmount", "con"], None, ["mount", "con"]),
     "wipe-mounted": (["wipe"], None, ["mount", "con"]),
+    "undo-keep": (["repair", "--yes", "--undo", "{case}"], None, ["rm", "--yes", "--keep", "5", "going"]),
 }
 """Those that need something to do first: their words, what does it to a graph root of a driver, and what comes next."""
 ALL = {**COMMANDS, **MORE, **{command: words for command, (words, _, _) in PREPARED.items()}}
@@ -140,6 +162,10 @@ ANEW = frozenset({"import", "commit"})
 def prepare(store: Store, inputs: str) -> None:
     """Make what the commands work on."""
     files = {"base": BASE, "change": CHANGE, "third": THIRD, "archive": as_tar(docker_archive())}
+    one, other = docker_archive(), docker_archive([THIRD, BASE], ["example.org/other:2"])
+    listed = [json.loads(each["manifest.json"]) for each in (one, other)]
+    files["two"] = as_tar({**one, **other, "manifest.json": as_json([*listed[0], *listed[1]])})
+    files["policy.toml"] = b'unused = true\nmax-size = "80K"\n'
     for name, data in {**files, "config": config_of([BASE, CHANGE])}.items():
         with open(os.path.join(inputs, name), "wb") as file:
             file.write(data)
@@ -171,6 +197,14 @@ def prepare(store: Store, inputs: str) -> None:
 
 def _prepare_elsewhere(inputs: str) -> None:
     """Make what images are brought from: a data root of Docker's, and another store."""
+    layout: Members = {}
+    images = oci_image(layout, [THIRD, CHANGE]), oci_image(layout, [BASE, THIRD])
+    as_directory(with_index(layout, named(images[0], "one:1"), named(images[1], "two:2")), f"{inputs}/layout")
+    for path in ("folder/below", "folder/other"):
+        os.makedirs(os.path.join(inputs, path))
+        for name in ("file", "second"):
+            with open(os.path.join(inputs, path, name), "wb") as file:
+                file.write(name.encode())
     root = DataRoot(Path(inputs) / "data-root", "vfs")
     root.layer(CHANGE, root.layer(THIRD))
     root.image(sha(THIRD), names=("docker:1",))

@@ -48,6 +48,8 @@ FAULTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("fsync", "fdatasync", "syncfs"), (BROKEN, KILLED)),
     **dict.fromkeys(("open", "openat", "openat2"), (FULL, BROKEN, DESCRIPTORS, MEMORY, KILLED)),
     **dict.fromkeys(("read", "pread64", "getdents64", "close", "mount", "umount2", "move_mount"), (BROKEN,)),
+    **dict.fromkeys(("newfstatat", "statx", "readlink", "readlinkat", "getxattr", "lgetxattr"), (BROKEN,)),
+    **dict.fromkeys(("fgetxattr", "listxattr", "llistxattr", "flistxattr", "statfs", "fstatfs"), (BROKEN,)),
     **dict.fromkeys(("clone", "clone3", "fork", "vfork"), (AGAIN, KILLED)),
 }  # fmt: skip
 """Each call, and what may become of it."""
@@ -211,11 +213,13 @@ class Laboratory:
                     call, rest = found["call"], found["rest"]
                     self._numbers[call] = int(found["number"])
                     counts[call] = counts.get(call, 0) + 1
+                    if call in {"read", "pread64", "write", "pwrite64"}:
+                        rest = rest.partition('"')[0]  # what follows are contents
                     if call in _FORKS or self._store in rest:
                         yield call, counts[call], self._kind(rest) if call not in _FORKS else str(counts[call])
 
     def _kind(self, text: str) -> str:
-        paths = re.findall(re.escape(self._store) + r"[^\">]*", text)
+        paths = re.findall(re.escape(self._store) + r"[^\">]*|(?<=>, \")[^\"/][^\"]*", text)  # or a name in one of them
         kinds = strays_out(" ".join(path.removeprefix(self._store) for path in paths))
         return kinds + (" O_CREAT" if "O_CREAT" in text else "")
 

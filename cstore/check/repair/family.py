@@ -10,6 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.archive.names import clean_name
 from cstore.archive.tar.reader import TarReader
 from cstore.archive.whiteout import METADATA_PREFIX, OPAQUE_NAME, is_whiteout_name, victim_of
@@ -123,7 +124,7 @@ def _archive(tar_split: str) -> tuple[set[bytes], set[bytes]]:
     """Return the paths that an archive writes, including their parent directories, and the paths that it removes."""
     touched: set[bytes] = set()
     removed: set[bytes] = set()
-    if not os.path.exists(tar_split):
+    if not presence.exists(tar_split):
         return touched, removed
     try:
         with LayerStream(tar_split, ()) as stream:

@@ -7,6 +7,7 @@ import stat
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.archive.composefs import contents_of
 from cstore.archive.names import split_name
 from cstore.archive.override import ATTRIBUTE, Override, override_of
@@ -237,7 +238,7 @@ def _expected(snapshot: StoreSnapshot, record: Layer) -> ExpectedTree:
         return own
     chain = snapshot.chain(record.id)[:0:-1]
     below = [
-        read_headers(path) for layer in chain if os.path.exists(path := snapshot.layout_of(layer).tar_split(layer))
+        read_headers(path) for layer in chain if presence.exists(path := snapshot.layout_of(layer).tar_split(layer))
     ]
     return stacked([*below, own])
 

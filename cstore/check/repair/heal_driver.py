@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.check.places import thing_findings
 from cstore.check.repair.from_stores import can_be_made
 from cstore.check.repair.plan import Action, Step, Unrepairable, unrepairable
@@ -53,7 +54,7 @@ def _make_links(layer: str, repair: RepairContext) -> None:
     for path in repair.driver_repair.wrong_links(layer):
         repair.quarantine.keep(path, _WHY)
     for path in repair.driver_repair.mend_links(layer):
-        if os.path.isdir(path) and not os.path.islink(path):
+        if presence.is_directory(path) and not presence.is_link(path):
             repair.quarantine.made_folder(path, _WHY)  # the directory of all short links
         else:
             repair.quarantine.succeed(path, _WHY)

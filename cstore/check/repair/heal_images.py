@@ -11,6 +11,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from cstore import presence
 from cstore.archive.composefs import contents_of
 from cstore.check.contents import examine
 from cstore.check.image_contents import contents_named, image_flaw
@@ -151,7 +152,7 @@ def _sound_copy(repair_view: RepairView, layer: str, name: str, beside: str) -> 
 def _is_sound(folder: str, name: str) -> bool:
     """Return whether a directory of contents has a file with that name and matching contents."""
     path = os.path.join(folder, name)
-    return not os.path.islink(os.path.dirname(path)) and digest_of(path) == name.replace("/", "")
+    return not presence.is_link(os.path.dirname(path)) and digest_of(path) == name.replace("/", "")
 
 
 def _restore(record: Layer, wanted: Wanted, repair: RepairContext) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cstore import presence
 from cstore.check.findings import Subject
 from cstore.check.items import fit
 from cstore.check.repair.container_records import writable_layers
@@ -64,7 +64,7 @@ def _add(item_kind: ItemKind, made: Any, repair_context: RepairContext) -> None:
             there = writer.driver.exists(record.id)
         else:
             place = layout.image_data if item_kind is ItemKind.IMAGES else layout.container_data
-            there = os.path.isdir(place(record.id))
+            there = presence.is_directory(place(record.id))
         if there:
             repair_context.add(writer, item_kind, record, made.location, "its record was lost")
 

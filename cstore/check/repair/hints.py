@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from cstore import presence
 from cstore.errors import CstoreError
 from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.records import lenient
@@ -58,7 +59,7 @@ def rows_in_files(snapshot: StoreSnapshot, item_kind: ItemKind) -> Hints:
 
 def _files(snapshot: StoreSnapshot, item_kind: ItemKind) -> Iterator[str]:
     """Yield copies, oldest first, then the record files."""
-    own = [path for path in snapshot.context.places[item_kind].files.values() if os.path.exists(path)]
+    own = [path for path in snapshot.context.places[item_kind].files.values() if presence.exists(path)]
     for path in snapshot.context.places[item_kind].files.values():
         folder, name = os.path.split(path)
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.archive.tar.reader import TarReader
 from cstore.check.expected import ExpectedTree
 from cstore.check.layer_stream import LayerStream
@@ -42,7 +43,7 @@ def owners_shifted_to(survivors: Survivors, layer: str) -> tuple[int, int] | Non
     shifts: set[tuple[int, int]] = set()
     for path, node in nodes.items():
         places = (os.path.join(root, path) for root in roots)
-        there = next(filter(os.path.lexists, places), None)
+        there = next(filter(presence.is_there, places), None)
         if there is None:
             continue
         status = os.lstat(there)

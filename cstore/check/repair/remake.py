@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cstore import presence
 from cstore.archive.composefs import open_tree
 from cstore.archive.names import clean_name, split_name
 from cstore.archive.streams import FileSink
@@ -261,7 +262,7 @@ def _exchange(repair: RepairContext, record: Layer, staged: Any, applied_layer: 
                 raise LayersMounted([record.id])
         target = writer.driver.path_of(record.id)
         driver_repair.take_identity(staged.tree, record.id)
-        if os.path.isdir(target):
+        if presence.is_directory(target):
             repair.quarantine.exchange(target, driver_repair.whole_of(staged.tree), why)
         else:
             repair.quarantine.keep(target, why)

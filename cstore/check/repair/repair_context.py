@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from cstore import presence
 from cstore.drivers.repairing import open_driver_repair
 from cstore.errors import SystemFailure
 from cstore.fs import within
@@ -107,7 +108,7 @@ class RepairContext:
     def item(self, directory: str, key: str, data: bytes, noun: str) -> None:
         """Replace a data item, which is moved into quarantine. The caller holds the locks."""
         path = os.path.join(directory, bigdata.file_name(key, noun))
-        if not os.path.lexists(directory):
+        if not presence.is_there(directory):
             make_directory(directory, sync=self.context.sync)
             self.quarantine.made_folder(directory, "it was missing")
         self.quarantine.keep_old(path, "it was damaged", sha256(data).hexdigest())

@@ -11,6 +11,7 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING
 
+from cstore import presence
 from cstore.archive.compression import LONGEST_MAGIC, Compression, sniff
 from cstore.archive.streams import BUFFER_SIZE, FileReader
 from cstore.check.repair.pieces import Piece, PieceReader, decompressed, digests_of, members, open_piece
@@ -68,7 +69,7 @@ class Sources:
         self._access = access
         self._images: list[RegistryImage] = []
         for path in given:
-            if not path.startswith(REGISTRY) and not os.path.exists(path):
+            if not path.startswith(REGISTRY) and not presence.exists(path):
                 raise SourceUnusable(path, "there is no such file or directory")
 
     def close(self) -> None:
@@ -235,10 +236,10 @@ class Sources:
         for path in self.given:
             if path.startswith(REGISTRY):
                 self._look_at_registry(path)
-            elif os.path.isdir(path) and (drivers := _drivers_of(path)):
+            elif presence.is_directory(path) and (drivers := _drivers_of(path)):
                 others = [driver for driver in drivers if self._is_other(path, driver)]
                 self._stores += [(path, _open_store(path, driver)) for driver in others]
-            elif os.path.isdir(path):
+            elif presence.is_directory(path):
                 for folder, _, names in os.walk(path):
                     for name in sorted(names):
                         self._look_into(os.path.join(folder, name), path)
@@ -279,7 +280,7 @@ class Sources:
     def _look_into(self, path: str, given: str) -> None:
         """Note a file by its digests, and the members of a tar by theirs."""
         try:
-            if os.path.isfile(path):
+            if presence.is_file(path):
                 self._note(Piece(path, given))
                 for member in members(self._plain(path), given):
                     self._note(member)
@@ -363,7 +364,7 @@ def _drivers_of(path: str) -> list[str]:
     """Return the drivers of the stores in a directory; none if it is not a graph root."""
     from cstore.drivers.registry import DRIVERS
 
-    return [name for name in DRIVERS if os.path.isdir(os.path.join(path, f"{name}-layers"))]
+    return [name for name in DRIVERS if presence.is_directory(os.path.join(path, f"{name}-layers"))]
 
 
 def _open_store(path: str, driver: str) -> Store:

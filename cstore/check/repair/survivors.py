@@ -9,6 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from cstore import presence
 from cstore.check.repair.facts import ArchiveFacts, archive_facts
 from cstore.check.repair.hints import Hints, gather_hints, rows_in_files
 from cstore.check.repair.image_files import ImageFiles
@@ -75,7 +76,7 @@ class Survivors:
         if layer not in self._facts:
             self._facts[layer] = None
             path = self.snapshot.layout.tar_split(layer)
-            if os.path.exists(path):
+            if presence.exists(path):
                 try:
                     roots = self.snapshot.context.driver.content_roots(layer)
                 except CstoreError:
@@ -132,7 +133,7 @@ class Survivors:
 
     def has_tar_split(self, layer: str) -> bool:
         """Return whether a layer has a tar-split, that is, was imported."""
-        return os.path.isfile(self.snapshot.layout.tar_split(layer))
+        return presence.is_file(self.snapshot.layout.tar_split(layer))
 
     @cached_property
     def expected_layers(self) -> dict[str, ExpectedLayer]:
@@ -220,7 +221,7 @@ def _files(folder: str) -> Iterator[str]:
     if not folder:
         return
     for path, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not os.path.ismount(os.path.join(path, name))]
+        folders[:] = [name for name in folders if not presence.is_mount_point(os.path.join(path, name))]
         yield from (os.path.join(path, name) for name in sorted(names))
 
 

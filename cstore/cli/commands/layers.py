@@ -48,7 +48,7 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
         raise UsageMistake(f"--tree shows all layers; it cannot be combined with {other}", hint="omit one of them")
     store = session.open(Intent.RECORDS)
     if digest or query is not None:
-        _some(session, store, picked(store, query, _of_digest(store, digest)), query, quick=quick, **wanted)
+        _some(session, store, picked(session, store, query, _of_digest(store, digest)), query, quick=quick, **wanted)
         return
 
     def lines() -> Iterable[str]:
@@ -63,7 +63,11 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
 
     listed = View(lambda: structured.Listed(store.layers.documents()), lines, table if tree else None)
     whole, plainly = wanted["no_trunc"], quick or tree
-    session.show(in_columns(listed, store, "layer", store.layers.list, None, whole=whole, quiet=plainly))
+    session.show(in_columns(session, listed, store, "layer", store.layers.list, None, whole=whole, quiet=plainly))
+    if tree and not session.json:
+        from cstore.insight import Listing
+
+        session.warn_of_damage(Listing(store.context, "layer").needs.problems)
 
 
 def _of_digest(store: Store, digest: str) -> Sequence[Layer]:
@@ -84,7 +88,9 @@ def _some(
 
     listed = View(lambda: structured.Listed(found), lines)
     plainly = quick or query is None
-    session.show(in_columns(listed, store, "layer", lambda: found, query, whole=wanted["no_trunc"], quiet=plainly))
+    session.show(
+        in_columns(session, listed, store, "layer", lambda: found, query, whole=wanted["no_trunc"], quiet=plainly)
+    )
 
 
 @command("layer", example="cstore layer base")

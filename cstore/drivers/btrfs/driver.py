@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.drivers.btrfs.quota import Quotas
 from cstore.drivers.btrfs.subvolume import NAME, Subvolumes
 from cstore.drivers.whole_trees import TreeHome, WholeTrees, no_mount_options
@@ -115,7 +116,7 @@ def _check_disk(home: str) -> None:
 
     root = os.path.dirname(home)
     existing = root
-    while not os.path.exists(existing) and existing != os.path.dirname(existing):
+    while not presence.exists(existing) and existing != os.path.dirname(existing):
         existing = os.path.dirname(existing)
     try:
         found = filesystem_name(existing)

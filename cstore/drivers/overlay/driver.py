@@ -300,7 +300,7 @@ class OverlayDriver:
 
     def unmount(self, layer: str) -> None:
         """See `Driver.unmount`."""
-        place = self._homes.look_up(layer, certain=True)
+        place = self._homes.look_up(layer)
         if place is not None:
             self._mounter.unmount(place)
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 import base64
 import os
 
+from cstore import presence
 from cstore.drivers.far_info import read_info
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import DriverError
+from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
 
 TYPE_CHECKING = False
@@ -40,7 +41,7 @@ def find_far(stores: Sequence[str], digest: str, reference: str) -> str:
         path, _, word = store.rpartition(":") if store.endswith(":ref") else (store, "", "")
         if not os.path.isabs(path):
             reasons.append(f"{path} is not an absolute path")
-        elif not os.path.isdir(path):
+        elif not presence.is_directory(path):
             reasons.append(f"{path} is not a directory")
         else:
             far = os.path.join(path, base64.b64encode(reference.encode()).decode() if word else "", digest)
@@ -68,11 +69,11 @@ def far_problem(far: str) -> str:
         with os.scandir(os.path.join(far, "diff")) as entries:
             empty = next(entries, None) is None
         for name in ("info", "blob"):
-            if not os.path.isfile(os.path.join(far, name)):
+            if not presence.is_file(os.path.join(far, name)):
                 return f"{far} has no file {name}"
-        if empty and not os.path.ismount(os.path.join(far, "diff")) and _holds_something(far):
+        if empty and not presence.is_mount_point(os.path.join(far, "diff")) and _holds_something(far):
             return f"{far}/diff is empty: its file system is not mounted"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SystemFailure) as error:
         return f"{far} is not mounted or cannot be read: {error}"
     return ""
 

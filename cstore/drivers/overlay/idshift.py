@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.contexts import contextmanager, suppress
 from cstore.drivers.overlay.leftovers import MAPPED
 from cstore.drivers.overlay.options import NAME
@@ -27,7 +28,7 @@ _TEST_MAP = IDMap((IDRange(0, 0, 1),), (IDRange(0, 0, 1),))
 def can_shift(home: str) -> bool:
     """Return whether the kernel and the file system of `home` support ID-mapped mounts. Leaves no trace."""
     path = home
-    while not os.path.isdir(path):
+    while not presence.is_directory(path):
         path = os.path.dirname(path)
     try:
         with _namespace(_TEST_MAP) as namespace, _shifted(path, namespace) as fd:

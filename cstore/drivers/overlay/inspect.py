@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.directories import open_quietly
 from cstore.archive.override import is_masked
 from cstore.contexts import ExitStack, contextmanager
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw, Part
-from cstore.drivers.overlay.lower import DEEPEST, RESERVED, Homes, Place, link_of
+from cstore.drivers.overlay.lower import DEEPEST, RESERVED, Homes, Place, link_of, read_short
 from cstore.drivers.overlay.marks import (
     METACOPY,
     WHITEOUT,
@@ -105,7 +106,7 @@ class OverlayInspector:
 
     def has_files_for_marks(self) -> bool:
         """See `Inspector.has_files_for_marks`."""
-        return not all(by_kernel(home) for home in self._homes if os.path.isdir(home))
+        return not all(by_kernel(home) for home in self._homes if presence.is_directory(home))
 
     def has_marks_of_users(self, layer: str) -> bool:
         """See `Inspector.has_marks_of_users`: such a chain needs a mount that honors these marks."""
@@ -147,7 +148,9 @@ class OverlayInspector:
             return [Flaw(place.layer, "short-link", short, MISSING, expected=target)]
         except errors.CstoreError as error:
             return [Flaw(place.layer, "short-link", short, WRONG, error.message, target)]
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise errors.SystemFailure("read", short, error) from error
             return [Flaw(place.layer, "short-link", short, WRONG, "it is not a symbolic link", target)]
         return [] if found == target else [Flaw(place.layer, "short-link", short, WRONG, found, target)]
 
@@ -299,25 +302,12 @@ def runs_through(found: Sequence[str], ancestors: Sequence[str]) -> bool:
 
 
 def _problem(path: str, is_right: object, otherwise: str) -> str:
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
+    mode = presence.mode_at(path)
+    if not mode:
         return MISSING
-    except OSError:
-        return WRONG
     return "" if callable(is_right) and is_right(mode) else otherwise
 
 
 def _links(home: str) -> list[tuple[str, str]]:
     """Return every symbolic link in the directory of short links, with its target."""
-    try:
-        names = sorted(within.list_directory(home, "l"))
-    except (OSError, errors.CstoreError):
-        return []
-    found = []
-    for name in names:
-        try:
-            found.append((name, within.read_link(home, f"l/{name}")))
-        except (OSError, errors.CstoreError):
-            found.append((name, ""))
-    return found
+    return [(name, read_short(home, name)) for name in within.names_in(home, "l")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from itertools import count
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.drivers.overlay.lower import Place, layers_in
 from cstore.fs import within
@@ -41,7 +41,7 @@ def _is_unfinished(home: str, relative: str) -> bool:
         return within.is_directory(home, relative)
     if folder and name == MAPPED:
         path = os.path.join(home, relative)
-        return any(os.path.ismount(os.path.join(path, each)) for each in within.names_in(home, relative))
+        return any(presence.is_mount_point(os.path.join(path, each)) for each in within.names_in(home, relative))
     return name.startswith(TEMPORARY_PREFIX) and within.is_file(home, relative)
 
 
@@ -55,7 +55,7 @@ def put_strays_aside(point: str) -> bool:
     """
     if not within.names_in(*os.path.split(point)):
         return False
-    free = next(name for number in count(1) if not os.path.lexists(name := f"{point}.strays-{number}"))
+    free = next(name for number in count(1) if not presence.is_there(name := f"{point}.strays-{number}"))
     within.rename(point, free)
     within.mkdir(point, 0o700)
     return True
@@ -82,5 +82,5 @@ def drop_links_of_staged(home: str, directories: Sequence[str]) -> None:
 def _drop_dangling(home: str, link: str) -> None:
     with within.parent_of(home, f"l/{link}") as (folder, name):
         parts = os.readlink(name, dir_fd=folder).split("/")
-        if len(parts) == 3 and not os.path.lexists(os.path.join(home, parts[1])):
+        if len(parts) == 3 and not presence.is_there(os.path.join(home, parts[1])):
             os.unlink(name, dir_fd=folder)

@@ -10,9 +10,10 @@ name that is not a valid link name, or a link that leads anywhere but to a layer
 
 from __future__ import annotations
 
+import errno
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.drivers.lost import directory_lost
 from cstore.drivers.overlay.options import NAME
@@ -119,10 +120,7 @@ class Place(Value):
     def short(self) -> str:
         """The path of the short link; "" if it does not lead to the layer."""
         link = self.link
-        try:
-            leads_here = bool(link) and within.read_link(self.home, f"l/{link}") == f"../{self.layer}/diff"
-        except (errors.CstoreError, OSError):
-            return ""
+        leads_here = bool(link) and read_short(self.home, link) == f"../{self.layer}/diff"
         return os.path.join(self.home, "l", link) if leads_here else ""
 
     def rotated(self) -> list[str]:
@@ -150,21 +148,17 @@ class Homes:
         yield from self.writable
         yield from self._foreign
 
-    def look_up(self, layer: str, *, certain: bool = False) -> Place | None:
+    def look_up(self, layer: str) -> Place | None:
         """Find a layer, in the own home first.
 
         Raises:
             UnsafeID: the ID, which may come from a record, would lead out of the homes.
-            SystemFailure: with `certain`, whether the layer exists cannot be determined.
+            SystemFailure: a home cannot be examined.
         """
         if check_part(layer) in RESERVED:
             return None
         places = (Place(home, layer, home != self.own or self._is_read_only) for home in self)
-        try:
-            found = (place for place in places if within.is_directory(place.home, place.layer, certain=certain))
-            return next(found, None)
-        except OSError as error:
-            raise errors.SystemFailure("look at", layer, error) from None
+        return next((place for place in places if within.is_directory(place.home, place.layer)), None)
 
     def find(self, layer: str) -> Place:
         """Find a layer.
@@ -201,10 +195,7 @@ class Homes:
         return None
 
     def _target(self, home: str, name: str) -> Place | None:
-        try:
-            parts = within.read_link(home, f"l/{name}").split("/")
-        except (errors.CstoreError, OSError):
-            return None
+        parts = read_short(home, name).split("/")
         if len(parts) != 3 or (parts[0], parts[2]) != ("..", "diff"):
             return None
         layer = parts[1]
@@ -269,6 +260,22 @@ class Homes:
         return found is not None and found.layer == base
 
 
+def read_short(home: str, name: str) -> str:
+    """Return the target of a short link; "" if it is missing or not a symbolic link.
+
+    Raises:
+        SystemFailure: it cannot be read.
+    """
+    try:
+        return within.read_link(home, f"l/{name}")
+    except errors.ForeignThing:
+        return ""
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            presence.mode_despite(error, os.path.join(home, "l", name))
+        return ""
+
+
 def link_of(place: Place) -> str:
     """Return the name of a layer's short link; "" if its file is missing, invalid or not a file."""
     try:
@@ -307,7 +314,7 @@ def make_link(place: Place, name: str) -> None:
 def _make_folder(home: str) -> None:
     """Create the directory of short links, unless its path exists."""
     folder = os.path.join(home, "l")
-    if os.path.lexists(folder):
+    if presence.is_there(folder):
         return  # if it is not a directory, the caller's next step fails
     with suppress(FileExistsError):
         within.mkdir(folder, 0o755)
@@ -349,11 +356,9 @@ def write_link_file(place: Place) -> None:
 
 def links_to(place: Place) -> Iterator[str]:
     """Yield the short links that lead to a layer, which need not exist, sorted."""
-    present = within.list_directory(place.home, "l") if within.is_directory(place.home, "l") else []
-    for name in sorted(filter(_is_link_name, present)):
-        with suppress(OSError):
-            if within.read_link(place.home, f"l/{name}") == f"../{place.layer}/diff":
-                yield name
+    for name in filter(_is_link_name, within.names_in(place.home, "l")):
+        if read_short(place.home, name) == f"../{place.layer}/diff":
+            yield name
 
 
 def layers_in(home: str) -> list[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.override import ATTRIBUTE, Override, parse
 from cstore.drivers.contract import StagedTree
 from cstore.drivers.overlay.lower import DEEPEST, Place, new_link_name
@@ -60,7 +61,9 @@ def _root_of(parent: Place) -> tuple[int, tuple[int, int]]:
         status = os.stat(diff)
         try:
             meant = parse(os.getxattr(diff, ATTRIBUTE))
-        except OSError:
+        except OSError as error:
+            if error.errno not in {errno.ENODATA, errno.ENOTSUP}:
+                raise
             meant = None
     if meant is None:
         return stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
@@ -105,14 +108,14 @@ def copy_layer(staging: StagingDirectory, source: Place, form: WhiteoutForm, mas
             text = _read(source, name)
             if text:
                 _write(os.path.join(folder, name), text)
-        for name in _DIRECTORIES if os.path.exists(os.path.join(folder, "lower")) else (*_DIRECTORIES, "empty"):
+        for name in _DIRECTORIES if presence.exists(os.path.join(folder, "lower")) else (*_DIRECTORIES, "empty"):
             within.mkdir(os.path.join(folder, name), 0o700)
         for name in trees:
             within.mkdir(os.path.join(folder, name), 0o700)
             copy_tree(os.path.join(source.path, name), os.path.join(folder, name))
     except OSError as error:
         raise errors.SystemFailure("copy the layer to", folder, error) from error
-    has_lower = os.path.exists(os.path.join(folder, "lower")) or len(trees) > 1
+    has_lower = presence.exists(os.path.join(folder, "lower")) or len(trees) > 1
     return StagedTree(os.path.join(folder, "diff"), form, has_lower, staging, copied=True, force_mask=mask)
 
 
@@ -122,9 +125,9 @@ def sync_layer(folder: str) -> None:
 
     for name in ("link", "lower"):
         path = os.path.join(folder, name)
-        if os.path.exists(path):
+        if presence.exists(path):
             sync_file(path)
-    if not os.path.islink(os.path.join(folder, "diff")):
+    if not presence.is_link(os.path.join(folder, "diff")):
         sync_directory(os.path.join(folder, "diff"))
     sync_directory(folder)
 

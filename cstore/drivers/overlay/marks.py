@@ -17,7 +17,7 @@ import errno
 import os
 import stat
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import OPAQUE_VALUE, WHITEOUT_PREFIX, WhiteoutForm
 from cstore.contexts import contextmanager
@@ -101,7 +101,7 @@ def form_not_read(place: Place) -> str:
         return f"a layer of an additional layer store, and {problem}" if problem else ""
     if place.is_composefs:
         return ""
-    if os.path.lexists(os.path.join(place.path, "composefs-data")) or holds_contents(place):
+    if presence.is_there(os.path.join(place.path, "composefs-data")) or holds_contents(place):
         return f"a composefs layer without its image {COMPOSEFS_IMAGE}"
     return ""
 

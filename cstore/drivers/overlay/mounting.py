@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.override import is_masked
 from cstore.contexts import contextmanager
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
@@ -246,11 +246,8 @@ class Mounter:
             SystemFailure: the kernel refuses.
         """
         target, home = self._target(place), self._run_home if place.foreign else place.home
-        try:
-            if not within.is_directory(home, f"{place.layer}/merged", certain=True):
-                return
-        except OSError as error:
-            raise errors.SystemFailure("look at", target, error) from None
+        if not within.is_directory(home, f"{place.layer}/merged"):
+            return
         from cstore.drivers.overlay.images import release_images
         from cstore.drivers.overlay.leftovers import put_strays_aside, renew
 
@@ -296,8 +293,8 @@ class Mounter:
             if os.lstat(path).st_dev == os.lstat(os.path.dirname(path)).st_dev:
                 return False  # every overlay mount has its own device number
         except OSError as error:
-            if error.errno != errno.ENOTCONN:  # the mount program died, but its mount is still there
-                return False
+            if not presence.mode_despite(error, path):
+                return False  # else the mount program died, but its mount is still there
         return mountinfo.is_mountpoint(path)
 
     def refuse_mounted(self, place: Place) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _stores(result: Options, _: str, value: str) -> None:
                 hint="give an absolute path",
                 go_text=f'overlay: image path "{path}" is not absolute.  Can not be relative',
             )
-        if not os.path.isdir(path):
+        if not presence.is_directory(path):
             raise errors.DriverError(
                 NAME,
                 f"the additional image store {path} is not a directory",
@@ -100,7 +100,7 @@ def _stores(result: Options, _: str, value: str) -> None:
 
 
 def _program(result: Options, _: str, value: str) -> None:
-    if value and not os.path.exists(value):
+    if value and not presence.exists(value):
         raise errors.DriverError(
             NAME,
             f"there is no mount program {value}",

@@ -17,6 +17,7 @@ from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverUnusable, IDNotMapped, SystemFailure
 from cstore.fs import within
 from cstore.fs.tree import remove_tree
+from cstore.fs.xattr import value_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,16 +100,9 @@ def _own(status: os.stat_result, name: str, fd: int, path: str, owner: Callable[
     wanted = owner(status.st_uid, status.st_gid)
     if wanted == (status.st_uid, status.st_gid):
         return
-    capability = _capability(path) if stat.S_ISREG(status.st_mode) else None
+    capability = value_of(path, _CAPABILITY) if stat.S_ISREG(status.st_mode) else None
     os.chown(name, *wanted, dir_fd=fd, follow_symlinks=False)
     if status.st_mode & _SET_ID and not stat.S_ISLNK(status.st_mode):
         os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=fd)
     if capability is not None:
         os.setxattr(path, _CAPABILITY, capability, follow_symlinks=False)
-
-
-def _capability(path: str) -> bytes | None:
-    try:
-        return os.getxattr(path, _CAPABILITY, follow_symlinks=False)
-    except OSError:
-        return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.contexts import suppress
 from cstore.drivers.overlay.marks import by_program, leave_word
@@ -123,7 +123,7 @@ class Host:
         from cstore.kernel.statfs import filesystem_name
 
         path = os.path.dirname(self._home)
-        while not os.path.exists(path):
+        while not presence.exists(path):
             path = os.path.dirname(path)
         try:
             return filesystem_name(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.archive.override import ATTRIBUTE, PROGRAMS_ATTRIBUTE
 from cstore.contexts import ExitStack
 from cstore.drivers.overlay.options import NAME
@@ -52,7 +53,7 @@ def mount_by_program(program: str, stack: Stack, target: str, home: str, id_map:
             )
     except OSError as error:
         raise _failed(program, stack, target, os.strerror(error.errno or 0)) from None
-    if done.returncode or not os.path.ismount(target):
+    if done.returncode or not presence.is_mount_point(target):
         said = done.stderr.decode(errors="replace").strip()
         raise _failed(program, stack, target, said or f"it ended with status {done.returncode} without a message")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.contexts import suppress
 from cstore.drivers.overlay.inspect import runs_through
 from cstore.drivers.overlay.lower import DEEPEST, Homes, Place, link_of, links_to, make_link, write_link_file
@@ -58,7 +59,7 @@ class OverlayDriverRepair:
         with suppress(OSError, CstoreError):
             for name in sorted(within.list_directory(place.home, "l")):
                 path = os.path.join(folder, name)
-                if os.path.islink(path) and os.readlink(path) == target:
+                if presence.is_link(path) and os.readlink(path) == target:
                     links.append(path)
         return [*links, place.path]
 
@@ -82,7 +83,7 @@ class OverlayDriverRepair:
         place = self._own(layer)
         path = os.path.join(place.path, "link")
         folder = os.path.join(place.home, "l")
-        aside = [folder] if os.path.lexists(folder) and not within.is_directory(place.home, "l") else []
+        aside = [folder] if presence.is_there(folder) and not within.is_directory(place.home, "l") else []
         if not within.is_file(place.home, f"{layer}/link"):
             return [*aside, path]
         if aside:
@@ -90,7 +91,7 @@ class OverlayDriverRepair:
         if not link_of(place) or self._holder(place) not in {layer, ""}:
             return [path]
         short = os.path.join(place.home, "l", place.link)
-        leads_here = os.path.islink(short) and os.readlink(short) == f"../{layer}/diff"
+        leads_here = presence.is_link(short) and os.readlink(short) == f"../{layer}/diff"
         return [] if leads_here else [short]
 
     def _holder(self, place: Place) -> str:
@@ -107,9 +108,9 @@ class OverlayDriverRepair:
                 write_link_file(place)
                 made.append(os.path.join(place.path, "link"))
             short = os.path.join(place.home, "l", place.link)
-            if not os.path.lexists(folder := os.path.dirname(short)):
+            if not presence.is_there(folder := os.path.dirname(short)):
                 made.append(folder)  # make_link creates it
-            if not os.path.islink(short) or os.readlink(short) != f"../{layer}/diff":
+            if not presence.is_link(short) or os.readlink(short) != f"../{layer}/diff":
                 make_link(place, place.link)
                 made.append(short)
             if made and self._sync:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.drivers.whole_trees import TreeHome, TreeMaker, WholeTrees, make_root, no_mount_options
 from cstore.fs import within
 
@@ -116,7 +116,7 @@ def _check(name: str, value: str) -> None:
 
 
 def _existing(store: str) -> str:
-    if not os.path.isdir(store):
+    if not presence.is_directory(store):
         raise errors.DriverError(
             "vfs",
             f"the additional image store {store} is not a directory",

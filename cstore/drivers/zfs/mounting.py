@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.contexts import contextmanager, suppress
 from cstore.drivers.staging import OWN
 from cstore.drivers.zfs import command
@@ -72,7 +73,7 @@ class Mounts:
 
     @staticmethod
     def _is_mountpoint(path: str) -> bool:
-        return os.path.isdir(path) and mountinfo.is_mountpoint(path)
+        return presence.is_directory(path) and mountinfo.is_mountpoint(path)
 
     # ── staged trees ──
 

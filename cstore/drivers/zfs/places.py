@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+from cstore import presence
 from cstore.drivers.zfs.command import NAME
 from cstore.errors import DriverUnusable, SystemFailure
 from cstore.ids import check_part
@@ -69,7 +70,7 @@ def find_dataset(home: str) -> str:
 
     root = os.path.dirname(home)
     existing = root
-    while not os.path.exists(existing) and existing != os.path.dirname(existing):
+    while not presence.exists(existing) and existing != os.path.dirname(existing):
         existing = os.path.dirname(existing)
     try:
         device = os.stat(existing).st_dev

@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from cstore import presence
 from cstore.errors import CaseUnknown, CstoreError, ForeignThing, QuarantineDamaged, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import TEMPORARY_PREFIX, write_file
@@ -85,7 +86,7 @@ class Case(Value):
     def kept(self) -> list[Kept]:
         """The things that are in the case."""
         things = (entry for entry in self.entries if isinstance(entry, Kept))
-        return [thing for thing in things if thing.name and os.path.lexists(self.path_of(thing))]
+        return [thing for thing in things if thing.name and presence.is_there(self.path_of(thing))]
 
     @property
     def bytes(self) -> int:

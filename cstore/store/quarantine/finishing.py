@@ -6,9 +6,9 @@ are to be kept all the same, and layers with one that only the image or containe
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.errors import CstoreError, LockTimeout
 from cstore.fs.lock_policy import LockPolicy
 from cstore.store.places import ItemKind
@@ -87,5 +87,5 @@ def unfinished_moves(context: Context) -> dict[str, tuple[Case, Kept]]:
         for case in found
         for entry in case.entries
         if isinstance(entry, Kept) and entry.name and not entry.successor
-        if os.path.lexists(entry.path) and not os.path.lexists(case.path_of(entry))
+        if presence.is_there(entry.path) and not presence.is_there(case.path_of(entry))
     }

@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.errors import ForeignThing, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import sync_directory, write_file
@@ -71,10 +72,10 @@ def keeping(context: Context, by: str) -> Iterator[QuarantineWriter]:
 def _in_the_way(context: Context) -> list[str]:
     """What stands in the place of the quarantine, or of its lock, and is neither."""
     top = context.layout.quarantine
-    if os.path.lexists(top) and not within.is_directory(*os.path.split(top)):
+    if presence.is_there(top) and not within.is_directory(*os.path.split(top)):
         return [top]
     lock = os.path.join(top, "lock")
-    return [lock] if os.path.lexists(lock) and not within.is_file(top, "lock") else []
+    return [lock] if presence.is_there(lock) and not within.is_file(top, "lock") else []
 
 
 class QuarantineWriter:
@@ -141,7 +142,7 @@ class QuarantineWriter:
         If we die before `fulfil`, a collection finds it without a record, and does that instead of deleting it.
         """
         self.take_lock()
-        if not os.path.lexists(path) or path == self._context.layout.quarantine:
+        if not presence.is_there(path) or path == self._context.layout.quarantine:
             return None
         self._opened()
         kept = self._named(path, why).with_(successor=successor)
@@ -165,12 +166,11 @@ class QuarantineWriter:
         Raises:
             SystemFailure: it could not be kept, and is where it was.
         """
-        try:
-            is_directory = stat.S_ISDIR(os.lstat(path).st_mode)
-        except OSError:
+        mode = presence.mode_at(path)
+        if not mode:
             self._note(Kept(os.path.abspath(path), "", why, successor))
             return
-        if is_directory:
+        if stat.S_ISDIR(mode):
             self.keep(path, why, successor)
             return
         case = self._opened()

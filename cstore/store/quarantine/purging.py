@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import calendar
 import math
-import os
 import re
 import time
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.errors import LockTimeout
 from cstore.fs.lock_policy import LockPolicy
 from cstore.store.quarantine.case import Case, broken_off, cases, remove_broken_off
@@ -39,7 +39,7 @@ def purge(context: Context, age: float | None, *, dry_run: bool = False) -> list
 
     if dry_run:
         return _old(context, age)
-    if not os.path.isdir(context.layout.quarantine) or (age is None and not _old(context, age)):
+    if not presence.is_directory(context.layout.quarantine) or (age is None and not _old(context, age)):
         return []
     with quarantine_lock(context):
         remove_broken_off(context)
@@ -62,7 +62,7 @@ def tidy(context: Context) -> list[str]:
                 remove_broken_off(context)
         except LockTimeout:
             return []
-    return [path for path in found if not os.path.lexists(path)]
+    return [path for path in found if not presence.is_there(path)]
 
 
 def _old(context: Context, age: float | None) -> list[Case]:

@@ -7,6 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cstore import presence
 from cstore.errors import CstoreError, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import sync_directory
@@ -100,9 +101,9 @@ def _bring_back(writer: Writer, case: Case, kept: Kept) -> str:
         return "it was not in this store"
     if not kept.name:
         return _take_away(kept)
-    if not os.path.lexists(source):
+    if not presence.is_there(source):
         return ""  # it was never moved, or is back already
-    if os.path.lexists(kept.path):
+    if presence.is_there(kept.path):
         if _was_never_replaced(source, kept):
             remove_tree(source)
             return ""
@@ -141,7 +142,7 @@ def _give_way(folder: str) -> str:
 
 def _take_away(kept: Kept) -> str:
     """Remove what was put where nothing had been."""
-    if os.path.lexists(kept.path):
+    if presence.is_there(kept.path):
         if not _is_successor(kept):
             return "another file is there now"
         if kept.successor.startswith(FOLDER):
