@@ -117,7 +117,7 @@ def _found(tables: Tables, images: list[Table[Image]], ref: str) -> tuple[int, I
 
 
 def _doomed(tables: Trusted, images: list[Table[Image]], image: Image) -> tuple[str, ...]:
-    """List the layers to remove with an image: mapped layers, top layer and ancestors, unless something else needs them.
+    """List the layers to remove with an image: mapped layers, top layer and ancestors that nothing else needs.
 
     Raises:
         ImageUsedByContainer: a container was created from it.
