@@ -330,9 +330,7 @@ def _publish(
             writer.layers.replace(whole)
             writer.save(ItemKind.LAYERS)
         except BaseException:
-            with suppress(
-                errors.CstoreError
-            ):  # report the first error; the flag tells the next writer what to remove
+            with suppress(errors.CstoreError):  # report the first error; the flag tells the next writer what to remove
                 from cstore.store.removal import withdraw
 
                 withdraw(writer, record.id)

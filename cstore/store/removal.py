@@ -166,9 +166,7 @@ def remove_layers(writer: Writer, layers: Sequence[str]) -> None:
     except BaseException:
         for record in records:
             writer.layers.replace(record)
-        with suppress(
-            errors.CstoreError
-        ):  # report the first error; the next writer removes layers that stay flagged
+        with suppress(errors.CstoreError):  # report the first error; the next writer removes layers that stay flagged
             writer.save(ItemKind.LAYERS)
         raise
     gone, failure = _take_trees(writer, layers)
