@@ -1,8 +1,8 @@
-"""What goes when a set of items goes, and how many bytes that frees; and making it go, in an order that breaks nothing.
+"""Plan what deleting a set of items deletes and frees, and delete it in an order that breaks nothing.
 
-Containers go first, each with its layer; then images, each with the layers that nothing else needs; then layers, those
-on top first. What something outside the set holds is refused, and then nothing goes. The plan is made of the records of
-one moment; whoever deletes looks again under the locks.
+Containers first, each with its layer; then images, each with the layers that nothing else needs; then layers, topmost
+first. If something outside the set uses one of the items, nothing is deleted. A plan is made from the records at one
+moment; deletion checks again under the locks.
 """
 
 from __future__ import annotations
@@ -332,10 +332,7 @@ class Removal:
 
 
 def measured(context: Context, tables: Snapshot, removal: Removal, tally: Tally | None = None) -> Plan:
-    """Count what goes. If its files share blocks with others, all that stays is counted, too.
-
-    `tally` has everything counted already, if there is one.
-    """
+    """Count the bytes that a removal frees. A given `tally` has counted the whole store already."""
     from cstore.insight.tally import Tally
 
     going = tuple(removal.going.values())

@@ -9,6 +9,7 @@ import json
 import os
 from base64 import b64decode, b64encode
 
+from cstore import presence
 from cstore.arguments import checked
 from cstore.config.parse import read_named
 from cstore.errors import ConfigError, SystemFailure
@@ -247,7 +248,7 @@ def _write(path: str, document: dict[str, Any]) -> None:
     except OSError as error:
         raise SystemFailure("create", folder, error) from None
     # A link, as people make them to share one file, stays what it is; and so does the null device that says "no file".
-    if os.path.exists(path) and not os.path.isfile(path):
+    if presence.exists(path) and not presence.is_file(path):
         raise ConfigError(path, "is not a file, so it cannot keep credentials", hint="name another one with --authfile")
     data = json.dumps(document, indent="\t", ensure_ascii=False).encode() + b"\n"
     write_file(os.path.realpath(path), data, mode=0o600)

@@ -169,7 +169,7 @@ class LayerRecords:
         return _entries(known or IDMap(uids, gids))
 
     def _container_above(self, layer: str) -> Container | None:
-        """Return a container whose own layer is a child of this layer, if this one is mapped: they share an ID map."""
+        """Return a container whose own layer is a child of this mapped layer: both share an ID map."""
         if not self._survivors.template_of(layer):
             return None
         driver_repair = self._survivors.driver_repair

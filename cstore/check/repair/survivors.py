@@ -107,7 +107,7 @@ class Survivors:
         return below if shared and next_layer_id(below, digest) != layer else ""
 
     def driver_chain(self, layer: str) -> list[str]:
-        """Return a layer and all layers below it in the driver, topmost first: ancestors, and originals of copies."""
+        """Return a layer and all layers below it in the driver, topmost first: ancestors, originals of copies."""
         found: dict[str, None] = {}
         pending = [layer]
         while pending and (each := pending.pop(0)):

@@ -76,7 +76,7 @@ class Trail(Closing):
         return len(self._names)
 
     def where(self, name: str = "") -> str:
-        """Return the path of `name` in this directory, or of the directory: for messages; it may be too long to open."""
+        """Return the path of `name` here, or of this directory, for messages; it may be too long to open."""
         return os.path.join(self._path, *self._names, name) if name else os.path.join(self._path, *self._names)
 
     def down(self, name: str) -> int:
