@@ -66,7 +66,7 @@ class Comparison:
         self._one_owner = self._no_capability = tolerance.users
 
     def run(self, roots: Sequence[str], inherited: frozenset[bytes] = frozenset()) -> Iterator[Problem]:
-        """Walk `roots`, nearest first, then report missing files. Contents are compared only for `inherited` paths.
+        """Walk `roots`, nearest first, then report missing files. The contents of `inherited` paths are compared, too.
 
         Raises:
             SystemFailure: a directory cannot be read.

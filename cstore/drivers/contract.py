@@ -88,7 +88,7 @@ class StagedTree(Value):
 
 
 class Removal(Protocol):
-    """A hidden tree that is still on disk."""
+    """A removed tree that is out of sight but still on disk."""
 
     def finish(self) -> None:
         """Delete it. Call without locks; the next sweep deletes what cannot be deleted now."""
@@ -145,7 +145,7 @@ class Driver(Protocol):
         """
 
     def remove(self, layer: str) -> Removal:
-        """Hide `layer`'s tree. Under the lock. A missing tree is no error."""
+        """Move `layer`'s tree out of sight. Under the lock. A missing tree is no error."""
 
     def mount(self, layer: str, options: MountOptions) -> str:
         """Mount `layer` and return the path.

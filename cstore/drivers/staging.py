@@ -93,7 +93,7 @@ class HomeStaging:
         return os.path.realpath(self.home) == os.path.join(os.path.realpath(self._root), name)
 
     def put_aside(self, path: str) -> StagingDirectory | None:
-        """Hide a tree, or delete it in place; see `StagingRoot.put_aside`."""
+        """Move a tree into staging, or delete it in place; see `StagingRoot.put_aside`."""
         return put_aside(path, self.reserve, self._beside.destroy)
 
     def made(self, directory: StagingDirectory) -> bool:

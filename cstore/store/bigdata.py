@@ -278,7 +278,7 @@ def store_items(writer: Writer, item_kind: ItemKind, owner: str, data: Mapping[s
 
 
 def clear_items(writer: Writer, item_kind: ItemKind, owner: str) -> None:
-    """Hide all files in the data directory of an item without a record.
+    """Move all files in the data directory of an item without a record into staging.
 
     The directory that an engine keeps for an image stays: the image may be in an additional store, with this directory
     here.

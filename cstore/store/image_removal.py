@@ -158,7 +158,7 @@ def _top_layers_of_others(images: list[Table[Image]], image: Image) -> set[str]:
 
 
 def _remove_record(writer: Writer, item_kind: _KindOfItem, image: str) -> None:
-    """Save the records without the image, and hide its data."""
+    """Save the records without the image, and move its data into staging."""
     item_kind.table.remove(image)
     item_kind.save()
     with suppress(UnsafeID):

@@ -87,7 +87,7 @@ def _forget_mapped(writer: Writer, layer: str) -> None:
 
 
 def delete_item(context: Context, ref: str) -> None:
-    """Delete the first of: a container with its layer, an image's record and data, or a layer, that `ref` matches.
+    """Delete the first match of `ref`: a container with its layer, an image's record and data, or a layer.
 
     References to it are not checked, and the layers of an image stay. (semantics 12.5) If a record file is damaged,
     `ref` may match an unknown item, so nothing is deleted.
@@ -203,7 +203,7 @@ def _record(writer: Writer, layer: str) -> Layer:
 
 
 def _take_trees(writer: Writer, layers: Sequence[str]) -> tuple[list[str], errors.CstoreError | None]:
-    """Hide trees, up to the first that cannot be moved; return the layers of hidden ones, and the error, if any."""
+    """Move trees into staging, up to the first failure; return the layers whose trees were moved, and the error."""
     gone: list[str] = []
     for layer in layers:
         try:
@@ -247,7 +247,7 @@ def _is_recorded(writer: Writer, layer: str) -> bool:
 
 
 def take_out(writer: Writer, layer: str) -> None:
-    """Hide everything of a layer and drop its record, without saving. Missing parts are no error.
+    """Move everything of a layer into staging and drop its record, without saving. Missing parts are no error.
 
     The record on disk must be flagged. If the ID is unsafe, only the record is dropped, because such a layer owns no
     path.
@@ -276,21 +276,21 @@ def _take_files(writer: Writer, layer: str) -> None:
 
 
 def discard_image_data(writer: Writer, image: str) -> None:
-    """Hide everything of an image except its record."""
+    """Move everything of an image except its record into staging."""
     with suppress(errors.UnsafeID):
         discard(writer, writer.layout.image_data(image))
         discard(writer, writer.layout.image_run_data(image))
 
 
 def discard_container_data(writer: Writer, container: str) -> None:
-    """Hide everything of a container except its record and its layer."""
+    """Move everything of a container except its record and its layer into staging."""
     with suppress(errors.UnsafeID):
         discard(writer, writer.layout.container_data(container))
         discard(writer, writer.layout.container_run_data(container))
 
 
 def discard(writer: Writer, path: str) -> None:
-    """Hide `path`, and delete it after the locks are released. A missing path is no error.
+    """Move `path` into staging, and delete it after the locks are released. A missing path is no error.
 
     IDs may be reused, so the name must be free before the lock is. If a rename is impossible, because the path is on
     another file system, delete it immediately.

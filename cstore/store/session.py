@@ -82,8 +82,8 @@ class Trusted:
 class Writer(Trusted):
     """The records under their exclusive locks; kinds whose locks are held may be changed.
 
-    Other kinds can be read: under the layer lock, no layer can become used. `save` publishes changes; removals passed
-    to `afterwards` are completed after the locks are released.
+    Other kinds can be read: while the layer lock is held, nothing can begin to use a layer. `save` publishes changes;
+    removals passed to `afterwards` are completed after the locks are released.
     """
 
     def __init__(self, context: Context, held: dict[ItemKind, list[HeldLock]]) -> None:
