@@ -42,10 +42,10 @@ class HomeStaging:
     """The staging places of one home.
 
     Args:
-            home: the driver's home.
-            pulls: the name of its directory for partial pulls; "" if the driver has none.
-            renames: whether trees are renamed into the home; otherwise, staging may be on any file system.
-            destroy: see `StagingRoot`.
+        home: the driver's home.
+        pulls: the name of its directory for partial pulls; "" if the driver has none.
+        renames: whether trees are renamed into the home; otherwise, staging may be on any file system.
+        destroy: see `StagingRoot`.
     """
 
     def __init__(

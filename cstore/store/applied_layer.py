@@ -61,8 +61,8 @@ def fill(
     The contents are synced if `sync` is true, or None and the store syncs. `donor`, `window`: see `ApplyOptions`.
 
     Raises:
-            ArchiveError: the archive cannot be a layer.
-            SystemFailure: the tree could not be written.
+        ArchiveError: the archive cannot be a layer.
+        SystemFailure: the tree could not be written.
     """
     from cstore.archive.apply import ApplyOptions, apply_archive
     from cstore.kernel.namespaces import in_user_namespace

@@ -60,7 +60,7 @@ def _wipe_items(writer: Writer, item_kind: ItemKind, discard_data: Callable[[Wri
 
 
 def _wipe_layers(writer: Writer, promised: Promised) -> None:
-    """Flag all layers in one save, so that a crash leaves none of them partly removed; then remove them, newest first."""
+    """Flag all layers in one save, so that a crash leaves none partly removed; then remove them, newest first."""
     layers = list(writer.layers)
     with writer.mounts() as mounts:
         for entry in list(mounts):

@@ -5,10 +5,10 @@
     ├── <layer>/                 0700
     │   ├── diff/                      the layer's changes, with the kernel's own marks for removed names
     │   ├── link, lower                its short link, and those of its ancestors
-        │   ├── work/, merged/       0700  the kernel's scratch directory, and the mount point of the layer
-        │   └── empty/               0700  the lower directory of a base layer, because overlay needs one
-        ├── .has-mount-program             whether a mount program wrote the layers, in its own form
-        └── staging/                       partial pulls of other tools; for cstore's staging, see drivers/staging.py
+    │   ├── work/, merged/       0700  the kernel's scratch directory, and the mount point of the layer
+    │   └── empty/               0700  the lower directory of a base layer, because overlay needs one
+    ├── .has-mount-program             whether a mount program wrote the layers, in its own form
+    └── staging/                       partial pulls of other tools; for cstore's staging, see drivers/staging.py
 
 A layer is created completely beside the home and gets its ID by one rename. Its short link follows; the next process
 that misses the link recreates it. (drivers 7, store-format 11.2)

@@ -2,8 +2,8 @@
 
     STORE/[base64 of the image's reference/]<digest of the layer or of its table of contents>/
     ├── diff/    the layer's directory, often a mount
-        ├── info     its record fields, as JSON
-        └── blob     its archive, as it was pushed
+    ├── info     its record fields, as JSON
+    └── blob     its archive, as it was pushed
 
 Such a layer's directory in this store has a link to that `diff` in place of its own, and a file `additionallayer` with
 the path of the directory that contains it, the far side. The far side is only read. (drivers 7.13)

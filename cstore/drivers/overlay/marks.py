@@ -4,9 +4,9 @@
     additionallayer                              a link into an additional layer store, see far.py
     user.containers.override_stat                owners and modes are in attributes; a mount program shows them
     trusted.overlay.*                            the marks of root's mounts
-        user.overlay.*                               marks of mounts in a user namespace, which need `userxattr`
-        redirect, metacopy                           a renamed directory, or a file without its contents: both are lower
-        .wh.NAME, user.fuseoverlayfs.opaque          marks of a mount program
+    user.overlay.*                               marks of mounts in a user namespace, which need `userxattr`
+    redirect, metacopy                           a renamed directory, or a file without its contents: both are lower
+    .wh.NAME, user.fuseoverlayfs.opaque          marks of a mount program
 
 Current options and the current user do not matter. In the lowest directory of a chain, no mark hides anything.
 """

@@ -1,9 +1,9 @@
 """Create one overlay mount: from descriptors, from one page of text on older kernels, or with a mount program.
 
-        fsopen, lowerdir+ …, fsmount       Linux 6.5: one parameter per directory, up to 500
-        mount(2), absolute paths           if they fit into a page
-        mount(2), /proc/self/fd            each lower directory is a number there: 500 fit
-        a mount program                    fuse-overlayfs and similar ones; no limit
+    fsopen, lowerdir+ …, fsmount       Linux 6.5: one parameter per directory, up to 500
+    mount(2), absolute paths           if they fit into a page
+    mount(2), /proc/self/fd            each lower directory is a number there: 500 fit
+    a mount program                    fuse-overlayfs and similar ones; no limit
 
 The first form can also create a detached mount: only its descriptor leads to it, and closing that removes it.
 """
