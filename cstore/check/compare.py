@@ -48,7 +48,7 @@ _BLOCK = 1 << 20
 
 
 class Comparison:
-    """Compare the directories of one layer with the expected tree.
+    """A comparison of one layer's directories with the expected tree.
 
     `shown` is the view of the lower layers; None if the layer's directory also holds their files.
     """

@@ -95,7 +95,7 @@ class Removal(Protocol):
 
 
 class Driver(Protocol):
-    """Maps layer IDs to directories. One object serves one store in one process."""
+    """A storage driver: it maps layer IDs to directories. One object serves one store in one process."""
 
     @property
     def name(self) -> str:
@@ -230,7 +230,7 @@ class StagedRemoval:
 
 
 class NoRemoval:
-    """A removal of nothing."""
+    """A removal with nothing to delete."""
 
     def finish(self) -> None:
         """See `Removal.finish`."""

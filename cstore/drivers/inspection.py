@@ -51,7 +51,7 @@ class Part(Value):
 
 
 class Inspector(Protocol):
-    """Inspects the files of one driver.
+    """An inspector of one driver's files.
 
     Attributes:
         whole: whether a layer's directory also holds the files of all lower layers.

@@ -17,7 +17,7 @@ else:
 
 
 class DriverRepair(Protocol):
-    """Recreates a driver's own files of a layer. All writing methods need the layer lock."""
+    """The repair of a driver's own files. All writing methods need the layer lock."""
 
     def parent_of(self, layer: str) -> str | None:
         """Return the parent in the driver's own files; "" for a base layer, None if they do not name it."""

@@ -40,7 +40,7 @@ _EMPTY = 2
 
 
 class TreeMaker(Protocol):
-    """Creates, copies and deletes trees on a file system."""
+    """The way to create, copy and delete trees on a file system."""
 
     def make(self, tree: str, layer_root: tuple[int, int]) -> None:
         """Create an empty tree whose root belongs to `layer_root`. Raises OSError."""

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class _Bytes:
-    """Reads from memory."""
+    """A reader of bytes in memory."""
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self._rest = memoryview(data).cast("B")
@@ -59,7 +59,7 @@ class _Bytes:
 
 
 class _Filling:
-    """Reads an object with `readinto`; non-blocking ones may return None."""
+    """A reader of an object with `readinto`, which returns None if it does not block and has no data."""
 
     def __init__(self, source: _FillsBuffers, name: str) -> None:
         self._source, self._name = source, name
@@ -81,7 +81,7 @@ class _Filling:
 
 
 class _Reading:
-    """Reads an object that only has `read`."""
+    """A reader of an object that only has `read`."""
 
     def __init__(self, source: Readable, name: str) -> None:
         self._source, self._name = source, name
@@ -185,7 +185,7 @@ def as_reader(source: bytes | bytearray | memoryview | ReadInto | Readable | io.
 
 
 class _Extending:
-    """Appends to a bytearray in memory."""
+    """A sink that appends to a bytearray."""
 
     def __init__(self, data: bytearray) -> None:
         self._data = data
@@ -196,7 +196,7 @@ class _Extending:
 
 
 class _Written:
-    """Writes to an object, which may accept less than all, as unbuffered files do, and return the count."""
+    """A sink that writes to an object, which may accept less than all, as unbuffered files do, and return the count."""
 
     def __init__(self, file: _Writable, name: str) -> None:
         self._file, self._name = file, name

@@ -69,7 +69,7 @@ def delete_image(context: Context, ref: str, *, commit: bool = True) -> tuple[st
 
 
 class _KindOfItem(Value):
-    """Image records that may be changed, the paths of their data, and a function that saves them."""
+    """Image records that may be changed, the layout of their data, and a function that saves them."""
 
     table: Table[Image]
     layout: Layout

@@ -129,7 +129,7 @@ class Intent:
 
 
 def begin(context: Context) -> Intent:
-    """Begin an operation of several steps. First settle abandoned intents, so that it does not rely on doomed items."""
+    """Begin an operation of several steps. First settle abandoned intents, because these may remove items."""
     from cstore.store.session import writing
 
     if are_left(context.layout):

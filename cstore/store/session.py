@@ -132,7 +132,7 @@ class Writer(Trusted):
             lock.mark()
 
     def mark_graph(self) -> None:
-        """Tell all processes with this store to open it again. The caller holds the graph lock."""
+        """Make all processes with this store open it again. The caller holds the graph lock."""
         if self.graph is not None:
             self.graph.mark()
 
@@ -224,7 +224,7 @@ def _intents_are_left(layout: Layout) -> bool:
 
 @contextmanager
 def _finished(writer: Writer) -> Iterator[None]:
-    """Complete a writer's removals in any case."""
+    """Complete a writer's removals, even after an error."""
     try:
         yield
     finally:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class OverlayInspector:
-    """Inspects the homes of one store."""
+    """The inspector of one store's homes."""
 
     whole = False
 

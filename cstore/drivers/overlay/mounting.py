@@ -33,7 +33,7 @@ _NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
 
 
 class Mounter:
-    """Mounts the layers of one store."""
+    """The mounter of one store's layers."""
 
     def __init__(self, place: DriverPlace, options: Options, homes: Homes, host: Host) -> None:
         self._home, self._run_home = place.home, place.run_home

@@ -96,7 +96,7 @@ def _keep_time(folder: str, before: os.stat_result) -> None:
 
 
 def _own(status: os.stat_result, name: str, fd: int, path: str, owner: Callable[[int, int], tuple[int, int]]) -> None:
-    """Change one owner, and restore the mode bits and capability that the kernel clears then."""
+    """Change one owner, and restore the mode bits and capability that this clears."""
     wanted = owner(status.st_uid, status.st_gid)
     if wanted == (status.st_uid, status.st_gid):
         return

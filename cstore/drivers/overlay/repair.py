@@ -25,7 +25,7 @@ _LINK_MODE = 0o644
 
 
 class OverlayDriverRepair:
-    """Repairs the homes of one store."""
+    """The repair of one store's homes."""
 
     def __init__(self, place: DriverPlace) -> None:
         self._homes = Homes(place.home, place.image_home, read_options(place.options).stores)

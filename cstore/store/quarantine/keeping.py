@@ -79,7 +79,7 @@ def _in_the_way(context: Context) -> list[str]:
 
 
 class QuarantineWriter:
-    """Moves things from the store into one case."""
+    """The writer of one case, which moves things from the store into it."""
 
     def __init__(self, context: Context, by: str, take_lock: Callable[[], None]) -> None:
         """Use `keeping`. It takes the lock immediately or, if something is in its place, before the first step."""
