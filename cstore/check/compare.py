@@ -48,7 +48,7 @@ _BLOCK = 1 << 20
 
 
 class Comparison:
-    """Compare the directories of one layer with the expected tree.
+    """A comparison of one layer's directories with the expected tree.
 
     `shown` is the view of the lower layers; None if the layer's directory also holds their files.
     """
@@ -66,7 +66,7 @@ class Comparison:
         self._one_owner = self._no_capability = tolerance.users
 
     def run(self, roots: Sequence[str], inherited: frozenset[bytes] = frozenset()) -> Iterator[Problem]:
-        """Walk `roots`, nearest first, then report missing files. Contents are compared only for `inherited` paths.
+        """Walk `roots`, nearest first, then report missing files. The contents of `inherited` paths are compared, too.
 
         Raises:
             SystemFailure: a directory cannot be read.

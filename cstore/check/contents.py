@@ -38,8 +38,8 @@ class LayerJob(Value):
             their digests.
         roots: directories with the files of its archive, nearest first.
         own_roots: the roots that belong to this layer alone.
-        below: tar-split files of its ancestors, bottom first, if its directory also holds their files; () if it has no
-            ancestors; None if what they contain cannot be known.
+        below: tar-split files of its ancestors, bottom first, if its directory also holds their files, else (); None
+            if what they contain cannot be known.
         whole: whether its directory holds all files of its ancestors.
         rewritten: whether its directory holds those files of its ancestors whose owners were changed.
         id_map: the ID map with which its owners were mapped.

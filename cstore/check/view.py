@@ -36,7 +36,7 @@ _MODE = 0o7777
 
 
 class View:
-    """The directory `place` of a layer, above what is `shown` of the layers below."""
+    """What a mount shows of a layer: its directory `place`, above what is `shown` of the layers below."""
 
     def __init__(self, tree: ExpectedTree, place: Tree, shown: Shown, id_map: IDMap, tolerance: Tolerance) -> None:
         self._tree, self._place, self._shown = tree, place, shown

@@ -77,7 +77,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a name when it is first asked for (PEP 562)."""
+    """Import an exported name on first use (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.store' has no attribute {name!r}")
     module = __import__(f"cstore.store.{_HOMES[name]}", fromlist=[name])

@@ -1,4 +1,4 @@
-"""What a container keeps besides its record: directories for whoever runs it, and how much it all takes."""
+"""The files of a container besides its record: directories for its engine, and the space it takes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def directory(context: Context, ref: str) -> str:
-    """Return the directory that belongs to whoever runs the container; it is made if it is not there.
+    """Return the directory that the engine keeps for a container; create it if necessary.
 
-    Where it cannot be made, on read-only media, it is the one that a reboot may take.
+    On read-only media, return the directory that a reboot may remove instead.
 
     Raises:
         ContainerUnknown: there is no such container.
@@ -40,9 +40,9 @@ def directory(context: Context, ref: str) -> str:
 
 
 def write_directory(context: Context, ref: str, sink: Sink) -> bool:
-    """Write what is in that directory as an uncompressed tar; False, and nothing written, if nothing is.
+    """Write the engine's directory of a container as an uncompressed tar. If it is empty, write nothing, return False.
 
-    Sockets are left out, and so is what is mounted there.
+    Sockets and mounted file systems are left out.
 
     Raises:
         ContainerUnknown: there is no such container.
@@ -64,7 +64,7 @@ def write_directory(context: Context, ref: str, sink: Sink) -> bool:
 
 
 def run_directory(context: Context, ref: str) -> str:
-    """Return the same for what a reboot may take.
+    """Return the container's directory that a reboot may remove.
 
     Raises:
         ContainerUnknown: there is no such container.
@@ -73,22 +73,22 @@ def run_directory(context: Context, ref: str) -> str:
 
 
 def write_file(context: Context, ref: str, name: str, source: Source, *, run: bool = False) -> None:
-    """Put a file into the directory of a container, or with `run` into that which a reboot may take.
+    """Write a file into a container's directory, or with `run` into that which a reboot may remove.
 
-    It is there whole or not at all, in place of one of that name; directories on the way to it are made. Nothing is
-    written through a link.
+    The file replaces one with the same name, completely or not at all; parent directories are created. Links are never
+    followed.
 
     Args:
         context: the store.
         ref: the container.
-        name: where, relative to the directory.
-        source: what: a path, bytes, a descriptor, or a file.
-        run: in which directory.
+        name: the path, relative to the directory.
+        source: the contents: a path, bytes, a descriptor, or a file.
+        run: which directory.
 
     Raises:
         ContainerUnknown: there is no such container.
-        InvalidDataName: the name leads out of the directory, or to none.
-        SystemFailure: it cannot be written, or something else is in the way; what was there is untouched.
+        InvalidDataName: the name is empty, or leads out of the directory.
+        SystemFailure: the file cannot be written, or something else is in the way; the old file is unchanged.
     """
     from cstore.archive.streams import BUFFER_SIZE, FileReader, fill
     from cstore.fs.atomic import write_file as replace
@@ -114,12 +114,12 @@ def write_file(context: Context, ref: str, name: str, source: Source, *, run: bo
 
 
 def read_file(context: Context, ref: str, name: str, *, run: bool = False) -> bytes:
-    """Return a file of the directory of a container, or with `run` of that which a reboot may take.
+    """Return a file in a container's directory, or with `run` in that which a reboot may remove.
 
     Raises:
         ContainerUnknown: there is no such container.
-        InvalidDataName: the name leads out of the directory, or to none.
-        SystemFailure: it cannot be read, or is no file, or a link is on the way to it.
+        InvalidDataName: the name is empty, or leads out of the directory.
+        SystemFailure: the file cannot be read, is not a regular file, or a link is in its path.
     """
     parts, layout = _parts(name), context.layout
     container = get_container(Reader(context), ref).id
@@ -154,11 +154,11 @@ def _made(context: Context, path: str) -> str:
 
 
 def by_layer(context: Context, ref: str) -> Container:
-    """Find the container whose own layer answers to `ref`.
+    """Return the container whose own layer matches `ref`.
 
     Raises:
         LayerUnknown: there is no such layer.
-        ContainerUnknown: it belongs to no container.
+        ContainerUnknown: the layer belongs to no container.
     """
     tables = Reader(context)
     found = container_of_layer(tables, get_layer(tables, ref).id)
@@ -168,9 +168,9 @@ def by_layer(context: Context, ref: str) -> Container:
 
 
 def size(context: Context, ref: str) -> int:
-    """Add up what only the container has: its layer's changes, its data, and the files in its directories, in bytes.
+    """Return the bytes that only the container takes: its layer's changes, data items, and files in its directories.
 
-    What the image's layers hold is not counted. Nothing is made for the answer (semantics 15).
+    The image's layers are not counted. Nothing is created (semantics 15).
 
     Raises:
         ContainerUnknown: there is no such container.

@@ -1,4 +1,4 @@
-"""A directory for each image, and one that a reboot forgets, for whoever asks for them (semantics 11)."""
+"""The directory of an image, and one that a reboot removes, for programs that request them (semantics 11)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def image_directory(context: Context, ref: str) -> str:
-    """Return the directory of an image, made if it is not there; it goes when the image goes.
+    """Return the directory of an image, which is removed with it; create it if necessary.
 
-    Where it cannot be made, on read-only media, it is the one that lasts until the next reboot.
+    On read-only media, return the directory that a reboot removes instead.
 
     Raises:
         ImageUnknown: there is no such image.
@@ -35,7 +35,7 @@ def image_directory(context: Context, ref: str) -> str:
 
 
 def image_run_directory(context: Context, ref: str) -> str:
-    """Return the directory of an image that lasts until the next reboot; see `image_directory`."""
+    """Return the directory of an image that a reboot removes; see `image_directory`."""
     image = get_image(Reader(context), ref).id
     return _made(context, image, context.layout.image_run_directory(image))
 
@@ -46,7 +46,7 @@ def _made(context: Context, image: str, path: str) -> str:
     within.require_directory(top, f"{item}/userdata", missing=True)
     if presence.is_directory(path):
         return path
-    if on_read_only_media(context.layout.images):  # no lock can be taken, and nobody can remove the image
+    if on_read_only_media(context.layout.images):  # no lock can be taken there, and nobody can remove the image
         make_directory(path, sync=context.sync)
     else:
         with writing(context, ItemKind.IMAGES) as writer:

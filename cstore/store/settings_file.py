@@ -1,4 +1,4 @@
-"""A configuration file is written: whole or not at all, and durable."""
+"""Read and write a configuration file; writing is atomic and durable."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from cstore.errors import ConfigError, SystemFailure
 
 
 def read_settings_text(path: str) -> str:
-    """The text of a configuration file that is going to be changed; "" if there is none.
+    """Return the text of a configuration file before a change; "" if there is none.
 
     Raises:
-        ConfigError: it is a link or no file at all, or cannot be read.
+        ConfigError: it is a link or not a regular file, or cannot be read.
     """
     from cstore.config.parse import read_file
 
@@ -26,10 +26,10 @@ def read_settings_text(path: str) -> str:
 
 
 def write_settings_text(path: str, text: str) -> None:
-    """Publish the text of a configuration file by rename; directories that are missing are made.
+    """Replace a configuration file by a rename; create missing directories.
 
     Raises:
-        SystemFailure: the old file is untouched.
+        SystemFailure: it could not be written; the old file is unchanged.
     """
     from cstore.fs.atomic import write_file
 

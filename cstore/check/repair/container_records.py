@@ -57,7 +57,7 @@ def writable_layers(survivors: Survivors) -> list[str]:
 
 
 class ContainerRecords:
-    """Rebuild the records of lost containers. `layers` has all layers, including rebuilt ones.
+    """The builder of lost containers' records. `layers` has all layers, including rebuilt ones.
 
     Attributes:
         lost: containers whose record cannot be rebuilt, each with the reason.

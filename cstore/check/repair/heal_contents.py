@@ -185,7 +185,7 @@ def _misplaced(repair_view: RepairView, layer: str) -> str:
 
 
 def _aside(layer: str, root: str, paths: Sequence[str], repair: RepairContext) -> None:
-    """Quarantine files, unless a link now leads their path elsewhere; then restore the times of their directories."""
+    """Quarantine files, unless a link now redirects their path; then restore the times of their directories."""
     with repair.locked() as writer:
         record = writer.layers.get(layer)
         if record is None:

@@ -46,7 +46,7 @@ def gather_hints(snapshot: StoreSnapshot, item_kind: ItemKind) -> Hints:
 
 
 def rows_in_files(snapshot: StoreSnapshot, item_kind: ItemKind) -> Hints:
-    """Read all readable records in the record files themselves, without copies: the last recorded state."""
+    """Read all readable records in the record files themselves, without copies, that is, the last saved state."""
     found: Hints = {}
     for path in snapshot.context.places[item_kind].files.values():
         try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ImageRecords:
-    """Rebuild the records of lost images.
+    """The builder of lost images' records.
 
     `layers` has all layers, including those with rebuilt records; `names` are given by the user.
 

@@ -32,7 +32,7 @@ class Rebuilt(Value):
 
 
 class LayerRecords:
-    """Rebuild the records of lost layers.
+    """The builder of lost layers' records.
 
     `containers` has the containers by their layers: recorded ones, and None for lost ones whose files name a layer.
 
@@ -177,7 +177,7 @@ class LayerRecords:
         return next(above, None)
 
     def _created(self, layer: str) -> str:
-        """The time when the layer's last file was written at its creation."""
+        """Return when the layer was created, by the file that was written last."""
         try:
             seconds = os.stat(self._snapshot.layout.tar_split(layer)).st_mtime
         except OSError:

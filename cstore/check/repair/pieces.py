@@ -42,7 +42,7 @@ def open_piece(piece: Piece) -> IO[bytes]:
 
 
 class PieceReader:
-    """Read a piece from its file. `left` is the number of remaining bytes, or negative if the size is unknown."""
+    """A reader of one piece. `left` is the number of remaining bytes, or negative if the size is unknown."""
 
     def __init__(self, fd: int, piece: Piece) -> None:
         self._fd, self._path, self._place, self.left = fd, piece.path, piece.start, piece.size

@@ -1,4 +1,4 @@
-"""A layer's `link`, `lower`, `work` and short link, made again: the counterpart of inspect.py."""
+"""Recreate a layer's `link`, `lower`, `work` and short link: the counterpart of inspect.py."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LINK_MODE = 0o644
 
 
 class OverlayDriverRepair:
-    """Mends in the homes of one store."""
+    """The repair of one store's homes."""
 
     def __init__(self, place: DriverPlace) -> None:
         self._homes = Homes(place.home, place.image_home, read_options(place.options).stores)
@@ -44,7 +44,7 @@ class OverlayDriverRepair:
         return None if found is None else found.layer
 
     def age_of(self, layer: str) -> float:
-        """See `DriverRepair.age_of`: nothing touches the `link` file after a layer was made."""
+        """See `DriverRepair.age_of`: nothing touches the `link` file after a layer's creation."""
         for part in ("link", "work", ""):
             with suppress(OSError, CstoreError):
                 return os.lstat(os.path.join(self._homes.find(layer).path, part)).st_mtime
@@ -95,7 +95,7 @@ class OverlayDriverRepair:
         return [] if leads_here else [short]
 
     def _holder(self, place: Place) -> str:
-        """The layer that the short link in a layer's `link` file belongs to; "" if that is nobody else."""
+        """Return the layer that owns the short link in a layer's `link` file; "" if none does."""
         found = self._homes.behind(place.link)
         return found.layer if found is not None and found.link == place.link else ""
 
@@ -109,7 +109,7 @@ class OverlayDriverRepair:
                 made.append(os.path.join(place.path, "link"))
             short = os.path.join(place.home, "l", place.link)
             if not presence.is_there(folder := os.path.dirname(short)):
-                made.append(folder)  # as the link is made
+                made.append(folder)  # make_link creates it
             if not presence.is_link(short) or os.readlink(short) != f"../{layer}/diff":
                 make_link(place, place.link)
                 made.append(short)
@@ -141,7 +141,7 @@ class OverlayDriverRepair:
         return made
 
     def _lies_on(self, place: Place) -> list[str]:
-        """The ancestors that the layer's files name now; "" for one of which nothing is left."""
+        """Return the ancestors that the layer's `lower` file names; "" for each one that is missing."""
         try:
             return [self._homes.owner_of(name) for name in place.lower_names()]
         except CstoreError:
