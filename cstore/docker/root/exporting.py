@@ -1,4 +1,4 @@
-"""An image of a data root as a docker-archive, which Docker, Podman, skopeo and `cstore load` read (docker 18.1)."""
+"""Export an image of a data root as a docker-archive for Docker, Podman, skopeo and `cstore load` (docker 18.1)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _MODE = 0o444
 
 
 def write_image(root: DockerRoot, image: DockerImage, sink: Target) -> None:
-    """Write one image with its names: each layer once, the config, and what names them. The same bytes at each run.
+    """Write an image with its names: each layer once, the config, and the manifest. The output is reproducible.
 
     Raises:
-        ContentDamaged, TarSplitDamaged, LayerNotVerified: a layer is not what it was; what was written is no archive.
+        ContentDamaged, TarSplitDamaged, LayerNotVerified: a layer has changed; the output is incomplete or invalid.
     """
     with opened_sink(sink) as opened:
         _write_image(root, image, opened)
