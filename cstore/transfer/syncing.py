@@ -273,7 +273,7 @@ class _Sync:
         from cstore.transfer.oci_layout import read_index
         from cstore.transfer.sources import references_of
 
-        with members_at(self._from.path) as members:
+        with members_at(self._from.path, layout=True) as members:
             entries = read_index(members).manifests
         for reference in dict.fromkeys(text for entry in entries for text in references_of(entry)[:1]):
             with suppress(CstoreError):
