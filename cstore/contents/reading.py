@@ -9,7 +9,7 @@ from itertools import chain
 
 from cstore import errors, presence
 from cstore.archive.names import show_name
-from cstore.archive.tarsplit import last_files
+from cstore.archive.tarsplit_search import last_files
 from cstore.arguments import checked
 from cstore.contents.files import open_item
 from cstore.store import Item

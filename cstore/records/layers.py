@@ -18,8 +18,8 @@ def follow(find: Callable[[str], Layer | None], top: str, known: Container[str] 
     """Follow a chain of layers from `top` down to its base, or to a layer in `known`.
 
     Returns:
-        The layers by ID, topmost first; and the flaw of the chain, "" if it is complete: in damaged records, a layer may
-        be missing, or the chain may be a cycle.
+        The layers by ID, topmost first; and the flaw of the chain, "" if it is complete: in damaged records, a layer
+        may be missing, or the chain may be a cycle.
     """
     found: dict[str, Layer] = {}
     current, above = top, ""

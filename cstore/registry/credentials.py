@@ -247,7 +247,7 @@ def _write(path: str, document: dict[str, Any]) -> None:
         os.makedirs(folder, mode=0o700, exist_ok=True)
     except OSError as error:
         raise SystemFailure("create", folder, error) from None
-    # A symbolic link, which users create to share one file, is followed; the null device, which means "no file", is kept.
+    # Follow a symbolic link, which users create to share one file; keep the null device, which means "no file".
     if presence.exists(path) and not presence.is_file(path):
         raise ConfigError(path, "is not a file, so it cannot keep credentials", hint="name another one with --authfile")
     data = json.dumps(document, indent="\t", ensure_ascii=False).encode() + b"\n"
