@@ -198,8 +198,8 @@ def prepare(store: Store, inputs: str) -> None:
 def _prepare_elsewhere(inputs: str) -> None:
     """Make what images are brought from: a data root of Docker's, and another store."""
     layout: Members = {}
-    images = oci_image(layout, [THIRD, CHANGE]), oci_image(layout, [BASE, THIRD])
-    as_directory(with_index(layout, named(images[0], "one:1"), named(images[1], "two:2")), f"{inputs}/layout")
+    one, two = oci_image(layout, [THIRD, CHANGE]), oci_image(layout, [BASE, THIRD])
+    as_directory(with_index(layout, named(one, "one:1"), named(two, "two:2")), f"{inputs}/layout")
     for path in ("folder/below", "folder/other"):
         os.makedirs(os.path.join(inputs, path))
         for name in ("file", "second"):
