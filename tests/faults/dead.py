@@ -67,6 +67,11 @@ class DeadDisk(Laboratory):
     def _mount(self) -> None:
         subprocess.run(["mount", "-o", "loop", self._image, self._disk], check=True)
 
+    def _let_go(self) -> None:
+        """Wait until nothing has the dead file system any more: as long as that is, it would be mounted again."""
+        while subprocess.run(["losetup", "-j", self._image], capture_output=True, check=True).stdout:
+            time.sleep(0.05)
+
     def dies(self, case: Case, unsynced: int) -> list[str]:
         """Have the disk die before the call of a case; return what is wrong after it."""
         self._begin(case.command)
@@ -76,6 +81,7 @@ class DeadDisk(Laboratory):
         done = self._forks.hit(words, self._numbers[case.call], death)
         self.missed += not death.hits
         detach_all(self._disk)
+        self._let_go()
         self._mount()
         if not death.hits:
             return []

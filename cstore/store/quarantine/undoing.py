@@ -24,7 +24,7 @@ from cstore.store.way import require_way, way_to
 from cstore.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from cstore.store.context import Context
     from cstore.store.session import Writer
@@ -41,8 +41,8 @@ class Undone(Value):
 def undo(context: Context, ref: str) -> Undone:
     """Undo a case, as far as nothing newer stands in the way. What was undone is not undone again.
 
-    What was done last is undone first, so that each thing comes back into the state that it was taken from. The case
-    goes when nothing is left.
+    What was done last is undone first, so that each thing comes back into the state that it was taken from; but what
+    a record tells of is back before the record is. The case goes when nothing is left.
 
     Raises:
         CaseUnknown: there is no such case.
@@ -55,7 +55,7 @@ def undo(context: Context, ref: str) -> Undone:
             return Undone(ended[0], (), ())  # everything was back when this was broken off
         case = readable(find_case(context, ref))
         progress = _Progress(list(case.entries))
-        for entry in reversed(case.entries):
+        for entry in _in_order(context, case.entries):
             # A record file may be what comes back, so records are read anew for each entry.
             with writing(context, *ItemKind, graph=True, recovering=False) as writer:
                 if isinstance(entry, Kept):
@@ -67,6 +67,25 @@ def undo(context: Context, ref: str) -> Undone:
         if others:
             progress.left.append(f"{', '.join(others)} in {case.directory}: the journal does not say where it was")
         return Undone(case.id, tuple(progress.done), tuple(progress.left))
+
+
+def _in_order(context: Context, entries: Sequence[Kept | Recorded]) -> Iterator[Kept | Recorded]:
+    """Give entries from the last one to the first, but a record that comes back after the things noted before it.
+
+    Whoever dies between has things without a record, which a collection puts into the case again; a record without its
+    things would be damage. A record that may be in a file which comes back itself does not wait for that.
+    """
+    files = {path for item_kind in ItemKind for path in context.places[item_kind].files.values()}
+    waiting: list[Recorded] = []
+    for entry in reversed(entries):
+        if isinstance(entry, Recorded) or entry.path in files:
+            yield from waiting
+            waiting.clear()
+        if isinstance(entry, Recorded) and entry.before and not entry.after:
+            waiting.append(entry)
+        else:
+            yield entry
+    yield from waiting
 
 
 class _Progress:
