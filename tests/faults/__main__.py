@@ -1,7 +1,7 @@
 """`python -m tests.faults`: all faults of all commands with both drivers, or a seeded sample; prints the failures.
 
 `python -m tests.faults kills` kills the commands at random moments instead, `python -m tests.faults full` runs them on
-full disks, `python -m tests.faults syncs` leaves out syncs.
+full disks, `python -m tests.faults syncs` leaves out syncs, `python -m tests.faults dead` makes the disk fail.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 
 from tests.disk import fresh_disk
-from tests.faults import full, kills, syncs
+from tests.faults import dead, full, kills, syncs
 from tests.faults.commands import ALL
 from tests.faults.lab import Laboratory
 
@@ -27,6 +27,8 @@ def main() -> int:
         return full.main(sys.argv[2:])
     if sys.argv[1:2] == ["syncs"]:
         return syncs.main(sys.argv[2:])
+    if sys.argv[1:2] == ["dead"]:
+        return dead.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sample", type=int, default=0, help="how many faults of each command (0: all)")

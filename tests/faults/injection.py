@@ -19,8 +19,8 @@ _SECCOMP = {"x86_64": 317, "aarch64": 277}.get(os.uname().machine, -1)
 _PIDFD_GETFD = 438
 _SET_FILTER, _NEW_LISTENER, _WAIT_KILLABLE = 1, 1 << 3, 1 << 5
 _ASK, _ALLOW = 0x7FC00000, 0x7FFF0000
-_RECEIVE, _SEND, _CONTINUE = 0xC0502100, 0xC0182101, 1
-_QUESTION, _ANSWER = struct.Struct("=QIIi60x"), struct.Struct("=QqiI")
+_RECEIVE, _SEND, CONTINUE = 0xC0502100, 0xC0182101, 1
+_QUESTION, ANSWER = struct.Struct("=QIIi60x"), struct.Struct("=QqiI")
 LISTENER = 3
 """The descriptor in the command: the first after its streams, because all others are closed."""
 
@@ -103,9 +103,9 @@ class Injection:
     def _answer(self, asked: int, thread: int) -> bytes:
         self._counts[thread] = count = self._counts.get(thread, 0) + 1
         if count != self._number:
-            return _ANSWER.pack(asked, 0, 0, _CONTINUE)
+            return ANSWER.pack(asked, 0, 0, CONTINUE)
         self.hits += 1
         if self._fault == KILLED:
             os.kill(thread, signal.SIGKILL)
             return b""
-        return _ANSWER.pack(asked, 0, -getattr(errno, self._fault), 0)
+        return ANSWER.pack(asked, 0, -getattr(errno, self._fault), 0)

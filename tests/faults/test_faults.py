@@ -58,6 +58,7 @@ def test_a_sample_of_faults(laboratory: Laboratory, command: str) -> None:
         ("delete-image", "rename", "SIGKILL"),
         ("load", "rename", "SIGKILL"),
         ("load", "rename", "ENOSPC"),
+        ("undo-keep", "fsync", "SIGKILL"),
         ("unmount", "open", "EMFILE"),
         ("unmount", "rename", "EIO"),
     ],
