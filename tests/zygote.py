@@ -20,9 +20,11 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 from tests import processes
+from tests.children import become_command, import_before_forking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,10 +181,7 @@ def main() -> None:
     """Serve until the process that started this one has ended."""
     listener = socket.socket(fileno=int(sys.argv[1]))
     starter = int(sys.argv[2])
-    for name in _IMPORTED:
-        __import__(name)
-    gc.collect()
-    gc.freeze()
+    import_before_forking(_IMPORTED)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever waits for a command is not this process
     listener.settimeout(2)
     while os.getppid() == starter:
@@ -204,7 +203,7 @@ def _serve(connection: socket.socket) -> int:
     command = os.fork()
     if not command:
         connection.close()
-        _become(request, list(ends))
+        become_command(request["words"], list(ends), request["env"], partial(_begin, request))
     for end in ends:
         os.close(end)
     watched = select.poll()
@@ -219,32 +218,10 @@ def _serve(connection: socket.socket) -> int:
     return 0
 
 
-def _become(request: dict[str, Any], ends: list[int]) -> None:
-    """Be the command."""
-    for number, end in enumerate(ends):
-        os.dup2(end, number)
-    os.closerange(3, max(*ends, 64) + 1)
-    os.environ.clear()
-    os.environ.update(request["env"])
+def _begin(request: dict[str, Any]) -> None:
     os.chdir(request["cwd"])
     os.umask(request["umask"])
-    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
-        before = getattr(sys, name)
-        buffering = 1 if name == "stderr" else -1
-        stream = open(number, mode, buffering, encoding=before.encoding, errors=before.errors, closefd=False)  # noqa: SIM115
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
-    sys.argv = ["cstore", *request["words"]]
     gc.unfreeze()
-    from cstore.cli import main as command
-
-    try:
-        command()
-    except BaseException:  # noqa: BLE001  - as the interpreter does it
-        import traceback
-
-        traceback.print_exc()
-        os._exit(1)
 
 
 if __name__ == "__main__":
