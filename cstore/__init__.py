@@ -1,4 +1,4 @@
-"""Container storage in Python: the store of Podman, Buildah, skopeo and CRI-O, read and changed safely beside them.
+"""Container storage in Python: the store of Podman, Buildah, skopeo and CRI-O, safe to read and change while they run.
 
     >>> from cstore import open_store
     >>> for layer in open_store().layers.list():

@@ -25,7 +25,7 @@ class IDRange(Value):
 
 
 class IDMap(Value):
-    """User and group ranges. No ranges of a kind mean that IDs of this kind are the same inside and outside."""
+    """Ranges of user and group IDs. Without ranges of a kind, its IDs are the same inside and outside."""
 
     uids: tuple[IDRange, ...] = ()
     gids: tuple[IDRange, ...] = ()
@@ -35,7 +35,7 @@ class IDMap(Value):
 
     @property
     def is_contiguous(self) -> bool:
-        """Whether the ranges of each kind leave no hole, neither inside nor outside."""
+        """Whether the ranges of each kind are contiguous, inside and outside."""
         return is_contiguous(self.uids) and is_contiguous(self.gids)
 
     def to_host(self, uid: int, gid: int) -> tuple[int, int]:

@@ -38,8 +38,9 @@ def open_store(
         run_root: where what a reboot may take is, likewise.
         driver: the driver, likewise.
         lock_policy: how long to wait for locks, and whom to tell; by default the configured time.
-        degraded: whether reading gives what can be known of damaged records, and notes the rest in `Store.flaws`.
-            Otherwise whatever needs a damaged record raises RecordsDamaged. Nothing is ever changed by damaged records.
+        degraded: whether reading returns what is readable in damaged records, and adds the rest to `Store.flaws`.
+            Otherwise, an operation that needs a damaged record raises RecordsDamaged. Damaged records never lead to a
+            change.
 
     Raises:
         ConfigError: the configuration makes no sense, or names no graph root.
@@ -127,7 +128,7 @@ class Store(_Store):
 
     @property
     def quarantine(self) -> Quarantine:
-        """What repairs have taken out of the store, to bring it back or to throw it away."""
+        """The quarantine of items that repairs removed from the store, to restore or delete."""
         return Quarantine(self.context)
 
 
@@ -147,7 +148,7 @@ class Quarantine:
         return quarantine.cases(self._context)
 
     def get(self, ref: str) -> Case:
-        """The case of this ID, or of which it is the unique beginning; see `quarantine.find_case`.
+        """Find a case by its ID or a unique prefix of it; see `quarantine.find_case`.
 
         Raises CaseUnknown.
         """

@@ -67,7 +67,7 @@ def pack_tree(
         gone_at: the time of whiteouts in seconds since 1970; that of the marks if left out.
 
     Raises:
-        SystemFailure: something cannot be read, or changed while it was.
+        SystemFailure: something cannot be read, or changed while it was read.
         InvalidIDMap: an owner, or the root that a file capability names, is not in `id_map`.
         Unsupported: a tar cannot hold an entry's extended attributes.
     """

@@ -51,7 +51,7 @@ def check_store(
 
     Raises:
         LayerUnknown, ImageUnknown: `options` names a layer or image that does not exist.
-        SystemFailure: this process may not read something, so there is no result.
+        SystemFailure: this process lacks permission to read something, so there is no result.
         LockTimeout: a writer held a lock for longer than the store's lock policy allows.
     """
     return _Check(context_of(store), options).run()

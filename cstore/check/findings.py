@@ -224,7 +224,7 @@ class Finding(Value):
 
     @property
     def remedy(self) -> Remedy:
-        """What to do: `advice` if it has a sentence, else the remedy of the kind."""
+        """The remedy: `advice` if it has a sentence, otherwise that of the kind."""
         return self.advice if self.advice.sentence else KINDS[self.kind].remedy
 
     @property

@@ -48,7 +48,7 @@ class Report(Value):
     def serious(self) -> tuple[Finding, ...]:
         """The findings that set the exit status and appear in the Go tool's lines.
 
-        Cosmetic findings do not, nor does an image without a manifest, which `create-image` makes.
+        Cosmetic findings do not count, and neither does an image without a manifest, as `create-image` makes.
         """
         found = (finding for finding in self.findings if finding.severity.counts)
         return tuple(finding for finding in found if finding.kind not in EXPECTED)

@@ -1,7 +1,7 @@
 """Configuration: which store, which driver, which options. Files and environment are read; nothing is changed.
 
 Owns storage.conf, the environment variables, the order in which flags, environment and file count, and who the user is.
-Must not know what a store or a driver does with a setting, nor touch, create or open one.
+Must not know what a store or a driver does with a setting, and must not open or change a store.
 """
 
 from __future__ import annotations

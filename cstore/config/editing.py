@@ -20,7 +20,7 @@ def full_key(written: str) -> str:
     """The dotted name of a key, which may be written without `storage.` or `storage.options.`.
 
     Raises:
-        ConfigError: there is no such key.
+        ConfigError: the key is unknown.
     """
     word = written.lower()
     names = (word, f"storage.{word}", f"{OPTIONS}.{word}")
@@ -33,7 +33,7 @@ def full_key(written: str) -> str:
 
 
 def value_of(key: str, text: str) -> Any:
-    """What `text` means as the value of `key`; texts need no quotes, and an array is separated by commas.
+    """Parse `text` as the value of `key`; strings need no quotes, and the items of an array are separated by commas.
 
     Raises:
         ConfigError: it is nothing that the key takes.
@@ -56,7 +56,7 @@ def value_of(key: str, text: str) -> Any:
 
 
 def check_options(settings: FileSettings) -> None:
-    """Make sure that no driver would refuse what a file gives it, whichever is used.
+    """Check the driver options of a file with every driver, whichever is used.
 
     Raises:
         ConfigError: one would.

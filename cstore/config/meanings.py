@@ -66,7 +66,7 @@ def meaning_of(key: str) -> str:
 
 
 def default_of(key: str) -> str:
-    """What counts where no file has the key, as a person reads it."""
+    """The default value, for people."""
     return _DEFAULTS.get(key) or _ADDED_BY_KIND.get(kind_of(key), '""')
 
 

@@ -111,7 +111,7 @@ class FileSettings(Value):
 
 
 class Overrides(Value, kw_only=True):
-    """What the command line, or the calling program, wants otherwise. None, "" and () mean: not said.
+    """Settings of the command line, or of the calling program, that override the files. None, "" and () mean: not set.
 
     `lock_timeout` is in seconds; `float("inf")` waits for ever, whatever the file says.
     """

@@ -78,7 +78,7 @@ def rootless_identity(environ: Mapping[str, str] | None = None, process: Process
     """Work out on whose behalf cstore runs.
 
     Raises:
-        ConfigError: a variable that must be a number is none.
+        ConfigError: a variable that must be a number is not one.
     """
     environment = read_environment(environ)
     process = process or current_process()

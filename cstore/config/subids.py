@@ -40,9 +40,9 @@ def read_ranges(owner: str, path: str) -> tuple[Range, ...]:
 
 
 def sub_id_map(user: str, group: str = "", *, user_file: str = USER_FILE, group_file: str = GROUP_FILE) -> IDMap:
-    """The map that gives a container, from 0 upward, all IDs set aside for `user` and for `group`.
+    """The ID map with all subordinate IDs of `user` and `group`, from container ID 0 upward.
 
-    If one of the two is empty, the other stands for both.
+    If one of the two is empty, the other is used for both.
 
     Raises:
         InvalidIDMap: nothing is set aside for one of them.

@@ -1,4 +1,4 @@
-"""What is in an image, a container or a layer, read from the layers' own directories: nothing is mounted or written.
+"""The files of an image, a container or a layer, read from the layers' directories. Mounts and writes nothing.
 
 Owns: the file system that a chain of layers makes up, questions about its files, and which layer made them so. Must not
 know: how an answer is shown. `open_item` is the one way in.

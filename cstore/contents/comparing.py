@@ -55,7 +55,7 @@ class Comparison:
         self.problems: list[str] = []
 
     def run(self) -> Iterator[Difference]:
-        """All differences, depth-first, sorted in each directory. What lies in layers that both share is not read."""
+        """All differences, depth-first, sorted in each directory. Does not read layers that both share."""
         yield from self._pair(b"", self._old.find(self._tops[0]), self._new.find(self._tops[1]))
         for contents in (self._old, self._new):
             self.problems += [problem for problem in contents.problems if problem not in self.problems]
@@ -102,7 +102,7 @@ class Comparison:
             return False  # whoever reads it will say so
 
     def judge(self, path: bytes, old: File | None, new: File | None) -> Difference | None:
-        """The difference of one path, of whose files one may be missing; None if there is none, or none can be told."""
+        """The difference at one path, where a file may be missing; None if there is none, or it cannot be known."""
         if old is None or new is None:
             change = ADDED if old is None else REMOVED
             return None if old is new else Difference(path, change, old, new)
@@ -155,7 +155,7 @@ class Comparison:
                     return True
 
     def texts(self, difference: Difference) -> tuple[list[str], list[str]] | None:
-        """The lines of both files of a difference in content; None if one is no text, or too large.
+        """The lines of both files if their contents differ; None if one is not text, or is too large.
 
         Raises:
             CstoreError: one cannot be read.

@@ -35,7 +35,7 @@ _ESCAPED = (b"trusted.overlay.overlay.", b"user.overlay.overlay.")
 
 
 class FileUnknown(errors.UnknownItem):
-    """An item has nothing at a path, or what is on the way to it is no directory."""
+    """An item has no file at a path, or a parent of the path is not a directory."""
 
     noun = "file"
 
@@ -198,7 +198,7 @@ class Contents(Closing):
         return [(join_name(folder, name), kind) for name, kind in self.view.union.kinds(folder)]
 
     def file(self, path: bytes, found: Found) -> File:
-        """What is known of something found at a path."""
+        """The attributes of a file found at a path."""
         status, number = found.status, found.number + self.view.offset
         mode, owner, device = status.st_mode, (status.st_uid, status.st_gid), status.st_rdev
         meant = self.chain.override(number, join_name(found.folder, found.name))
@@ -310,7 +310,7 @@ class Contents(Closing):
         """Open a regular file to read it; a layer may hold its status only, and one below its contents.
 
         Raises:
-            FileUnknown: it is no regular file, or its contents are lost.
+            FileUnknown: it is not a regular file, or its contents are lost.
             SystemFailure: it cannot be opened.
         """
         if file.format != stat.S_IFREG:

@@ -40,7 +40,7 @@ _MAGIC = frozenset(b"*?[")
 
 
 class Criteria(Value, kw_only=True):
-    """What a file has to be; whatever is left out does not matter.
+    """Criteria for files; a criterion that is left out matches every file.
 
     Attributes:
         name: a pattern (*, ?, [...]) for its name.

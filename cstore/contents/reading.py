@@ -33,7 +33,7 @@ def pieces(contents: Contents, file: File) -> Iterator[bytes]:
     """The contents of a regular file, piece by piece. What they should be is known of files of imported layers.
 
     Raises:
-        FileUnknown: it is no regular file, or its contents are lost.
+        FileUnknown: it is not a regular file, or its contents are lost.
         ContentDamaged: they are not what was imported; raised as soon as that is certain, which may be at the end.
         SystemFailure: they cannot be read.
     """

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Event(Value):
-    """What a layer did to a path.
+    """A layer's change to a path.
 
     Attributes:
         layer: its ID.

@@ -73,7 +73,7 @@ class ImageStore:
 
         Raises:
             ImageInvalid: the config is no such, or its history tells of more layers than there are.
-            IDTaken: something that is no image of Docker's has the ID.
+            IDTaken: something other than a Docker image has the ID.
             ChainUnknown: the layers are not all there.
             WrongSystem: it is for another operating system.
         """
@@ -113,7 +113,7 @@ class ImageStore:
             raise
 
     def get(self, image: str) -> ImageConfig:
-        """Read an image's config, and see that it still is the one that the ID names.
+        """Read an image's config and verify it against the ID.
 
         Raises:
             ImageUnknown: there is no such image.
@@ -138,7 +138,7 @@ class ImageStore:
     def delete(self, image: str) -> list[Freed]:
         """Delete an image and the layers that nothing holds then; return those, uppermost first.
 
-        Its children stay and lose their recorded parent. Names are no obstacle, nor are children.
+        Its children stay and lose their recorded parent. Names and children do not prevent it.
 
         Raises:
             ImageUnknown: there is no such image.
@@ -173,7 +173,7 @@ class ImageStore:
         """Return the ID of the one image whose ID begins with `term`, with `sha256:` or without.
 
         Raises:
-            ImageUnknown: there is none, or `term` is empty.
+            ImageUnknown: there is no such image, or `term` is empty.
             AmbiguousImageID: there are several.
         """
         return _PREFIX + resolve(term, self._records())
@@ -189,7 +189,7 @@ class ImageStore:
         return found
 
     def heads(self) -> list[str]:
-        """The IDs of the images that are nobody's parent."""
+        """The IDs of the images that are not the parent of another."""
         parents = set(self._parents().values())
         return [_PREFIX + identifier for identifier in self._records() if identifier not in parents]
 
@@ -236,10 +236,10 @@ class ImageStore:
         return _PREFIX + above
 
     def tag(self, image: str, name: str, *, force: bool = True) -> str:
-        """Give an image a name, completed as Docker does, and record when; return the name.
+        """Add a name to an image, completed as Docker does, and record the time; return the name.
 
         Raises:
-            InvalidName: it is none, or could be taken for a digest.
+            InvalidName: it is not a valid name, or looks like a digest.
             NameTaken: another image has it, and `force` is off.
             ImageUnknown: there is no such image.
         """
@@ -257,7 +257,7 @@ class ImageStore:
         self._facts.set_last_updated(self._id(image), now())
 
     def last_updated(self, image: str) -> str:
-        """When it was tagged, RFC 3339; "" if nobody recorded it, or there is no such image."""
+        """The time when it was tagged, RFC 3339; "" if it is not recorded, or there is no such image."""
         return self._facts.last_updated(image.removeprefix(_PREFIX))
 
     def set_built_locally(self, image: str) -> None:
@@ -310,7 +310,7 @@ class ImageStore:
         Raises:
             ImageUnknown: there is no such parent.
             InvalidOption: the writable layer does not lie on the layers of that image.
-            InvalidName: a name is none, or could be taken for a digest.
+            InvalidName: a name is not valid, or looks like a digest.
         """
         from cstore.docker.committing import commit
         from cstore.oci.child import Child
@@ -330,14 +330,14 @@ class ImageStore:
 
     @staticmethod
     def platform(config: ImageConfig) -> Platform:
-        """What an image runs on; what its config leaves open is as on this machine."""
+        """The platform of an image; fields that its config leaves out are those of this machine."""
         from cstore.oci.platforms import host_platform
 
         return config.on_host(host_platform())
 
     @staticmethod
     def empty() -> ImageConfig:
-        """A config of which nothing is said yet; `changed` fills it, and `create` takes its bytes."""
+        """An empty config for `changed` to fill; `create` accepts its bytes."""
         from cstore.oci.config import empty_config
 
         return empty_config()

@@ -44,7 +44,7 @@ class ReadOnlyLayer:
 
     @property
     def chain_id(self) -> str:
-        """What names this layer and all below it."""
+        """The ChainID of this layer and its ancestors."""
         return self._line[0].chain_id
 
     @property
@@ -101,7 +101,7 @@ class ReadOnlyLayer:
         return tuple(link.layer for link in reversed(self._line))
 
     def measured(self) -> list[Freed]:
-        """What a release of the whole chain would return: this layer and all below it, uppermost first."""
+        """The layers that a release of the whole chain would return: this layer and its ancestors, uppermost first."""
         sizes = [self._store.layers.archive_size(link.layer.id) for link in self._line]
         return [
             Freed(link.chain_id, link.layer.diff_digest, link.layer.id, sum(sizes[place:]), sizes[place])
@@ -206,7 +206,7 @@ class WritableLayer:
         self._store.unmount(self.layer)
 
     def changes(self) -> Sequence[Change]:
-        """What it changes against its parent and init layer."""
+        """Its changes against its parent and init layer."""
         return self._store.layers.changes(self.layer)
 
     def size(self) -> int:

@@ -94,7 +94,8 @@ class LayerStore:
             parent: a ChainID; "" for a bottom layer.
             progress: told the bytes read so far, if there is something to unpack.
             descriptor: kept with a layer that is made, for `ReadOnlyLayer.descriptor`: something that JSON has.
-            intent: of work of which this is a part: a layer that is made is noted there first, and taken back with it.
+            intent: a transaction that this is a part of: it notes a new layer first, and removes it if the transaction
+                fails.
 
         Raises:
             ChainUnknown: no layer has the ChainID `parent`.
@@ -163,7 +164,7 @@ class LayerStore:
         """Return a new reference to the layer of that ChainID.
 
         Raises:
-            ChainUnknown: there is none.
+            ChainUnknown: there is no such chain.
         """
         found = self.look(chain)
         self._held.setdefault(chain, set()).add(found)
@@ -173,7 +174,7 @@ class LayerStore:
         """Return the layer of that ChainID without taking a reference.
 
         Raises:
-            ChainUnknown: there is none.
+            ChainUnknown: there is no such chain.
         """
         found = self.find(chain)
         if found is None:
@@ -212,9 +213,9 @@ class LayerStore:
         return {chain: link.layer.id for chain, link in self._index().items()}
 
     def release(self, reference: ReadOnlyLayer) -> list[Freed]:
-        """Give a reference back; with the last one goes the layer, if nothing holds it, and what is then free below.
+        """Release a reference. The last one deletes the layer if nothing uses it, and ancestors that become unused.
 
-        Returns what was deleted, uppermost first. A layer that is gone already is no error.
+        Returns the deleted layers, uppermost first. A layer that is already gone is not an error.
 
         Raises:
             LayerNotRetained: this reference is not held, or no longer.

@@ -17,7 +17,7 @@ def full_tag(text: str) -> ImageName:
     """Complete a name that an image is to get.
 
     Raises:
-        InvalidName: it is none, or could be taken for a digest.
+        InvalidName: it is not a valid name, or looks like a digest.
     """
     name = parse_name(text)
     if name.digest:

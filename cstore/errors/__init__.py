@@ -51,9 +51,9 @@ def _rebuilt(kind: type[CstoreError], message: str) -> CstoreError:
 
 
 class CstoreError(Exception):
-    """The root of the family: a sentence, the way out, and the Go tool's words for it.
+    """The base class of all errors: a sentence, a hint, and the Go tool's message.
 
-    Every error can be pickled and copied, with its sentence, hint and parts: worker processes pass them on.
+    Every error can be pickled and copied with its attributes: worker processes pass them on.
     """
 
     exit_code: ClassVar[int] = 1

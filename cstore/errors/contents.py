@@ -25,7 +25,7 @@ class RecordsDamaged(Damage):
 
 
 class RecordsChanged(Damage):
-    """A record file is not the one that was read: somebody wrote it without holding its lock."""
+    """A record file changed since it was read: another program wrote it without holding its lock."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -237,7 +237,7 @@ class ImageArchiveError(ArchiveError):
 
 
 class NoImage(ImageArchiveError):
-    """A part of an archive that is no image. Beside an image, it is passed over."""
+    """An entry of an archive that is not an image. It is skipped if the archive has an image."""
 
 
 class MemberMissing(ImageArchiveError):

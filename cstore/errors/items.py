@@ -88,11 +88,11 @@ class DataItemUnknown(UnknownItem):
 
 
 class NotAnItem(UnknownItem):
-    """Neither a layer nor an image nor a container has that ID or name."""
+    """No layer, image or container has that ID or name."""
 
 
 class NotALayer(LayerUnknown):
-    """A layer was to be deleted, and there is none of that name."""
+    """A layer to be deleted does not exist."""
 
     go_phrase = "identifier is not a layer"
 
@@ -108,7 +108,7 @@ class ImageWithoutLayers(LayerUnknown):
 
 
 class NotAnImage(ImageUnknown):
-    """An image was to be deleted, and there is none of that name."""
+    """An image to be deleted does not exist."""
 
     go_phrase = "identifier is not an image"
 
@@ -118,7 +118,7 @@ class NotAnImage(ImageUnknown):
 
 
 class NotAContainer(ContainerUnknown):
-    """A container was to be deleted, and there is none of that name."""
+    """A container to be deleted does not exist."""
 
     go_phrase = "identifier is not a container"
 
@@ -335,7 +335,7 @@ class DataItemNeeded(InUse):
 
 
 class ContainerOccupied(InUse):
-    """A container was asked to go while somebody lives in it. `pid` is a process that does, or that holds its mount."""
+    """A container to be deleted is in use. `pid` is a process that runs in it or holds its mount."""
 
     def __init__(self, container: str, pid: int, occupant: str, remedy: str = "") -> None:
         self.container, self.pid = container, pid

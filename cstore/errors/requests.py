@@ -8,7 +8,7 @@ from cstore.errors import CstoreError
 
 
 class Refused(CstoreError):
-    """The request cannot be granted, whatever the store holds."""
+    """The request cannot be granted, regardless of the store's contents."""
 
 
 class InvalidID(Refused):
@@ -81,7 +81,7 @@ class InvalidOption(Refused):
 
 
 class UsageMistake(InvalidOption):
-    """What was asked for makes no sense, whatever is in the store: nothing was looked at or done."""
+    """The request makes no sense, regardless of the store's contents; nothing was read or changed."""
 
     exit_code = 2
 
@@ -110,7 +110,7 @@ class InvalidTime(Refused):
 
 
 class InvalidDuration(UsageMistake):
-    """A duration that is none."""
+    """A text is not a duration."""
 
     def __init__(self, text: str, reason: str = "", *, go_text: str = "") -> None:
         self.text = text
@@ -139,7 +139,7 @@ class NoFreeIDs(Refused):
 
 
 class NotAgreed(Refused):
-    """A repair has a plan, and there is nobody to ask whether it shall be carried out."""
+    """A repair has a plan, but there is no terminal to ask for confirmation."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -162,7 +162,7 @@ class DoesNotFit(Refused):
 
 
 class NoStore(Refused):
-    """There is no store where one was to be."""
+    """There is no store in the expected place."""
 
     def __init__(self, path: str) -> None:
         self.path = path

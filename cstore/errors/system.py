@@ -39,7 +39,7 @@ class DriverUnknown(DriverError):
 
 
 class LockTimeout(CstoreError):
-    """A lock was not to be had in the time allowed. `holder` is empty if nobody can be named."""
+    """A lock could not be acquired in time. `holder` is empty if it is unknown."""
 
     def __init__(self, path: str, seconds: float, holder: str = "") -> None:
         self.path, self.seconds, self.holder = path, seconds, holder
@@ -51,7 +51,7 @@ class LockTimeout(CstoreError):
 
 
 class SystemFailure(CstoreError):
-    """The operating system refused: what was tried, on which path, and its reason. Of a full disk, the hint says so."""
+    """The operating system refused an operation on a path, for a reason. If the disk is full, the hint says so."""
 
     def __init__(self, action: str, path: str, error: OSError, *, hint: str = "") -> None:
         self.action, self.path, self.errno = action, path, error.errno or 0
@@ -62,7 +62,7 @@ class SystemFailure(CstoreError):
 
 
 class ForeignThing(SystemFailure):
-    """Something stands in a store where a thing of another type belongs. It was not opened."""
+    """A file in a store has the wrong type. It was not opened."""
 
     def __init__(self, path: str, found: str, wanted: str) -> None:
         super().__init__("use", path, OSError(22, ""))

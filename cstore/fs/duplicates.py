@@ -39,7 +39,7 @@ class Sharing(Value):
     """What came of it.
 
     Attributes:
-        shared: bytes of files that share their blocks with an equal one, whoever made them do so.
+        shared: bytes of files that already shared their blocks with an equal file, and of those that do now.
         saved: bytes that are free now, or in a dry run would be, as far as nothing else holds on to them.
         files: how many files were, or would be, made to share.
         failures: what could not be looked at, a sentence each.
@@ -97,7 +97,7 @@ class Duplicates:
             progress: called with the number of bytes dealt with so far.
 
         Raises:
-            InvalidOption: there is no such method.
+            InvalidOption: the method is unknown.
         """
         if method not in METHODS:
             raise InvalidOption(f"invalid hash method: {method}", hint=f"choose one of: {', '.join(METHODS)}")

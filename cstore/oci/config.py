@@ -57,7 +57,7 @@ class HistoryItem(Value):
 
 
 class Platform(Value):
-    """What an image runs on, as its config says it."""
+    """The platform in an image's config."""
 
     os: str = ""
     architecture: str = ""
@@ -129,7 +129,7 @@ class ImageConfig(Value):
         return found if type(found) is int else None
 
     def on_host(self, host: Platform) -> Platform:
-        """What it runs on, with what it leaves open as on `host`; see `platforms.host_platform`."""
+        """The platform that it runs on; fields it leaves out are those of `host`. See `platforms.host_platform`."""
         own = self.platform
         return own.with_(os=own.os or host.os, architecture=own.architecture or host.architecture)
 

@@ -79,7 +79,7 @@ class Record(Value, kw_only=True):
 
     @property
     def created_at(self) -> datetime | None:
-        """When it was made, to the microsecond; None if that is not recorded, or makes no sense."""
+        """When it was created, to the microsecond; None if the recorded time is missing or invalid."""
         from datetime import datetime
 
         try:
@@ -113,12 +113,12 @@ class Layer(Record, kw_only=True):
 
     @property
     def known_size(self) -> int | None:
-        """Bytes of its archive, uncompressed; None if nobody knows: it was made of none, or pulled in part."""
+        """Size of its uncompressed archive, in bytes; None if unknown, because it has none or was pulled in part."""
         return self.diff_size if self.diff_digest and self.diff_size >= 0 else None
 
     @property
     def known_compressed_size(self) -> int | None:
-        """Bytes of its archive as it came; None if nobody knows."""
+        """Size of its archive as it was imported, in bytes; None if unknown."""
         return self.compressed_size if self.compressed_digest and self.compressed_size >= 0 else None
 
     @property
@@ -179,28 +179,28 @@ class Container(Record, kw_only=True):
 
     @property
     def mount_label(self) -> str:
-        """The SELinux label of its mounts; "" for none, or if the tool that made it recorded none."""
+        """The SELinux label of its mounts; "" if there is none, or none was recorded."""
         return _text(self.flags.get("MountLabel"))
 
     @property
     def process_label(self) -> str:
-        """The SELinux label of its processes; "" likewise."""
+        """The SELinux label of its processes; "" if there is none, or none was recorded."""
         return _text(self.flags.get("ProcessLabel"))
 
     @property
     def mount_options(self) -> tuple[str, ...]:
-        """How its layer is mounted, beside what the store's configuration says."""
+        """Options for mounting its layer, in addition to those of the store's configuration."""
         recorded = self.flags.get("MountOpts")
         return tuple(map(str, recorded)) if isinstance(recorded, list) else ()
 
     @property
     def volatile(self) -> bool:
-        """Whether a power cut may take what it writes."""
+        """Whether a power cut may lose its writes."""
         return self.flags.get("Volatile") is True
 
     @property
     def id_map(self) -> IDMap:
-        """The ID map that was asked for."""
+        """The ID map that was requested."""
         return to_id_map(self.uid_map, self.gid_map)
 
     def document(self) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def open_repository(
         writing: for what is put there: mirrors and other locations are for reading only.
 
     Raises:
-        InvalidName: it is no name.
+        InvalidName: it is not a valid name.
         RegistryBlocked: the configuration forbids the registry.
         ConfigError: the configuration makes no sense.
     """

@@ -38,7 +38,7 @@ def resolve(
         choose: lets a person at a terminal choose, where the configuration wants that; None: there is nobody.
 
     Raises:
-        InvalidName: it is no name.
+        InvalidName: it is not a valid name.
         ShortNameAmbiguous: no registry is searched; or several are, they must not be tried in turn, and nobody chooses.
         ConfigError: an alias makes no name.
     """

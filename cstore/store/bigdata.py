@@ -112,15 +112,15 @@ def data_digest(context: Context, item_kind: ItemKind, ref: str, key: str) -> st
 def set_data(context: Context, item_kind: ItemKind, ref: str, key: str, data: Source, digest: str = "") -> None:
     """Set a data item: bytes and record together, see item_journal.py; or only the bytes, if the record says the same.
 
-    What is no `bytes` is read to its end before anything is locked; nobody shall wait for a pipe.
+    Data other than `bytes` is read to its end before any lock is taken, so that nobody waits for a pipe.
 
-    `digest` is for manifests of images, whose digest need not be that of all their bytes; "" takes SHA-256.
+    `digest` is for image manifests, whose digest may cover only a part of their bytes; "" computes the SHA-256.
 
     Raises:
         UnknownItem: nothing of that kind in the store itself answers to `ref` (the kind's own class).
         ReadOnlyStore: an item of an additional store does.
-        InvalidDataName: no file name can be made from `key`.
-        InvalidDigest: `digest` is none.
+        InvalidDataName: `key` cannot become a file name.
+        InvalidDigest: `digest` is not a digest.
     """
     file_name(key, item_kind.value)
     _get_own(Reader(context), item_kind, ref)  # before much is read for nothing, or a store is made for nothing
@@ -237,7 +237,7 @@ def with_item(record: R, key: str, size: int, digest: str) -> R:
     """Return the record that lists an item. The first manifest's digest becomes an image's own (store-format 7.2).
 
     Raises:
-        InvalidDigest: `digest` is none.
+        InvalidDigest: `digest` is not a digest.
     """
     from cstore.digests import check_digest
 

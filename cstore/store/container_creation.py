@@ -51,14 +51,14 @@ class NewContainer(Value):
     Attributes:
         image: by ID, name or unique prefix; "" for a container without one.
         layer: the ID of the layer of its own, which is made with it; "" for a random one.
-        id_map: the owners that the container shall have; None for those that the store gives by default.
+        id_map: the owners of the container's files; None for the store's default.
         host_uids, host_gids: leave the map's part of that kind out.
         auto_map: choose a map instead; see `userns.choose_map`.
-        process_label, mount_label: SELinux labels, both or neither; without them, those that the host's policy gives.
-        label_options: what shall be different in the latter; see `labels.choose_labels`.
+        process_label, mount_label: SELinux labels, both or neither; by default those of the host's policy.
+        label_options: changes to the default labels; see `labels.choose_labels`.
         storage_options: for the driver, such as a limit of the layer's size.
         volatile: whether a power cut may take what the container writes.
-        mount_options: how the container's layer shall be mounted.
+        mount_options: options for mounting the container's layer.
         flags: to be recorded as they are.
         data: data items, by key.
         created: when it was made, RFC 3339; "" for now.
@@ -112,19 +112,19 @@ def create_container(
     Args:
         context: the store.
         request: what is asked for.
-        contents: an archive of what the container has written, read to its end before the container is there; None for
-            one that has written nothing.
-        directory: an archive of what its own directory shall hold, for whoever runs it; None for nothing.
+        contents: an archive of the container's changes, read to its end before the container appears; None for none.
+        directory: an archive of the files for its own directory, which belongs to the engine that runs it; None for
+            none.
 
     Raises:
         ArchiveError: `contents` or `directory` cannot be unpacked; nothing of them remains.
         ImageUnknown: the image is not known, or went away meanwhile.
         LayerUnknown: the image's top layer is missing, or went away meanwhile.
-        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
-        InvalidIDMap: the kernel would not take the map, or it does not cover an owner in the image.
-        InvalidOption: one of two labels is missing, a label option is none, or no ID map can be chosen.
+        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name is taken or not valid.
+        InvalidIDMap: the kernel would reject the map, or it lacks an owner in the image.
+        InvalidOption: one of the two labels is missing, a label option is not valid, or no ID map can be chosen.
         InvalidDataName: a data item cannot have that name.
-        DriverError: the driver does not take a storage option.
+        DriverError: the driver rejects a storage option.
     """
     request = _labeled(context, request)
     _check_new(Reader(context), request)  # a mistake leaves no trace, not even a store

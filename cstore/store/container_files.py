@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def directory(context: Context, ref: str) -> str:
     """Return the directory that belongs to whoever runs the container; it is made if it is not there.
 
-    Where it cannot be made, on read-only media, it is the one that a reboot may take.
+    On read-only media, where it cannot be created, returns the run-time directory.
 
     Raises:
         ContainerUnknown: there is no such container.
@@ -41,11 +41,11 @@ def directory(context: Context, ref: str) -> str:
 def write_directory(context: Context, ref: str, sink: Sink) -> bool:
     """Write what is in that directory as an uncompressed tar; False, and nothing written, if nothing is.
 
-    Sockets are left out, and so is what is mounted there.
+    Leaves out sockets, and everything mounted there.
 
     Raises:
         ContainerUnknown: there is no such container.
-        SystemFailure: something cannot be read, or changed while it was.
+        SystemFailure: something cannot be read, or changed while it was read.
     """
     from cstore.archive.pack import pack_tree
 
@@ -73,8 +73,7 @@ def run_directory(context: Context, ref: str) -> str:
 def write_file(context: Context, ref: str, name: str, source: Source, *, run: bool = False) -> None:
     """Put a file into the directory of a container, or with `run` into that which a reboot may take.
 
-    It is there whole or not at all, in place of one of that name; directories on the way to it are made. Nothing is
-    written through a link.
+    Replaces a file of that name atomically, and creates missing parent directories. Never writes through a link.
 
     Args:
         context: the store.
@@ -85,8 +84,8 @@ def write_file(context: Context, ref: str, name: str, source: Source, *, run: bo
 
     Raises:
         ContainerUnknown: there is no such container.
-        InvalidDataName: the name leads out of the directory, or to none.
-        SystemFailure: it cannot be written, or something else is in the way; what was there is untouched.
+        InvalidDataName: the name leads out of the directory, or is empty.
+        SystemFailure: it cannot be written, or something else has that name; an existing file is untouched.
     """
     from cstore.archive.streams import BUFFER_SIZE, FileReader, fill
     from cstore.fs.atomic import write_file as replace
@@ -116,8 +115,8 @@ def read_file(context: Context, ref: str, name: str, *, run: bool = False) -> by
 
     Raises:
         ContainerUnknown: there is no such container.
-        InvalidDataName: the name leads out of the directory, or to none.
-        SystemFailure: it cannot be read, or is no file, or a link is on the way to it.
+        InvalidDataName: the name leads out of the directory, or is empty.
+        SystemFailure: it cannot be read, is not a regular file, or is behind a link.
     """
     parts, layout = _parts(name), context.layout
     container = get_container(Reader(context), ref).id
@@ -168,7 +167,7 @@ def by_layer(context: Context, ref: str) -> Container:
 def size(context: Context, ref: str) -> int:
     """Add up what only the container has: its layer's changes, its data, and the files in its directories, in bytes.
 
-    What the image's layers hold is not counted. Nothing is made for the answer (semantics 15).
+    Excludes the image's layers. Creates nothing (semantics 15).
 
     Raises:
         ContainerUnknown: there is no such container.

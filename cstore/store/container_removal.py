@@ -24,7 +24,7 @@ def delete_container(context: Context, ref: str, *, force: bool = False) -> None
 
     Raises:
         NotAContainer: there is no such container.
-        ContainerOccupied: a process lives in it, or another mount namespace holds it, and `force` is not given.
+        ContainerOccupied: a process runs in it, or another mount namespace has it mounted, and `force` is False.
         CstoreError: the layer could not be removed; the container is as it was.
     """
     if not is_made(context.layout):

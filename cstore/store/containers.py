@@ -38,7 +38,7 @@ class Containers:
         """The container that answers to `ref`.
 
         Raises:
-            ContainerUnknown: none does, or more than one.
+            ContainerUnknown: no container answers to `ref`, or several do.
         """
         return get_container(self._reader, ref)
 
@@ -77,7 +77,7 @@ class Containers:
             return container_creation.create_container(self._context, request, *opened)
 
     def write_directory(self, ref: str, sink: Target) -> bool:
-        """Write what the container's own directory holds as a tar; see `container_files.write_directory`.
+        """Write the container's own directory as a tar; see `container_files.write_directory`.
 
         Raises ContainerUnknown, SystemFailure.
         """
@@ -88,7 +88,7 @@ class Containers:
             return container_files.write_directory(self._context, ref, opened)
 
     def delete(self, ref: str, *, force: bool = False) -> None:
-        """Delete a container with all that is its own; see `container_removal.delete_container`.
+        """Delete a container with its layer, data items and directories; see `container_removal.delete_container`.
 
         Raises NotAContainer, ContainerOccupied, CstoreError.
         """
@@ -161,7 +161,7 @@ class Containers:
     # ── directories, space, owners ──
 
     def directory(self, ref: str) -> str:
-        """The directory that is kept for whoever runs a container; see `container_files.directory`.
+        """The container's own directory, for the engine that runs it; see `container_files.directory`.
 
         Raises ContainerUnknown.
         """
@@ -170,7 +170,7 @@ class Containers:
         return container_files.directory(self._context, ref)
 
     def run_directory(self, ref: str) -> str:
-        """The same for what a reboot may take; see `container_files.run_directory`.
+        """The container's own run-time directory, which does not survive a reboot; see `container_files.run_directory`.
 
         Raises ContainerUnknown.
         """
@@ -188,7 +188,7 @@ class Containers:
         container_files.write_file(self._context, ref, name, source, run=run)
 
     def read_file(self, ref: str, name: str, *, run: bool = False) -> bytes:
-        """A file of a container's directory, or of its run directory; see `container_files.read_file`.
+        """Read a file in a container's directory, or in its run directory; see `container_files.read_file`.
 
         Raises ContainerUnknown, InvalidDataName, SystemFailure.
         """
@@ -197,7 +197,7 @@ class Containers:
         return container_files.read_file(self._context, ref, name, run=run)
 
     def size(self, ref: str) -> int:
-        """Bytes that only the container takes; see `container_files.size`.
+        """Bytes that belong to the container alone; see `container_files.size`.
 
         Raises ContainerUnknown, LayerUnknown.
         """
@@ -206,7 +206,7 @@ class Containers:
         return container_files.size(self._context, ref)
 
     def parent_owners(self, ref: str) -> tuple[Sequence[int], Sequence[int]]:
-        """Owners above a container's mount that its layer's maps do not cover; see `owners.parent_owners`.
+        """Owners of directories above a container's mount that its layer's ID map lacks; see `owners.parent_owners`.
 
         Raises LayerUnknown, LayerNotMounted.
         """

@@ -29,13 +29,13 @@ def apply_diff(
 ) -> int:
     """Apply an archive to a layer: all of it, or nothing. Returns the size of what was applied, in bytes.
 
-    The layer's own tree is untouched until the whole archive is on disk beside it. What somebody writes meanwhile into
-    the layer, if it is mounted, would be lost with the old tree: then nothing is applied. A tree that a mount holds on
-    to is changed where it is, and only then can a crash leave half of it.
+    The layer's own tree is untouched until a copy with the whole archive is on disk. Applies nothing if a process
+    writes to the mounted layer meanwhile, because those writes would be lost with the old tree. A tree that a mount
+    keeps in use is changed in place; only then can a crash leave it half changed.
 
     Raises:
         LayerUnknown: there is no such layer, or it went away meanwhile.
-        LayerChanged: somebody else applied something to it meanwhile.
+        LayerChanged: another process applied an archive to it meanwhile.
         ArchiveError: the archive cannot be applied; the layer is as it was.
     """
     return _apply(context, ref, source, progress)
@@ -116,7 +116,7 @@ def _written_since(context: Context, layer: str, moment: int) -> bool:
 def changes(context: Context, ref: str, against: str = "", *, whole: bool = False) -> list[Change]:
     """List what a layer adds, modifies and deletes against its parent, or against the layer `against`.
 
-    With `whole` it is compared with nothing: all that it shows was added.
+    With `whole`, compares it with nothing: every file is an addition.
 
     Raises:
         LayerUnknown: no such layer.

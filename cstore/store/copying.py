@@ -88,10 +88,9 @@ def copy(
 ) -> None:
     """Copy each source to `target`, one after the other; the first that fails is the last.
 
-    What is no directory becomes `target` itself, in one step, or goes into it under its own name if `target` is a
-    directory. Of a directory, the contents are merged into `target`.
-    Links that end a source's path are followed. On the host, a file is written into a device or a pipe, and to where a
-    link leads, as `cp` does; in a layer, these are replaced.
+    A file becomes `target` atomically, or goes into it under its own name if `target` is a directory. The contents of a
+    directory are merged into `target`. Links that end a source's path are followed. On the host, a file is written into
+    a device or a pipe, and to where a link leads, as `cp` does; in a layer, these are replaced.
 
     Args:
         context: the store.
@@ -103,10 +102,10 @@ def copy(
     Raises:
         LayerUnknown: there is no such layer.
         ReadOnlyStore: the target belongs to an additional store.
-        InvalidOption: a directory would be copied into itself, or a directory's contents over what is no file on the
-            host.
+        InvalidOption: a directory would be copied into itself, or a directory's contents over something other than a
+            file on the host.
         IDNotMapped: an owner has no place in an ID map.
-        SystemFailure: names what could not be copied. Of a tree, what was copied before it stays.
+        SystemFailure: names the file that could not be copied. Files of a tree that were copied before it stay.
     """
     with _opened(context, target, writing=True) as into:
         for source in sources:

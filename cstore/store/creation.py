@@ -51,16 +51,16 @@ if TYPE_CHECKING:
 
 
 class NewLayer(Value):
-    """What a caller asks for. What `id_map` leaves unmapped is mapped as in the parent, unless a host flag clears it.
+    """A request for a layer. IDs outside `id_map` are mapped as in the parent, unless a host flag clears that.
 
     Where the driver can show other owners at a container's mount, a layer keeps those that its archive names, and no
-    map; with `owners_on_disk`, its files are given away all the same.
-    `storage_options` are for the driver, such as a limit of the layer's size. The rest is for archives: `expect` is the
-    digest that one must have, compressed or not; `refuse_empty`, that it must hold something; with `reuse`, a layer of
-    the same contents above the same parent is taken instead; `by_contents` gives the ID that Podman would. `far` is
-    where an additional layer store keeps it (far_layers.py). `toc_digest` is that of the table of contents by which a
-    layer was chosen whose files are staged: its archive is not known then. `donor` is a directory, perhaps with the
-    same files, whose blocks are shared where the file system can.
+    map; with `owners_on_disk`, its files are given away all the same. `storage_options` are for the driver, such as a
+    limit of the layer's size. The rest is for archives: `expect` is the digest that one must have, compressed or not;
+    `refuse_empty`, that it must hold something; with `reuse`, a layer of the same contents on the same parent is used
+    instead; `by_contents` computes the ID as Podman does. `far` is where an additional layer store keeps it
+    (far_layers.py). `toc_digest` is that of the table of contents by which a layer was chosen whose files are staged:
+    its archive is not known then. `donor` is a directory, perhaps with the same files, whose blocks are shared where
+    the file system can.
     """
 
     parent: str = ""
@@ -110,7 +110,7 @@ class LayerPlan(Value):
 
 
 class StagedLayer(Value):
-    """A layer in the making that somebody else fills, and that nobody else sees: see `stage_layer`."""
+    """A staged layer for the caller to fill; invisible to other programs. See `stage_layer`."""
 
     request: NewLayer
     plan: LayerPlan
@@ -118,7 +118,7 @@ class StagedLayer(Value):
 
     @property
     def directory(self) -> str:
-        """What to fill: with the whole tree where `whole`, or else with what the layer adds to its parent."""
+        """The directory to fill: with the whole tree if `whole`, otherwise with the layer's changes to its parent."""
         return self.staged.tree
 
     @property
@@ -127,7 +127,7 @@ class StagedLayer(Value):
         return self.staged.form.value == "plain"
 
     def clean(self) -> None:
-        """Remove the directory, unless it has become a layer. Twice is no error."""
+        """Remove the directory, unless it has become a layer. Calling it twice is not an error."""
         self.staged.staging.remove()
 
     def __enter__(self) -> Self:
@@ -143,7 +143,7 @@ def create_layer(context: Context, request: NewLayer) -> Layer:
     Raises:
         LayerUnknown: the parent or template is not known, or went away meanwhile.
         ParentIsContainer: the parent is a container's own layer.
-        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
+        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name is taken or not valid.
     """
     return _create(context, request)
 
@@ -162,8 +162,8 @@ def put_layer(
         request: what is asked for.
         source: the archive, compressed or not.
         progress: called now and then with the bytes read so far.
-        accept: told what the archive was, before the layer becomes visible; says what the record shall tell of it, or
-            raises, and then nothing remains.
+        accept: called with what was read of the archive, before the layer becomes visible; returns what the record is
+            to say, or raises, and then nothing remains.
 
     Raises:
         ArchiveError: the archive cannot be a layer; nothing of it remains.
@@ -213,7 +213,7 @@ def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
     Raises:
         LayerUnknown: the parent or template is not known.
         ParentIsContainer: the parent is a container's own layer.
-        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
+        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name is taken or not valid.
     """
     check_request(request)
     wanted = request.with_(names=()) if request.reuse else request
@@ -230,8 +230,8 @@ def apply_staged(context: Context, made: StagedLayer) -> Layer:
 
     Raises:
         LayerUnknown: the parent went away meanwhile.
-        IDTaken, NameTaken: somebody took the ID or a name meanwhile. The directory stays until it is cleaned.
-        SystemFailure: the directory is not there: it is a layer already, or cleaned.
+        IDTaken, NameTaken: another process took the ID or a name meanwhile. The directory stays until it is cleaned.
+        SystemFailure: the directory is gone: it became a layer already, or was cleaned.
     """
     if not os.path.isdir(made.directory):
         raise errors.SystemFailure("find", made.directory, FileNotFoundError(2, os.strerror(2)), hint="stage it again")

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 
 class PreparedLayer(Value):
-    """A layer that lacks nothing but to be published; nobody else sees it. Clean it, or publish it."""
+    """A prepared layer that is not published yet and is invisible to other programs. Publish it, or clean it."""
 
     made: StagedLayer
     applied_layer: AppliedLayer
 
     def clean(self) -> None:
-        """Remove what was read, unless it has become a layer. Twice is no error."""
+        """Remove the prepared layer, unless it has been published. Calling it twice is not an error."""
         self.made.clean()
         self.applied_layer.staging.remove()
 

@@ -24,8 +24,8 @@ def dedup(
 ) -> Sharing:
     """Let equal files share their blocks, where the file system can; elsewhere nothing happens, which is no error.
 
-    No lock is held: the kernel makes sure that nothing but equal bytes ever share. A layer that is deleted meanwhile is
-    passed over.
+    Holds no lock: the kernel compares the bytes before it shares them. A layer that is deleted meanwhile is passed
+    over.
 
     Args:
         context: the store.
@@ -34,7 +34,7 @@ def dedup(
         progress: called with the number of bytes dealt with so far.
 
     Raises:
-        InvalidOption: there is no such method.
+        InvalidOption: the method is unknown.
         RecordsDamaged: the records cannot be trusted to say which layers are whole.
     """
     if not dry_run:

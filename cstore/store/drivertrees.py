@@ -63,7 +63,7 @@ def delete_tree(context: Context, layer: str) -> None:
         InvalidID: there can be none.
         LayerRecorded: there is a record of it.
         LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: a record refers to it: its own may be lost.
-        RecordsDamaged: nobody can tell.
+        RecordsDamaged: damaged records hide the answer.
     """
     if layer not in context.driver.layers():
         raise LayerUnknown(check_id(layer))

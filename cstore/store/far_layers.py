@@ -39,7 +39,7 @@ def from_additional_store(context: Context, digest: str, reference: str, request
         request: the parent, ID and names of the new layer.
 
     Raises:
-        InvalidDigest: it is none.
+        InvalidDigest: it is not a digest.
         DriverError: no store has the layer, or it is not mounted; or the driver knows no such stores.
         Unsupported: what the store says of the layer makes no sense.
         LayerUnknown, IDTaken, NameTaken, InvalidID, InvalidName: as `create_layer`.

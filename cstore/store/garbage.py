@@ -69,7 +69,7 @@ def collect(
     """Remove leftovers, or with `dry_run` only find them. Returns what was, or would be, removed.
 
     With `quarantine_age` those are leftovers too that a repair took out of the store at least so many seconds ago. With
-    `foreign`, what has a name that no tool gives goes into quarantine; with `partial`, all that has come of blobs that
+    `foreign`, moves files with names that no tool uses into quarantine; with `partial`, removes all partial blobs that
     are not whole yet goes, and not only what is a week old.
 
     Raises:
@@ -111,7 +111,7 @@ def foreign(context: Context) -> list[Leftover]:
     """Find what has a name that no tool gives, where the store keeps layers and records: `collect` leaves it alone.
 
     Raises:
-        RecordsDamaged: a record file cannot be trusted, so nobody can tell.
+        RecordsDamaged: a record file is damaged, so the answer is unknown.
         SystemFailure: a directory cannot be read.
     """
     if not is_made(context.layout):

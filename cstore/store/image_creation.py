@@ -61,8 +61,8 @@ def create_image(context: Context, request: NewImage) -> Image:
 
     Raises:
         LayerUnknown: there is no such layer.
-        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name cannot be had.
-        InvalidDigest, InvalidTime: a digest or the date is none.
+        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name is taken or not valid.
+        InvalidDigest, InvalidTime: a digest or the time is not valid.
         InvalidDataName: a data item cannot have that name.
     """
     _check(request)

@@ -43,7 +43,7 @@ def delete_image(context: Context, ref: str, *, commit: bool = True) -> tuple[st
         NotAnImage: there is no such image.
         ReadOnlyStore: it is in an additional store.
         ImageUsedByContainer: a container came from it.
-        CstoreError: a layer could not be removed; it and what lies below it stay, without the image.
+        CstoreError: a layer could not be removed; that layer and its ancestors stay, without the image.
     """
     if not is_made(context.layout):
         raise nowhere(Reader(context), ref, NotAnImage(ref))

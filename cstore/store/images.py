@@ -43,7 +43,7 @@ class Images:
         """The image that answers to `ref`.
 
         Raises:
-            ImageUnknown: none does, or more than one.
+            ImageUnknown: no container answers to `ref`, or several do.
         """
         return with_digest(get_image(self._reader, ref))
 
@@ -58,7 +58,7 @@ class Images:
         """The images that have this digest, be it their own or that of one of their manifests.
 
         Raises:
-            InvalidDigest: it is none.
+            InvalidDigest: it is not a digest.
         """
         from cstore.digests import check_digest
 

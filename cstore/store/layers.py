@@ -71,7 +71,7 @@ class Layers:
         """The layer that answers to `ref`.
 
         Raises:
-            LayerUnknown: none does, or more than one.
+            LayerUnknown: no container answers to `ref`, or several do.
         """
         return get_layer(self._reader, ref)
 
@@ -79,7 +79,7 @@ class Layers:
         """The layers whose archive has this digest: as it came, uncompressed, or, with None, either.
 
         Raises:
-            InvalidDigest: it is none.
+            InvalidDigest: it is not a digest.
         """
         from cstore.digests import check_digest
         from cstore.store.applied_layer import layers_by_digest
@@ -99,7 +99,7 @@ class Layers:
         return chain_of(self._reader, get_layer(self._reader, ref))
 
     def users(self, ref: str) -> Sequence[Item]:
-        """What needs a layer directly: layers, images, containers; see `lookup.users_of`."""
+        """The direct users of a layer: layers, images and containers; see `lookup.users_of`."""
         from cstore.store.lookup import users_of
 
         return users_of(self._reader, get_layer(self._reader, ref).id)
@@ -251,7 +251,7 @@ class Layers:
         return staged_diff.put_directory(self._context, ref, directory)
 
     def changes(self, ref: str, against: str = "", *, whole: bool = False) -> Sequence[Change]:
-        """What a layer changes against its parent, `against`, or nothing; see `content.changes`.
+        """The changes of a layer against its parent, `against`, or nothing; see `content.changes`.
 
         Raises LayerUnknown, ParentUnknown.
         """

@@ -302,7 +302,7 @@ def layer_or_container_layer(tables: Tables, own: Layout, ref: str) -> Layer:
 
 
 def container_of_layer(tables: Tables, layer: str) -> Container | None:
-    """The container whose own layer this is."""
+    """The container that owns a layer."""
     return next((one for one in tables.containers.mentioning(layer) if one.layer == layer), None)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def mount(context: Context, ref: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
     """Mount a layer or a container's layer once more; return its mount point.
 
-    A count whose mount is no longer there is forgotten: it outlived a reboot or an `umount` from outside.
+    Drops the count of a mount that is gone, after a reboot or an `umount` by another program.
 
     Raises:
         LayerUnknown: neither a container nor a layer answers to `ref`.
@@ -141,7 +141,7 @@ def _options(context: Context, tables: Tables, layer: Layer, label: str, options
 def unmount(context: Context, ref: str, *, force: bool = False) -> bool:
     """Take back one mount, or with `force` all of them. Returns whether the layer is still mounted.
 
-    `ref` may be a mount point. Something that is not mounted is no error.
+    `ref` may be a mount point. An item that is not mounted is not an error.
 
     Raises:
         LayerUnknown: nothing answers to `ref`.

@@ -56,7 +56,7 @@ def resolve(tables: Tables, text: str, kind: str = "", *, by_layer: bool = False
     Raises:
         UnknownItem: nothing answers to the text (LayerUnknown and so on, if there is a kind).
         AmbiguousItem: several items do.
-        InvalidOption: there is no such kind.
+        InvalidOption: the kind is unknown.
     """
     item_kind = _item_kind(kind)
     found = candidates(tables, text, item_kind)
@@ -220,10 +220,10 @@ def _completed(text: str) -> list[str]:
 
 
 def podman_name(text: str) -> str:
-    """The name that Podman gives an image for a short one: `app` is `localhost/app:latest`.
+    """Complete a short image name as Podman does: `app` becomes `localhost/app:latest`.
 
     Raises:
-        InvalidName: it is no name.
+        InvalidName: it is not a valid name.
     """
     from cstore.oci.names import LOCAL, parse_name
 

@@ -89,8 +89,8 @@ def _forget_mapped(writer: Writer, layer: str) -> None:
 def delete_item(context: Context, ref: str) -> None:
     """Delete a container with its layer, an image's record and data, or a layer, whichever `ref` names first.
 
-    Nothing is checked: whoever calls this knows better. The layers of an image stay. (semantics 12.5) But as long as a
-    record file is damaged nobody can tell whether `ref` means something in there, and nothing is deleted.
+    Does not check whether something uses it. The layers of an image stay (semantics 12.5). Deletes nothing while a
+    record file is damaged, because `ref` may name an item in that file.
 
     Raises:
         LayerUnknown: nothing answers to `ref`.

@@ -22,7 +22,7 @@ _MOST_LINKS = 40
 
 @contextmanager
 def result_at(path: str, *, sync: bool) -> Iterator[int]:
-    """Open the file that a result goes to; gives a descriptor.
+    """Open the file for a result; yields a descriptor.
 
     Args:
         path: a regular file is replaced when the block ends, and keeps its mode; if it raises, the old one stays.

@@ -46,10 +46,11 @@ def enter() -> None:
 
 
 def enter_user_namespace() -> None:
-    """Become root of a user namespace in this very process, where an ordinary user needs that to write to a store.
+    """Become root of a new user namespace in this process, which an ordinary user needs to write to a store.
 
-    Files of several owners can be made only there. Open the store afterwards, and before any thread is started. Who is
-    root, or inside already, stays where they are. Mounts are then seen by this process alone, and by those it starts.
+    Only there can files of several owners be created. Call this before starting a thread, and open the store
+    afterwards. Does nothing for root, or inside such a namespace. Only this process and its children see the mounts
+    made there.
 
     Raises:
         SystemFailure: the kernel refuses user namespaces to ordinary users, or this process has threads.
@@ -67,7 +68,7 @@ def alone() -> bool:
 
 
 def refuse_unseen(layer: str, path: str) -> None:
-    """Make sure that a mount is of use to somebody: that it does not end with this process.
+    """Refuse to mount where the mount would end with this process.
 
     Raises:
         Unsupported: it does, because this process entered a user namespace for itself alone.

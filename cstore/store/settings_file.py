@@ -9,7 +9,7 @@ from cstore.errors import ConfigError, SystemFailure
 
 
 def read_settings_text(path: str) -> str:
-    """The text of a configuration file that is going to be changed; "" if there is none.
+    """The text of the configuration file that is going to be changed; "" if the file does not exist.
 
     Raises:
         ConfigError: it is a link or no file at all, or cannot be read.

@@ -28,8 +28,8 @@ def put_directory(context: Context, ref: str, directory: str) -> Layer:
 
     Raises:
         Unsupported: the configuration or the driver does not allow it, as with the Go tool.
-        InvalidID: there is no such layer, and none can have that ID.
-        LayerChanged: somebody else applied something to the layer meanwhile; it is left as it is then.
+        InvalidID: there is no such layer, and no layer can have that ID.
+        LayerChanged: another process applied an archive to the layer meanwhile; the layer is left as it is.
         SystemFailure: the directory cannot be read; the layer is as it was.
     """
     _check_allowed(context)

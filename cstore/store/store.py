@@ -64,7 +64,7 @@ class Store:
 
     @property
     def layers(self) -> Layers:
-        """What is asked and done of layers."""
+        """Operations on layers."""
         if "layers" not in self._verbs:
             from cstore.store.layers import Layers
 
@@ -74,7 +74,7 @@ class Store:
 
     @property
     def images(self) -> Images:
-        """What is asked and done of images."""
+        """Operations on images."""
         if "images" not in self._verbs:
             from cstore.store.images import Images
 
@@ -84,7 +84,7 @@ class Store:
 
     @property
     def containers(self) -> Containers:
-        """What is asked and done of containers."""
+        """Operations on containers."""
         if "containers" not in self._verbs:
             from cstore.store.containers import Containers
 
@@ -94,12 +94,12 @@ class Store:
 
     @property
     def context(self) -> Context:
-        """What this store's operations share: for the rooms above, which have operations of their own."""
+        """The state that the store's operations share, for the operations of other packages."""
         return self._context
 
     @property
     def config(self) -> StoreConfig:
-        """What the store was opened with."""
+        """The configuration that the store was opened with."""
         return self._context.config
 
     @property
@@ -123,7 +123,7 @@ class Store:
 
     @property
     def flaws(self) -> list[RecordsDamaged]:
-        """What could not be read of the records asked for so far, if the store was opened `degraded`."""
+        """Problems of the record files read so far, if the store was opened `degraded`."""
         return self._reader.flaws
 
     def __enter__(self) -> Self:
@@ -260,7 +260,7 @@ class Store:
     # ── work of several steps ──
 
     def begin(self) -> Intent:
-        """Begin to make several items, of which all or none shall be there; see `intents.begin`."""
+        """Begin a transaction that creates several items, all or none; see `intents.begin`."""
         from cstore.store import intents
 
         return intents.begin(self._context)
@@ -269,8 +269,8 @@ class Store:
         """Hold the lock of a blob alone, so that of several importers one works and the others find it.
 
         Raises:
-            InvalidDigest: it is none.
-            LockTimeout: somebody held it for longer than the store's lock policy.
+            InvalidDigest: it is not a digest.
+            LockTimeout: another process held it for longer than the store's lock policy allows.
         """
         from cstore.digests import check_digest
         from cstore.fs.lockfile import LockFile
@@ -356,13 +356,13 @@ class Store:
         )
 
     def partial_blobs(self) -> Sequence[PartialBlob]:
-        """What has come of blobs whose download was cut, and goes on where it stopped."""
+        """Partial blobs of interrupted downloads, which a later download continues."""
         from cstore.store.partial import PartialBlobs
 
         return PartialBlobs(self._context).list()
 
     def foreign(self) -> list[Leftover]:
-        """What has a name that no tool gives, and is left alone; see `garbage.foreign`.
+        """Files and directories with names that no tool uses, which are left alone; see `garbage.foreign`.
 
         Raises RecordsDamaged, SystemFailure.
         """

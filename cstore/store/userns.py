@@ -33,13 +33,13 @@ Span = tuple[int, int]
 
 
 class AutoMap(Value):
-    """What is asked of a map that chooses itself. 0 and "" mean: not said.
+    """A request for an automatic ID map. 0 and "" stand for the default.
 
     Attributes:
-        size: how many IDs; by default what the image needs, within the two limits.
-        initial_size: the least to begin with, 1 by default.
+        size: number of IDs; by default as many as the image needs, within the two limits.
+        initial_size: smallest number of IDs to start from; 1 by default.
         min_size, max_size: the limits, by default those of the configuration.
-        passwd_file, group_file: read these instead of the image's own to learn what it needs.
+        passwd_file, group_file: read these files instead of the image's own to find the IDs it needs.
         additional: ranges to add as they are.
     """
 

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 def wipe(context: Context) -> None:
     """Remove every container, image and layer of the store, and what belongs to none of them.
 
-    Additional stores are not touched, nor is what has a name that no tool gives. The quarantine stays, and gets what a
+    Does not touch additional stores, or files with names that no tool uses. The quarantine stays, and gets what a
     killed `rm --keep` had promised to it and not moved: its records were gone before.
 
     Raises:
         ContainerOccupied: a process lives in a container, or another mount namespace holds it; nothing was removed.
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
-        SystemFailure: the first layer that could not be removed; all the others are gone but those that it lies on. The
-            next writer tries it again.
+        SystemFailure: the first layer that could not be removed; all others are gone, except its ancestors. The next
+            writer tries it again.
     """
     from cstore.store.quarantine.finishing import Promised
 

@@ -87,7 +87,7 @@ class Repaired(Value):
 
     @property
     def lost(self) -> list[Unrepairable]:
-        """What could not be repaired and left no trace in the repaired store, so the last check does not report it."""
+        """A loss that left no trace in the repaired store, so that the last check does not report it."""
         made = {(step.subject.kind, step.subject.id) for step in self.done}
         seen = [one for plan in self.plans for one in plan.unrepairable if one.last_seen]
         return [one for one in seen if (one.subject.kind, one.subject.id) not in made]

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class DockerRoot:
     """What one driver keeps in a Docker data root. Everything is read once, when it is first asked for.
 
-    There is no lock to take: a running daemon may change things meanwhile. What vanishes is left out; what was read
-    halfway is found by its digest.
+    There is no lock to take: a running daemon may change things meanwhile. Files that vanish are left out; what was
+    read halfway is found by its digest.
     """
 
     def __init__(self, path: str, driver: str = "") -> None:
@@ -45,7 +45,7 @@ class DockerRoot:
 
     @property
     def warnings(self) -> list[str]:
-        """What a reader of the root should know: that a daemon is at work, or keeps other images elsewhere."""
+        """Warnings: that a daemon is running, or keeps more images elsewhere."""
         found = []
         mounted = self._mounted()
         if mounted:
@@ -103,7 +103,7 @@ class DockerRoot:
 
     @property
     def flaws(self) -> list[DockerRootDamaged]:
-        """What is damaged and therefore left out."""
+        """Damaged items, which are left out."""
         return [*self._layers.flaws, *self._images[1], *self._containers[1]]
 
     @property
@@ -115,7 +115,7 @@ class DockerRoot:
         """The image of that name or ID, or beginning of an ID.
 
         Raises:
-            ImageUnknown: there is none, or several IDs begin like that.
+            ImageUnknown: there is no such image, or several IDs have that prefix.
         """
         found = find_image(self.images, ref)
         if found is None:
@@ -128,7 +128,7 @@ class DockerRoot:
         """The container of that name or ID, or beginning of an ID.
 
         Raises:
-            ContainerUnknown: there is none, or several.
+            ContainerUnknown: there is no such container, or several match.
         """
         found = find_container(self._containers[0], ref)
         if found is None:

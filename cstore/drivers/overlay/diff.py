@@ -98,7 +98,7 @@ class OwnChanges(Value):
         """Write it as an uncompressed tar.
 
         Raises:
-            SystemFailure: something cannot be read, or changed while it was.
+            SystemFailure: something cannot be read, or changed while it was read.
         """
         from cstore.archive.pack import pack_tree
 

@@ -40,13 +40,13 @@ class Undone(Value):
 def undo(context: Context, ref: str) -> Undone:
     """Undo a case, as far as nothing newer stands in the way. What was undone is not undone again.
 
-    What was done last is undone first, so that each thing comes back into the state that it was taken from. The case
-    goes when nothing is left.
+    Undoes the last step first, so that everything returns to the state it was taken from. The case goes when nothing is
+    left.
 
     Raises:
         CaseUnknown: there is no such case.
         QuarantineDamaged: its journal cannot be read; the things lie in its directory.
-        RecordsDamaged: record files that cannot be trusted stand in the way of records.
+        RecordsDamaged: damaged record files prevent the restoring of records.
     """
     with quarantine_lock(context):
         ended = [name for name in remove_broken_off(context) if ref and name.startswith(ref)]
