@@ -288,7 +288,7 @@ def require_directory(top: str, relative: str, *, missing: bool = False) -> None
     Raises:
         ForeignThing: it, or something on the way, is something else.
         FileNotFoundError: it is not there, and not allowed to be `missing`.
-        OSError: it cannot be looked at.
+        OSError: one cannot be examined.
     """
     try:
         with parent_of(top, relative) as (folder, name):

@@ -20,7 +20,7 @@ def on_read_only_media(path: str) -> bool:
     try:
         return bool(os.statvfs(nearest_directory(path)).f_flag & os.ST_RDONLY)
     except OSError:
-        return False  # whoever goes on will hear why
+        return False  # the next access reports why
 
 
 def nearest_directory(path: str) -> str:

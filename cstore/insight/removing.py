@@ -128,7 +128,7 @@ def trusted(context: Context) -> Snapshot:
     """Read the records, whole.
 
     Raises:
-        RecordsDamaged: a record file cannot be trusted.
+        RecordsDamaged: a record file is damaged.
     """
     tables = Snapshot(context)
     for _, flaw, additional in tables.flaws:

@@ -1,4 +1,4 @@
-"""An archive into a staged tree, with the tar-split that gives it back, and what the record says of both."""
+"""Unpacks an archive into a staged tree, with the tar-split that rebuilds it, and describes both for the record."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class AppliedLayer(Value):
-    """What was read into a tree. `staging` holds the tar-split until it is published, and goes away with it."""
+    """The result of unpacking an archive. `staging` holds the tar-split until it is published."""
 
     applied: Applied
     tar_split: str
@@ -107,7 +107,7 @@ def contents_of(layer: Layer) -> dict[str, Any]:
 
 
 def archive_fields(applied: Applied) -> dict[str, Any]:
-    """Say in record fields what an archive was (store-format 7.3)."""
+    """Return the record fields that describe an archive (store-format 7.3)."""
     return {
         "compressed_digest": applied.compressed_digest,
         "compressed_size": applied.compressed_size,
@@ -122,7 +122,7 @@ def archive_fields(applied: Applied) -> dict[str, Any]:
 
 # ── bringing a layer to its place ──
 #
-# What belongs to a new layer, brought to its place: tree, tar-split and data, before its record says so.
+# Move a new layer's tree, tar-split and data items into place, before its record says so.
 
 
 def attach(
@@ -169,14 +169,14 @@ def _like(writer: Writer, record: Layer, template: Layer) -> Layer:
 
 # ── what an archive must be ──
 #
-# What a new layer's archive must be, and the layer that has the same contents already.
+# The digest that a new layer's archive must have, and the layer that has the same contents already.
 
 
 def check_request(request: NewLayer) -> None:
-    """Find a mistake in what is expected, before anything is read.
+    """Check the expected digest before anything is read.
 
     Raises:
-        InvalidDigest: it is no digest by which a layer can be known.
+        InvalidDigest: it is not a digest that identifies a layer.
     """
     if not (request.toc_digest or request.expect):
         return
@@ -203,7 +203,7 @@ def check_archive(request: NewLayer, applied: Applied) -> None:
 
 
 def same_layer(tables: Reader, parent: str, id_map: IDMap, applied: Applied) -> Layer | None:
-    """Find a layer that has these contents above the same parent, with the same ID map, and is no container's."""
+    """Find a layer with these contents, parent and ID map that is not a container's own layer."""
     for layer in layers_by_digest(tables, applied.diff_digest):
         same = (layer.diff_digest, layer.parent, layer.id_map) == (applied.diff_digest, parent, id_map)
         if same and container_of_layer(tables, layer.id) is None:

@@ -156,7 +156,7 @@ def delete_data(context: Context, item_kind: ItemKind, ref: str, key: str) -> No
 
 
 def _save(writer: Writer, item_kind: ItemKind, changed: Any) -> None:
-    """Make a record the one on the disk, and with it what the item's journal tells of."""
+    """Save a record, and complete the change in the item's journal."""
     try:
         writer.table(item_kind).replace(changed)
         writer.save(item_kind)
@@ -199,7 +199,7 @@ class _Item(Value):
 
 @contextmanager
 def _gathered(context: Context, source: Source) -> Iterator[_Item]:
-    """Read a source to its end; more than fits into a buffer waits in a file beside the store."""
+    """Read a source to its end, into memory or, if it is large, into a temporary file in the store."""
     from cstore.fs.nameless import nameless
     from cstore.store.ends import opened_source
 
@@ -255,7 +255,7 @@ def with_item(record: R, key: str, size: int, digest: str) -> R:
 
 
 def store_items(writer: Writer, item_kind: ItemKind, owner: str, data: Mapping[str, bytes]) -> None:
-    """Put the data of an item in place that has no record yet. What lies there already belongs to nobody, and goes.
+    """Write the data of an item that has no record yet. Removes data that is there already and belongs to no item.
 
     On failure nothing is left; on success it is for the caller to save the record, or to call `clear_items`.
 
@@ -278,7 +278,7 @@ def store_items(writer: Writer, item_kind: ItemKind, owner: str, data: Mapping[s
 
 
 def clear_items(writer: Writer, item_kind: ItemKind, owner: str) -> None:
-    """Take out of sight what lies where the data of an item without a record would be.
+    """Hide data in the place of the data of an item that has no record.
 
     An image's own directory stays: its image may be in an additional store, and the directory is here all the same.
     """

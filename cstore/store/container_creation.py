@@ -85,7 +85,7 @@ class NewContainer(Value):
 
 
 class _Base(Value):
-    """What the container's layer is built on, and the owners of both."""
+    """The parent of the container's layer, and the ID maps of both."""
 
     layer: Layer | None
     own_map: IDMap
@@ -141,7 +141,7 @@ def create_container(
 
 
 def _labeled(context: Context, request: NewContainer) -> NewContainer:
-    """The request with its labels: those that it gives, or those that are chosen here."""
+    """Return the request with its labels, given or chosen here."""
     from cstore.store.labels import choose_labels
 
     if request.label_options and request.process_label:
@@ -231,7 +231,7 @@ def _create(
             with explained(base.own_map):
                 fill(context, staged, contents, base.own_map, None).staging.remove()
         if staged.copied and context.sync:
-            sync_filesystem(staged.tree)  # without a lock: nobody shall wait for our disk
+            sync_filesystem(staged.tree)  # without a lock, so that nobody waits for our disk
         item_kinds = (
             (ItemKind.LAYERS, ItemKind.IMAGES, ItemKind.CONTAINERS) if image else (ItemKind.LAYERS, ItemKind.CONTAINERS)
         )
@@ -288,7 +288,7 @@ def _flags(writer: Writer, request: NewContainer) -> dict[str, Any]:
 def _publish(
     writer: Writer, request: NewContainer, container: Container, layer: Layer, staged: StagedTree, kept: str
 ) -> Container:
-    """Give the tree its ID and record and then the container its own, or raise and leave the records as they were.
+    """Adopt the tree, then write the layer's and the container's records; on failure, leave the records unchanged.
 
     `kept` becomes the container's own directory, unless it is "". What is volatile is recorded as `volatile_location`
     says.
@@ -321,7 +321,7 @@ def _publish(
 
 @contextmanager
 def _unpacked(context: Context, directory: int | ReadInto | None) -> Iterator[str]:
-    """Unpack the archive of a container's own directory beside the store's layers; "" if there is none."""
+    """Unpack the archive of a container's own directory into staging; "" if there is none."""
     if directory is None:
         yield ""
         return

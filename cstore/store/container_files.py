@@ -1,4 +1,4 @@
-"""What a container keeps besides its record: directories for whoever runs it, and how much it all takes."""
+"""A container's own directories, which belong to the engine that runs it, and its size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def directory(context: Context, ref: str) -> str:
-    """Return the directory that belongs to whoever runs the container; it is made if it is not there.
+    """Return the container's own directory, for the engine that runs it; creates it if necessary.
 
     On read-only media, where it cannot be created, returns the run-time directory.
 
@@ -39,7 +39,7 @@ def directory(context: Context, ref: str) -> str:
 
 
 def write_directory(context: Context, ref: str, sink: Sink) -> bool:
-    """Write what is in that directory as an uncompressed tar; False, and nothing written, if nothing is.
+    """Write the container's own directory as an uncompressed tar; writes nothing and returns False if it is empty.
 
     Leaves out sockets, and everything mounted there.
 
@@ -62,7 +62,7 @@ def write_directory(context: Context, ref: str, sink: Sink) -> bool:
 
 
 def run_directory(context: Context, ref: str) -> str:
-    """Return the same for what a reboot may take.
+    """Return the container's run-time directory, which does not survive a reboot.
 
     Raises:
         ContainerUnknown: there is no such container.
@@ -71,7 +71,7 @@ def run_directory(context: Context, ref: str) -> str:
 
 
 def write_file(context: Context, ref: str, name: str, source: Source, *, run: bool = False) -> None:
-    """Put a file into the directory of a container, or with `run` into that which a reboot may take.
+    """Write a file in a container's own directory, or with `run` in its run-time directory.
 
     Replaces a file of that name atomically, and creates missing parent directories. Never writes through a link.
 
@@ -111,7 +111,7 @@ def write_file(context: Context, ref: str, name: str, source: Source, *, run: bo
 
 
 def read_file(context: Context, ref: str, name: str, *, run: bool = False) -> bytes:
-    """Return a file of the directory of a container, or with `run` of that which a reboot may take.
+    """Read a file in a container's own directory, or with `run` in its run-time directory.
 
     Raises:
         ContainerUnknown: there is no such container.
@@ -151,7 +151,7 @@ def _made(context: Context, path: str) -> str:
 
 
 def by_layer(context: Context, ref: str) -> Container:
-    """Find the container whose own layer answers to `ref`.
+    """Find the container that owns the layer `ref`.
 
     Raises:
         LayerUnknown: there is no such layer.
@@ -165,7 +165,7 @@ def by_layer(context: Context, ref: str) -> Container:
 
 
 def size(context: Context, ref: str) -> int:
-    """Add up what only the container has: its layer's changes, its data, and the files in its directories, in bytes.
+    """Add up the bytes of a container alone: its layer's changes, its data items, and the files in its directories.
 
     Excludes the image's layers. Creates nothing (semantics 15).
 

@@ -59,7 +59,7 @@ def end(writer: Writer) -> None:
 
 
 def conclude(writer: Writer) -> None:
-    """Finish what a dead writer began. What resists is left to the next one: it shall not keep all from everything."""
+    """Finish the work of a dead writer. Leaves failures to the next writer, so that they do not block all others."""
     with suppress(CstoreError):
         pair = _read(writer.layout.container_journal)
         if pair is not None:
@@ -80,7 +80,7 @@ def _settle(writer: Writer, pair: Pair) -> None:
 
 
 def _read(path: str) -> Pair | None:
-    """Read the journal; of one that is no journal, nothing is believed."""
+    """Read the journal; an invalid one counts as empty."""
     from cstore.records.scanner import load
 
     try:

@@ -39,7 +39,7 @@ def delete_container(context: Context, ref: str, *, force: bool = False) -> None
 
 
 def remove_container(writer: Writer, container: Container) -> None:
-    """Remove a container and all that is its own. A layer that is gone already is no error.
+    """Remove a container with its layer, data items and directories. A layer that is already gone is not an error.
 
     Raises:
         CstoreError: the layer could not be removed; the container is as it was.

@@ -1,4 +1,4 @@
-"""What is in a layer: diffs applied to it, the tar it came from, and how it differs from another (semantics 14)."""
+"""The contents of a layer: applying diffs, exporting its tar, and comparing it with another layer (semantics 14)."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def _recorded_compression(layer: Layer) -> Compression:
 
 
 def _rebuild(context: Context, layer: Layer, tar_split: str, sink: Sink) -> None:
-    """Give the imported tar back.
+    """Rebuild the imported tar.
 
     Each file is held against its own checksum and the headers against that of the tar-split file, so a digest of the
     whole would cost much and find nothing more; what these cannot see is a tar-split file of another length.
@@ -212,7 +212,7 @@ class _Compared:
         self._context, self._tables, self._other = context, tables, other
 
     def require_base(self) -> None:
-        """See that what the layer is compared with is known: a tree is not compared with one that nobody answers for.
+        """Check that the record of the layer to compare with exists.
 
         Raises:
             ParentUnknown: it is the parent, whose record is gone.

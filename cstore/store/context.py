@@ -1,4 +1,4 @@
-"""What every operation of one open store shares: its paths, its driver, its settings and its lock policy.
+"""The state that all operations of an open store share: its paths, driver, settings and lock policy.
 
 Opening a store finds out which driver it has, which stores lie beside it, and what there is to say of that. It writes
 nothing.
@@ -111,17 +111,17 @@ class Context:
 
     @property
     def driver_facts(self) -> DriverFacts:
-        """What is to be known of the driver, as data."""
+        """The capabilities of the driver."""
         from cstore.drivers.registry import package_of
 
         return package_of(self.layout.driver).FACTS
 
 
 def context_of(store: Context | Store) -> Context:
-    """What the operations of a store share, for who is given either.
+    """Return the context of a store, or the context itself.
 
     Raises:
-        TypeError: it is no store.
+        TypeError: it is not a store.
     """
     context: object = getattr(store, "context", store)
     if not isinstance(context, Context):

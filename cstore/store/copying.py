@@ -197,7 +197,7 @@ def _tree(context: Context, ref: str, *, writing: bool) -> Iterator[tuple[str, I
 
 
 class _Found(NamedTuple):
-    """A source that is no directory: open to read its contents, and how to make a copy of it (see `place_file`)."""
+    """A source other than a directory: open for reading, with what is needed to copy it (see `place_file`)."""
 
     fd: int
     copy: int | Callable[[Plan, int, str], None]

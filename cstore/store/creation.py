@@ -196,7 +196,7 @@ def _create(
             if request.by_contents:
                 request = request.with_(id=id_by_contents(parent, applied_layer.applied))
         elif staged.copied and context.sync:
-            sync_filesystem(staged.tree)  # here and not in adopt(): nobody shall wait for our disk
+            sync_filesystem(staged.tree)  # here and not in adopt(), so that nobody waits for our disk
         return _publish(context, request, plan, staged, applied_layer)
     finally:
         staged.staging.remove()
@@ -205,7 +205,7 @@ def _create(
 
 
 def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
-    """Make the directory of a layer to be, for whoever knows how to fill it. Nobody else sees it, or waits for it.
+    """Make the directory of a future layer for the caller to fill. Other programs neither see it nor wait for it.
 
     `apply_staged` makes it a layer; `StagedLayer.clean`, or the next writer after this process has died, removes it.
     Owners and removals are written as the driver keeps them.
@@ -236,14 +236,14 @@ def apply_staged(context: Context, made: StagedLayer) -> Layer:
     if not os.path.isdir(made.directory):
         raise errors.SystemFailure("find", made.directory, FileNotFoundError(2, os.strerror(2)), hint="stage it again")
     if context.sync:
-        sync_filesystem(made.directory)  # without a lock: nobody shall wait for our disk
+        sync_filesystem(made.directory)  # without a lock, so that nobody waits for our disk
     layer = _publish(context, made.request, made.plan, made.staged, None)
     made.clean()
     return layer
 
 
 def _with_names(context: Context, layer: Layer, names: tuple[str, ...]) -> Layer:
-    """Give a layer that is there names that nobody has.
+    """Give an existing layer names that are free.
 
     Raises:
         NameTaken: another layer has one of them.
@@ -284,7 +284,7 @@ def _plan_layer(tables: Tables, request: NewLayer, context: Context, chosen_id: 
 def check_new_id(tables: Tables, wanted: str) -> str:
     """Return an ID that no layer has: the wanted one, or a random one.
 
-    One that is unfinished is no obstacle before the lock is held: then, it has become whole or is gone.
+    An unfinished layer does not count before the lock is held: by then, it is complete or gone.
 
     Raises:
         InvalidID: the wanted ID could leave its directory.
@@ -318,7 +318,7 @@ def _tree_options(request: NewLayer, plan: LayerPlan) -> TreeOptions:
 def _publish(
     context: Context, request: NewLayer, before: LayerPlan, staged: StagedTree, applied_layer: AppliedLayer | None
 ) -> Layer:
-    """Give the tree its ID and record, or raise and leave the records as they were."""
+    """Adopt the tree and write its record; on failure, leave the records unchanged."""
     with writing(context, ItemKind.LAYERS, prepared=True) as writer:
         record, plan = add_incomplete(writer, request, before)
         try:
@@ -351,7 +351,7 @@ def add_incomplete(writer: Writer, request: NewLayer, before: LayerPlan) -> tupl
 
 
 def _still_free(writer: Writer, request: NewLayer, planned: str) -> str:
-    """Keep the planned ID unless somebody took it meanwhile; only a random one may change."""
+    """Keep the planned ID unless another process took it meanwhile; only a random one may change."""
     if not request.id and writer.layers.get(planned) is None:
         return planned
     return check_new_id(writer, request.id)

@@ -148,7 +148,7 @@ def _withdraw(writer: Writer, records: Iterable[Layer | CstoreError]) -> None:
 
 
 def _sync(paths: Iterable[str]) -> None:
-    """Sync the file systems of these directories, each of which may have one of its own."""
+    """Sync the file systems of these directories."""
     for path in dict.fromkeys(paths):
         if os.path.isdir(path):
             sync_filesystem(path)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def dedup(
     context: Context, method: str = "crc", *, dry_run: bool = False, progress: Callable[[int], None] | None = None
 ) -> Sharing:
-    """Let equal files share their blocks, where the file system can; elsewhere nothing happens, which is no error.
+    """Let equal files share their blocks, where the file system supports it; elsewhere, do nothing.
 
     Holds no lock: the kernel compares the bytes before it shares them. A layer that is deleted meanwhile is passed
     over.
@@ -55,7 +55,7 @@ def _roots(context: Context) -> Iterator[str]:
 
 
 def _image_layers(tables: Tables) -> list[str]:
-    """The store's own layers that an image stands on, from the oldest record to the newest."""
+    """The store's own layers that an image uses, from the oldest record to the newest."""
     for table in (tables.layers, tables.images):
         table.verify()
     wanted: dict[str, Layer] = {}

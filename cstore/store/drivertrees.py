@@ -48,7 +48,7 @@ def open_tree(context: Context, layer: str) -> AbstractContextManager[str]:
 
     Raises:
         LayerUnknown: the driver has no such tree.
-        InvalidID: there can be none.
+        InvalidID: the ID is not valid.
     """
     if not context.driver.exists(check_id(layer)):
         raise LayerUnknown(layer)
@@ -60,7 +60,7 @@ def delete_tree(context: Context, layer: str) -> None:
 
     Raises:
         LayerUnknown: the driver has no such tree.
-        InvalidID: there can be none.
+        InvalidID: the ID is not valid.
         LayerRecorded: there is a record of it.
         LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: a record refers to it: its own may be lost.
         RecordsDamaged: damaged records hide the answer.

@@ -1,4 +1,4 @@
-"""What a caller may give as the source or the sink of bytes: a path, bytes, a descriptor, or an object with methods."""
+"""Sources and sinks of bytes that callers may pass: a path, bytes, a descriptor, or an object with methods."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ else:
 
 
 class Readable(Protocol):
-    """Something that gives bytes when it is asked for some."""
+    """An object to read bytes from."""
 
     def read(self, size: int, /) -> bytes | None:
         """Return at most `size` bytes; none at the end."""
@@ -51,7 +51,7 @@ class _Bytes:
         self._rest = memoryview(data).cast("B")
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Give the next bytes."""
+        """Read the next bytes."""
         count = min(len(self._rest), len(buffer))
         buffer[:count] = self._rest[:count]
         self._rest = self._rest[count:]
@@ -68,10 +68,10 @@ class _Filling:
             self.obey = obey  # it can be told to stop waiting
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Give the next bytes.
+        """Read the next bytes.
 
         Raises:
-            SystemFailure: it cannot be read, or does not wait for what is to come.
+            SystemFailure: it cannot be read, or is non-blocking.
         """
         try:
             count = self._source.readinto(buffer)
@@ -88,11 +88,11 @@ class _Reading:
         self._rest = memoryview(b"")
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Give the next bytes.
+        """Read the next bytes.
 
         Raises:
-            SystemFailure: it cannot be read, or does not wait for what is to come.
-            InvalidOption: it gives something else than bytes.
+            SystemFailure: it cannot be read, or is non-blocking.
+            InvalidOption: it returns something other than bytes.
         """
         if not self._rest and buffer:
             try:
@@ -140,7 +140,7 @@ def _require_open(end: object, verb: str, name: str) -> None:
 
 @contextmanager
 def opened_source(source: Source, name: str = "the archive", flags: int = 0) -> Iterator[int | ReadInto]:
-    """Give a descriptor, or a reader that fills buffers, of what a caller gave.
+    """Return a descriptor, or a reader that fills buffers, for a caller's source.
 
     Args:
         source: what it gave; a path is opened here, and closed at the end.
@@ -148,8 +148,8 @@ def opened_source(source: Source, name: str = "the archive", flags: int = 0) -> 
         flags: further ones for opening a path.
 
     Raises:
-        InvalidOption: nothing can be read from it, or no bytes.
-        SystemFailure: the path cannot be opened, or what was given is closed.
+        InvalidOption: it cannot be read from, or not as bytes.
+        SystemFailure: the path cannot be opened, or the file is closed.
     """
     _require_open(source, "read", name)
     if isinstance(source, int):
@@ -162,10 +162,10 @@ def opened_source(source: Source, name: str = "the archive", flags: int = 0) -> 
 
 
 def as_reader(source: bytes | bytearray | memoryview | ReadInto | Readable | io.IOBase, name: str) -> ReadInto:
-    """Give a reader that fills buffers of bytes or an object.
+    """Return a reader that fills buffers, for bytes or an object.
 
     Raises:
-        InvalidOption: nothing can be read from it, or no bytes.
+        InvalidOption: it cannot be read from, or not as bytes.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _Bytes(source)
@@ -230,15 +230,15 @@ def _some(count: object, name: str) -> int:
 
 @contextmanager
 def opened_sink(target: Target, name: str = "the output", *, sync: bool = True) -> Iterator[Sink]:
-    """Give a sink for what a caller gave.
+    """Return a sink for a caller's target.
 
     Args:
-        target: what it gave. A file that is named by a path has its name once everything is in it, not before.
+        target: the target. A file given by path gets its name only when it is complete.
         name: what to call it in messages, unless it is a path.
         sync: whether a named file must survive a power cut once this returns.
 
     Raises:
-        InvalidOption: nothing can be written to it, or no bytes.
+        InvalidOption: it cannot be written to, or not as bytes.
         SystemFailure: the file cannot be made or written, or what was given is closed.
     """
     _require_open(target, "write", name)

@@ -1,4 +1,4 @@
-"""Additional stores: layers and images of somebody else's, looked up after the store's own and only ever read.
+"""Additional stores: read-only layers and images of another store, looked up after the store's own.
 
 They share the layout of a store and need the same driver. Nothing is made in them, not even a lock file, so they may
 lie on read-only media. With a separate image store, the images of the graph root are one of them. (semantics 21)
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ExtraStore:
-    """One additional store, re-read when a file of it was replaced.
+    """One additional store, read again after one of its files is replaced.
 
     Damage is set aside in `flaws` if it is `degraded`, or else raised.
 
@@ -39,7 +39,7 @@ class ExtraStore:
 
     @property
     def layers(self) -> Table[Layer]:
-        """The layer records; unfinished ones are nobody's to finish here, and are used as they are."""
+        """The layer records. Unfinished layers are used as they are, because cstore must not finish them here."""
         return self._table(ItemKind.LAYERS)
 
     @property
@@ -49,7 +49,7 @@ class ExtraStore:
 
     @property
     def flaws(self) -> list[RecordsDamaged]:
-        """What could not be read of the tables that were asked for."""
+        """Problems of the record files that were read."""
         return [flaw for table in self._tables.values() for flaw in table.flaws]
 
     def _table(self, item_kind: ItemKind) -> Table[Any]:

@@ -52,10 +52,10 @@ def from_additional_store(context: Context, digest: str, reference: str, request
 
 
 def far_fields(far: str) -> dict[str, Any]:
-    """What the far side says of a layer's contents, in record fields.
+    """Return the record fields that describe a layer of an additional layer store.
 
     Raises:
-        Unsupported: it makes no sense.
+        Unsupported: its description is not valid.
     """
     from cstore.drivers.far_info import read_info
 

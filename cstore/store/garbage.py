@@ -1,4 +1,4 @@
-"""Leftovers: what lies in the store and belongs to no record, found, named and removed (semantics 17).
+"""Leftovers: finds, describes and removes what no record in the store owns (semantics 17).
 
     staging     trees and files of a process that died while making or removing them
     incomplete  layers whose record says that they were never finished, and that nothing refers to
@@ -108,7 +108,7 @@ def collect(
 
 
 def foreign(context: Context) -> list[Leftover]:
-    """Find what has a name that no tool gives, where the store keeps layers and records: `collect` leaves it alone.
+    """Find names that no tool uses among the store's layers and records: `collect` leaves them alone.
 
     Raises:
         RecordsDamaged: a record file is damaged, so the answer is unknown.
@@ -127,7 +127,7 @@ def _purged(context: Context, age: float | None, *, dry_run: bool) -> list[Lefto
         found = purge(context, age, dry_run=dry_run) if sizes or age is not None else []
     except CstoreError:
         if age is None:
-            return []  # what stands in the place of the quarantine is for those who asked for it
+            return []  # another file in the place of the quarantine is reported to its users
         raise
     return [Leftover(case.directory, "quarantine", sizes.get(case.id, 0)) for case in found]
 
@@ -149,20 +149,20 @@ def _half_fetched(context: Context, *, dry_run: bool, of_any_age: bool) -> list[
 
 
 def _found_twice(context: Context) -> list[Leftover]:
-    """Look twice, as others may be at work: what is being made is no leftover the second time."""
+    """Look twice, because other processes may be creating items: those are not leftovers the second time."""
     first = {leftover.path for leftover in _found_once(context)}
     return [leftover for leftover in _found_once(context) if leftover.path in first] if first else []
 
 
 def _found_once(context: Context) -> Iterator[Leftover]:
     tables = Trusted(context)
-    if not _layers_are_changing(context):  # else somebody may be about to finish an unfinished one
+    if not _layers_are_changing(context):  # otherwise, another process may be about to finish an unfinished layer
         yield from (each for _, each in _unfinished(context, tables))
     yield from _unrecorded(context, tables)
 
 
 def _layers_are_changing(context: Context) -> bool:
-    """Whether somebody holds the lock of the layers for writing."""
+    """Whether a process holds the lock of the layers for writing."""
     from cstore.kernel.locks import conflicting_process
 
     try:
@@ -196,10 +196,10 @@ def _staged(context: Context) -> Iterator[Leftover]:
 
 
 def leftovers(context: Context, tables: Tables, promised: Container[str] = ()) -> Iterator[Leftover]:
-    """Find what belongs to no record and was made by a tool, or was promised to the quarantine, whatever its name.
+    """Find what no record owns and a tool made, or what the quarantine claims under any name.
 
     Raises:
-        RecordsDamaged: a record file cannot be trusted.
+        RecordsDamaged: a record file is damaged.
         SystemFailure: a directory cannot be read.
     """
     yield from (each for each in _unrecorded(context, tables) if each.kind != _FOREIGN or each.path in promised)
@@ -233,7 +233,7 @@ def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
 
 
 def _is_ours(layer: str, inspector: Inspector) -> bool:
-    """Whether a tree without a record was made by a tool: an administrator's backup beside the layers is no garbage."""
+    """Whether a tool made a tree that has no record. An administrator's backup among the layers is not garbage."""
     return bool(_ITEM_DIRECTORY.fullmatch(layer)) or inspector.bears_marks(layer)
 
 
@@ -242,7 +242,7 @@ def _tree_leftover(context: Context, layer: str, kind: str = "layer") -> Iterato
     if os.path.lexists(path):
         yield from _leftover(path, kind)
     elif context.driver.exists(layer):
-        yield Leftover(path, kind, 0)  # where trees are seen only while they are mounted, nobody mounts to measure
+        yield Leftover(path, kind, 0)  # trees that are visible only while mounted are not mounted to measure them
 
 
 def _layer_files(context: Context, known: set[str], trees: set[str]) -> Iterator[Leftover]:
@@ -278,9 +278,9 @@ def _item_directories(directory: str, known: set[str]) -> Iterator[Leftover]:
 
 
 def _loose_items(context: Context, tables: Tables, item_kind: ItemKind) -> Iterator[Leftover]:
-    """Find what lies in the data directories of recorded items and that the record does not name.
+    """Find files in the data directories of recorded items that the records do not name.
 
-    That is what a process left that died between writing an item and recording it. Directories are an engine's own.
+    A process that died between writing a data item and recording it leaves them. Directories belong to engines.
     """
     from cstore.records.bigdata import file_name
 

@@ -180,10 +180,10 @@ def _forget(directory: str, key: str) -> None:
 
 
 def _read(path: str) -> _Entry | None:
-    """Read a journal; one that is not whole was never acted upon.
+    """Read a journal; an incomplete one was never acted upon.
 
     Raises:
-        SystemFailure: nobody can tell what it says.
+        SystemFailure: it cannot be read.
     """
     from cstore.records.scanner import load
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def parent_owners(context: Context, ref: str) -> tuple[list[int], list[int]]:
-    """Return the UIDs and GIDs, sorted, that own directories above a layer's mount point and are outside its maps.
+    """Return the UIDs and GIDs, sorted, that own directories above a layer's mount point and are not in its ID map.
 
     Raises:
         LayerUnknown: there is no such layer.

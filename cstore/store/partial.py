@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 WEEK = 7 * 24 * 3600.0
-"""Seconds after which nobody will go on with it."""
+"""Seconds after which a partial blob is abandoned."""
 
 
 class PartialBlob(Value):
@@ -47,10 +47,10 @@ class PartialBlobs:
         self._directory = context.layout.partial
 
     def path(self, digest: str) -> str:
-        """Where a blob is kept.
+        """Return the path of a partial blob.
 
         Raises:
-            InvalidDigest: it is no digest.
+            InvalidDigest: it is not a digest.
         """
         return os.path.join(self._directory, check_digest(digest).replace(":", "-", 1))
 
@@ -88,7 +88,7 @@ class PartialBlobs:
         return found
 
     def collect(self, older_than: float, *, dry_run: bool) -> Sequence[PartialBlob]:
-        """Remove those of an age that nobody is working on, or find them; return them.
+        """Remove, or only find, blobs of an age that no process is working on; return them.
 
         Raises:
             SystemFailure: one cannot be removed.
@@ -102,13 +102,13 @@ class PartialBlobs:
                 with lock.shared(at_once) if dry_run else lock.exclusive(at_once):
                     if dry_run or _unlinked(blob.path):
                         gone.append(blob)
-            except LockTimeout:  # somebody is working on it
+            except LockTimeout:  # a process is working on it
                 continue
         return gone
 
 
 def _unlinked(path: str) -> bool:
-    """Remove a blob; False if somebody has used and removed it meanwhile."""
+    """Remove a blob; False if another process used and removed it meanwhile."""
     try:
         within.unlink(path)
     except FileNotFoundError:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 REPLACING = ".replacing."
-"""What follows the ID of a layer in the names of what is there while its contents are replaced."""
+"""The suffixes of the files that exist while a layer's contents are being replaced."""
 
 
 class ItemKind(Choice):
@@ -27,7 +27,7 @@ class ItemKind(Choice):
 
 
 def kind_of(item_kind: ItemKind) -> Any:
-    """What a table must know about a kind of record."""
+    """The facts that a table needs about a kind of record."""
     if item_kind is ItemKind.LAYERS:
         from cstore.records.layers import LAYERS
 
@@ -96,5 +96,5 @@ def _may_be_there(path: str) -> bool:
     except FileNotFoundError:
         return False
     except OSError:
-        return True  # whoever goes on will hear why
+        return True  # the next access reports why
     return True

@@ -1,4 +1,4 @@
-"""Reading the records: without a lock, and without a trace.
+"""Reads the records without a lock and without leaving a trace.
 
 Record files are only ever replaced by rename, so a reader that finds every file unchanged after reading all of them has
 seen one consistent moment; it neither waits for writers nor leaves a trace.
@@ -59,7 +59,7 @@ class Reader:
 
     @property
     def flaws(self) -> list[errors.RecordsDamaged]:
-        """What could not be read of the tables that were asked for."""
+        """Problems of the record files that were read."""
         own = [flaw for table in self._tables.values() for flaw in table.flaws]
         return own + [flaw for store in self.additional for flaw in store.flaws]
 
@@ -158,7 +158,7 @@ class Snapshot:
 
     @property
     def flaws(self) -> Iterator[tuple[ItemKind, errors.RecordsDamaged, bool]]:
-        """What is wrong with record files: kind, flaw, and whether it is an additional store's."""
+        """The flaws of record files: kind, flaw, and whether it is in an additional store."""
         for item_kind, table in self._tables.items():
             yield from ((item_kind, flaw, False) for flaw in table.flaws)
         for extra in self.additional:
@@ -176,7 +176,7 @@ def _read_together(context: Context) -> dict[ItemKind, Table[Any]]:
         tables = {item_kind: load_table(context, item_kind, degraded=True) for item_kind in ItemKind}
         for table in tables.values():
             table.verify()
-        # Something that is no file is never current; what else may have changed shows when all is read again.
+        # Anything but a regular file is never current; other changes show when everything is read again.
         if all(table.flaws or table.is_current() for table in tables.values()):
             return tables
     graph_root = context.layout.graph_root

@@ -1,4 +1,4 @@
-"""What the next writer does about a writer that died: staged trees, unfinished layers, half-applied diffs."""
+"""Recovery by the next writer from one that died: staged trees, unfinished layers, half-applied diffs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def sweep(context: Context) -> list[str]:
 
 
 def recover(writer: Writer) -> None:
-    """Bring the layers into a whole state. Under the layer lock, so that nobody can still be at work on them."""
+    """Complete or revert unfinished work on layers. Runs under the layer lock, so no other process works on them."""
     if os.path.lexists(writer.layout.container_journal):
         from cstore.store.container_journal import conclude
 
@@ -71,7 +71,7 @@ def finish_items(writer: Writer, item_kinds: Sequence[ItemKind]) -> None:
     from cstore.store.item_journal import conclude
 
     for item_kind in begun:
-        with suppress(errors.CstoreError):  # it shall not keep all from everything
+        with suppress(errors.CstoreError):  # it must not block all other work
             if conclude(writer, item_kind):
                 trace("settled a data item of one of the %ss, which a dead process was setting", item_kind.value)
 
@@ -80,7 +80,7 @@ def unfinished(tables: Tables) -> list[str]:
     """List the layers that `recover` removes, as far as nothing resists: children before parents.
 
     Raises:
-        RecordsDamaged: nobody can tell what is referenced.
+        RecordsDamaged: it is unknown what is referenced.
     """
     waiting, going = [layer.id for layer in incomplete(tables.layers)], list[str]()
     while waiting:

@@ -143,7 +143,7 @@ _REMOVERS = {
 
 
 def remove_layer(writer: Writer, layer: str) -> None:
-    """Unmount and remove a layer, whoever uses it; see `remove_layers`."""
+    """Unmount and remove a layer, even if it is in use; see `remove_layers`."""
     remove_layers(writer, (layer,))
 
 
@@ -172,7 +172,7 @@ def remove_layers(writer: Writer, layers: Sequence[str]) -> None:
             writer.save(ItemKind.LAYERS)
         raise
     gone, failure = _take_trees(writer, layers)
-    for spared in records[len(gone) :]:  # nothing has happened to it, so nobody shall finish it off
+    for spared in records[len(gone) :]:  # nothing has happened to it, so no writer may remove it
         writer.layers.replace(spared)
     for layer in gone:
         trace("removed layer %s", layer)
@@ -249,7 +249,7 @@ def _is_recorded(writer: Writer, layer: str) -> bool:
 
 
 def take_out(writer: Writer, layer: str) -> None:
-    """Rename all that a layer has out of sight and drop its record, unsaved. What is missing is no error.
+    """Rename all that a layer has out of sight and drop its record, unsaved. Missing files are not an error.
 
     The record on the disk must be flagged. Of an ID that cannot be part of a path, only the record goes: nothing in the
     store is rightly its own.
@@ -292,7 +292,7 @@ def discard_container_data(writer: Writer, container: str) -> None:
 
 
 def discard(writer: Writer, path: str) -> None:
-    """Take `path` out of sight, to be deleted once the locks are free. Nothing there is no error.
+    """Hide `path`, to be deleted once the locks are free. A missing path is not an error.
 
     IDs recur, so the name must be free before the lock is: what cannot be renamed (another file system) is deleted at
     once.

@@ -1,4 +1,4 @@
-"""A layer's contents exchanged for others, so that a crash leaves the old ones or the new ones.
+"""Replaces a layer's contents, so that a crash leaves either the old or the new ones.
 
 Three things must change together: the tree, the tar-split and the record. A journal beside the tar-split says what they
 will be; it is written once all of it is on disk, and from then on the tree decides:
@@ -39,7 +39,7 @@ _TAR_SPLIT = f"{REPLACING}gz"
 
 
 class _Journal(Value):
-    """What a replacement is about to make true."""
+    """The state that a replacement is about to create."""
 
     record: Layer
     inode: int
@@ -51,10 +51,10 @@ _OWN_VOLUMES = frozenset({"btrfs", "zfs"})
 
 
 def known_by(tree: str) -> tuple[int, int]:
-    """What tells a tree from all others, under any name and after a reboot: its inode and, if it has one, its volume.
+    """Return the identity of a tree under any name, also after a reboot: its inode and, if it has one, its volume.
 
     Raises:
-        OSError: there is no such tree.
+        OSError: the tree does not exist.
     """
     from cstore.kernel.statfs import filesystem_name
 
@@ -106,10 +106,10 @@ def _written(journal: _Journal) -> bytes:
 
 
 def _read(path: str) -> _Journal | None:
-    """Read a journal; one that is not whole was never acted upon.
+    """Read a journal; an incomplete one was never acted upon.
 
     Raises:
-        SystemFailure: nobody can tell what it says.
+        SystemFailure: it cannot be read.
     """
     try:
         with open(within.open_file(*os.path.split(path), limit=within.SMALL), "rb") as stream:
@@ -168,7 +168,7 @@ def _rename_tar_split(writer: Writer, new: str, target: str) -> None:
 
 
 def _drop(base: str) -> None:
-    """Forget a replacement. What cannot be removed (nobody but us makes such names) hurts nobody."""
+    """Forget a replacement. A file that cannot be removed does no harm, because only cstore uses such names."""
     for path in (base + _JOURNAL, base + _TAR_SPLIT):
         with suppress(OSError):
             within.unlink(path)

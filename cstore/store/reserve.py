@@ -106,6 +106,6 @@ def _fill(layout: Layout) -> None:
     try:
         os.posix_fallocate(fd, 0, _wanted(layout))
     except OSError:
-        os.ftruncate(fd, 0)  # all or nothing: what is left may just do for what somebody else is at
+        os.ftruncate(fd, 0)  # all or nothing: the rest may just be enough for another process
     finally:
         os.close(fd)

@@ -1,4 +1,4 @@
-"""A file that a result goes to: it appears whole or not at all, or is written as it is if it is no regular file."""
+"""A file for a result: it appears only when it is complete. Devices and pipes are written directly."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def result_at(path: str, *, sync: bool) -> Iterator[int]:
 
 
 def is_replaceable(path: str) -> bool:
-    """Whether `path` is, or shall be, a regular file with a name of its own.
+    """Whether `path` is, or will become, a regular file.
 
     Nothing in /dev or /proc is, nor what a link leads to there: /dev/stdout means what the shell has opened. /dev/shm
     is for files.
 
     Raises:
-        SystemFailure: nobody can tell.
+        SystemFailure: it cannot be examined.
     """
     place = path
     for _ in range(_MOST_LINKS):
@@ -103,7 +103,7 @@ def _nameless(folder: str) -> int:
 
 
 def _give_name(descriptor: int, path: str) -> None:
-    """Give a file without a name one: at once, where nothing has it, so that there is no moment with another one."""
+    """Give an unnamed file its name, directly if the name is free."""
     hold(descriptor)
     here = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -127,7 +127,7 @@ def _take_place(beside: str, path: str) -> None:
 
 
 def _publish(descriptor: int, beside: str, path: str, *, sync: bool) -> None:
-    """Give a finished file its name; `beside` is that which it has, or "" if it has none."""
+    """Give a finished file its name; `beside` is its temporary name, "" if it has none."""
     try:
         if os.path.exists(path):
             os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))

@@ -63,7 +63,7 @@ def enter_user_namespace() -> None:
 
 
 def alone() -> bool:
-    """Whether this process has a namespace for itself alone, so that nobody sees what it mounts."""
+    """Whether this process has a private mount namespace, so that no other process sees its mounts."""
     return bool(_entered)
 
 
@@ -84,7 +84,7 @@ def refuse_unseen(layer: str, path: str) -> None:
 
 
 def obstacle() -> str:
-    """What keeps this process from having the IDs that are set aside for its user, as a clause; "" if nothing does."""
+    """Return why this process cannot have its user's subordinate IDs, as a clause; "" if it can."""
     from cstore.kernel.process import may_ever_have, no_new_privileges
 
     absent = missing_mappers()
@@ -114,7 +114,7 @@ def _has_rights(program: str) -> bool:
 
 
 def _absent_ranges() -> str:
-    """Say which IDs are set aside and do not exist where this process is; "" if there are none."""
+    """Name the subordinate IDs that do not exist in this process's namespace; "" if all do."""
     from cstore.config import rootless_identity
     from cstore.config.subids import GROUP_FILE, USER_FILE, read_ranges
     from cstore.kernel.namespaces import own_ranges
@@ -147,7 +147,7 @@ def granted_ids(uid: int, gid: int) -> IDMap:
 
 
 def shortcomings() -> list[str]:
-    """What keeps this user from having more than their own ID inside, in sentences; nothing for who has more."""
+    """Yield, as sentences, why this user has only their own ID inside; nothing if they have more."""
     from cstore.config import rootless_identity
     from cstore.config.subids import GROUP_FILE, USER_FILE, line_to_add, read_ranges
 

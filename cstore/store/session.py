@@ -70,7 +70,7 @@ class Trusted:
             RecordsDamaged: a record file is not what it should be. No writer goes on from there.
         """
         if item_kind not in self._tables:
-            # What was read to look before acting need not be read again.
+            # Reuse the records that were read before acting.
             table = self.context.tables.pop(item_kind, None)
             if table is None or not table.promote():
                 table = load_table(self.context, item_kind, degraded=False)
@@ -114,7 +114,7 @@ class Writer(Trusted):
             table.save(sync=self.context.sync if sync is None else sync)
 
     def establish(self, item_kind: ItemKind) -> None:
-        """Make a kind's record file if there is none, before data of its first item are written.
+        """Create a kind's record file if it is missing, before the data of its first item is written.
 
         A crash between the data and the record then leaves data and an empty list. Data and no list at all would look
         like a lost record file, from which no writer goes on.
@@ -131,7 +131,7 @@ class Writer(Trusted):
             lock.mark()
 
     def mark_graph(self) -> None:
-        """Tell every process that has the store open to open it anew. Only with the graph lock held."""
+        """Make every process that has the store open reopen it. Requires the graph lock."""
         if self.graph is not None:
             self.graph.mark()
 
@@ -156,7 +156,7 @@ class Writer(Trusted):
                 table.save(sync=False)  # no mount outlives what a sync is for
 
     def finish(self) -> None:
-        """Do what was put off.
+        """Do the deferred work.
 
         Failures leave leftovers that the next sweep finds, and are no failures of the operation.
         """
@@ -181,7 +181,7 @@ def writing(
     What a dead writer left undone is done first, unless not `recovering`: only repair goes on without.
 
     Raises:
-        LockTimeout: somebody else held a lock for longer than the store's lock policy.
+        LockTimeout: another process held a lock for longer than the store's lock policy allows.
         RecordsDamaged: when a table is asked for that cannot be trusted.
     """
     from cstore.store.recovery import finish_items, recover
@@ -213,7 +213,7 @@ def writing(
 
 
 def _intents_are_left(layout: Layout) -> bool:
-    """Whether a dead process left work of several steps. Where nobody ever noted any, that is known at once."""
+    """Whether a dead process left an unfinished transaction. Quick if there has never been one."""
     if not os.path.lexists(layout.intents):
         return False
     from cstore.store import intents
@@ -223,7 +223,7 @@ def _intents_are_left(layout: Layout) -> bool:
 
 @contextmanager
 def _finished(writer: Writer) -> Iterator[None]:
-    """Do what a writer puts off, whatever happens before."""
+    """Do a writer's deferred work, even after an error."""
     try:
         yield
     finally:
@@ -238,7 +238,7 @@ def mounting(context: Context, *, freeing: bool = False) -> Iterator[Writer]:
     locks that are there are shared then; mounts and their counts are in the run root.
 
     Raises:
-        LockTimeout: somebody else held a lock for longer than the store's lock policy.
+        LockTimeout: another process held a lock for longer than the store's lock policy allows.
         RecordsDamaged: when a table is asked for that cannot be trusted.
         SystemFailure: the run root cannot be made.
     """
@@ -289,11 +289,11 @@ def _make_root(path: str) -> None:
 
 # ── whose a store is ──
 #
-# What root makes in another user's store, that user could not read any more.
+# The user could not read files that root creates in their store.
 
 
 def leave_to_its_user(layout: Layout) -> None:
-    """Make sure that root does not write into an ordinary user's store. Reading it is fine.
+    """Refuse to write as root into an ordinary user's store. Reading it is fine.
 
     A store is the user's who owns most of its directories. A graph root without any is nobody's store yet, whoever
     owns it: that is how a user's directory is given to a container as the place of root's store.
@@ -320,9 +320,9 @@ def leave_to_its_user(layout: Layout) -> None:
 
 
 def _owner(layout: Layout) -> tuple[int, int] | None:
-    """The user and group who own most directories of the store; None if that is root, or there are none.
+    """Return the user and group who own most directories of the store; None if that is root, or there are none.
 
-    A single one that is somebody else's is damage, which root may repair.
+    A single directory with another owner is damage, which root may repair.
     """
     owners = []
     for path in (layout.driver_home, layout.layers, layout.images, layout.containers):

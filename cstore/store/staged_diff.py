@@ -1,4 +1,4 @@
-"""A directory of the host as a layer's contents: packed, unpacked beside the layer, and put in its place in one step.
+"""Replaces a layer's contents with a host directory's: packs it, unpacks it into staging, and exchanges the trees.
 
 The archive that is made on the way is described in the record, and its tar-split kept, as of one that came in: so the
 layer can be exported again byte for byte. (semantics 14.6)
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def put_directory(context: Context, ref: str, directory: str) -> Layer:
-    """Let a layer hold what `directory` holds, and nothing else of its own; a layer that is not there is made.
+    """Replace a layer's contents with those of `directory`; create the layer if it does not exist.
 
     Raises:
         Unsupported: the configuration or the driver does not allow it, as with the Go tool.

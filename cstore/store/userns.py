@@ -1,4 +1,4 @@
-"""ID maps that choose themselves: ranges that no other container has, as large as the image needs (semantics 8).
+"""Automatic ID maps: ranges that no other container has, as large as the image needs (semantics 8).
 
 `choose_map` is called inside `choosing`, which lasts until the container is recorded: so nobody else chooses the same.
 """
@@ -54,12 +54,12 @@ class AutoMap(Value):
 
 @contextmanager
 def choosing(context: Context) -> Iterator[None]:
-    """Hold the lock of those who choose ID ranges, from the choice until the container is recorded.
+    """Hold the lock for choosing ID ranges, from the choice until the container is recorded.
 
     It comes before the locks of all records.
 
     Raises:
-        LockTimeout: somebody else held it for longer than the store's lock policy.
+        LockTimeout: another process held it for longer than the store's lock policy allows.
     """
     from cstore.fs.lockfile import LockFile
     from cstore.store.session import make_roots
@@ -168,7 +168,7 @@ def _numbers(fields: Iterable[bytes]) -> Iterator[int]:
 
 
 def _read_inside(root: int, path: bytes) -> bytes:
-    """Read a file of an image; b"" where there is none. No link leads out of the image, and only files are opened."""
+    """Read a file of an image; b"" if it does not exist. No link leads out of the image; opens only regular files."""
     from cstore.fs.scoped import open_in_root
 
     try:
@@ -228,7 +228,7 @@ def _outside(maps: Iterable[Sequence[IDRange]]) -> list[Span]:
 
 
 def _choose(noun: str, size: int, free: list[Span], additional: Sequence[IDRange]) -> tuple[IDRange, ...]:
-    """Give every ID below `size` the lowest free one, but for those that `additional` covers."""
+    """Map every ID below `size` to the lowest free ID, except those that `additional` covers."""
     inside = _without([(0, size)], _inside(additional))
     outside = _without(free, _outside([additional]))
     wanted, left = (sum(end - start for start, end in spans) for spans in (inside, outside))

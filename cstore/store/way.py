@@ -30,11 +30,11 @@ def way_to(layout: Layout, path: str) -> tuple[str, str] | None:
 
 
 def require_way(layout: Layout, path: str) -> None:
-    """Make sure that no symbolic link, nor anything else that is no directory, is on the way to a path in the store.
+    """Check that every parent of a path in the store is a directory and not a symbolic link.
 
     Raises:
-        ForeignThing: something is.
-        OSError: it cannot be looked at.
+        ForeignThing: one is not.
+        OSError: one cannot be examined.
     """
     way = way_to(layout, path)
     if way is not None:

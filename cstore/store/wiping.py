@@ -1,4 +1,4 @@
-"""Everything out: containers, images, layers, and what a driver has beside them (semantics 12.6)."""
+"""Deletes everything: containers, images, layers, and the driver's other files (semantics 12.6)."""
 
 from __future__ import annotations
 

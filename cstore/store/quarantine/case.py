@@ -29,7 +29,7 @@ _VERSION = 2
 """A journal of this version has a line for the case and one for each entry, and grows at its end. In one of version 1,
 which cstore 0.1 wrote, everything is one document."""
 _RAW = "hex:"
-"""What a path begins with in the journal that is written as its bytes; any other begins with a slash."""
+"""The prefix of a path that is written as bytes in the journal; all other paths begin with a slash."""
 _KIND = "shelf"
 """How the journal calls the kind of an item, as its first version did."""
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}")
@@ -62,7 +62,7 @@ class Recorded(Value):
         """Read `before` or `after`.
 
         Raises:
-            ValueError: it is no record.
+            ValueError: it is not a record.
         """
         return decode_one(_KINDS[self.item_kind], text.encode())
 
@@ -89,7 +89,7 @@ class Case(Value):
 
     @property
     def bytes(self) -> int:
-        """What the case takes on the disk."""
+        """The size of the case on disk."""
         from cstore.fs.tree import usage
 
         return usage(self.directory).bytes
@@ -135,7 +135,7 @@ def broken_off(context: Context) -> list[str]:
     found = []
     for name in sorted(filter(_NAME.fullmatch, within.names_in(*os.path.split(top)))):
         directory = os.path.join(top, name)
-        with suppress(OSError, ForeignThing):  # it is a link or no directory, or somebody has removed it just now
+        with suppress(OSError, ForeignThing):  # it is a link or not a directory, or another process has just removed it
             held = within.list_directory(top, name)
             temporary = [each for each in held if each.startswith(TEMPORARY_PREFIX)]
             found += [os.path.join(directory, each) for each in temporary]
@@ -165,7 +165,7 @@ def _is_empty(path: str) -> bool:
 
 
 def find_case(context: Context, ref: str) -> Case:
-    """Find a case by its ID, or by the beginning of it that no other has.
+    """Find a case by its ID or a unique prefix of it.
 
     Raises:
         CaseUnknown: there is no such case, or several match.
@@ -184,7 +184,7 @@ def read_case(directory: str) -> Case:
         head = load(lines[0])
         if head["version"] not in {1, _VERSION}:
             return Case(name, directory, flaw=f"its journal is of version {head['version']}")
-        # What is behind the last end of a line was being written: what it tells of had not begun.
+        # An incomplete last line was being written: the step that it describes had not begun.
         rows = head["entries"] if head["version"] == 1 else map(load, lines[1:-1])
         return Case(name, directory, str(head["created"]), str(head["by"]), _entries(rows))
     except CstoreError as error:
@@ -236,7 +236,7 @@ def _written(entry: Kept | Recorded) -> dict[str, str]:
     fields: dict[str, Any] = entry.as_dict()
     if isinstance(entry, Recorded):
         return {_KIND: fields.pop("item_kind").value, **fields}
-    if not entry.path.isprintable():  # JSON has no way to write a name that is no text
+    if not entry.path.isprintable():  # JSON cannot represent a name that is not text
         fields["path"] = _RAW + os.fsencode(entry.path).hex()
     return fields
 

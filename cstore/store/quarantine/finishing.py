@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Promised:
-    """What is to be kept, by path. Without the lock, whoever promised it may be about to take it out."""
+    """The items to keep, by path. Without the lock, the process that claimed them may be about to move them."""
 
     def __init__(self, context: Context, stack: ExitStack) -> None:
         """Take the lock of the quarantine, before all others, until `stack` ends; if there is anything to do."""
@@ -71,7 +71,7 @@ def _forget(writer: Writer, layer: str) -> None:
     try:
         check_unused(writer, layer)
     except CstoreError:
-        return  # somebody needs it by now
+        return  # something needs it by now
     writer.layers.remove(layer)
     writer.save(ItemKind.LAYERS)
 
@@ -81,7 +81,7 @@ def unfinished_moves(context: Context) -> dict[str, tuple[Case, Kept]]:
     try:
         found = cases(context)
     except CstoreError:
-        return {}  # what stands in the place of the quarantine is a finding of its own
+        return {}  # another file in the place of the quarantine is a separate finding
     return {
         entry.path: (case, entry)
         for case in found

@@ -39,10 +39,10 @@ FOLDER = "folder "
 
 @contextmanager
 def quarantine_lock(context: Context, lock_policy: LockPolicy | None = None) -> Iterator[None]:
-    """Keep others from taking out, bringing back or throwing away at the same time. Comes before all other locks.
+    """Hold the lock that prevents concurrent quarantine operations. Take it before all other locks.
 
     Raises:
-        LockTimeout: somebody else held it for longer than the store's lock policy.
+        LockTimeout: another process held it for longer than the store's lock policy allows.
         Unsupported: root is about to write into another user's store.
     """
     leave_to_its_user(context.layout)
@@ -69,7 +69,7 @@ def keeping(context: Context, by: str) -> Iterator[QuarantineWriter]:
 
 
 def _in_the_way(context: Context) -> list[str]:
-    """What stands in the place of the quarantine, or of its lock, and is neither."""
+    """A file of the wrong type in the place of the quarantine or of its lock."""
     top = context.layout.quarantine
     if os.path.lexists(top) and not within.is_directory(*os.path.split(top)):
         return [top]
@@ -97,7 +97,7 @@ class QuarantineWriter:
         return self._case.with_(entries=tuple(self._entries)) if self._case else None
 
     def take_lock(self) -> None:
-        """Take the lock of the quarantine, before any other; what stands in its place is renamed, beside it.
+        """Take the lock of the quarantine, before any other; renames another file in its place.
 
         Raises:
             SystemFailure: it cannot be.
@@ -224,7 +224,7 @@ class QuarantineWriter:
         """Note a directory that was made for other things to be put into; others may put theirs there, too.
 
         Raises:
-            OSError: there is none.
+            OSError: it does not exist.
         """
         self._succeed(os.path.abspath(path), folder_mark(path), why)
 
@@ -244,7 +244,7 @@ class QuarantineWriter:
         self._note(Recorded(item_kind, location.value, _text(before), _text(after), why))
 
     def _named(self, path: str, why: str) -> Kept:
-        """Give a thing a name in the case that every file system and every terminal can bear.
+        """Return a name for an item in the case that is valid on every file system and terminal.
 
         Raises:
             ForeignThing: a link on the way to it would lead elsewhere.
@@ -314,10 +314,10 @@ def move_aside(context: Context, case: Case, kept: Kept) -> None:
 
 
 def mark_of(path: str) -> str:
-    """Tell a thing from another one that is put in its place later: a directory, a link, a file.
+    """Return a mark that distinguishes a directory, link or file from a later one with the same path.
 
     Raises:
-        OSError: there is none.
+        OSError: it does not exist.
     """
     mode = os.lstat(path).st_mode
     if stat.S_ISDIR(mode):
@@ -326,10 +326,10 @@ def mark_of(path: str) -> str:
 
 
 def tree_mark(path: str) -> str:
-    """Say which directory it is.
+    """Return the identity of a directory.
 
     Raises:
-        OSError: there is none.
+        OSError: it does not exist.
     """
     from cstore.store.replacing import known_by
 
@@ -338,16 +338,16 @@ def tree_mark(path: str) -> str:
 
 
 def folder_mark(path: str) -> str:
-    """Say which directory it is that was made for other things.
+    """Return the identity of a directory that was made for other items.
 
     Raises:
-        OSError: there is none.
+        OSError: it does not exist.
     """
     return f"{FOLDER}{os.lstat(path).st_ino}"
 
 
 def digest_of(path: str) -> str:
-    """Hash a file; "" if there is none that can be read."""
+    """Hash a file; "" if it cannot be read."""
     from hashlib import file_digest
 
     try:

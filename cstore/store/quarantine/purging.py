@@ -1,4 +1,4 @@
-"""Throwing away what has been in quarantine for long enough. Only ever done when somebody asks.
+"""Deletes old quarantine cases, only on request.
 
 Whoever deletes items and keeps them for some days has asked so: `gc` needs not be told of those.
 """
@@ -72,7 +72,7 @@ def _old(context: Context, age: float | None) -> list[Case]:
 
 
 def _kept_for(case: Case) -> float:
-    """For how many seconds what somebody deleted is kept; without end, unless they said so."""
+    """Seconds for which deleted items are kept; forever, unless a time was given."""
     found = _KEPT.fullmatch(case.by)
     return int(found[1]) * _DAY if found and not case.flaw else math.inf
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Undone(Value):
-    """What `undo` did: sentences about what is as it was, and about what could not be, with the reason."""
+    """The result of `undo`: sentences about what was restored, and about what could not be, with the reason."""
 
     case: str
     done: tuple[str, ...]
@@ -38,7 +38,7 @@ class Undone(Value):
 
 
 def undo(context: Context, ref: str) -> Undone:
-    """Undo a case, as far as nothing newer stands in the way. What was undone is not undone again.
+    """Undo a case, except where something newer prevents it. Skips steps that were undone before.
 
     Undoes the last step first, so that everything returns to the state it was taken from. The case goes when nothing is
     left.
@@ -55,7 +55,7 @@ def undo(context: Context, ref: str) -> Undone:
         case = readable(find_case(context, ref))
         progress = _Progress(list(case.entries))
         for entry in reversed(case.entries):
-            # A record file may be what comes back, so records are read anew for each entry.
+            # An entry may restore a record file, so read the records again for each entry.
             with writing(context, *ItemKind, graph=True, recovering=False) as writer:
                 if isinstance(entry, Kept):
                     progress.note(entry, f"{entry.path} was restored", partial(_bring_back, writer, case, entry))
@@ -69,7 +69,7 @@ def undo(context: Context, ref: str) -> Undone:
 
 
 class _Progress:
-    """What has been undone so far, what could not be, and what is still to be."""
+    """The steps undone so far, those that could not be, and those that remain."""
 
     def __init__(self, entries: list[Kept | Recorded]) -> None:
         self.done: list[str] = []
@@ -78,7 +78,7 @@ class _Progress:
 
     @property
     def remaining(self) -> tuple[Kept | Recorded, ...]:
-        """What could not be undone, in the journal's order."""
+        """The steps that could not be undone, in the journal's order."""
         return tuple(self._remaining.values())
 
     def note(self, entry: Kept | Recorded, what: str, act: Callable[[], str]) -> None:
@@ -159,7 +159,7 @@ def _is_of_store(context: Context, path: str) -> bool:
 
 
 def _was_never_replaced(source: str, kept: Kept) -> bool:
-    """Whether the repair was killed after it had prepared to replace a thing, and before it did.
+    """Whether the repair was killed between preparing to replace an item and replacing it.
 
     A file has then two names, and what was to be a tree's successor lies in the case.
     """
@@ -174,7 +174,7 @@ def _was_never_replaced(source: str, kept: Kept) -> bool:
 
 
 def _mounted(writer: Writer) -> str:
-    """A layer that is mounted, and may look through to whatever is exchanged; "" if none is."""
+    """Return a mounted layer that may show the exchanged files; "" if there is none."""
     with writer.mounts() as mounts:
         return next((entry.id for entry in mounts if writer.driver.is_mounted(entry.id, entry.path)), "")
 
@@ -210,7 +210,7 @@ def _move(context: Context, old: str, new: str) -> None:
 
 
 def _restore(writer: Writer, entry: Recorded) -> str:
-    """Give a record the state it had, if it has the one that it was given."""
+    """Restore a record's earlier state, unless it has changed since."""
     try:
         before = entry.record(entry.before) if entry.before else None
         after = entry.record(entry.after) if entry.after else None
@@ -233,7 +233,7 @@ def _restore(writer: Writer, entry: Recorded) -> str:
 
 
 def _without_taken_names(table: Any, record: Any) -> Any:
-    """Leave out names that others have by now: whoever got them since shall keep them."""
+    """Leave out names that other items have by now: those keep them."""
     holders = {name: table.named(name) for name in record.names}
     return record.with_(names=tuple(name for name, other in holders.items() if other is None or other.id == record.id))
 
@@ -252,10 +252,10 @@ def _id_of(entry: Recorded) -> str:
 
 
 def _close(case: Case, remaining: tuple[Kept | Recorded, ...], *, sync: bool) -> list[str]:
-    """Note what is still to be undone, or remove a case of which nothing is left.
+    """Note the remaining steps, or remove an empty case.
 
     Returns:
-        What else is in the case: a journal that was cut short does not tell of all.
+        Other files in the case: a truncated journal does not list everything.
     """
     told = {JOURNAL, *(entry.name for entry in remaining if isinstance(entry, Kept))}
     others = sorted(name for name in within.listdir(case.directory) if name not in told)
