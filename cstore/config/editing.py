@@ -20,7 +20,7 @@ def full_key(written: str) -> str:
     """Return the full dotted name of a key that may be written without `storage.` or `storage.options.`.
 
     Raises:
-        ConfigError: there is no such key.
+        ConfigError: the key is unknown.
     """
     word = written.lower()
     names = (word, f"storage.{word}", f"{OPTIONS}.{word}")

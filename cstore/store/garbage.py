@@ -217,7 +217,7 @@ def leftovers(context: Context, tables: Tables, promised: Container[str] = ()) -
     """Find leftovers that a tool created, and paths of any name that were promised to the quarantine.
 
     Raises:
-        RecordsDamaged: a record file cannot be trusted.
+        RecordsDamaged: a record file is damaged.
         SystemFailure: a directory cannot be read.
     """
     yield from (each for each in _unrecorded(context, tables) if each.kind != _FOREIGN or each.path in promised)

@@ -194,7 +194,7 @@ def sink_of(
     Args:
         text: the place.
         store: the store that a name without a transport is in; by default the configured one.
-        sync: whether what is written shall survive a power cut; by default as the store's configuration says.
+        sync: whether to sync files to disk; by default as in the store's configuration.
         access: how registries are spoken to.
 
     Raises:

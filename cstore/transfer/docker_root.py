@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Imported(Value):
-    """What an import did: the image's ID and names in the store, and the IDs of the layers that were not there yet."""
+    """The result of an import: the image's ID and names in the store, and the IDs of its new layers."""
 
     id: str
     names: tuple[str, ...]
