@@ -6,14 +6,16 @@ list them: a block of a thousand is held against one regular expression.
 
 from __future__ import annotations
 
+from itertools import repeat
+
 from cstore.records import shapes
 from cstore.records.codec import from_row
-from cstore.records.model import key_of
 from cstore.records.rows import parse_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from cstore.records.model import R, Record
     from cstore.records.rows import Cut
@@ -56,11 +58,43 @@ def printed(kind: type[Record]) -> Callable[[bytes], object]:
     return re.compile(b"%b(?:,%b)*+" % (record, record)).fullmatch
 
 
-def texts_in(block: bytes, field: str) -> Iterator[str]:
-    """What a field of text holds in the records of a block that is `printed`, where no text has a quotation mark."""
+_CUTS: dict[Check, tuple[str, Callable[[str], Any]]] = {
+    shapes.text: ('"([^"]++)"', str),
+    shapes.texts: (rf"\[({_PLAIN.decode()}(?:,{_PLAIN.decode()})*+)\]", lambda raw: (*raw[1:-1].split('","'),)),
+    shapes.number: ("(-?[0-9]++)", int),
+}
+"""Of the fields that are cut out of a block that is `printed`: what stands in it, and the value that it is."""
+
+
+def columns_of(kind: type[Record], fields: Sequence[str]) -> Callable[[bytes], Iterable[tuple[Any, ...]]]:
+    """Make what cuts some fields out of the records of a block that is `printed`: their values in the order of a file.
+
+    Nothing else of a record is made, which takes a tenth of the time and the memory of all of it.
+    """
     import re
 
-    return (text.decode() for text in re.findall(b'"%b":"([^"]++)"' % key_of(field).encode(), block))
+    shown = [(key, name, check) for key, (name, check) in shapes.COLUMNS[kind].items() if check in _FORMS]
+    last = max(place for place, (_, name, _) in enumerate(shown) if name in fields)
+    cuts = {name: _CUTS[check] for _, name, check in shown if name in fields}
+    ways = [
+        (key, cuts[name][0] if name in fields else _FORMS[check].decode()) for key, name, check in shown[: last + 1]
+    ]
+    form = "".join(f'(?:,"{key}":{way})?+' for key, way in ways if key != "id")
+    find = re.compile(r'\{"id":"([^"]++)"' + form).findall
+    makers = [cuts[field][1] if field in cuts else None for field in fields]
+    absent = [getattr(kind, field, "") for field in fields]
+    order = [[*cuts].index(field) if field in cuts else 0 for field in fields]
+
+    def cut(block: bytes) -> Iterable[tuple[Any, ...]]:
+        texts = list(zip(*find(block.decode()), strict=True))
+        return zip(*map(column, makers, absent, (texts[place] for place in order)), strict=True)
+
+    def column(make: Callable[[str], Any] | None, without: object, texts: tuple[str, ...]) -> Iterable[Any]:
+        if make is str:
+            return texts
+        return ((make(each) if each else without) for each in texts) if make else repeat(without, len(texts))
+
+    return cut
 
 
 def pieces(source: Cut, base: bytes, count: int, changed: Mapping[int, bytes | None]) -> list[bytes | memoryview]:

@@ -14,22 +14,23 @@ if TYPE_CHECKING:
 LAYERS: Kind[Layer] = Kind("layer", Layer)
 
 
-def follow(find: Callable[[str], Layer | None], top: str, known: Container[str] = ()) -> tuple[dict[str, Layer], str]:
-    """A layer and its ancestors by ID, the layer first, down to one that is `known`; and what is wrong with the chain.
+def follow(parent_of: Callable[[str], str | None], top: str, known: Container[str] = ()) -> tuple[list[str], str]:
+    """A layer and its ancestors, the layer first, down to one that is `known`; and what is wrong with the chain.
 
-    That is "" if it ends where it should: damaged records may lead to a layer that is not there, or round in a ring.
+    That is "" if it ends where it should: damaged records may lead to a layer that is not there, of which `parent_of`
+    says None, or round in a ring.
     """
-    found: dict[str, Layer] = {}
+    found: dict[str, None] = {}
     current, above = top, ""
     while current and current not in known:
         if current in found:
-            return found, f"layer {current} is its own ancestor"
-        layer = find(current)
-        if layer is None:
-            return found, f"layer {current}{f', the parent of layer {above},' if above else ''} is not there"
-        found[current] = layer
-        current, above = layer.parent, current
-    return found, ""
+            return [*found], f"layer {current} is its own ancestor"
+        parent = parent_of(current)
+        if parent is None:
+            return [*found], f"layer {current}{f', the parent of layer {above},' if above else ''} is not there"
+        found[current] = None
+        current, above = parent, current
+    return [*found], ""
 
 
 def incomplete(table: Table[Layer]) -> list[Layer]:

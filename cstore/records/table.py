@@ -17,6 +17,7 @@ from cstore.records.snapshot import read_readable, read_together
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from cstore.records.rows import Head
 
@@ -140,15 +141,16 @@ class Table(Generic[R]):
             return iter(self)
         return chain.from_iterable([section.documents() for section in self._sections])
 
-    def texts(self, field: str) -> Iterator[str]:
-        """Go over what a field of text holds, where it is not empty: in a fraction of the time that records take."""
-        from cstore.records.huge import texts_in
+    def columns(self, *fields: str) -> Iterator[tuple[Any, ...]]:
+        """Go over some fields of all records, in load order: in a fraction of the time that the records take."""
+        from cstore.records.huge import columns_of
 
+        cut = None
         for each in self.documents():
             if isinstance(each, bytes):
-                yield from texts_in(each, field)
-            elif text := getattr(each, field):
-                yield text
+                yield from (cut := cut or columns_of(self.kind.record, fields))(each)
+            else:
+                yield tuple([getattr(each, field) for field in fields])
 
     def heads(self) -> Iterator[Head]:
         """Go over the records, in load order, with no more than their IDs and names: cheap for thousands."""

@@ -135,8 +135,22 @@ def layer_by_id(tables: Tables, layer: str) -> Layer | None:
 
 
 def chain_of_layer(tables: Tables, top: str) -> tuple[dict[str, Layer], str]:
-    """A layer and its ancestors, in whatever store, and what is wrong with the chain; see `follow`."""
-    return follow(lambda layer: layer_by_id(tables, layer), top)
+    """A layer and its ancestors by ID, in whatever store, and what is wrong with the chain; see `follow`."""
+    return _followed(lambda layer: layer_by_id(tables, layer), top)
+
+
+def _followed(find: Callable[[str], Layer | None], top: str) -> tuple[dict[str, Layer], str]:
+    found: dict[str, Layer] = {}
+
+    def parent_of(layer: str) -> str | None:
+        record = find(layer)
+        if record is None:
+            return None
+        found[layer] = record
+        return record.parent
+
+    _, problem = follow(parent_of, top)
+    return found, problem
 
 
 def get_layer(tables: Tables, ref: str) -> Layer:
@@ -316,8 +330,7 @@ def referenced(tables: Tables, without: Collection[str] = ()) -> set[str]:
 
     What the layers `without` need does not count.
     """
-    layers = tables.layers
-    parents = {layer.parent for layer in layers if layer.id not in without} if without else set(layers.texts("parent"))
+    parents = {parent for layer, parent in tables.layers.columns("id", "parent") if layer not in without}
     tops = {top for image in tables.images for top in (image.layer, *image.mapped_layers)}
     return parents | tops | {container.layer for container in tables.containers}
 
@@ -328,7 +341,7 @@ def chain_of(tables: Tables, layer: Layer) -> list[Layer]:
     Raises:
         ParentUnknown: the record of one of them is not there.
     """
-    found, problem = follow(lambda each: layer if each == layer.id else layer_by_id(tables, each), layer.id)
+    found, problem = _followed(lambda each: layer if each == layer.id else layer_by_id(tables, each), layer.id)
     chain = list(found.values())
     if problem:
         raise errors.ParentUnknown(chain[-1].id, chain[-1].parent)

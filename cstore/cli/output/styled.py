@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cstore import Change, IDMapEntry, Layer
     from cstore.cli.output.views import Branch, ContainerFacts, Holder, ImageFacts, LayerRow
     from cstore.insight import Inspection
-    from cstore.store import Leftover
+    from cstore.store import LayerOutline, Leftover
 
     Fact = tuple[str, str | tuple[str, ...]]
 
@@ -299,7 +299,7 @@ def _shown(holder: Holder) -> str:
     return visible(holder.names[0] if holder.names else short_id(holder.id))
 
 
-def _size(record: Layer) -> str:
+def _size(record: Layer | LayerOutline) -> str:
     return human_size(record.diff_size) if record.diff_digest else ""
 
 

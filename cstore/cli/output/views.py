@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from cstore.values import Value
+from cstore.values import NamedTuple, Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cstore import Container, Image, Layer, Store
+    from cstore.store import LayerOutline
 
 
 class Holder(Value):
@@ -37,10 +38,10 @@ def holders(store: Store) -> Holders:
     return Holders(images, containers)
 
 
-class LayerRow(Value):
+class LayerRow(NamedTuple):
     """A layer, where it is mounted ("" if nowhere), and whose it is."""
 
-    layer: Layer
+    layer: Layer | LayerOutline
     mount: str
     images: Sequence[Holder]
     containers: Sequence[Holder]
@@ -48,10 +49,12 @@ class LayerRow(Value):
 
 def layer_rows(store: Store) -> list[LayerRow]:
     """Gather all that is to be said of layers."""
+    from cstore.store import layer_outlines
+
     mounts, held = store.layers.mount_points(), holders(store)
     return [
         LayerRow(layer, mounts.get(layer.id, ""), held.images.get(layer.id, ()), held.containers.get(layer.id, ()))
-        for layer in store.layers.list()
+        for layer in layer_outlines(store)
     ]
 
 
@@ -90,7 +93,7 @@ def container_facts(store: Store, containers: Sequence[Container]) -> list[Conta
     return [ContainerFacts(one, names.get(one.image, ()), mounts.get(one.layer, "")) for one in containers]
 
 
-class Branch(Value):
+class Branch(NamedTuple):
     """One line of a tree of layers: a layer, and for each column to its left whether a line runs down there.
 
     `row` is None for a root that stands for no listed layer: "(base)", or a parent that is missing.
@@ -116,9 +119,9 @@ def branches(rows: Iterable[LayerRow]) -> list[Branch]:
     known = {row.layer.id for family in children.values() for row in family}
     roots = sorted((name for name in children if name not in known), key=lambda name: len(children[name]))
     shown: list[Branch] = []
-    while children:
-        root = roots.pop(0) if roots else next(iter(children))
-        shown += _branches_below(root, children)
+    for root in [*roots, *children]:
+        if root in children:
+            shown += _branches_below(root, children)
     return shown
 
 
