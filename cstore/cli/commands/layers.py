@@ -60,16 +60,18 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
     def lines() -> Iterable[str]:
         if quick and not tree:
             return store.layers.ids()
+        if tree:
+            from cstore.cli.output import trees
+
+            return plain.tree(trees.branches(trees.layer_rows(store)))
         from cstore.cli.output import views
 
-        if tree:
-            return plain.tree(views.branches(views.layer_rows(store)))
         return plain.layers(store.layers.heads(), views.holders(store))
 
     def table() -> None:
-        from cstore.cli.output import styled, views
+        from cstore.cli.output import styled, trees
 
-        styled.tree(views.branches(views.layer_rows(store)))
+        styled.tree(trees.branches(trees.layer_rows(store)))
 
     listed = View(lambda: structured.Listed(store.layers.documents()), lines, table if tree else None)
     whole, plainly = wanted["no_trunc"], quick or tree

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, JustifyMethod
 
     from cstore import Change, IDMapEntry, Layer
-    from cstore.cli.output.views import Branch, ContainerFacts, Holder, ImageFacts, LayerRow
+    from cstore.cli.output.trees import Branch, LayerRow
+    from cstore.cli.output.views import ContainerFacts, Holder, ImageFacts
     from cstore.insight import Inspection
     from cstore.store import LayerOutline, Leftover
 
