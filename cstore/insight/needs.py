@@ -52,6 +52,8 @@ class Needs:
             for layer, parent in extra.layers.columns("id", "parent"):
                 if layer not in self.parents:
                     self.elsewhere.setdefault(layer, parent)
+        both = {**self.elsewhere, **self.parents} if self.elsewhere else self.parents
+        self._parent_of = both.get
 
     def chain(self, *tops: str) -> dict[str, None]:
         """Layers and all their ancestors, each once, as far as they are known; those of additional stores, too."""
@@ -113,10 +115,6 @@ class Needs:
     def problems_of(self, *tops: str) -> tuple[str, ...]:
         """The same for the chains of some layers."""
         return tuple(dict.fromkeys(problem for top in tops if top and (problem := follow(self._parent_of, top)[1])))
-
-    def _parent_of(self, layer: str) -> str | None:
-        parent = self.parents.get(layer)
-        return self.elsewhere.get(layer) if parent is None else parent
 
     def of(self, kind: str, identifier: str) -> list[str]:
         """The layers of the store itself that an item needs, its own first."""

@@ -66,11 +66,22 @@ _CUTS: dict[Check, tuple[str, Callable[[str], Any]]] = {
 """Of the fields that are cut out of a block that is `printed`: what stands in it, and the value that it is."""
 
 
-def columns_of(kind: type[Record], fields: Sequence[str]) -> Callable[[bytes], Iterable[tuple[Any, ...]]]:
-    """Make what cuts some fields out of the records of a block that is `printed`: their values in the order of a file.
+def columns(kind: type[R], found: Iterable[R | bytes], fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """The values of some fields of records, and of those in blocks that are `printed`, of which nothing else is made.
 
-    Nothing else of a record is made, which takes a tenth of the time and the memory of all of it.
+    That takes a tenth of the time and the memory of all of them.
     """
+    cut = None
+    for each in found:
+        if isinstance(each, bytes):
+            cut = cut or _cutter(kind, fields)
+            yield from cut(each)
+        else:
+            yield tuple([getattr(each, field) for field in fields])
+
+
+def _cutter(kind: type[Record], fields: Sequence[str]) -> Callable[[bytes], Iterable[tuple[Any, ...]]]:
+    """Make what cuts some fields out of the records of a block that is `printed`."""
     import re
 
     shown = [(key, name, check) for key, (name, check) in shapes.COLUMNS[kind].items() if check in _FORMS]

@@ -72,7 +72,7 @@ class Table(Generic[R]):
         paths, sections = [files[location] for location in places], []
         contents, unreadable = read_readable(paths) if degraded else (read_together(paths), {})
         for location, content in zip(places, contents, strict=True):
-            section = Section(kind.record, location, files[location], content, degraded=degraded, flaw=_flaw_of(kind))
+            section = Section(kind.record, location, files[location], content, degraded=degraded, flaw=kind.told_flaw())
             section.flaws += filter(None, [unreadable.get(section.path)])
             section.read(whole=whole)
             if section.empty and empty_is_damage and empty_is_damage(section.path):
@@ -103,6 +103,14 @@ class Table(Generic[R]):
             return False
         for section in self._sections:
             section.degraded = False
+        return True
+
+    def demote(self) -> bool:
+        """Make a table that raises what is wrong one that sets it aside, if nothing is so far, and it is current."""
+        if self.flaws or not self.is_current():
+            return False
+        for section in self._sections:
+            section.degraded = True
         return True
 
     @property
@@ -143,14 +151,9 @@ class Table(Generic[R]):
 
     def columns(self, *fields: str) -> Iterator[tuple[Any, ...]]:
         """Go over some fields of all records, in load order: in a fraction of the time that the records take."""
-        from cstore.records.huge import columns_of
+        from cstore.records.huge import columns
 
-        cut = None
-        for each in self.documents():
-            if isinstance(each, bytes):
-                yield from (cut := cut or columns_of(self.kind.record, fields))(each)
-            else:
-                yield tuple([getattr(each, field) for field in fields])
+        return columns(self.kind.record, self.documents(), fields)
 
     def heads(self) -> Iterator[Head]:
         """Go over the records, in load order, with no more than their IDs and names: cheap for thousands."""
@@ -392,9 +395,3 @@ class Table(Generic[R]):
         for section in sorted(self._sections, key=lambda section: section.location in self._losers):
             section.save(sync=sync and section.location is not Location.VOLATILE)
         self._losers.clear()
-
-
-def _flaw_of(kind: Kind[R]) -> Callable[[R], str] | None:
-    if (flaw := kind.flaw) is None:
-        return None
-    return lambda record: f"{kind.noun} {record.id}: {reason}" if (reason := flaw(record)) else ""
