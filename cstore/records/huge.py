@@ -91,7 +91,7 @@ def _cutter(kind: type[Record], fields: Sequence[str]) -> Callable[[bytes], Iter
         (key, cuts[name][0] if name in fields else _FORMS[check].decode()) for key, name, check in shown[: last + 1]
     ]
     form = "".join(f'(?:,"{key}":{way})?+' for key, way in ways if key != "id")
-    find = re.compile(r'\{"id":"([^"]++)"' + form).findall
+    find = re.compile(r'\{"id":"([^"]++)"' + form + "()").findall  # of a lone group there would be no tuples
     makers = [cuts[field][1] if field in cuts else None for field in fields]
     absent = [getattr(kind, field, "") for field in fields]
     order = [[*cuts].index(field) if field in cuts else 0 for field in fields]
