@@ -60,7 +60,7 @@ def rows_of(store: Store, kind: str, order: str, texts: Texts) -> list[Row]:
     records: Iterable[Any] = {
         "image": listing.images.values(),
         "container": listing.needs.containers.values(),
-        "layer": (*listing.needs.layers.values(), *listing.needs.elsewhere.values()),
+        "layer": listing.layers(),
     }[kind]
     chosen: Sequence[Any] = listing.pick(list(records), parse_query(kind, sort=f"{order},id"))
     return [_row(listing, record, texts) for record in chosen]

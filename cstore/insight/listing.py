@@ -15,6 +15,7 @@ from cstore.insight.inspecting import added_up, images_everywhere, unique_bytes
 from cstore.insight.needs import Needs
 from cstore.oci.names import repository_of
 from cstore.records.images import valid_digests
+from cstore.records.outlines import outlines as layer_outlines
 from cstore.store import naming
 from cstore.store.image_measuring import outlines, recorded_size
 from cstore.store.mounting import mount_points
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from cstore.records.model import Image, Layer
+    from cstore.records.outlines import LayerOutline
     from cstore.store.context import Context
     from cstore.store.image_measuring import Outline
 
@@ -140,6 +142,14 @@ class Listing:
         """All images, those of additional stores among them."""
         return images_everywhere(self.tables, self.needs)
 
+    def layers(self) -> Iterable[LayerOutline]:
+        """All layers in short, whole or not, once each; those of additional stores come last."""
+        found = dict(self.needs.outlines)
+        for extra in self.tables.additional:
+            for layer in layer_outlines(extra.layers):
+                found.setdefault(layer.id, layer)
+        return found.values()
+
     def outline(self, image: Image) -> Outline:
         """How big an image is. One that was deleted meanwhile is looked up by itself."""
         return self._outlines.get(image.id) or outlines(self.tables, [image])[0]
@@ -223,7 +233,7 @@ def _state_of_container(listing: Listing, record: Any) -> tuple[str, ...]:
 
 
 def _state_of_layer(listing: Listing, layer: Layer) -> tuple[str, ...]:
-    marks = (("mounted", layer.id in listing.mounts), ("read-only", layer.id not in listing.needs.layers))
+    marks = (("mounted", layer.id in listing.mounts), ("read-only", layer.id not in listing.needs.parents))
     return tuple(ref for ref, true in marks if true)
 
 
@@ -233,8 +243,7 @@ def _image_of(listing: Listing, record: Any) -> str:
 
 
 def _size_of_container(listing: Listing, record: Any) -> int | None:
-    own = listing.needs.layers.get(record.layer)
-    return added_up([None if own is None else recorded_size(own)], record.data_sizes)
+    return added_up([listing.needs.sizes.get(record.layer)], record.data_sizes)
 
 
 _COMMON: dict[str, Column] = {"names": lambda _, record: record.names, "id": lambda _, record: record.id}

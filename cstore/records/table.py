@@ -17,6 +17,7 @@ from cstore.records.snapshot import read_readable, read_together
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from cstore.records.rows import Head
 
@@ -71,7 +72,7 @@ class Table(Generic[R]):
         paths, sections = [files[location] for location in places], []
         contents, unreadable = read_readable(paths) if degraded else (read_together(paths), {})
         for location, content in zip(places, contents, strict=True):
-            section = Section(kind.record, location, files[location], content, degraded=degraded, flaw=_flaw_of(kind))
+            section = Section(kind.record, location, files[location], content, degraded=degraded, flaw=kind.told_flaw())
             section.flaws += filter(None, [unreadable.get(section.path)])
             section.read(whole=whole)
             if section.empty and empty_is_damage and empty_is_damage(section.path):
@@ -102,6 +103,14 @@ class Table(Generic[R]):
             return False
         for section in self._sections:
             section.degraded = False
+        return True
+
+    def demote(self) -> bool:
+        """Collect flaws from now on instead of raising them; False if there are flaws, or the table is outdated."""
+        if self.flaws or not self.is_current():
+            return False
+        for section in self._sections:
+            section.degraded = True
         return True
 
     @property
@@ -140,15 +149,11 @@ class Table(Generic[R]):
             return iter(self)
         return chain.from_iterable([section.documents() for section in self._sections])
 
-    def texts(self, field: str) -> Iterator[str]:
-        """Yield the non-empty values of a text field, in a fraction of the time that reading records takes."""
-        from cstore.records.huge import texts_in
+    def columns(self, *fields: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the values of some fields of all records, in load order, much faster than reading records."""
+        from cstore.records.huge import columns
 
-        for each in self.documents():
-            if isinstance(each, bytes):
-                yield from texts_in(each, field)
-            elif text := getattr(each, field):
-                yield text
+        return columns(self.kind.record, self.documents(), fields)
 
     def heads(self) -> Iterator[Head]:
         """Iterate over the IDs and names of the records, in load order; this is cheap for thousands of records."""
@@ -390,9 +395,3 @@ class Table(Generic[R]):
         for section in sorted(self._sections, key=lambda section: section.location in self._losers):
             section.save(sync=sync and section.location is not Location.VOLATILE)
         self._losers.clear()
-
-
-def _flaw_of(kind: Kind[R]) -> Callable[[R], str] | None:
-    if (flaw := kind.flaw) is None:
-        return None
-    return lambda record: f"{kind.noun} {record.id}: {reason}" if (reason := flaw(record)) else ""

@@ -209,14 +209,14 @@ def _from_records(needs: Needs) -> Bundle:
     """Return the sizes in the records; layers without a recorded size count as 0."""
     blocks = [
         Block(_group_of_layer(layer.id, needs), "layer", layer.id, layer.names, max(recorded_size(layer) or 0, 0))
-        for layer in needs.layers.values()
+        for layer in needs.outlines.values()
     ]
     sizes: dict[tuple[str, str], tuple[int, int, int]] = {}
     for image in needs.images.values():
         data = _data(image.data_sizes)
         blocks.append(Block("unique", "image", image.id, image.names, data))
         chain = needs.of("image", image.id)
-        known = {layer: recorded_size(needs.layers[layer]) for layer in chain}
+        known = {layer: needs.sizes[layer] for layer in chain}
         size = sum(max(each or 0, 0) for each in known.values()) + data
         own = sum(max(known[layer] or 0, 0) for layer in chain if len(needs.users[layer]) <= 1) + data
         whole = all(each is not None and each >= 0 for each in known.values())
@@ -249,9 +249,8 @@ def _images(
         hidden = waste.get(image.id, {})
         slices = []
         for layer in reversed(needs.chain(image.layer)):
-            record = needs.layers.get(layer) or needs.elsewhere[layer]
             step = history.of(layer)
-            size = recorded_size(record)
+            size = needs.sizes[layer] if layer in needs.sizes else needs.size_of(layer)
             if size is None or size < 0:
                 size = measured.get(layer) or -1
             told = str(step.get("created_by") or step.get("comment") or "")
@@ -269,8 +268,8 @@ def _layers(needs: Needs) -> Iterator[LayerFacts]:
     for counts, chain in wanted:
         for each in chain:
             counts[each] = counts.get(each, 0) + 1
-    for layer in needs.layers.values():
-        parent = layer.parent if layer.parent in needs.layers else ""
+    for layer in needs.outlines.values():
+        parent = layer.parent if layer.parent in needs.parents else ""
         size = recorded_size(layer)
         told = -1 if size is None or size < 0 else size
         yield LayerFacts(layer.id, parent, layer.names, told, images.get(layer.id, 0), containers.get(layer.id, 0))
@@ -295,7 +294,7 @@ def _waste(store: Store, needs: Needs, problems: list[str]) -> dict[str, dict[st
 
     found: dict[str, dict[str, tuple[int, int]]] = {}
     for image in needs.images.values():
-        if not image.layer or (image.layer in needs.layers and not needs.layers[image.layer].parent):
+        if not image.layer or needs.parents.get(image.layer) == "":
             continue  # a single layer hides nothing
         item = Item(ItemKind.IMAGES, image.id)
         layers = found.setdefault(image.id, {})

@@ -177,6 +177,7 @@ def _found_once(context: Context) -> Iterator[Leftover]:
     if not _layers_are_changing(context):  # otherwise an incomplete layer may be in creation
         yield from (each for _, each in _unfinished(context, tables))
     yield from _unrecorded(context, tables)
+    tables.hand_on()
 
 
 def _layers_are_changing(context: Context) -> bool:

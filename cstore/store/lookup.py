@@ -316,8 +316,7 @@ def referenced(tables: Tables, without: Collection[str] = ()) -> set[str]:
 
     The parents of the layers in `without` do not count.
     """
-    layers = tables.layers
-    parents = {layer.parent for layer in layers if layer.id not in without} if without else set(layers.texts("parent"))
+    parents = {parent for layer, parent in tables.layers.columns("id", "parent") if layer not in without}
     tops = {top for image in tables.images for top in (image.layer, *image.mapped_layers)}
     return parents | tops | {container.layer for container in tables.containers}
 

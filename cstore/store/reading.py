@@ -173,7 +173,7 @@ def _read_together(context: Context) -> dict[ItemKind, Table[Any]]:
         SystemFailure: they cannot be read, or keep changing.
     """
     for _ in range(_ATTEMPTS):
-        tables = {item_kind: load_table(context, item_kind, degraded=True) for item_kind in ItemKind}
+        tables = {item_kind: _degraded(context, item_kind) for item_kind in ItemKind}
         for table in tables.values():
             table.verify()
         # A path that is not a file is never current; any other change shows in the next attempt.
@@ -181,3 +181,9 @@ def _read_together(context: Context) -> dict[ItemKind, Table[Any]]:
             return tables
     graph_root = context.layout.graph_root
     raise errors.SystemFailure("read a consistent state of", graph_root, OSError(errno.EAGAIN, ""), hint="try again")
+
+
+def _degraded(context: Context, item_kind: ItemKind) -> Table[Any]:
+    """Read one kind's records, damage set aside; or take them over from who looked for an item just now."""
+    table = context.tables.pop(item_kind, None)
+    return table if table is not None and table.demote() else load_table(context, item_kind, degraded=True)

@@ -78,6 +78,10 @@ class Trusted:
             self._tables[item_kind] = table
         return self._tables[item_kind]
 
+    def hand_on(self) -> None:
+        """Leave what was read, and verified, to whoever looks next, and reads it again only if it was changed."""
+        self.context.tables.update(self._tables)
+
 
 class Writer(Trusted):
     """The records under their exclusive locks; kinds whose locks are held may be changed.

@@ -29,13 +29,13 @@ def test_every_layer_of_a_deep_chain_is_looked_up_once(
     tables = Tables(tmp_path, *records, without_tree=ids)
     needs = Needs(tables.context, Reader(tables.context))
     looked_up: list[str] = []
-    find = needs._find
+    find = needs._parent_of
 
-    def counted(layer: str) -> Layer | None:
+    def counted(layer: str) -> str | None:
         looked_up.append(layer)
         return find(layer)
 
-    monkeypatch.setattr(needs, "_find", counted)
+    monkeypatch.setattr(needs, "_parent_of", counted)
 
     problems = needs.problems
 
