@@ -6,8 +6,6 @@ lock, which the caller holds, having written a fresh token first (store-format 2
 
 from __future__ import annotations
 
-from itertools import chain
-
 from cstore import errors
 from cstore.records import codec
 from cstore.records.model import Generic, Kind, Location, NameConflict, R
@@ -17,8 +15,11 @@ from cstore.records.snapshot import read_readable, read_together
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+    from typing import TypeVar
 
     from cstore.records.rows import Head
+
+    T = TypeVar("T")
 
 __all__ = ["Kind", "Location", "NameConflict", "Table"]
 
@@ -126,7 +127,7 @@ class Table(Generic[R]):
     # ── asking ──
 
     def __iter__(self) -> Iterator[R]:
-        every = chain.from_iterable([section.records() for section in self._sections])
+        every = _chained([section.records() for section in self._sections])
         if not self._hides():
             return every
         firsts: dict[str, R] = {}
@@ -138,7 +139,7 @@ class Table(Generic[R]):
         """Go over the records to print them: in the place of many there may be their JSON documents, with commas."""
         if self._hides():
             return iter(self)
-        return chain.from_iterable([section.documents() for section in self._sections])
+        return _chained([section.documents() for section in self._sections])
 
     def texts(self, field: str) -> Iterator[str]:
         """Go over what a field of text holds, where it is not empty: in a fraction of the time that records take."""
@@ -152,7 +153,7 @@ class Table(Generic[R]):
 
     def heads(self) -> Iterator[Head]:
         """Go over the records, in load order, with no more than their IDs and names: cheap for thousands."""
-        every = chain.from_iterable([section.heads() for section in self._sections])
+        every = _chained([section.heads() for section in self._sections])
         if not self._hides():
             return every
         firsts: dict[str, Head] = {}
@@ -167,7 +168,7 @@ class Table(Generic[R]):
         """
         if self._hides():
             return iter(self)  # only among all of them is it known which are hidden
-        return chain.from_iterable(section.mentioning(text) for section in self._sections)
+        return _chained(section.mentioning(text) for section in self._sections)
 
     def _hides(self) -> bool:
         """Whether records are hidden by others of the same ID. Only foreign writers bring that about."""
@@ -390,6 +391,10 @@ class Table(Generic[R]):
         for section in sorted(self._sections, key=lambda section: section.location in self._losers):
             section.save(sync=sync and section.location is not Location.VOLATILE)
         self._losers.clear()
+
+
+def _chained(parts: Iterable[Iterator[T]]) -> Iterator[T]:
+    return (each for part in parts for each in part)  # `itertools` would be imported for it
 
 
 def _flaw_of(kind: Kind[R]) -> Callable[[R], str] | None:
