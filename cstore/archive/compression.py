@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from cstore import errors
 from cstore.contexts import suppress
-from cstore.values import IntChoice, NamedTuple, cast
+from cstore.tuples import NamedTuple
+from cstore.values import IntChoice, cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

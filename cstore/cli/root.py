@@ -339,7 +339,7 @@ BORROWED_OPTIONS = {
 
 def sections() -> list[tuple[str, list[Entry]]]:
     """The table: each part of it with its title, in its order."""
-    return [(title, [Entry(*row[:3], row[3:]) for row in rows]) for title, rows in SECTIONS]
+    return [(title, [Entry(row[0], row[1], row[2], row[3:]) for row in rows]) for title, rows in SECTIONS]
 
 
 def entries() -> Iterator[Entry]:

@@ -13,7 +13,7 @@ where.
 from __future__ import annotations
 
 from cstore.archive.whiteout import WhiteoutForm
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
