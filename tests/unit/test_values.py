@@ -9,7 +9,7 @@ import typing
 
 import pytest
 
-from cstore import tuples
+from cstore import tuples, values
 from cstore.values import Choice, IntChoice, Value
 
 
