@@ -29,10 +29,11 @@ ROWS: dict[str, int] = {
     "fs": 2,
     "kernel": 1,
     "config": 0, "layout": 0, "idmap": 0, "digests": 0, "gojson": 0, "ids": 0, "presence": 0, "errors": 0,
-    "values": 0, "traces": 0, "arguments": 0, "contexts": 0, "importing": 0,
+    "values": 0, "tuples": 0, "traces": 0, "arguments": 0, "contexts": 0, "importing": 0,
 }  # fmt: skip
 CELLAR = (
-    "config", "layout", "idmap", "digests", "gojson", "ids", "presence", "errors", "values", "traces", "arguments",
+    "config", "layout", "idmap", "digests", "gojson", "ids", "presence", "errors", "values", "tuples", "traces",
+    "arguments",
     "contexts", "importing",
 )  # fmt: skip
 """Row 0: each may import those to its right."""

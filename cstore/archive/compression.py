@@ -8,7 +8,8 @@ so is a truncated stream. Memory use does not grow with the stream, even for a d
 from __future__ import annotations
 
 from cstore import errors
-from cstore.values import IntChoice, NamedTuple, cast
+from cstore.tuples import NamedTuple
+from cstore.values import IntChoice, cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from binascii import a2b_base64, b2a_base64
 
 from cstore import errors
 from cstore.fs import within
-from cstore.values import NamedTuple, cast
+from cstore.tuples import NamedTuple
+from cstore.values import cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

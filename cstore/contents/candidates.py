@@ -12,7 +12,7 @@ from cstore.archive.composefs import enter_tree
 from cstore.archive.whiteout import WHITEOUT_PREFIX
 from cstore.contents.chain import is_renamed
 from cstore.errors import CstoreError
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

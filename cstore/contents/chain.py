@@ -15,7 +15,8 @@ from cstore.idmap import IDENTITY
 from cstore.store.lookup import chain_of_layer, layer_by_id, layout_of_layer
 from cstore.store.maps import map_of_owners
 from cstore.store.reading import Steady
-from cstore.values import NamedTuple, cached_property
+from cstore.tuples import NamedTuple
+from cstore.values import cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from cstore.contents.finding import at, find, find_paths, is_fit
 from cstore.errors import CstoreError
 from cstore.store import Item
 from cstore.store.places import ItemKind
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

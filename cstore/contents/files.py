@@ -16,7 +16,7 @@ from cstore.archive.xattrs import CAPABILITY, capability_inside, has_contents, p
 from cstore.arguments import checked
 from cstore.contents.chain import Chain, View
 from cstore.fs.closing import Closing
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

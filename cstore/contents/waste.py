@@ -12,7 +12,7 @@ from cstore.contents.files import Contents, alike, open_item
 from cstore.errors import CstoreError
 from cstore.store import Item
 from cstore.store.places import ItemKind
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

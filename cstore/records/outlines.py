@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from cstore.drivers.overlay.options import read_options
 from cstore.fs import within
 from cstore.ids import flaw_of_part
 from cstore.layout import COMPOSEFS_IMAGE, is_blob
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

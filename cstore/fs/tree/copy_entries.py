@@ -21,7 +21,7 @@ from cstore.fs.tree.copy_data import DataCopier
 from cstore.fs.tree.first_names import FirstNames
 from cstore.fs.tree.trail import Trail, open_again
 from cstore.kernel.namespaces import in_user_namespace
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
