@@ -1,4 +1,4 @@
-"""Values: objects that are what their fields say, and never change.
+"""Values: immutable objects that are equal if their fields are.
 
     class Place(Value):
         path: str
@@ -7,9 +7,9 @@
     Place("/a") == Place("/a", 0o755)
     Place("/a").with_(mode=0o700)
 
-This is as much of `dataclasses` as cstore needs, `Choice`, `IntChoice`, `Generic`, `NamedTuple` and `cast` of what
-`enum` and `typing` have, and `cached_property` of `functools`. Those modules take longer to import than a short
-command takes to run. Imports nothing.
+This replaces the part of `dataclasses` that cstore needs; `Choice`, `IntChoice`, `Generic`, `NamedTuple` and `cast` for
+those of `enum` and `typing`; and `cached_property` of `functools`. Importing those modules takes longer than a short
+command. This module imports nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 else:
 
     class _Choices(type):
-        """What a class of choices can do: find the choice that has a value, and name all of them in their order."""
+        """The metaclass of choices: it finds a choice by its value, and iterates over all choices in order."""
 
         def __call__(cls, value: object) -> Choice:
             if isinstance(value, cls):
@@ -50,7 +50,7 @@ else:
             return next(choice for choice in cls if choice.name == name)
 
     class Choice(metaclass=_Choices):
-        """A fixed set of values, written as those of `enum.Enum` are, and for type checkers one of these."""
+        """A fixed set of values, defined like an `enum.Enum`, which it is for type checkers."""
 
         _by_value: ClassVar[dict[object, Choice]] = {}
 
@@ -88,7 +88,7 @@ else:
         __str__ = int.__repr__
 
     def _replace(self: Any, **changes: Any) -> Any:
-        """Return a copy with other items for some fields."""
+        """Return a copy with some fields changed."""
         return type(self)(**{**self._asdict(), **changes})
 
     def _asdict(self: Any) -> dict[str, Any]:
@@ -108,38 +108,38 @@ else:
         "__repr__": _shown,
         "__getnewargs__": _items,
     }
-    """What the classes of such tuples have in common."""
+    """The common members of named tuples."""
 
     class _Named(type):
-        """Makes what `collections.namedtuple` makes, out of a class that names its fields."""
+        """The metaclass of named tuples: it creates the class that `collections.namedtuple` would create."""
 
         def __new__(cls, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> type:
             if not bases:
                 return super().__new__(cls, name, bases, members)
-            from _collections import _tuplegetter  # what `collections` itself takes
+            from _collections import _tuplegetter  # `collections` uses it, too
 
             fields = tuple(members["__annotations__"])
             defaults = {field: members[field] for field in fields if field in members}
             given = ", ".join(fields)
-            make = f"lambda _kind, {given}: _new(_kind, ({given},))"  # as fast as it can be: there are very many tuples
-            new = eval(make, {"_new": tuple.__new__, "__builtins__": {}})  # noqa: S307  - of names in our own source
+            make = f"lambda _kind, {given}: _new(_kind, ({given},))"  # generated for speed: there are very many tuples
+            new = eval(make, {"_new": tuple.__new__, "__builtins__": {}})  # noqa: S307  - the names are from our own source
             new.__qualname__, new.__defaults__ = f"{name}.__new__", tuple(defaults.values())
             own = {"__slots__": (), "__new__": new, "__match_args__": fields, "_fields": fields}
             getters = {field: _tuplegetter(number, "") for number, field in enumerate(fields)}
             return type(name, (tuple,), {**_TUPLE, **members, **own, **getters})
 
     class NamedTuple(metaclass=_Named):
-        """A tuple whose items have names, written as those of `typing.NamedTuple` are."""
+        """A tuple whose items have names, defined like a `typing.NamedTuple`."""
 
     class Generic:
-        """The base of what works with things of one type. What is between brackets is for type checkers only."""
+        """The base of generic classes. The type in brackets is for type checkers only."""
 
         def __class_getitem__(cls, kind: object) -> type:
             """Return the class itself."""
             return cls
 
-    class cached_property:  # noqa: N801  - called like the one it stands for
-        """A property that is worked out once for each object, when it is first asked for."""
+    class cached_property:  # noqa: N801  - named like the original
+        """A property that is computed once for each object, on first access."""
 
         def __init__(self, work_out: Callable[[Any], object]) -> None:
             self._work_out = work_out
@@ -155,11 +155,11 @@ else:
             return value
 
     def cast(_: object, value: object) -> object:
-        """Do what `typing.cast` does at run time."""
+        """Return the value, as `typing.cast` does at run time."""
         return value
 
     def dataclass_transform(**_: object) -> Callable[[type], type]:
-        """Tell type checkers, who know the real one, that what follows makes classes like data classes."""
+        """Return a decorator without effect; type checkers see the original, which marks data classes."""
         return lambda kind: kind
 
 
@@ -167,7 +167,7 @@ __all__ = ["Choice", "Generic", "IntChoice", "NamedTuple", "Value", "cached_prop
 
 
 class _Signature:
-    """The parameters of a kind of value, for `inspect.signature` and `help`: its fields, when they are asked for."""
+    """The signature of a class of values, for `inspect.signature` and `help`, computed on access from its fields."""
 
     def __get__(self, instance: Value | None, owner: type[Value]) -> Signature:
         if instance is not None:
@@ -189,7 +189,7 @@ _SEVERAL = ("tuple[", "Sequence[", "Iterable[", "frozenset[")
 
 
 class _Shape:
-    """What a kind of value is made of; worked out when the first one is made, for many kinds have none in a command."""
+    """The fields of a class of values, computed when the first value is created; many commands create none."""
 
     def __get__(self, instance: Value | None, owner: type[Value]) -> _Parts:
         if owner is Value:
@@ -202,20 +202,20 @@ class _Shape:
             name for name in own if owner.__annotations__[name].startswith(_SEVERAL)
         )
         shape: _Parts = (fields, frozenset(fields), required, several)
-        owner._shape = shape  # noqa: SLF001  - the next time it is there
+        owner._shape = shape  # noqa: SLF001  - the cache
         return shape
 
 
 @dataclass_transform(frozen_default=True)
 class Value:
-    """The base of values. A subclass's annotations are its fields, in order, and what is assigned to them defaults.
+    """The base of values. A subclass's annotations are its fields, in order; assigned values are the defaults.
 
-    Defaults are shared by all instances, so a field whose default is a container is annotated as one that cannot be
-    changed (`Mapping`, `Sequence`).
+    All instances share the defaults, so a field whose default is a container is annotated with an immutable type
+    (`Mapping`, `Sequence`).
     """
 
     _shape: ClassVar[Any] = _Shape()
-    """The fields in order and as a set; those without a default; those that hold several things, and take no text."""
+    """The fields in order and as a set; those without a default; and those with several items, which refuse a text."""
     _by_name: ClassVar[bool] = False
 
     __signature__ = _Signature()
@@ -243,19 +243,19 @@ class Value:
 
     @classmethod
     def made_of(cls, fields: dict[str, Any]) -> Self:
-        """Make a value of fields that are known to be right, whose dictionary it keeps: for thousands at a time."""
+        """Create a value from a dictionary of valid fields, which it keeps; this is fast for thousands of values."""
         value = object.__new__(cls)
         object.__setattr__(value, "__dict__", fields)
         return value
 
     @classmethod
     def field_names(cls) -> tuple[str, ...]:
-        """Name the fields, in order."""
+        """Return the names of the fields, in order."""
         fields: tuple[str, ...] = cls._shape[0]
         return fields
 
     def with_(self, **changes: Any) -> Self:
-        """Return a copy with other values for some fields.
+        """Return a copy with some fields changed.
 
         Raises:
             TypeError: there is no such field.
@@ -281,7 +281,7 @@ class Value:
         fields = tuple(getattr(self, name) for name in self.field_names())
         try:
             return hash(fields)
-        except TypeError:  # a mapping or a list, of which equal ones have as many entries
+        except TypeError:  # a mapping or list is hashed by its length, which equal ones share
             return hash(tuple(len(field) if isinstance(field, (dict, list)) else field for field in fields))
 
     def __repr__(self) -> str:

@@ -263,7 +263,9 @@ def _programs() -> Iterator[Fact]:
         except (OSError, subprocess.TimeoutExpired) as error:
             yield Fact("programs", Level.WARNING, f"{path} does not answer: {error}", "try it by hand")
             continue
-        yield Fact("programs", Level.OK, f"{name}: {said[0] if said else 'no version'}")
+        first = said[0] if said else "no version"  # where a library that it uses does not speak before it
+        version = next((line for line in said if line.startswith(name)), first).removeprefix(f"{name}: ")
+        yield Fact("programs", Level.OK, f"{name}: {version}")
 
 
 def _text(path: str) -> str:

@@ -196,19 +196,19 @@ def with_driver(config: StoreConfig, driver: str) -> StoreConfig:
         ConfigError: the file has a value that this driver would refuse.
     """
     if driver == config.driver:
-        return _told_of_composefs(config)
+        return _with_composefs_warning(config)
     choice = config.choice
     made: Sequence[str] = choice.replacement or ()
     remarks: list[errors.ConfigError] = []
     if choice.replacement is None:
         made, remarks = file_options(choice.settings, driver)
     warnings = tuple(sentence(remark) for remark in remarks)
-    return _told_of_composefs(
+    return _with_composefs_warning(
         config.with_(driver=driver, driver_options=(*made, *choice.added), warnings=(*config.warnings, *warnings))
     )
 
 
-def _told_of_composefs(config: StoreConfig) -> StoreConfig:
+def _with_composefs_warning(config: StoreConfig) -> StoreConfig:
     """Add a warning for commands that change the store if composefs is requested: new layers are plain."""
     driver = _family(config.driver)
     if "use_composefs" not in "".join(config.driver_options) or "use_composefs" not in (_accepted(driver) or ()):

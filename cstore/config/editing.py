@@ -20,7 +20,7 @@ def full_key(written: str) -> str:
     """Return the full dotted name of a key that may be written without `storage.` or `storage.options.`.
 
     Raises:
-        ConfigError: there is no such key.
+        ConfigError: the key is unknown.
     """
     word = written.lower()
     names = (word, f"storage.{word}", f"{OPTIONS}.{word}")
@@ -144,7 +144,7 @@ def _header(lines: list[str], table: str) -> int:
     return next((at for at, line in enumerate(lines, 1) if line.partition("#")[0].replace(" ", "") == wanted), 0)
 
 
-def _stands(text: str, key: str) -> bool:
+def _has_value(text: str, key: str) -> bool:
     """Return whether `text` is TOML in which `key` has a value."""
     import tomllib
 
@@ -165,7 +165,7 @@ def _checked(path: str, before: Any, lines: list[str], key: str, value: Any) -> 
     text = "\n".join(lines) + "\n"
     reason = "the key cannot be changed in this file without changing other lines"
     stuck = ConfigError(path, reason, key=key, hint="change it with an editor")
-    if value is not None and not _stands(text, key):
+    if value is not None and not _has_value(text, key):
         raise stuck
     after = read_settings(path, text)
     check_options(after)

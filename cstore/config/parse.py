@@ -151,7 +151,7 @@ class _Reading:
             written = f"{above}.{name}" if above else name
             key = written.lower()
             if kind := kind_of(key):
-                self._refuse_twin(key, written)
+                self._refuse_duplicate(key, written)
                 self.values[key] = self._checked(key, kind, value)
             elif not is_table(key):
                 self.remarks.append(self._unknown(written, key))
@@ -165,7 +165,7 @@ class _Reading:
 
         return errors.ConfigError(self._path, reason, line=line_of(self._text, key), key=key, hint=hint)
 
-    def _refuse_twin(self, key: str, written: str) -> None:
+    def _refuse_duplicate(self, key: str, written: str) -> None:
         """Refuse two spellings of a key that differ only in case: it is undefined which of them wins."""
         first = self._spelled.setdefault(key, written)
         if first != written:

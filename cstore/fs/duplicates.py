@@ -97,7 +97,7 @@ class Duplicates:
             progress: called with the number of bytes processed so far.
 
         Raises:
-            InvalidOption: there is no such method.
+            InvalidOption: the method is unknown.
         """
         if method not in METHODS:
             raise InvalidOption(f"invalid hash method: {method}", hint=f"choose one of: {', '.join(METHODS)}")

@@ -104,7 +104,7 @@ class LockFile:
             yield HeldLock(self.path, fd)
         finally:
             if fd >= 0:
-                _let_go(fd)
+                _release(fd)
 
     @contextmanager
     def exclusive(self, lock_policy: LockPolicy = FOREVER) -> Iterator[HeldLock]:
@@ -118,7 +118,7 @@ class LockFile:
         try:
             yield HeldLock(self.path, fd)
         finally:
-            _let_go(fd)
+            _release(fd)
 
     def _acquire(self, lock_policy: LockPolicy, *, exclusive: bool) -> int:
         started = time.monotonic()
@@ -212,7 +212,7 @@ class _Waiter:
     def __init__(self, fd: int, *, exclusive: bool) -> None:
         from cstore.kernel.process import spawn
 
-        def stand_in_queue() -> int:
+        def wait_in_queue() -> int:
             try:
                 locks.wait_lock(fd, exclusive=exclusive)
             except OSError as error:
@@ -221,7 +221,7 @@ class _Waiter:
 
         self._ended, living = os.pipe()  # EOF on this pipe means that the process has ended
         try:
-            self._pid = spawn(stand_in_queue, {fd, living})
+            self._pid = spawn(wait_in_queue, {fd, living})
         except BaseException:
             os.close(self._ended)
             raise
@@ -257,7 +257,7 @@ def _try(fd: int, path: str, *, exclusive: bool) -> bool:
         raise errors.SystemFailure("lock", path, error) from None
 
 
-def _let_go(fd: int) -> None:
+def _release(fd: int) -> None:
     """Release a lock and close its file, ignoring errors.
 
     The explicit release matters if another process has a copy of the descriptor.

@@ -158,7 +158,7 @@ def _with_permission(old: Entry, new: Entry, *, exchange: bool) -> None:
     except PermissionError:
         if not all(stat.S_ISDIR(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode) for at, name in movers):
             raise  # permission on a directory is not the cause
-        with _lent(movers):
+        with _made_writable(movers):
             _rename(old, new, exchange=exchange)
     except OSError as error:
         if error.errno != errno.EROFS:
@@ -190,7 +190,7 @@ def _unlocked(trees: list[Entry]) -> Iterator[bool]:
 
 
 @contextmanager
-def _lent(trees: list[Entry]) -> Iterator[None]:
+def _made_writable(trees: list[Entry]) -> Iterator[None]:
     """Make directories writable for their owner while the context lasts, wherever they move."""
     with ExitStack() as opened:
         for at, name in trees:

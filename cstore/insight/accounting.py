@@ -49,7 +49,7 @@ class Line(Value):
         id, names: of an item.
         path: of anything else.
         disk: the bytes that are counted here: of a layer its tree, of an image or container its data items.
-        size: what the item needs in all, with its layers; -1 if it is none.
+        size: size of the item with all of its layers; -1 if it is not an item.
         shared: how much of that others need, too.
         unique: how much of that nothing else needs.
         note: what else there is to say.
@@ -92,7 +92,7 @@ class Usage(Value):
 
 
 class Sum(Value):
-    """What the records say of all items of a kind.
+    """Totals of all items of a kind, from the records.
 
     Attributes:
         count, used: how many there are, and how many of them something needs.
@@ -201,7 +201,7 @@ def _recorded(layer: Layer) -> int | None:
 def usage(store: Store | Context) -> Usage:
     """Count all bytes of the graph root, and of the separate image store: nothing is left over.
 
-    What is mounted inside is not entered, if another file system is there; nothing is written or locked.
+    Does not enter other file systems that are mounted inside. Writes and locks nothing.
 
     Raises:
         SystemFailure: the records cannot be read.

@@ -344,7 +344,7 @@ class _Search:
             yield found
 
     def _container_on(self, layer: str) -> Known | None:
-        """The container whose own layer this is."""
+        """The container that owns a layer."""
         containers = list(self._tables.containers)
         with suppress(RecordsDamaged):
             containers += hidden_containers(self._context.layout)

@@ -58,7 +58,7 @@ class Inspection(Value):
         layers: the chain of layers, the top one first.
         users: images, containers and layers that need it: of a layer, all images and containers that have it anywhere
             in their chain, and the layers directly above; of an image, its containers and the images built on it.
-        mounts: where it is mounted, and how often; 0 if nobody counts.
+        mounts: where it is mounted, and how often; 0 if the mounts are not counted.
         directories: what it has on the disk, by purpose.
         config: an image's config, if it can be read.
         problems: what could not be found out, as sentences.

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class Query(Value):
-    """What is wanted of a list.
+    """A request for a list.
 
     Attributes:
         kind: image, container or layer.
@@ -58,7 +58,7 @@ class Query(Value):
 
 @checked
 def parse_query(kind: str, *, sort: str = "", filters: Iterable[str] = (), columns: str = "") -> Query:
-    """Read what somebody wrote: `-size,name`, `dangling=true`, `names,id`.
+    """Parse sort keys, filters and columns: `-size,name`, `dangling=true`, `names,id`.
 
     Raises:
         UsageMistake: the kind has no such column or filter; the hint lists those that it has.
@@ -117,7 +117,7 @@ class Listing:
         return found
 
     def cell(self, record: Any, column: str) -> Cell:
-        """What stands in a column: a text, a number (None if not known), or several texts."""
+        """A cell of a column: a text, a number (None if not known), or several texts."""
         return COLUMNS[self.kind][column](self, record)
 
     @cached_property

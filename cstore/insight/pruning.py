@@ -70,10 +70,10 @@ class Pruning(Value):
 
 @checked
 def plan_prune(store: Store | Context, rules: Rules, *, now: float | None = None) -> Pruning:
-    """Say which images go by some rules, and what that frees. Reads only; `remove` carries the plan out.
+    """Plan the deletion of images by rules, and compute the bytes freed. Reads only; `remove` executes the plan.
 
     Raises:
-        RecordsDamaged: a record file cannot be trusted, so nobody can tell what is used.
+        RecordsDamaged: a record file is damaged, so it is unknown what is used.
         Unsupported: a rule asks when images were last used, and their file system does not note when files are read.
         SystemFailure: the records cannot be read.
     """

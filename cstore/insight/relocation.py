@@ -38,7 +38,7 @@ class Mention(Value):
 
 
 def mentions(old: str, config: StoreConfig) -> Iterator[Mention]:
-    """Find what names a graph root, or lies in it and is no image.
+    """Find references to a graph root, and everything in it besides images.
 
     Args:
         old: the root.

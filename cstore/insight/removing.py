@@ -56,7 +56,7 @@ class Going(Value):
 
     Attributes:
         goes_with: the item that takes it along; "" if it was asked for itself.
-        forced: whether it goes although somebody lives in it.
+        forced: whether it is deleted although a process runs in it.
         disk: the bytes of its own files; what other items share with it counts for each.
         maker, command: of a container of Podman and the like the tool, and its command that removes its records, too.
     """
@@ -81,7 +81,7 @@ class Refusal(Value):
 
 
 class Plan(Value):
-    """What goes, in this order; what cannot; how many bytes are free then; what could not be read; and what is damaged.
+    """The items to delete, in order; those that cannot be; the bytes freed; errors of reading; and what is damaged.
 
     `problems` are sentences about the layers of what was asked for.
     """
@@ -94,7 +94,7 @@ class Plan(Value):
 
 
 class Removed(Value):
-    """What went, what did not and why, and how many bytes are free now."""
+    """The deleted items, those that were not deleted and why, and the bytes freed."""
 
     going: tuple[Going, ...]
     failed: tuple[tuple[Going, CstoreError], ...]
@@ -103,7 +103,7 @@ class Removed(Value):
 
 @checked
 def plan_removal(store: Store | Context, items: Iterable[Item], *, force: bool = False) -> Plan:
-    """Say what would go with some items. Reads only.
+    """Plan the deletion of items. Reads only.
 
     Args:
         store: the store.
@@ -112,7 +112,7 @@ def plan_removal(store: Store | Context, items: Iterable[Item], *, force: bool =
             whoever lives in them.
 
     Raises:
-        RecordsDamaged: a record file cannot be trusted, so nobody can tell what needs what.
+        RecordsDamaged: a record file is damaged, so it is unknown what is needed.
         SystemFailure: the records cannot be read.
     """
     context = context_of(store)
@@ -128,7 +128,7 @@ def trusted(context: Context) -> Snapshot:
     """Read the records, whole.
 
     Raises:
-        RecordsDamaged: a record file cannot be trusted.
+        RecordsDamaged: a record file is damaged.
     """
     tables = Snapshot(context)
     for _, flaw, additional in tables.flaws:

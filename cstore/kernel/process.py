@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -66,6 +67,8 @@ def _do(work: Callable[[], int], keep: AbstractSet[int], parent: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
+        # What the parent had left for its collector would close descriptors here, by numbers that others have by then.
+        gc.freeze()
         close_all_but(keep)
         status = work()
     finally:

@@ -1,4 +1,4 @@
-"""Changes of a run config as a Containerfile writes them: `CMD ["/bin/sh"]`, `ENV A=1`."""
+"""Apply Containerfile instructions to a run config: `CMD ["/bin/sh"]`, `ENV A=1`."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 *
 
 
 def changed(config: Mapping[str, Any], changes: Iterable[str]) -> Config:
-    """Return a run config with changes made to it, one after the other.
+    """Return a copy of a run config with instructions applied in order.
 
     Raises:
-        UsageMistake: one of them is no instruction, or not one for a config.
+        UsageMistake: a change is not an instruction, or not one that changes a config.
     """
     result: Config = dict(config)
     for change in changes:
@@ -50,7 +50,7 @@ def changed(config: Mapping[str, Any], changes: Iterable[str]) -> Config:
 
 
 def _parted(change: str) -> tuple[str, str]:
-    """Split an instruction after its keyword, which a blank or, for Podman's users, an equals sign ends."""
+    """Split an instruction after its keyword, which ends at white space or, as in Podman, at an equals sign."""
     text = change.strip()
     end = next((place for place, char in enumerate(text) if char.isspace() or char == "="), len(text))
     return text[:end].upper(), text[end + 1 :].strip()
@@ -115,7 +115,7 @@ def _signal(config: Config, value: str) -> None:
 
 
 def _health_check(config: Config, value: str) -> None:
-    """Docker's, which Podman runs, too: `NONE`, or `[--interval=30s …] CMD …`."""
+    """Set Docker's health check, which Podman also runs: `NONE`, or `[--interval=30s …] CMD …`."""
     check: dict[str, Any] = {}
     while value.startswith("--"):
         option, _, value = value.partition(" ")
@@ -140,7 +140,7 @@ def _health_check(config: Config, value: str) -> None:
 
 
 def _nanoseconds(text: str) -> int:
-    """Read a duration as Go writes it: `1m30s`."""
+    """Parse a duration in Go's format, such as `1m30s`."""
     parts = re.findall(r"(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text!r} is not a duration, such as 30s or 1m30s")
@@ -163,7 +163,7 @@ _INSTRUCTIONS: dict[str, Callable[[Config, str], None]] = {
 
 
 def _pairs(value: str) -> dict[str, str]:
-    """Read `NAME=TEXT …`, or the old form `NAME TEXT`, in which the text may have blanks."""
+    """Parse `NAME=TEXT …`, or the old form `NAME TEXT`, where the text may contain spaces."""
     name, _, rest = value.partition(" ")
     if "=" not in name:
         return {name: _unquoted(rest.strip())}
@@ -182,7 +182,7 @@ def _unquoted(value: str) -> str:
 
 
 def _json_list(value: str) -> list[str] | None:
-    """Read a JSON list; None if it is none, as `[ -e /x ] && run`, which is for a shell."""
+    """Parse a JSON list; None if it is not JSON, such as `[ -e /x ] && run`, which is for a shell."""
     try:
         found = json.loads(value)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Record files so large that they are not held in memory several times over: read in passing, written from pieces.
+"""Read and write very large record files, which must not be in memory several times.
 
-Most of their records are written as programs print them, byte for byte, so that nothing needs to be made of those to
-list them: a block of a thousand is held against one regular expression.
+Most of their records are byte for byte the documents that programs print, so listing them needs no decoding: one
+regular expression checks a block of a thousand records.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from cstore.records.shapes import Check
 
 _BLOCK = 1000
-_PLAIN = rb'"[ !#-%\'-;=?-\[\]-~]++"'  # text that has no escapes, neither JSON's nor those that Go adds
+_PLAIN = rb'"[ !#-%\'-;=?-\[\]-~]++"'  # text without escapes, neither JSON's nor Go's additional ones
 _FORMS: dict[Check, bytes] = {
     shapes.text: _PLAIN,
     shapes.texts: rb"\[%b(?:,%b)*+\]" % (_PLAIN, _PLAIN),
     shapes.number: rb"-?[1-9][0-9]{0,17}+",
     shapes.owners: rb"\[(?:0|[1-9][0-9]{0,8}+)(?:,(?:0|[1-9][0-9]{0,8}+))*+\]",
 }
-"""How values that are not empty are written, of the fields that are alike in a file and in a document."""
+"""Patterns of non-empty values, for the fields that have the same encoding in files and documents."""
 
 
 def blocks(count: int) -> Iterator[tuple[int, int]]:
-    """The rows of a file, as many at a time as are read together: first, and one after the last."""
+    """Return the blocks of a file that are read together: the first row, and the one after the last."""
     return ((first, min(first + _BLOCK, count)) for first in range(0, count, _BLOCK))
 
 
 def in_passing(kind: type[R], block: bytes, count: int) -> Iterator[R | None]:
-    """Read the records of a block; None is one that takes more tolerance than is to be had here."""
+    """Yield the records of a block; None for each one that needs lenient reading."""
     rows = parse_whole(b"[%b]" % block)
     if rows is None or len(rows) != count:
         return (None for _ in range(count))
@@ -44,7 +44,7 @@ def in_passing(kind: type[R], block: bytes, count: int) -> Iterator[R | None]:
 
 
 def printed(kind: type[Record]) -> Callable[[bytes], object]:
-    """Make what says of a block whether its bytes are the JSON documents of its records, with commas between them."""
+    """Return a predicate that tests whether a block is the JSON documents of its records, separated by commas."""
     import re
 
     fields = [
@@ -57,14 +57,14 @@ def printed(kind: type[Record]) -> Callable[[bytes], object]:
 
 
 def texts_in(block: bytes, field: str) -> Iterator[str]:
-    """What a field of text holds in the records of a block that is `printed`, where no text has a quotation mark."""
+    """Yield the values of a text field in a block that is `printed`, where no text contains a quotation mark."""
     import re
 
     return (text.decode() for text in re.findall(b'"%b":"([^"]++)"' % key_of(field).encode(), block))
 
 
 def pieces(source: Cut, base: bytes, count: int, changed: Mapping[int, bytes | None]) -> list[bytes | memoryview]:
-    """Cut up a file of which some rows changed, or go where that is None: these, and what lies between, with commas."""
+    """Return a file's new contents in pieces: changed rows (None to remove one), unchanged runs, and commas."""
     view, kept = memoryview(base), 0
     found: list[bytes | memoryview] = []
     for number, text in [*sorted(changed.items()), (count, None)]:

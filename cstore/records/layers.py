@@ -1,4 +1,4 @@
-"""Layers (store-format 4.1)."""
+"""The kind of layers, and queries about their parents and flags (store-format 4.1)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def follow(find: Callable[[str], Layer | None], top: str, known: Container[str] 
     """Follow a chain of layers from `top` down to its base, or to a layer in `known`.
 
     Returns:
-        The layers by ID, topmost first; and what is wrong with the chain, "" if nothing is: damaged records may lead to
-        a layer that is missing, or back to one further up.
+        The layers by ID, topmost first; and the flaw of the chain, "" if it is complete: in damaged records, a layer
+        may be missing, or the chain may be a cycle.
     """
     found: dict[str, Layer] = {}
     current, above = top, ""
@@ -50,10 +50,10 @@ def line(find: Callable[[str], Layer | None], top: str) -> list[str]:
 
 
 def incomplete(table: Table[Layer]) -> list[Layer]:
-    """List the layers that are being made or removed, without reading the others."""
+    """Return the layers that are being created or removed, without reading the others."""
     return [layer for layer in table.mentioning("incomplete") if layer.incomplete]
 
 
 def children(table: Table[Layer], parent: str) -> list[Layer]:
-    """List the layers that build directly on `parent`, an ID, without reading all others."""
+    """Return the layers whose parent is `parent`, an ID, without reading all others."""
     return [layer for layer in table.mentioning(parent) if layer.parent == parent]

@@ -321,7 +321,7 @@ def _tree_options(request: NewLayer, plan: LayerPlan) -> TreeOptions:
 def _publish(
     context: Context, request: NewLayer, before: LayerPlan, staged: StagedTree, applied_layer: AppliedLayer | None
 ) -> Layer:
-    """Give the tree its ID and record, or raise and leave the records as they were."""
+    """Adopt the tree and write its record; on failure, leave the records unchanged."""
     with writing(context, ItemKind.LAYERS, prepared=True) as writer:
         record, plan = add_incomplete(writer, request, before)
         try:

@@ -103,9 +103,26 @@ def collect(
             each for each in _unrecorded(context, writer) if foreign or each.kind != _FOREIGN or each.path in promised
         ]
         failures = [failure for leftover in found if (failure := remove(writer, leftover, quarantine, promised))]
+        failures += _resisting(writer)
     if failures:
         raise failures[0]
     return [*staged, *swept, *found, *half, *old]
+
+
+def _resisting(writer: Writer) -> list[CstoreError]:
+    """Say what keeps the unfinished work that is left, which every writer tries to conclude and passes over."""
+    from cstore.store.intents import conclude
+    from cstore.store.recovery import unfinished
+    from cstore.store.removal import take_out
+
+    failures = conclude(writer)
+    for layer in unfinished(writer):
+        try:
+            take_out(writer, layer)
+            writer.save(ItemKind.LAYERS)
+        except CstoreError as error:
+            failures.append(error)
+    return failures
 
 
 def foreign(context: Context) -> list[Leftover]:
@@ -200,7 +217,7 @@ def leftovers(context: Context, tables: Tables, promised: Container[str] = ()) -
     """Find leftovers that a tool created, and paths of any name that were promised to the quarantine.
 
     Raises:
-        RecordsDamaged: a record file cannot be trusted.
+        RecordsDamaged: a record file is damaged.
         SystemFailure: a directory cannot be read.
     """
     yield from (each for each in _unrecorded(context, tables) if each.kind != _FOREIGN or each.path in promised)

@@ -173,22 +173,29 @@ def _has_no_owner(path: str) -> bool:
         os.close(fd)
 
 
-def conclude(writer: Writer) -> None:
-    """Settle the intents of dead owners, under the locks of layers and images. Failures are left to the next writer."""
-    found = _find(writer.layout)
+def conclude(writer: Writer) -> list[CstoreError]:
+    """Settle the intents of dead owners, under the locks of layers and images. Failures are left to the next writer.
+
+    Returns:
+        The failures.
+    """
+    found, failures = _find(writer.layout), list[CstoreError]()
     try:
         claimed = {
             layer for each in found if each.fd < 0 for layer in (*each.layers("layers", "free"), *each.values("uses"))
         }
         for each in found:
             if each.fd >= 0:
-                with suppress(CstoreError):
+                try:
                     _settle(writer, each, claimed)
                     with suppress(OSError):
                         within.unlink(each.path)
+                except CstoreError as error:
+                    failures.append(error)
     finally:
         for each in found:
             _close(each)
+    return failures
 
 
 def _paths(layout: Layout) -> list[str]:

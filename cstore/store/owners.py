@@ -23,7 +23,7 @@ def parent_owners(context: Context, ref: str) -> tuple[list[int], list[int]]:
 
     Raises:
         LayerUnknown: there is no such layer.
-        LayerNotMounted: the layer has maps and is not mounted.
+        LayerNotMounted: the layer has an ID map and is not mounted.
     """
     layer = find_own_layer(Reader(context), ref)
     if layer is None:

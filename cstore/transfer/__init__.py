@@ -6,7 +6,7 @@ Must not know: how the store keeps records and trees, how a layer is unpacked, o
 Every command is a use of one contract for sources and one for sinks (contract.py):
 
     archive ─► members, by name ─► docker_archive, v1_archive, oci_layout: plans ─► archive_images: sources
-    source ─► copy_loop ─► sink: layout, directory, archive, registry      `save`, `push`, `copy-image`
+    source ─► copy_loop ─► sink: layout, directory, archive, registry      `save`, `docker-export`, `push`, `copy-image`
     source ─► store_sink: the one way into a store                         `load`, `docker-import`, `pull`, `copy-image`
 """
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         Retried,
     )
     from cstore.transfer.copying import copy, opened_source, sink_of, store_at
-    from cstore.transfer.docker_root import Imported, import_docker_image
+    from cstore.transfer.docker_root import Imported, export_docker_image, import_docker_image
     from cstore.transfer.formats import LoadRequest
     from cstore.transfer.importing import ImportRequest, import_image
     from cstore.transfer.looking import SeenImage, look
@@ -80,6 +80,7 @@ __all__ = [
     "check_save",
     "clone_all",
     "copy",
+    "export_docker_image",
     "first_of",
     "import_docker_image",
     "import_image",
@@ -129,6 +130,7 @@ _HOMES = {
     "Synced": "syncing",
     "check_save": "saving",
     "copy": "copying",
+    "export_docker_image": "docker_root",
     "first_of": "registry_ends",
     "import_docker_image": "docker_root",
     "import_image": "importing",

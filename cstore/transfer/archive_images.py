@@ -167,7 +167,7 @@ def load(
         source: an archive, compressed or not: a path, bytes, a descriptor, a file; or the path of an OCI layout.
         request: which images, and how; by default all of them, for this machine, under their own names.
         progress: called now and then with the bytes done so far.
-        shown: what to call the source in messages.
+        shown: name of the source in messages.
 
     Raises:
         ArchiveError: the archive is damaged, or is no archive of images; the store is as it was.

@@ -38,13 +38,13 @@ JOBS = 3
 
 
 class Planned(Value):
-    """What a copy is going to move, before it moves anything.
+    """The plan of a copy, reported before it moves anything.
 
     Attributes:
-        fetch: the blobs to be moved: digest, bytes in all, and bytes that an earlier run has left.
-        present: the digests of those that are there already.
-        needs: bytes that the destination needs on its disk at least; 0 if nobody can know.
-        free: bytes that it has; -1 if nobody can know.
+        fetch: the blobs to move: digest, size in bytes, and bytes kept from an earlier run.
+        present: digests of the blobs that are there already.
+        needs: bytes that the destination needs on its disk at least; 0 if unknown.
+        free: bytes free on that disk; -1 if unknown.
     """
 
     fetch: tuple[tuple[str, int, int], ...]
@@ -59,7 +59,7 @@ class Planned(Value):
 
 
 class BlobProgress(Value):
-    """`done` of `size` bytes of a blob (-1: nobody says) have been moved; `begun` of them by an earlier run."""
+    """`done` of `size` bytes of a blob (-1 if unknown) have been moved, `begun` of them by an earlier run."""
 
     digest: str
     done: int
@@ -68,14 +68,14 @@ class BlobProgress(Value):
 
 
 class BlobDone(Value):
-    """A blob has been moved, and has its digest."""
+    """A blob has been moved and verified."""
 
     digest: str
     size: int
 
 
 class BlobPresent(Value):
-    """A blob need not be moved: the destination has it, or has got it from somebody else meanwhile."""
+    """A blob is not moved: the destination has it, or got it from another process meanwhile."""
 
     digest: str
     size: int
@@ -130,16 +130,16 @@ class CopyRequest(Value):
 
 
 class CopiedImage(Value):
-    """What was copied, or with `dry_run` would be.
+    """The result of a copy, or with `dry_run` its plan.
 
     Attributes:
-        source: where it came from, for people.
+        source: where it came from, for messages.
         destination: where it is now.
-        id: the image's ID: the digest of its config, without the algorithm; of an index "".
-        digest: that of its manifest at the destination, or of the index.
-        names: those that it has at the destination.
+        id: the image's ID, the digest of its config without the algorithm; "" for an index.
+        digest: digest of its manifest or index at the destination.
+        names: its names at the destination.
         copied: digests of the blobs that were moved.
-        present: digests of those that were there before.
+        present: digests of the blobs that were there before.
         size: bytes that were moved.
         warnings: what was odd.
     """
@@ -159,31 +159,31 @@ class CopiedImage(Value):
 
 
 class ImageSource(Protocol):
-    """One image that can be read, or one for several platforms.
+    """One image to read, or one index of images for several platforms.
 
-    Nothing that it gives is believed: a sink holds every document and every blob to its digest and size.
+    Sinks do not trust it: they verify the digest and size of every document and blob.
     """
 
     @property
     def shown(self) -> str:
-        """What to call it in messages."""
+        """Its name in messages."""
 
     @property
     def name(self) -> str:
-        """The image's full name there, "" if it has none."""
+        """The image's full name there; "" if it has none."""
 
     def manifest(self, digest: str = "") -> bytes:
-        """Give the image's manifest or index, byte for byte; with `digest` the one that its index names.
+        """Return the image's manifest or index, byte for byte; with `digest`, a manifest that its index names.
 
         Raises:
-            CstoreError: it cannot be had.
+            CstoreError: it cannot be read.
         """
 
     def open(self, blob: Descriptor, offset: int = 0) -> AbstractContextManager[ReadInto]:
-        """Give a reader of a blob that a manifest names, from a byte on.
+        """Open a blob that a manifest names, for reading from an offset.
 
         Raises:
-            CstoreError: it cannot be had; the reader raises it as well.
+            CstoreError: it cannot be read; the reader raises it too.
         """
 
 
@@ -232,7 +232,7 @@ class WritesBlobs(Protocol):
         """Write a blob that a manifest names, all of it.
 
         Raises:
-            CstoreError: it cannot be had.
+            CstoreError: it cannot be read.
         """
 
     def damaged(self, blob: Descriptor) -> CstoreError:
@@ -287,7 +287,7 @@ class ImageSink(Protocol):
 
     @property
     def shown(self) -> str:
-        """What to call it in messages."""
+        """Its name in messages."""
 
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
         """Take an image: all of it or, if anything goes wrong, nothing that could be taken for an image.

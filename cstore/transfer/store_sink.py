@@ -66,7 +66,7 @@ class StoreSink:
         self.shown = self.name or store.config.graph_root
 
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
-        """Take an image (see `contract.ImageSink`)."""
+        """Store an image (see `contract.ImageSink`)."""
         from cstore.transfer.store_copy import StoreCopy
 
         return StoreCopy(self, source, request, tell).run()

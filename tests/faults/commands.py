@@ -1,4 +1,4 @@
-"""The commands of the laboratory, each on the same store."""
+"""The commands of the laboratory; all start with the same store."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ COMMANDS: dict[str, list[str]] = {
     "copy": ["copy", "{inputs}/change", "plain:/copied"],
     "mount": ["mount", "con"],
 }
-"""What is tried, by the words of the command line."""
+"""Commands to try, with their command lines."""
 MORE: dict[str, list[str]] = {
     "rm": ["rm", "--yes", "--force", "img"],
     "keep": ["rm", "--yes", "--keep", "5", "going"],
@@ -103,11 +103,11 @@ MORE: dict[str, list[str]] = {
     "dedup": ["dedup"],
     "shutdown": ["shutdown"],
 }
-"""What is not in the sample that every run of the tests takes."""
+"""Commands that are not in the sample of every test run."""
 
 
 def litter(graph: str, driver: str) -> None:
-    """Leave what interrupted commands of any tool leave: bytes without records, stray links, temporary files."""
+    """Create what interrupted commands of any tool leave: bytes without records, stray links, temporary files."""
     folder = "dir" if driver == "vfs" else ""
     places = {
         f"cstore-staging/{driver}/temp-dir-123/file": b"staged",
@@ -128,7 +128,7 @@ def litter(graph: str, driver: str) -> None:
 
 
 def damage(graph: str, driver: str) -> None:
-    """Damage what a repair heals from headers and records, and what it can only put aside."""
+    """Cause damage that repair heals from headers and records, and damage that it can only move into quarantine."""
     trees = os.path.join(graph, *(("vfs/dir", "{}") if driver == "vfs" else ("overlay", "{}/diff")))
     os.chmod(os.path.join(trees.format("base"), "a/f"), 0o640)
     os.unlink(os.path.join(trees.format("top"), "a/new"))
@@ -153,14 +153,14 @@ PREPARED: dict[str, tuple[list[str], Callable[[str, str], None] | None, list[str
     "wipe-mounted": (["wipe"], None, ["mount", "con"]),
     "undo-keep": (["repair", "--yes", "--undo", "{case}"], None, ["rm", "--yes", "--keep", "5", "going"]),
 }
-"""Those that need something to do first: their words, what does it to a graph root of a driver, and what comes next."""
+"""Commands that need preparation: the command line, a function that changes the graph root, a command to run first."""
 ALL = {**COMMANDS, **MORE, **{command: words for command, (words, _, _) in PREPARED.items()}}
 ANEW = frozenset({"import", "commit"})
-"""What makes another image whenever it is run, because of the time in it. All are called "anew"."""
+"""Commands that create another image at each run, because it contains the time. All are called "anew"."""
 
 
 def prepare(store: Store, inputs: str) -> None:
-    """Make what the commands work on."""
+    """Create the store's contents and the input files."""
     files = {"base": BASE, "change": CHANGE, "third": THIRD, "archive": as_tar(docker_archive())}
     one, other = docker_archive(), docker_archive([THIRD, BASE], ["example.org/other:2"])
     listed = [json.loads(each["manifest.json"]) for each in (one, other)]
@@ -196,7 +196,7 @@ def prepare(store: Store, inputs: str) -> None:
 
 
 def _prepare_elsewhere(inputs: str) -> None:
-    """Make what images are brought from: a data root of Docker's, and another store."""
+    """Create sources of images: an OCI layout, a Docker data root and another store."""
     layout: Members = {}
     one, two = oci_image(layout, [THIRD, CHANGE]), oci_image(layout, [BASE, THIRD])
     as_directory(with_index(layout, named(one, "one:1"), named(two, "two:2")), f"{inputs}/layout")

@@ -1,7 +1,7 @@
-"""Bringing a tar-split in line with what later entries displaced, so that every line finds its file, and finds it once.
+"""Amend a tar-split for displaced entries, so that every line refers to exactly one file.
 
-Only archives with a name twice, a directory that becomes something else, or files behind links come here. Their
-tar-split is written anew once: contents that cannot be found by name become raw bytes in it.
+Only archives need this that have a name twice, replace a directory, or have files behind links. Their tar-split is
+rewritten once: contents that cannot be found by name become raw bytes in it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 def amend(tar_split: str, tree: str, report: DisplacedReport, *, sync: bool) -> None:
-    """Write the tar-split anew and remove the displaced from the tree.
+    """Rewrite the tar-split, and remove the displaced files from the tree.
 
     Raises:
-        SystemFailure: it cannot be written, or the displaced not be read or removed.
+        SystemFailure: the tar-split cannot be written, or the displaced files cannot be read or removed.
     """
     if report:
         _write_anew(tar_split, tree, report, sync=sync)
@@ -72,7 +72,7 @@ def _write_entry(packer: Packer, line: FileEntry, judge: _Judge, displaced: int)
 
 
 class _Judge:
-    """Knows for each line whether its file is where its name says."""
+    """Decides for each line whether its file is at the path in its name."""
 
     def __init__(self, report: DisplacedReport) -> None:
         self._carried, self._items = report.carried, report.items
@@ -85,7 +85,7 @@ class _Judge:
         """Find a line's file.
 
         Returns:
-            None if it is where the line says; else its path in the displaced, or b"" if there is no file to find.
+            None if it is at the line's path; else its path in the displaced directory, or b"" if there is no file.
         """
         place = bisect_left(self._carried, line.position)
         if place < len(self._carried) and self._carried[place] == line.position:
@@ -97,7 +97,7 @@ class _Judge:
         return min(self._ways_out(name, line.position), default=(0, None))[1]
 
     def _ways_out(self, name: bytes, position: int) -> Iterator[tuple[int, bytes]]:
-        """Where the file went after its line: by itself, or with a directory above it. The first time counts."""
+        """Yield when and where the file was displaced after its line, alone or with a directory that contained it."""
         for when, item in self._displaced.get(name, ()):
             if when > position:
                 yield when, b"" if item == NOTHING_KEPT else b"%d" % item
@@ -109,7 +109,7 @@ class _Judge:
 
 
 def _read_verified(displaced: int, path: bytes, line: FileEntry) -> Iterator[bytes]:
-    """Read a displaced file, and make sure that it is the one that was unpacked."""
+    """Read a displaced file, and verify that it is the one that was unpacked."""
     fd = open_beneath(displaced, path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     checksum, size = crc64.go_iso(b""), 0
     try:
@@ -124,7 +124,7 @@ def _read_verified(displaced: int, path: bytes, line: FileEntry) -> Iterator[byt
 
 
 def _remove_displaced(tree: str, name: bytes) -> None:
-    """Remove the displaced without a trace in the root's times."""
+    """Remove the displaced files, and preserve the root's times."""
     try:
         root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

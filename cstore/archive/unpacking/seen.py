@@ -25,10 +25,10 @@ _MASK = (1 << 64) - 1
 
 
 class SeenPaths:
-    """Remembers paths by 64 bits of hash: eight bytes each, adding is fast, asking less so.
+    """A set of paths as 64-bit hashes: it takes eight bytes per path; adding is fast, lookups are slower.
 
-    Two paths out of a million are taken for one with a chance of 1 : 30 million. The hash is keyed anew for each run of
-    the program, so no archive can be made for it.
+    The probability of a collision among a million paths is 1 in 30 million. The hash has a new key in each run of the
+    program, so an archive cannot be built to cause collisions.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class SeenPaths:
         self._sorted: list[array[int]] = []
 
     def add(self, path: bytes) -> None:
-        """Remember a path."""
+        """Add a path."""
         self._fresh.add(hash(path) & _MASK)
         if len(self._fresh) >= _FRESH:
             self._sorted.append(array("Q", sorted(self._fresh)))
@@ -53,14 +53,14 @@ def _holds(numbers: array[int], number: int) -> bool:
 
 
 class PathList(Generic[_T]):
-    """A row of paths, each with something that marshal(3) can write."""
+    """A list of paths, each with a value that marshal can write."""
 
     def __init__(self) -> None:
         self._recent: list[tuple[bytes, _T]] = []
         self._packed: list[bytes] = []
 
     def add(self, path: bytes, what: _T) -> None:
-        """Put a path at the end."""
+        """Append a path."""
         self._recent.append((path, what))
         if len(self._recent) >= _AT_ONCE:
             self._packed.append(zlib.compress(marshal.dumps(self._recent), 1))

@@ -1,4 +1,4 @@
-"""A Docker data root, read without its daemon and never written to (docker 1, 17)."""
+"""Read a Docker data root without its daemon; nothing here writes to it (docker 1, 17)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.docker.root.containers import DockerContainer
     from cstore.docker.root.dataroot import DockerRoot
-    from cstore.docker.root.exporting import write_image
     from cstore.docker.root.imagedb import DockerImage, names_meant
     from cstore.docker.root.layerdb import DockerLayer
     from cstore.docker.root.notes import import_notes
@@ -18,7 +17,6 @@ __all__ = [
     "DockerRoot",
     "import_notes",
     "names_meant",
-    "write_image",
 ]
 
 
@@ -29,12 +27,11 @@ _HOMES = {
     "DockerRoot": "dataroot",
     "import_notes": "notes",
     "names_meant": "imagedb",
-    "write_image": "exporting",
 }
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for when it is first asked for (PEP 562)."""
+    """Import a public name on first access (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.docker.root' has no attribute {name!r}")
     return getattr(__import__(f"cstore.docker.root.{_HOMES[name]}", fromlist=[name]), name)

@@ -1,4 +1,4 @@
-"""Where in a Docker data root the records and trees of one driver are (docker 1, 17)."""
+"""Locate the records and trees of one driver in a Docker data root (docker 1, 17)."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ _TREES = {
     "vfs": (os.path.join("vfs", "dir"), ""),
     "btrfs": (os.path.join("btrfs", "subvolumes"), ""),
 }
-"""Driver: below which directory a layer's own is, and where in that its tree."""
+"""By driver: the directory that contains the layers' directories, and the path of the tree in each of those."""
 _UNIONS = frozenset({"overlay2", "fuse-overlayfs"})
 _REMAPPED = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}")
 _NO_ID = (1 << 32) - 1
 
 
 class Place(Value):
-    """One driver's part of a data root: the directory that everything is in, and the driver's name."""
+    """One driver's part of a data root: the directory of all data, and the driver's name."""
 
     root: str
     driver: str
 
     @property
     def records(self) -> str:
-        """Where layers, images and names are recorded."""
+        """The directory with the records of layers, images and names."""
         return os.path.join(self.root, "image", self.driver)
 
     @property
     def is_union(self) -> bool:
-        """Whether a layer's tree holds only what it adds to those below."""
+        """Whether a layer's tree contains only its changes relative to the layers below."""
         return self.driver in _UNIONS
 
     @property
     def trees(self) -> str:
-        """The directory that has one for each layer.
+        """The directory that contains one directory per layer.
 
         Raises:
-            Unsupported: the driver keeps layers where they cannot be read without it.
+            Unsupported: the driver's layers cannot be read without it.
         """
         return os.path.join(self.root, self._where()[0])
 
     @property
     def id_map(self) -> IDMap:
-        """Which owners in containers those on disk are: below a remapped root, all are shifted."""
+        """The map from owners in containers to those on disk, which are shifted below a remapped root."""
         name = os.path.basename(self.root)
         if not _REMAPPED.fullmatch(name):
             return IDENTITY
@@ -57,7 +57,7 @@ class Place(Value):
         return IDMap((uids,), (gids,))
 
     def tree(self, cache_id: str) -> str:
-        """The tree of one layer, by the driver's name for it.
+        """Return the tree of one layer, by the driver's name for it.
 
         Raises:
             Unsupported: as `trees`.
@@ -74,15 +74,15 @@ class Place(Value):
 
 
 def find_place(path: str, driver: str = "") -> Place:
-    """Look for the records in a data root, or one level lower where user namespaces are remapped.
+    """Find the records in a data root, or one level lower with remapped user namespaces.
 
     Args:
         path: the data root.
-        driver: whose records, if several drivers have some.
+        driver: the driver, if several have records there.
 
     Raises:
-        InvalidOption: it is no data root, or several drivers or remapped users have records in it.
-        Unsupported: its images are with containerd.
+        InvalidOption: it is not a data root, or several drivers or remapped users have records in it.
+        Unsupported: its images are in containerd.
         SystemFailure: it cannot be read.
     """
     root = _with_images(path)
@@ -131,7 +131,7 @@ def _none_there(path: str) -> Exception:
 
 
 def uses_containerd(path: str) -> bool:
-    """Whether a data root shows signs of a daemon that keeps its images with containerd."""
+    """Return whether a data root has traces of a daemon that stores its images in containerd."""
     return presence.is_directory(
         os.path.join(path, "containerd", "daemon", "io.containerd.content.v1.content", "blobs")
     )

@@ -169,7 +169,7 @@ def find_case(context: Context, ref: str) -> Case:
     """Find a case by its ID or a unique prefix of it.
 
     Raises:
-        CaseUnknown: there is none, or more than one.
+        CaseUnknown: there is no such case, or several match.
     """
     found = [case for case in cases(context) if case.id == ref or (ref and case.id.startswith(ref))]
     if len(found) != 1:

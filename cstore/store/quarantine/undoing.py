@@ -24,7 +24,7 @@ from cstore.store.way import require_way, way_to
 from cstore.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from cstore.store.context import Context
     from cstore.store.session import Writer
@@ -41,8 +41,8 @@ class Undone(Value):
 def undo(context: Context, ref: str) -> Undone:
     """Undo a case, except where something newer is in the way. Entries that were undone before are skipped.
 
-    The last operation is undone first, so that each thing is restored into the state from which it was removed. The
-    case is removed when nothing is left in it.
+    The last operation is undone first, so that each thing is restored into the state from which it was removed; but the
+    things that a record describes are restored before the record. The case is removed when nothing is left in it.
 
     Raises:
         CaseUnknown: there is no such case.
@@ -55,7 +55,7 @@ def undo(context: Context, ref: str) -> Undone:
             return Undone(ended[0], (), ())  # everything was restored when this undo was interrupted
         case = readable(find_case(context, ref))
         progress = _Progress(list(case.entries))
-        for entry in reversed(case.entries):
+        for entry in _in_order(context, case.entries):
             # A restored thing may be a record file, so read the records again for each entry.
             with writing(context, *ItemKind, graph=True, recovering=False) as writer:
                 if isinstance(entry, Kept):
@@ -67,6 +67,25 @@ def undo(context: Context, ref: str) -> Undone:
         if others:
             progress.left.append(f"{', '.join(others)} in {case.directory}: the journal does not say where it was")
         return Undone(case.id, tuple(progress.done), tuple(progress.left))
+
+
+def _in_order(context: Context, entries: Sequence[Kept | Recorded]) -> Iterator[Kept | Recorded]:
+    """Yield the entries from last to first, except that a restored record follows the things noted before it.
+
+    An undo that is killed in between then leaves things without a record, which `gc` puts into the case again; a record
+    without its things would be damage. A record does not wait for a record file that is restored and may contain it.
+    """
+    files = {path for item_kind in ItemKind for path in context.places[item_kind].files.values()}
+    waiting: list[Recorded] = []
+    for entry in reversed(entries):
+        if isinstance(entry, Recorded) or entry.path in files:
+            yield from waiting
+            waiting.clear()
+        if isinstance(entry, Recorded) and entry.before and not entry.after:
+            waiting.append(entry)
+        else:
+            yield entry
+    yield from waiting
 
 
 class _Progress:
