@@ -132,7 +132,7 @@ class _Examination:
             yield _unreadable(error)
 
     def _broken(self, error: CstoreError) -> Problem:
-        reason = error.reason if isinstance(error, TarSplitDamaged) else f"it gives no archive: {error.message}"
+        reason = error.reason if isinstance(error, TarSplitDamaged) else f"its archive is invalid: {error.message}"
         evidence: dict[str, object] = {"path": self._job.tar_split, "reason": reason}
         return "tar-split-damaged", "", f"its tar-split is damaged: {reason}", evidence, error.go_text
 

@@ -55,8 +55,8 @@ def _without_tree(snapshot: StoreSnapshot, layer: str, *, read_only: bool) -> Fi
 
 def _of_flaw(driver: str, flaw: Flaw, *, read_only: bool) -> Finding:
     words = _WORDS[flaw.problem]
-    said = f": it says {flaw.found!r}" if flaw.found else ""
-    should = f", and should say {flaw.expected!r}" if flaw.expected else ""
+    said = f": found {flaw.found!r}" if flaw.found else ""
+    should = f", expected {flaw.expected!r}" if flaw.expected else ""
     return of_layer(
         f"{driver}-{flaw.part}",
         flaw.layer,

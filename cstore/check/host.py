@@ -263,7 +263,7 @@ def _programs() -> Iterator[Fact]:
         except (OSError, subprocess.TimeoutExpired) as error:
             yield Fact("programs", Level.WARNING, f"{path} does not answer: {error}", "try it by hand")
             continue
-        first = said[0] if said else "no version"  # where a library that it uses does not speak before it
+        first = said[0] if said else "no version"  # unless a library prints another line first
         version = next((line for line in said if line.startswith(name)), first).removeprefix(f"{name}: ")
         yield Fact("programs", Level.OK, f"{name}: {version}")
 

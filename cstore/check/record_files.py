@@ -81,7 +81,7 @@ def _repeated_names(
 ) -> Iterator[Finding]:
     for conflict in conflicts:
         name, owner = conflict.name, conflict.owner
-        sentence = f"the name {name!r} belongs to {owner} too, and finds that one"
+        sentence = f"its name {name!r} also belongs to {owner}, which lookups by name find"
         evidence = {"part": name, "name": name, "keeper": owner}
         subject = Subject(item_kind.value, conflict.loser)
         yield Finding("duplicate-name", subject, sentence, evidence, read_only=read_only)

@@ -21,7 +21,7 @@ def directory_lost(driver: str, layer: str, searched: Sequence[str], go_text: st
     """
     hint = "its contents are lost; cstore delete-layer removes the record"
     if len(searched) > 1:
-        hint = "its contents are lost; cstore repair --dry-run says in which store, and what helps"
+        hint = "its contents are lost; cstore repair --dry-run names the store and the remedy"
     return errors.DriverError(
         driver, f"layer {layer} has no directory in {' or '.join(searched)}", hint=hint, go_text=go_text
     )

@@ -74,12 +74,12 @@ class HomeStaging:
         try:
             make_directories(self.home, sync=True)
         except OSError as error:
-            raise errors.SystemFailure("make the driver's home", self.home, error) from None
+            raise errors.SystemFailure("create the driver's home", self.home, error) from None
         beside = not self._renames or (self._is_in_its_root() and reaches(self._root, self.home))
         place = self._beside if beside else self._inside
         if self._leads_away(place):
             raise errors.SystemFailure(
-                "make a staging directory in", place.path, NotADirectoryError(errno.ENOTDIR, ""),
+                "create a staging directory in", place.path, NotADirectoryError(errno.ENOTDIR, ""),
                 hint="it is a symbolic link that no tool created; see where it leads, and remove it",
             )  # fmt: skip
         directory = place.reserve()

@@ -84,7 +84,7 @@ class TreeHome:
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise errors.SystemFailure("look at", self.tree(layer), error) from None
+            raise errors.SystemFailure("examine", self.tree(layer), error) from None
         return True
 
     @property
@@ -360,7 +360,7 @@ class _Staging:
         if error is not None:
             self._directory.remove()
         if isinstance(error, OSError):
-            raise errors.SystemFailure("make a layer in", self._directory.path, error) from error
+            raise errors.SystemFailure("create a layer in", self._directory.path, error) from error
 
     def staged(self, *, has_lower: bool, copied: bool = False) -> StagedTree:
         """Return the staged tree for the caller to fill."""

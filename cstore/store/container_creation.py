@@ -354,7 +354,7 @@ def _give_directory(writer: Writer, container: str, kept: str) -> None:
         make_directories(os.path.dirname(path))
         within.rename(kept, path)
     except OSError as error:
-        raise SystemFailure("make the directory", path, error) from error
+        raise SystemFailure("create the directory", path, error) from error
     if writer.context.sync:
         sync_directory(os.path.dirname(path))
         sync_directory(os.path.dirname(os.path.dirname(path)))

@@ -109,7 +109,7 @@ def write_file(context: Context, ref: str, name: str, source: Source, *, run: bo
             if parts[:-1]:
                 within.make_directories(top, "/".join(parts[:-1]))
         except OSError as error:
-            raise SystemFailure("make the directory", os.path.dirname(path), error) from error
+            raise SystemFailure("create the directory", os.path.dirname(path), error) from error
         replace(path, pieces(reader), sync=context.sync)
 
 
@@ -149,7 +149,7 @@ def _made(context: Context, path: str) -> str:
         make_directories(path)
         within.require_directory(os.path.dirname(data), f"{os.path.basename(data)}/userdata")
     except OSError as error:
-        raise SystemFailure("make the directory", path, error) from error
+        raise SystemFailure("create the directory", path, error) from error
     return path
 
 

@@ -354,7 +354,7 @@ def _open_folder(path: bytes, side: _Side, mode: int, owner: tuple[int, int], wh
             here = there
     except OSError as error:
         os.close(here)
-        raise SystemFailure("make the directory for", where, error) from None
+        raise SystemFailure("create the directory for", where, error) from None
     return here
 
 

@@ -110,7 +110,7 @@ def collect(
 
 
 def _resisting(writer: Writer) -> list[CstoreError]:
-    """Say what keeps the unfinished work that is left, which every writer tries to conclude and passes over."""
+    """Return why unfinished operations remain, which every writer tries to complete and skips on failure."""
     from cstore.store.intents import conclude
     from cstore.store.recovery import unfinished
     from cstore.store.removal import take_out

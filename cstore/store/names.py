@@ -90,7 +90,7 @@ def set_flag(context: Context, ref: str, flag: str, value: Any) -> None:
         encode(value)
     except (TypeError, ValueError):
         raise errors.InvalidOption(
-            f"the flag {flag!r} cannot be of type {type(value).__name__}, which JSON has not"
+            f"the flag {flag!r} cannot be of type {type(value).__name__}, which JSON does not have"
         ) from None
     _change_flags(context, ref, flag, {flag: value})
 

@@ -94,7 +94,7 @@ def require_image_store(layout: Layout) -> None:
         Unsupported: the image store does not exist.
     """
     for sentence in _image_store_gone(layout):
-        raise Unsupported(sentence, hint="if it is lost for good, open the store without it and repair the store")
+        raise Unsupported(sentence, hint="if it is permanently lost, open the store without it and repair the store")
 
 
 def _others(root: str, layout: Layout, command: str) -> Iterator[str]:

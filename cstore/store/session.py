@@ -288,7 +288,7 @@ def _make_root(path: str) -> None:
         make_directories(path, sync=True)
     except OSError as error:
         raise errors.SystemFailure(
-            "make the directory", path, error, hint="choose another with --graph or --run"
+            "create the directory", path, error, hint="choose another with --graph or --run"
         ) from error
 
 

@@ -38,7 +38,7 @@ def write_settings_text(path: str, text: str) -> None:
         os.makedirs(above, 0o755, exist_ok=True)
         found = os.stat(path) if presence.exists(path) else None
     except OSError as error:
-        raise SystemFailure("make", above, error) from None
+        raise SystemFailure("create", above, error) from None
     write_file(path, text.encode(), mode=stat.S_IMODE(found.st_mode) if found else 0o644)
     if found and os.geteuid() == 0:
         os.chown(path, found.st_uid, found.st_gid)

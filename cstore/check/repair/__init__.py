@@ -2,7 +2,7 @@
 
     survivors     the remaining evidence: directories, data items, tar-splits, the driver's files
     *_records     rebuild lost records from that evidence
-    heal_*        for each kind of finding: plan the step that repairs it, or tell why nothing can
+    heal_*        for each kind of finding: plan the step that repairs it, or return why nothing can
     remake        rebuild a layer from its archive and exchange it for the damaged one
     repairing     check, plan and carry out, until nothing repairable remains
 

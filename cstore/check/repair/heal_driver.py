@@ -259,7 +259,7 @@ def _set_owner(path: str, wanted: int, repair: RepairContext) -> None:
     try:
         group = os.stat(repair.context.layout.graph_root).st_gid
     except OSError as error:
-        raise SystemFailure("look at", repair.context.layout.graph_root, error) from None
+        raise SystemFailure("examine", repair.context.layout.graph_root, error) from None
     set_owner(path, wanted, group)
 
 

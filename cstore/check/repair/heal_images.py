@@ -188,7 +188,7 @@ def _put(repair: RepairContext, layer: str, path: str, digest: str, data: Iterat
             within.mkdir(folder, 0o755 if mode == 0 else 0o700)
             repair.quarantine.made_folder(folder, "it was missing")
         except OSError as error:
-            raise SystemFailure("make the directory", folder, error) from None
+            raise SystemFailure("create the directory", folder, error) from None
     repair.quarantine.keep_old(path, _WHY, digest)
     write_file(path, _checked(data, layer, path, digest), mode=mode, sync=repair.context.sync)
 

@@ -192,7 +192,7 @@ class _Repair:
             try:
                 step.act(repair)
             except (CstoreError, OSError) as error:
-                failure = error if isinstance(error, CstoreError) else SystemFailure("heal", step.subject.name, error)
+                failure = error if isinstance(error, CstoreError) else SystemFailure("repair", step.subject.name, error)
                 self._failed.append((step, failure))
             else:
                 self._done.append(step)

@@ -333,7 +333,7 @@ class Sources:
         try:
             return tempfile.TemporaryFile(dir=folder, buffering=0)
         except OSError as error:
-            raise SystemFailure("make a scratch file in", folder, error) from None
+            raise SystemFailure("create a scratch file in", folder, error) from None
 
     def _append(self, copy: IO[bytes], data: bytes | memoryview) -> None:
         """Write all of `data` to a scratch file.

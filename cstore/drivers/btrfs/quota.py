@@ -76,7 +76,7 @@ class Quotas:
             try:
                 within.make_directories(*os.path.split(self._folder))
             except OSError as error:
-                raise SystemFailure("make", self._folder, error) from error
+                raise SystemFailure("create", self._folder, error) from error
             write_file(self._path(layer), b"%d" % size, mode=0o644, sync=self._sync)
         else:
             self.forget(layer)

@@ -112,7 +112,7 @@ class Place(Value):
                 raise errors.DriverError(
                     NAME,
                     f"layer {self.layer}: its file {os.path.join(self.path, 'lower')} names {name!r}, not a short link",
-                    hint="cstore repair heals it",
+                    hint="run cstore repair",
                 )
         return names
 
@@ -343,7 +343,7 @@ def mend_links(homes: Homes, place: Place) -> None:
             if found is not None and not found.foreign:
                 make_link(found, name)
     except OSError as error:
-        raise errors.SystemFailure("mend the links of", place.path, error) from error
+        raise errors.SystemFailure("repair the links of", place.path, error) from error
 
 
 def write_link_file(place: Place) -> None:

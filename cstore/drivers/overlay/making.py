@@ -52,7 +52,7 @@ def make_layer(
         tree = make_root(folder, mode, owner, mask)
         return StagedTree(tree, form, parent is not None, staging, force_mask=mask)
     except OSError as error:
-        raise errors.SystemFailure("make a layer in", folder, error) from error
+        raise errors.SystemFailure("create a layer in", folder, error) from error
 
 
 def _root_of(parent: Place) -> tuple[int, tuple[int, int]]:
@@ -185,7 +185,7 @@ def contents_lost(place: Place) -> errors.DriverError:
     """Return the error for a layer whose `diff` is missing."""
     hint = "its contents are lost; cstore repair --from ARCHIVE restores them"
     if place.foreign:
-        hint = "its contents are lost; cstore repair --dry-run says in which store, and what helps"
+        hint = "its contents are lost; cstore repair --dry-run names the store and the remedy"
     return errors.DriverError(NAME, f"layer {place.layer} has no directory {place.diff}", hint=hint)
 
 

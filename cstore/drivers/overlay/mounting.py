@@ -225,7 +225,7 @@ class Mounter:
             try:
                 within.mkdir(target)
             except OSError as error:
-                raise errors.SystemFailure("make a mount point in", self._run_home, error) from error
+                raise errors.SystemFailure("create a mount point in", self._run_home, error) from error
             try:
                 if stack.program:
                     from cstore.drivers.overlay.program import mount_by_program
@@ -322,7 +322,7 @@ class Mounter:
             mount.mount("", self._home, flags=mount.MS_PRIVATE)
         except OSError as error:
             raise errors.SystemFailure(
-                "make a mount of its own of", self._home, error, hint="or set skip_mount_home in storage.conf"
+                "create a private mount of", self._home, error, hint="or set skip_mount_home in storage.conf"
             ) from error
 
 

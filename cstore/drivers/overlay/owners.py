@@ -61,7 +61,7 @@ def rewrite_owners(
         within.mkdir(work, 0o700)
         make_root(folder, mode, root_owner)
     except OSError as error:
-        raise SystemFailure("make a layer in", folder, error) from error
+        raise SystemFailure("create a layer in", folder, error) from error
 
 
 def _change(root_fd: int, owner: Callable[[int, int], tuple[int, int]]) -> None:

@@ -116,7 +116,7 @@ class OverlayDriverRepair:
             if made and self._sync:
                 sync_home(place.home)
         except OSError as error:
-            raise SystemFailure("mend the links of", place.path, error) from error
+            raise SystemFailure("repair the links of", place.path, error) from error
         return made
 
     def mend_parts(self, layer: str, ancestors: Sequence[str]) -> list[str]:
@@ -135,7 +135,7 @@ class OverlayDriverRepair:
             except FileExistsError:
                 continue
             except OSError as error:
-                raise SystemFailure("make", path, error) from error
+                raise SystemFailure("create", path, error) from error
         if made and self._sync:
             sync_directory(place.path)
         return made

@@ -130,7 +130,7 @@ class ZfsDriver:
         except BaseException as error:
             staging.remove()
             if isinstance(error, OSError):
-                raise SystemFailure("make a layer in", staging.path, error) from error
+                raise SystemFailure("create a layer in", staging.path, error) from error
             raise
 
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:

@@ -1,7 +1,7 @@
 """Mount datasets: a layer for its users, a staged tree to fill, and a tree that only this process reads.
 
 All mounts of a dataset are created alike, because ZFS refuses to mount one read-only and writable at the same time; a
-read-only mount is made so for its directory alone.
+read-only mount is read-only at its directory alone.
 """
 
 from __future__ import annotations

@@ -210,7 +210,7 @@ class QuarantineWriter:
                 sync_directory(os.path.dirname(path))
                 sync_directory(case.directory)
         except OSError as error:
-            hint = "it lies on another file system than the graph root, or is mounted"
+            hint = "it is on another file system than the graph root, or is mounted"
             raise SystemFailure("exchange", path, error, hint=hint) from None
 
     def succeed(self, path: str, why: str = "") -> None:
@@ -291,7 +291,7 @@ class QuarantineWriter:
             try:
                 make_directories(directory, sync=self._context.sync)
             except OSError as error:
-                raise SystemFailure("make the directory", directory, error) from None
+                raise SystemFailure("create the directory", directory, error) from None
             self._case = Case(name, directory, now(), self._by)
             self._case.write(sync=self._context.sync)
         return self._case
@@ -310,8 +310,8 @@ def move_aside(context: Context, case: Case, kept: Kept) -> None:
             sync_directory(os.path.dirname(kept.path))
             sync_directory(case.directory)
     except OSError as error:
-        hint = "it lies on another file system than the graph root, or is mounted"
-        raise SystemFailure("take out", kept.path, error, hint=hint) from None
+        hint = "it is on another file system than the graph root, or is mounted"
+        raise SystemFailure("quarantine", kept.path, error, hint=hint) from None
 
 
 def mark_of(path: str) -> str:

@@ -145,7 +145,7 @@ def _come_back(context: Context, source: str, path: str) -> str:
     try:
         make_directories(os.path.dirname(path))
     except OSError as error:
-        raise SystemFailure("make the directory", os.path.dirname(path), error) from None
+        raise SystemFailure("create the directory", os.path.dirname(path), error) from None
     _move(context, source, path)
     return ""
 
