@@ -98,7 +98,7 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     """Import a public name on first access (PEP 562)."""
     if name == "errors":
-        return __import__("cstore.errors", fromlist=["errors"])
+        return __import__("cstore.errors", fromlist=["CstoreError"])
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'cstore' has no attribute {name!r}")

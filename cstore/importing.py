@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import CodeType, ModuleType
 
+_Module = type(sys)  # what `types` calls ModuleType
 _COMPILED = f".{sys.implementation.cache_tag}.pyc"
 _BY_TIME = MAGIC_NUMBER + bytes(4)
 """The head of a compiled file that is valid if its source has the time and size that follow, four bytes each."""
@@ -70,6 +71,13 @@ class Loader(SourceFileLoader):
         super().__init__(name, source)
         self._compiled = compiled
         self._head = _BY_TIME + stamp
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Make a module that says where it is from: asking one for what it lacks takes Python as long as to run it."""
+        module = _Module(spec.name)
+        about = {"__loader__": self, "__package__": spec.parent, "__file__": spec.origin, "__cached__": spec.cached}
+        module.__dict__.update(about)
+        return module
 
     def get_code(self, fullname: str) -> CodeType | None:
         """Return the module's code."""

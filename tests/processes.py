@@ -1,4 +1,4 @@
-"""The processes that a test starts, told from those that run since an earlier test, such as daemons."""
+"""The processes that a test started, as opposed to older ones such as daemons."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 
 _earlier: set[int] = set()
 permanent: set[int] = set()
-"""Those that serve the whole run."""
+"""Processes that serve the whole run."""
 
 
 def children() -> list[int]:
-    """The processes that this one has started since the test began, in whichever thread; those not waited for, too."""
+    """Return the processes that this one has started since the test began, in any thread, including zombies."""
     return sorted(_all_children() - _earlier)
 
 
 def begin() -> None:
-    """Note what runs already; the hook for every test does so."""
+    """Record the processes that are already running; a hook calls this before every test."""
     _earlier.clear()
     _earlier.update(_all_children())
 

@@ -51,6 +51,7 @@ class ApplyOptions(Value, kw_only=True):
         force_mask: the mode of all files, while an attribute holds the mode that each should have; -1 to set the modes
             themselves.
         again: another archive was unpacked into this tree before, so its root keeps its attributes even if it is empty.
+        window: bytes of memory that the decoder's window may take; 0 for what this system can give.
         donor: a directory that may have the same files, to share blocks with if the file system can; "" for none.
     """
 
@@ -65,6 +66,7 @@ class ApplyOptions(Value, kw_only=True):
     unseen: str = ""
     force_mask: int = -1
     again: bool = False
+    window: int = 0
     donor: str = ""
 
 
@@ -162,7 +164,8 @@ def _unpack(
             # Fork before starting any thread: the child must not inherit a lock that a thread holds.
             worker = Worker(tree, root_fd, ring, terms)
             cleanup.callback(worker.end)
-            intake = Intake(source, ring, options.known_compressed[0] if options.known_compressed else "")
+            known = options.known_compressed[0] if options.known_compressed else ""
+            intake = Intake(source, ring, known, options.window)
             cleanup.callback(intake.close)
         windows = RingWindows(ring, intake, worker, progress, RoomWatch(root_fd, "unpack into", tree))
         with SplitFile(tar_split, sync=options.sync) as file:

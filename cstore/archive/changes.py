@@ -14,7 +14,8 @@ from cstore.archive import xattrs
 from cstore.archive.directories import Directories, Kind, Listing, names_in
 from cstore.archive.names import join_name, split_name
 from cstore.idmap import IDENTITY, IDMap
-from cstore.values import IntChoice, NamedTuple
+from cstore.tuples import NamedTuple
+from cstore.values import IntChoice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

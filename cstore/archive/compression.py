@@ -8,8 +8,8 @@ so is a truncated stream. Memory use does not grow with the stream, even for a d
 from __future__ import annotations
 
 from cstore import errors
-from cstore.contexts import suppress
-from cstore.values import IntChoice, NamedTuple, cast
+from cstore.tuples import NamedTuple
+from cstore.values import IntChoice, cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,12 +26,6 @@ INPUT_SIZE = 1 << 18
 
 _SOON_READ = 1 << 16
 """Bytes of a gzip stream that the standard library decodes in less time than importing the faster library takes."""
-
-_USUAL_WINDOW = 1 << 27
-"""Bytes that a decoder may always use for its window: enough for `xz -9` and `zstd --ultra -22`."""
-
-_LARGEST_WINDOW = 1 << 31
-"""Bytes in the largest window of any zstd stream (`zstd --long=31`)."""
 
 
 class Compression(IntChoice):
@@ -68,30 +62,6 @@ def sniff(head: bytes) -> Compression:
     return Compression.NONE
 
 
-def largest_window() -> int:
-    """Return the bytes that a decoder may use for its window: up to 2 GiB, limited by free memory."""
-    return max(_USUAL_WINDOW, min(_LARGEST_WINDOW, _free_memory()))
-
-
-def _free_memory() -> int:
-    """Return the bytes of memory available in the system and in this process's control group."""
-    free = [0]
-    with suppress(OSError, ValueError), open("/proc/meminfo") as lines:
-        free = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")] or [0]
-    with suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max") as limit:
-        most = int(limit.read())
-        with open("/sys/fs/cgroup/memory.current") as used:
-            free.append(most - int(used.read()))
-    return min(free)
-
-
-def window_failure(compression: Compression) -> errors.CompressionFailed:
-    """Return the error for a stream whose window needs more memory than is available."""
-    most = largest_window() >> 20
-    reason = f"its window needs more memory than the {most} MiB that may be used here"
-    return errors.CompressionFailed(compression.label, reason, hint="recompress it with a smaller window")
-
-
 class Decoder(Protocol):
     """Decompresses a stream."""
 
@@ -106,24 +76,28 @@ class Decoder(Protocol):
         """
 
 
-def open_decoder(compression: Compression, raw: ReadInto, size: int | None = None) -> Decoder:
+def open_decoder(compression: Compression, raw: ReadInto, size: int | None = None, window: int = 0) -> Decoder:
     """Return a decoder of `raw` from its current position to its end. Errors of `raw` pass through unchanged.
 
-    `size` is the number of bytes left in `raw`, if known.
+    Args:
+        compression: the format.
+        raw: the compressed stream.
+        size: the number of bytes left in `raw`, if known.
+        window: bytes of memory that the decoder's window may take; 0 for what this system can give.
     """
     if compression is Compression.NONE:
         return raw
-    return _FORMATS[compression].decoder(raw, size)
+    return _FORMATS[compression].decoder(raw, size, window)
 
 
-def _gzip_decoder(raw: ReadInto, size: int | None) -> Decoder:
+def _gzip_decoder(raw: ReadInto, size: int | None, _: int) -> Decoder:
     return _GzipDecoder(raw) if size is None or size > _SOON_READ else _MemberDecoder(raw, Compression.GZIP)
 
 
-def _zstd_decoder(raw: ReadInto, _: int | None) -> Decoder:
+def _zstd_decoder(raw: ReadInto, _: int | None, window: int) -> Decoder:
     from cstore.archive.zstd import ZstdDecoder
 
-    return ZstdDecoder(raw, largest_window(), INPUT_SIZE)
+    return ZstdDecoder(raw, window, INPUT_SIZE)
 
 
 # ── gzip ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,10 +172,11 @@ class _Member(Protocol):
 class _MemberDecoder:
     """Decodes a sequence of bzip2, xz or gzip streams."""
 
-    def __init__(self, raw: ReadInto, compression: Compression) -> None:
+    def __init__(self, raw: ReadInto, compression: Compression, window: int = 0) -> None:
         self._raw = raw
         self._label = compression.label
-        self._new_member, self._error = _member_format(compression)
+        self._window = window
+        self._new_member, self._error = _member_format(compression, window)
         self._storage = memoryview(bytearray(INPUT_SIZE))
         self._input = self._storage[:0]
         self._member: _Member | None = self._new_member()
@@ -233,7 +208,9 @@ class _MemberDecoder:
             data = member.decompress(chunk, limit)
         except (self._error, EOFError, MemoryError) as error:
             if "Memory usage limit" in str(error) or isinstance(error, MemoryError):
-                raise window_failure(Compression.XZ) from error
+                from cstore.archive.decoder_memory import window_failure
+
+                raise window_failure(self._label, self._window) from error
             reason = "other data follows its end" if self._complete else str(error)
             raise errors.CompressionFailed(self._label, reason) from error
         if member.eof:
@@ -282,7 +259,7 @@ class _GzipMember:
         return result
 
 
-def _member_format(compression: Compression) -> tuple[Callable[[], _Member], type[Exception]]:
+def _member_format(compression: Compression, window: int) -> tuple[Callable[[], _Member], type[Exception]]:
     """Return a factory of decompressors for one stream, and the exception that they raise for bad input."""
     if compression is Compression.GZIP:
         import zlib
@@ -295,7 +272,9 @@ def _member_format(compression: Compression) -> tuple[Callable[[], _Member], typ
     if compression is Compression.XZ:
         import lzma
 
-        most = largest_window()
+        from cstore.archive.decoder_memory import largest_window
+
+        most = window or largest_window()
         return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, most), lzma.LZMAError
     raise AssertionError(f"{compression.label} has a decoder of its own")
 
@@ -374,7 +353,7 @@ class _Format(NamedTuple):
     Attributes:
         label, suffix, magic: see `Compression`; `magic` is the first bytes of a stream.
         levels: lowest, default and highest compression level.
-        decoder: takes the compressed stream, and its size in bytes or None.
+        decoder: takes the compressed stream, its size in bytes or None, and the bytes its window may take or 0.
         encoder: takes the level.
     """
 
@@ -382,19 +361,24 @@ class _Format(NamedTuple):
     suffix: str
     magic: bytes
     levels: tuple[int, int, int]
-    decoder: Callable[[ReadInto, int | None], Decoder]
+    decoder: Callable[[ReadInto, int | None, int], Decoder]
     encoder: Callable[[int], Encoder]
 
 
 _FORMATS: dict[Compression, _Format] = {
     Compression.BZIP2: _Format(
-        "bzip2", "tar.bz2", b"BZh", (1, 9, 9), lambda raw, _: _MemberDecoder(raw, Compression.BZIP2), _bzip2_encoder
+        "bzip2", "tar.bz2", b"BZh", (1, 9, 9), lambda raw, *_: _MemberDecoder(raw, Compression.BZIP2), _bzip2_encoder
     ),
     # Level 3, the highest, takes nearly three times as long and makes archives only 1 % smaller.
     Compression.GZIP: _Format("gzip", "tar.gz", b"\x1f\x8b\x08", (0, 2, 3), _gzip_decoder, _gzip_encoder),
     # xz's default level, 6, takes 94 MiB of memory; level 4 takes half of that and makes archives 10 % larger.
     Compression.XZ: _Format(
-        "xz", "tar.xz", b"\xfd7zXZ\x00", (0, 4, 9), lambda raw, _: _MemberDecoder(raw, Compression.XZ), _xz_encoder
+        "xz",
+        "tar.xz",
+        b"\xfd7zXZ\x00",
+        (0, 4, 9),
+        lambda raw, _, window: _MemberDecoder(raw, Compression.XZ, window),
+        _xz_encoder,
     ),
     Compression.ZSTD: _Format("zstd", "tar.zst", b"\x28\xb5\x2f\xfd", (1, 3, 22), _zstd_decoder, _zstd_encoder),
 }

@@ -16,7 +16,8 @@ from cstore.contexts import contextmanager
 from cstore.fs import within
 from cstore.fs.closing import Closing
 from cstore.fs.tree.presence import is_there
-from cstore.values import IntChoice, NamedTuple
+from cstore.tuples import NamedTuple
+from cstore.values import IntChoice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

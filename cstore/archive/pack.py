@@ -25,9 +25,10 @@ from cstore.archive.whiteout import (
     WHITEOUT_PREFIX,
     WhiteoutForm,
     is_whiteout_device,
+    is_whiteout_name,
     whiteout_name,
 )
-from cstore.errors import InvalidIDMap, SystemFailure
+from cstore.errors import InvalidIDMap, SystemFailure, Unsupported
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import cached_property
 
@@ -51,6 +52,7 @@ def pack_tree(
     form: WhiteoutForm = WhiteoutForm.PLAIN,
     hides: Callable[[bytes], bool] = lambda _: False,
     one_device: bool = False,
+    no_layer: bool = False,
     gone_at: float | None = None,
 ) -> None:
     """Write all of `tree` except its root as a tar: depth-first, in byte order of the names.
@@ -64,17 +66,21 @@ def pack_tree(
         form: how `tree` represents removals.
         hides: returns whether an opaque directory at a path hides anything.
         one_device: write mount points as empty directories.
+        no_layer: the tree is not a layer's: refuse a file with a whiteout's name, which would be lost on unpacking.
         gone_at: the time of whiteouts in seconds since 1970; the times of the marks by default.
 
     Raises:
         SystemFailure: a file cannot be read, or changed while it was read.
         InvalidIDMap: an owner, or the root of a file capability's namespace, is not in `id_map`.
-        Unsupported: a tar cannot hold an entry's extended attributes.
+        Unsupported: a tar cannot hold an entry's extended attributes, or its name if the tree is not a layer's.
     """
     with Directories(tree) as directories, PipelinedSink(sink) as out:
         packing = _Packing(directories, out, id_map, form, hides)
         packing.gone_at = gone_at
         for folder, name, kind in _walk(directories, one_device=one_device):
+            if no_layer and is_whiteout_name(name):
+                reason = f"{directories.shown(join_name(folder, name))} would be taken for a whiteout in an archive"
+                raise Unsupported(reason, hint="rename it, or move it away")
             packing.add(folder, name, kind)
         out.write(writer.END)
 

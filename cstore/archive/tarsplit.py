@@ -13,7 +13,8 @@ from binascii import a2b_base64, b2a_base64
 
 from cstore import errors
 from cstore.fs import within
-from cstore.values import NamedTuple, cast
+from cstore.tuples import NamedTuple
+from cstore.values import cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,13 +36,20 @@ _FILE, _SEGMENT = 1, 2
 _CHECKSUM_SIZE = 8
 _BATCH = 1 << 19
 _LEVEL = 1
-_MANY_LINES = 5_000
+MANY_LINES = 5_000
 """Lines from which on the JSON decoder pays off: it takes a third of the time per line, but must be imported first."""
 
-_SEGMENT_HEAD = b'{"type":2,"payload":"'
+SEGMENT_HEAD = b'{"type":2,"payload":"'
 _FILE_HEAD = [b"{", b"type", b":1,", b"name", b":"]
 _BARE_TAIL = [b",", b"payload", b":null,", b"position"]
 _MOST_DIGITS = 18
+
+SEGMENT_HEAD = b'{"type":2,"payload":"'
+_FILE_HEAD = [b"{", b"type", b":1,", b"name", b":"]
+_BARE_TAIL = [b",", b"payload", b":null,", b"position"]
+_MOST_DIGITS = 18
+_SHORT, _MANY_HITS = 4, 100
+"""Bytes in a name that many payloads hold by chance, and lines of a piece from which on all of it is read."""
 _UNESCAPED = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
 _PLAIN_CHARACTERS = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\<>&')
 
@@ -230,44 +238,26 @@ def read_lines(path: str) -> Iterator[Segment | FileEntry]:
         SystemFailure: it cannot be read.
     """
     for number, text in enumerate(_read_texts(path), 1):
-        line = _read_common(text) if number < _MANY_LINES else None
-        yield line or _read_line(text, path, number)
+        yield read_line(text, path, few=number < MANY_LINES)
 
 
-def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
-    """Return the entries of a path and everything below it: for each cleaned name the last one, as in the layer.
+def read_line(text: bytes, path: str, *, few: bool) -> Segment | FileEntry:
+    """Parse a line. `few`: fewer than `MANY_LINES` are read, so importing the JSON decoder does not pay off.
 
     Raises:
-        TarSplitDamaged, SystemFailure: as `read_lines`.
+        TarSplitDamaged: the line is invalid.
     """
-    from cstore.archive.names import clean_name
-
-    last, below = top.rpartition(b"/")[2], top + b"/" if top else b""
-    found: dict[bytes, FileEntry] = {}
-    left = _MANY_LINES
-    for number, text in enumerate(_read_texts(path), 1):
-        if text.startswith(_SEGMENT_HEAD) or (last not in text and b"\\" not in text and b"name_raw" not in text):
-            continue  # true of most lines; decoding each would take long
-        left -= 1
-        line = (_read_common(text) if left > 0 else None) or _read_line(text, path, number)
-        if isinstance(line, FileEntry):
-            try:
-                name = clean_name(line.name)
-            except errors.ArchiveError:
-                continue  # no file of the layer has such a name
-            if name == top or name.startswith(below):
-                found[name] = line
-    return found
+    return (_read_common(text) if few else None) or _read_line(text, path)
 
 
 def _read_common(text: bytes) -> Segment | FileEntry | None:
     """Read a line in the spelling that the Go tool and cstore use for nearly all lines; None for any other."""
-    if text.startswith(_SEGMENT_HEAD):
+    if text.startswith(SEGMENT_HEAD):
         head, _, position = text.partition(b'","position":')
         if not position[:-1].isdigit() or not position.endswith(b"}"):
             return None
         try:
-            return Segment(a2b_base64(head[len(_SEGMENT_HEAD) :], strict_mode=True))
+            return Segment(a2b_base64(head[len(SEGMENT_HEAD) :], strict_mode=True))
         except ValueError:
             return None
     parts = text.split(b'"')  # a quote in a name has a backslash before it
@@ -294,7 +284,7 @@ def _number(text: bytes, end: bytes) -> int | None:
     return int(digits) if usual and (digits[:1] != b"0" or digits == b"0") else None
 
 
-def _read_line(text: bytes, path: str, number: int) -> Segment | FileEntry:
+def _read_line(text: bytes, path: str) -> Segment | FileEntry:
     """Read a line in any spelling.
 
     Raises:
@@ -305,6 +295,7 @@ def _read_line(text: bytes, path: str, number: int) -> Segment | FileEntry:
     try:
         return _to_line(_line_decoder()(text))
     except (msgspec.MsgspecError, ValueError) as error:
+        number = next(number for number, line in enumerate(_read_texts(path), 1) if line == text)
         raise errors.TarSplitDamaged(path, f"line {number}: {error}") from None
 
 
@@ -349,6 +340,16 @@ def _to_line(line: Any) -> Segment | FileEntry:
 
 def _read_texts(path: str) -> Iterator[bytes]:
     """Yield the lines of a gzipped file, without line ends."""
+    for piece in read_pieces(path):
+        yield from piece[:-1].split(b"\n")
+
+
+def read_pieces(path: str) -> Iterator[bytes]:
+    """Yield the lines of a tar-split file, with line ends, many at once.
+
+    Raises:
+        TarSplitDamaged, SystemFailure: as `read_lines`.
+    """
     from cstore.archive.directories import open_quietly
 
     try:
@@ -368,8 +369,11 @@ def _read_texts(path: str) -> Iterator[bytes]:
         buffer = memoryview(bytearray(BUFFER_SIZE))
         begun = b""
         while count := fill(decoder, buffer):
-            *complete, begun = (begun + buffer[:count]).split(b"\n")
-            yield from complete
+            data = begun + buffer[:count]
+            end = data.rfind(b"\n") + 1
+            begun = data[end:]
+            if end:
+                yield data[:end]
             if len(begun) > LONGEST_LINE:
                 raise errors.TarSplitDamaged(path, f"it has a line of more than {LONGEST_LINE} bytes")
         if begun:

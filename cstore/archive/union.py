@@ -11,12 +11,12 @@ import errno
 import os
 import stat
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.composefs import BlobTree
 from cstore.archive.directories import Kind
 from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -327,8 +327,8 @@ class Union:
     def _has(self, where: _LowerPath, name: bytes) -> bool:
         try:
             self._tree(where.number).status(where.folder, name)
-        except OSError:
-            return False
+        except OSError as error:
+            return presence.mode_despite(error, name) != 0
         return True
 
     def _hides(self, where: _LowerPath, name: bytes, inside: _LowerPath, attrs: Collection[str]) -> bool:
@@ -370,7 +370,9 @@ def _renamed(tree: Tree, folder: bytes, name: bytes) -> bytes | None:
         return None
     try:
         attributes = tree.attributes(join_name(folder, name))
-    except OSError:
+    except OSError as error:
+        if error.errno not in _NO_ATTRIBUTE:
+            presence.mode_despite(error, tree.shown(join_name(folder, name)))
         return None
     if attributes.keys().isdisjoint(map(os.fsencode, _METACOPY)):
         return None

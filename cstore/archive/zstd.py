@@ -22,14 +22,18 @@ _RLE_BLOCK, _RESERVED_BLOCK = 1, 3
 class ZstdDecoder:
     """Decodes a sequence of zstd frames; skippable ones (pzstd and zstd:chunked write some) have no contents."""
 
-    def __init__(self, raw: ReadInto, largest_window: int, input_size: int) -> None:
+    def __init__(self, raw: ReadInto, window: int, input_size: int) -> None:
         import zstandard
+
+        from cstore.archive.decoder_memory import largest_window
+
+        self._window = window
 
         self._error = zstandard.ZstdError
         self._frames = _FrameFollower(raw, input_size)
         # The stub requires a binary file or bytes, but the library calls only `read`.
         source: object = self._frames
-        self._reader = zstandard.ZstdDecompressor(max_window_size=largest_window).stream_reader(
+        self._reader = zstandard.ZstdDecompressor(max_window_size=window or largest_window()).stream_reader(
             source,  # type: ignore[arg-type]
             read_size=input_size,
             read_across_frames=True,
@@ -42,9 +46,9 @@ class ZstdDecoder:
             count = self._reader.readinto(buffer)
         except (self._error, MemoryError) as error:
             if isinstance(error, MemoryError) or "too much memory" in str(error):
-                from cstore.archive.compression import Compression, window_failure
+                from cstore.archive.decoder_memory import window_failure
 
-                raise window_failure(Compression.ZSTD) from error
+                raise window_failure("zstd", self._window) from error
             raise CompressionFailed("zstd", str(error)) from error
         self._given += count
         if self._frames.cut and not count and buffer:

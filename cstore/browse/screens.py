@@ -1,4 +1,4 @@
-"""What comes up over a list: texts to scroll, and the question before something is deleted."""
+"""Windows over a list: texts to scroll, and the preview of a deletion."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ CLOSE: list[BindingType] = [Binding("escape,q", "dismiss(None)", "close")]
 
 
 class RepairView(App[None]):
-    """Does what takes long aside, so that keys are answered meanwhile; `texts` says how things are worded."""
+    """Runs long work in threads, so that keys are answered meanwhile; `texts` formats values."""
 
     def __init__(self, texts: Texts) -> None:
         super().__init__()
         self.texts = texts
 
     def aside(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
-        """Do some work in a thread, and give what comes of it to the screen; what fails is said there."""
+        """Run `work` in a thread and call `then` with its result in the main thread; errors are shown."""
 
         def run() -> None:
             try:
@@ -48,17 +48,17 @@ class RepairView(App[None]):
         self.run_worker(run, thread=True)
 
     def tell(self, error: CstoreError) -> None:
-        """Say what went wrong."""
+        """Show an error."""
         text = f"{error.message} ({error.hint})" if error.hint else error.message
         self.notify(self.texts.plain(text), severity="error", timeout=15, markup=False)
 
 
 class Page(Screen[None]):
-    """A screen of its own, in such a program."""
+    """A full screen of the application."""
 
     @property
     def browser(self) -> RepairView:
-        """The program."""
+        """The application."""
         app = self.app
         if not isinstance(app, RepairView):
             raise TypeError(f"{type(app).__name__} cannot show this screen")
@@ -66,20 +66,20 @@ class Page(Screen[None]):
 
     @property
     def texts(self) -> Texts:
-        """How things are worded."""
+        """The text formatters."""
         return self.browser.texts
 
     def write(self, place: str, *lines: str) -> None:
-        """Write lines in a part of the screen, each cut off where the window ends."""
+        """Write lines to a part of the screen, each truncated at the window's edge."""
         self.query_one(place, Static).update(Text("\n".join(map(self.texts.plain, lines))))
 
     def on_resize(self) -> None:
-        """Give the names in the list what is left now."""
+        """Resize the column of names."""
         self.query_one(Table).refit()
 
 
 class Table(DataTable[Text]):
-    """A list with a row for the cursor. Its first column takes the width that the others leave."""
+    """A list with a row cursor. Its first column takes the remaining width."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "open"),
@@ -92,7 +92,7 @@ class Table(DataTable[Text]):
         self._shown: tuple[Sequence[tuple[str, int, bool]], Sequence[Sequence[str]]] = ((), ())
 
     def fill(self, columns: Sequence[tuple[str, int, bool]], rows: Sequence[Sequence[str]], at: int = 0) -> None:
-        """Show rows: of each column its title, its width (0: what is left) and whether it is of numbers."""
+        """Show rows. Each column has a title, a width (0: the remaining width) and whether it is numeric."""
         self._shown = columns, rows
         self.clear(columns=True)
         padding = 2 * self.cell_padding
@@ -108,14 +108,14 @@ class Table(DataTable[Text]):
             self.move_cursor(row=min(at, len(rows) - 1), animate=False)
 
     def refit(self) -> None:
-        """Show the same in a window of another size."""
+        """Show the same rows in a window of another size."""
         columns, rows = self._shown
         if columns:
             self.fill(columns, rows, self.cursor_row)
 
 
 class Window(ModalScreen[None]):
-    """A text in a frame, to scroll; it may come later."""
+    """A text in a frame, to scroll; it may arrive later."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*CLOSE, Binding("enter,space", "dismiss(None)", show=False)]
 
@@ -132,14 +132,14 @@ class Window(ModalScreen[None]):
                 yield Static(Text(self._text), id="text")
 
     def show(self, text: str) -> None:
-        """Replace the text, if the window is still there."""
+        """Replace the text, if the window still exists."""
         self._text = text
         if self.is_attached:
             self.query_one("#text", Static).update(Text(text))
 
 
 class Preview(ModalScreen[bool]):
-    """What would go, what cannot, and the bytes that are free then; answers whether to do it."""
+    """The items to delete, the refusals, and the bytes to be freed; returns the user's answer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "agree", "delete"),
@@ -159,14 +159,15 @@ class Preview(ModalScreen[bool]):
                 yield Static(Text("\n".join(preview_lines(self._plan, self._texts))), id="text")
 
     def action_agree(self) -> None:
-        """Answer yes, where there is something to agree to."""
+        """Confirm, if there is something to delete."""
         if self._plan.going and not self._plan.refused:
             self.dismiss(True)
 
 
 def preview_lines(plan: Plan, texts: Texts) -> list[str]:
-    """What `cstore rm --dry-run` tells, in words."""
-    found = [f"cannot read {texts.plain(path)}: {reason}" for path, reason in plan.unread]
+    """Return the contents of `cstore rm --dry-run` as lines of text."""
+    found = [texts.brief(problem) for problem in plan.problems]
+    found += [f"cannot read {texts.plain(path)}: {reason}" for path, reason in plan.unread]
     for refusal in plan.refused:
         found.append(texts.brief(refusal.error.message))
         if refusal.error.hint:

@@ -36,7 +36,7 @@ class Severity(Enum):
     meaning: str
 
     def __new__(cls, value: str, meaning: str) -> Self:
-        """Make a member whose value is its word."""
+        """Create a member whose value is its name."""
         member = object.__new__(cls)
         member._value_, member.meaning = value, meaning
         return member
@@ -224,7 +224,7 @@ class Finding(Value):
 
     @property
     def remedy(self) -> Remedy:
-        """What to do: `advice` if it has a sentence, else the remedy of the kind."""
+        """The remedy: `advice` if it has a sentence, else the remedy of the kind."""
         return self.advice if self.advice.sentence else KINDS[self.kind].remedy
 
     @property
@@ -234,7 +234,7 @@ class Finding(Value):
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """The identity of the finding across checks: kind, kind and name of the subject, and the part of it."""
+        """The identity of the finding across checks: kind, kind and name of the subject, and part."""
         return self.kind, self.subject.kind, self.subject.name, str(self.evidence.get("part", ""))
 
     def document(self) -> dict[str, Any]:
@@ -253,26 +253,26 @@ class Finding(Value):
 
 
 def of_layer(kind: str, layer: str, sentence: str, **more: Any) -> Finding:
-    """A finding about a layer."""
+    """Return a finding about a layer."""
     return _about(kind, Subject("layer", layer), sentence, more)
 
 
 def of_image(kind: str, image: str, sentence: str, **more: Any) -> Finding:
-    """A finding about an image."""
+    """Return a finding about an image."""
     return _about(kind, Subject("image", image), sentence, more)
 
 
 def of_container(kind: str, container: str, sentence: str, **more: Any) -> Finding:
-    """A finding about a container."""
+    """Return a finding about a container."""
     return _about(kind, Subject("container", container), sentence, more)
 
 
 def of_store(kind: str, path: str, sentence: str, **more: Any) -> Finding:
-    """A finding about a path of the store that belongs to no item."""
+    """Return a finding about a path of the store that belongs to no item."""
     return _about(kind, Subject("store", path=path), sentence, more)
 
 
 def _about(kind: str, subject: Subject, sentence: str, more: dict[str, Any]) -> Finding:
-    """Separate the fields of a finding from its evidence."""
+    """Create a finding; pass its fields from `more`, and the rest as evidence."""
     own = {name: more.pop(name) for name in ("go_text", "read_only", "advice") if name in more}
     return Finding(kind, subject, sentence, more, **own)

@@ -1,8 +1,8 @@
 """Remove damaged items, as the Go tools' `check --repair` does, but into quarantine.
 
 The order is: containers, if the caller allows it; images, with the layers that only they use; the remaining damaged
-layers, topmost first, and layer directories without a record. Whatever something sound still needs stays and is
-reported. If a record file is damaged, nothing is removed: what seems damaged may only be unknown. (semantics 19)
+layers, topmost first, and layer directories without a record. Items that something sound still needs stay and are
+reported. If a record file is damaged, nothing is removed: what seems damaged may only lack its record. (semantics 19)
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from cstore.check.repair.put_aside import container_aside, image_aside, layer_as
 from cstore.check.repair.repair_context import RepairContext
 from cstore.check.repair.sources import Sources
 from cstore.errors import CstoreError, ImageUsedByContainer, RecordsDamaged, UnknownItem
+from cstore.records.layers import follow
 from cstore.store.context import context_of
 from cstore.store.neighbours import require_image_store
 from cstore.store.quarantine import keeping
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from cstore.store.store import Store
 
 _SUSPECT = "records-"
-"""How the kinds begin that say that a record file cannot be trusted."""
+"""The prefix of the kinds that make a record file untrustworthy."""
 
 
 class Removed(Value):
@@ -38,7 +39,7 @@ class Removed(Value):
     Attributes:
         done: removed items, as (kind, ID).
         failed: items that could not be removed, as (kind, ID, error).
-        case: the ID of the quarantine case that has everything; "" if nothing was removed.
+        case: the ID of the quarantine case that holds the removed items; "" if nothing was removed.
     """
 
     done: tuple[tuple[str, str], ...]
@@ -78,7 +79,7 @@ def keep_aside(store: Store | Context, items: Sequence[tuple[str, str]], by: str
         items: (kind, ID) of each item, in the order in which they are removed.
         by: the command that the journal names as the cause.
 
-    An item that something has begun to use stays; it is in `failed`.
+    An item that is in use by now stays; it is in `failed`.
 
     Raises:
         LockTimeout: a repair is running, or a writer held a lock for longer than the store's lock policy allows.
@@ -105,7 +106,7 @@ def keep_aside(store: Store | Context, items: Sequence[tuple[str, str]], by: str
 
 
 class _Removal:
-    """One run."""
+    """One removal."""
 
     def __init__(self, repair: RepairContext, report: Report) -> None:
         self._repair, self._report = repair, report
@@ -143,7 +144,7 @@ class _Removal:
         try:
             act(identifier, self._repair)
         except UnknownItem:
-            return  # it went with something else
+            return  # it was removed together with another item
         except CstoreError as error:
             self.failed.append((kind, identifier, error))
         else:
@@ -151,7 +152,7 @@ class _Removal:
 
 
 def _damaged(findings: Sequence[Finding], kind: str) -> set[str]:
-    """Return the IDs of the store's own items of `kind` that the Go tools would report as damaged, too."""
+    """Return the IDs of the store's own items of `kind` that the Go tools would also report as damaged."""
     return {
         finding.subject.id
         for finding in findings
@@ -161,11 +162,4 @@ def _damaged(findings: Sequence[Finding], kind: str) -> set[str]:
 
 def _depth(tables: Reader, layer: str) -> int:
     """Return the length of a layer's chain, itself included; -1 for a layer without a record."""
-    chain: list[str] = []
-    record = tables.layers.get(layer)
-    if record is None:
-        return -1
-    while record is not None and record.id not in chain:
-        chain.append(record.id)
-        record = tables.layers.get(record.parent)
-    return len(chain)
+    return len(follow(tables.layers.get, layer)[0]) or -1

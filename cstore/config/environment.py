@@ -1,4 +1,4 @@
-"""The environment variables that cstore obeys, read here and nowhere else."""
+"""The environment variables that cstore obeys; only this module reads the environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Environment(Value):
-    """What the environment says (config spec, 11). "" means unset or empty, unless None is possible.
+    """The settings in the environment (config spec, 11). "" means unset or empty, except where None means unset.
 
     Attributes:
         config_file, override_file: CONTAINERS_STORAGE_CONF and CONTAINERS_STORAGE_CONF_OVERRIDE.
@@ -20,11 +20,11 @@ class Environment(Value):
         home, config_home, data_home, runtime_dir, temporary_dir: HOME, the three XDG directories, TMPDIR.
             `config_home` is None if unset.
         search_path, user, shell: PATH, USER, SHELL.
-        in_namespace: _CONTAINERS_USERNS_CONFIGURED, which says that a parent has entered a user namespace for us.
-        rootless_uid, rootless_gid: _CONTAINERS_ROOTLESS_UID and _GID, the owner before that.
+        in_namespace: _CONTAINERS_USERNS_CONFIGURED: a parent process has entered a user namespace for this one.
+        rootless_uid, rootless_gid: _CONTAINERS_ROOTLESS_UID and _GID, the user and group before that.
         isolation: BUILDAH_ISOLATION.
-        mapped_mounts_off: _CONTAINERS_OVERLAY_DISABLE_IDMAP says yes.
-        variables: all of them, for the expansion of paths.
+        mapped_mounts_off: _CONTAINERS_OVERLAY_DISABLE_IDMAP is `yes`.
+        variables: all variables, for the expansion of paths.
     """
 
     config_file: str = ""
@@ -48,7 +48,7 @@ class Environment(Value):
 
 
 def mark_entered(uid: int, gid: int) -> None:
-    """Let this process, and those that it starts, know whose user namespace they are in, as the Go tools do."""
+    """Tell this process and its children, as the Go tools do, whose user namespace they are in."""
     os.environ.update(
         _CONTAINERS_USERNS_CONFIGURED="done", _CONTAINERS_ROOTLESS_UID=str(uid), _CONTAINERS_ROOTLESS_GID=str(gid)
     )

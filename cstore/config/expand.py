@@ -1,10 +1,10 @@
-"""Variables in paths of a configuration file, and the plain form of a path (config spec, 6)."""
+"""Expanding variables in the paths of a configuration file, and normalizing paths (config spec, 6)."""
 
 from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.config import keys
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ _ROOTS = (keys.RUN_ROOT, keys.GRAPH_ROOT, keys.ROOTLESS_PATH)
 _STORES = (keys.IMAGE_STORE, keys.OPTIONS_IMAGE_STORE)
 _LISTS = (keys.MORE_IMAGE_STORES, keys.MORE_LAYER_STORES)
 
-# Compiled when the first path has a variable: most have none.
+# Compiled when the first path has a variable; most have none.
 _VARIABLE = (
     r"\$(?:"
     r"\{(?P<braced>[^}]*)\}"
@@ -30,12 +30,12 @@ _VARIABLE = (
 
 
 def expand(text: str, variables: Mapping[str, str], uid: int) -> tuple[str, list[str]]:
-    """Replace `$UID` by `uid`, then `$NAME` and `${NAME}` by the variable's value, unset ones by nothing.
+    """Replace `$UID` with `uid`, then `$NAME` and `${NAME}` with the variable's value; unset ones become empty.
 
-    `$UID` is plain text, so `$UIDX` begins with it, and `${UID}` is a variable like any other. There is no `~`.
+    `$UID` is replaced as text, so `$UIDX` begins with it, but `${UID}` is an ordinary variable. `~` is not expanded.
 
     Returns:
-        The text, and the names that were not set.
+        The text, and the names of unset variables.
     """
     unset: list[str] = []
     if "$" not in text:
@@ -52,21 +52,21 @@ def expand(text: str, variables: Mapping[str, str], uid: int) -> tuple[str, list
 
 
 def plain_path(path: str) -> str:
-    """Make `path` absolute: with its symbolic links resolved if it exists, else only tidied."""
+    """Return the absolute path, with symbolic links resolved if it exists, otherwise only normalized."""
     absolute = os.path.abspath(path)
-    return os.path.realpath(absolute) if os.path.exists(path) else "/" + absolute.lstrip("/")
+    return os.path.realpath(absolute) if presence.exists(path) else "/" + absolute.lstrip("/")
 
 
 def expand_settings(
     settings: FileSettings, variables: Mapping[str, str], uid: int
 ) -> tuple[FileSettings, list[errors.ConfigError]]:
-    """Fill the variables into every path of a file and make it plain.
+    """Expand the variables in every path of a file, and normalize the paths.
 
     Returns:
-        The settings, and a remark for each variable that was not set.
+        The settings, and a remark for each unset variable.
 
     Raises:
-        ConfigError: nothing is left of a path, or a separate or additional store is not named by an absolute one.
+        ConfigError: a path expands to nothing, or that of a separate or additional store is not absolute.
     """
     work = _Expansion(settings, variables, uid)
     changes: dict[str, object] = {}
@@ -87,7 +87,7 @@ class _Expansion:
         self.remarks: list[errors.ConfigError] = []
 
     def store(self, key: str, text: str) -> str:
-        """An additional store. Layer stores may carry an option, as in `PATH:ref`."""
+        """Expand the path of an additional store. Layer stores may have an option, as in `PATH:ref`."""
         path, colon, option = text.partition(":") if key == keys.MORE_LAYER_STORES else (text, "", "")
         return self.path(key, path, absolute=True) + colon + option
 

@@ -8,6 +8,7 @@ it is preferred, then those without a map, then the oldest.
 from __future__ import annotations
 
 from cstore.oci.chain import next_chain, next_layer_id
+from cstore.records.layers import follow
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -62,14 +63,9 @@ def links(layers: Iterable[Layer]) -> dict[str, Link]:
 
 
 def _resolve(layer: Layer, by_id: Mapping[str, Layer], done: dict[str, Link | None]) -> None:
-    """Compute the links of a chain without recursion: chains may be long, and damaged records may contain a cycle."""
-    pending: list[Layer] = []
-    current: Layer | None = layer
-    while current is not None and current.id not in done:
-        done[current.id] = None  # stays None in a cycle, or if a parent is missing
-        pending.append(current)
-        current = by_id.get(current.parent) if current.parent else None
-    for each in reversed(pending):
+    """Compute the links of a chain, base first. In a cycle, or above a missing parent, no layer gets one."""
+    found, _ = follow(by_id.get, layer.id, done)
+    for each in reversed(found.values()):
         done[each.id] = _link(each, done.get(each.parent))
 
 

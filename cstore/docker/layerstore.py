@@ -27,6 +27,7 @@ from cstore.errors import (
 from cstore.idmap import IDENTITY
 from cstore.ids import new_id
 from cstore.oci.chain import next_chain, next_layer_id
+from cstore.records.layers import follow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -317,7 +318,5 @@ class LayerStore:
 
 def _line_of(store: Store, top: Link, known: Mapping[str, Link]) -> ReadOnlyLayer:
     """Return a layer with its actual ancestors, even if other layers have the same ChainIDs."""
-    line = [top]
-    while line[-1].layer.parent:
-        line.append(known[line[-1].layer.parent])
-    return ReadOnlyLayer(store, line)
+    found, _ = follow(lambda each: known[each].layer, top.layer.id)
+    return ReadOnlyLayer(store, [known[layer] for layer in found])

@@ -1,4 +1,4 @@
-"""What is opened for a while, and closed at the end of a block, whatever happens in it."""
+"""Context managers that close what they opened."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(path: str, flags: int) -> Iterator[int]:
-    """Open a path, never for the programs that are started meanwhile; gives a descriptor.
+    """Open a path, close-on-exec; yields a descriptor.
 
     Raises:
         SystemFailure: it cannot be opened.
@@ -35,11 +35,11 @@ def opened(path: str, flags: int) -> Iterator[int]:
 
 
 class Closing(ABC):
-    """Something with a `close`, which leaving its context calls."""
+    """An object with a `close` method, which leaving its context calls."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close everything that is open."""
 
     def __enter__(self) -> Self:
         return self

@@ -77,7 +77,7 @@ class Holding(Value):
 def holders(store: Store | Context, item: Item, *, processes: bool = True) -> Holding:
     """Find everything that holds an item: containers, images, layers above, mounts, processes, additional stores.
 
-    Without `processes`, those are not looked for, which takes time for each container.
+    Without `processes`, skips the search for processes, which takes time for each container.
 
     Raises:
         SystemFailure: the records cannot be read.

@@ -15,6 +15,7 @@ from cstore.insight.inspecting import added_up, images_everywhere, unique_bytes
 from cstore.insight.needs import Needs
 from cstore.oci.names import repository_of
 from cstore.records.images import valid_digests
+from cstore.records.outlines import outlines as layer_outlines
 from cstore.store import naming
 from cstore.store.image_measuring import outlines, recorded_size
 from cstore.store.mounting import mount_points
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from cstore.records.model import Image, Layer
+    from cstore.records.outlines import LayerOutline
     from cstore.store.context import Context
     from cstore.store.image_measuring import Outline
 
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Query(Value):
-    """What is wanted of a list.
+    """A request for a list.
 
     Attributes:
         kind: image, container or layer.
@@ -58,7 +60,7 @@ class Query(Value):
 
 @checked
 def parse_query(kind: str, *, sort: str = "", filters: Iterable[str] = (), columns: str = "") -> Query:
-    """Read what somebody wrote: `-size,name`, `dangling=true`, `names,id`.
+    """Parse sort keys, filters and columns: `-size,name`, `dangling=true`, `names,id`.
 
     Raises:
         UsageMistake: the kind has no such column or filter; the hint lists those that it has.
@@ -117,13 +119,18 @@ class Listing:
         return found
 
     def cell(self, record: Any, column: str) -> Cell:
-        """What stands in a column: a text, a number (None if not known), or several texts."""
+        """A cell of a column: a text, a number (None if not known), or several texts."""
         return COLUMNS[self.kind][column](self, record)
 
     @cached_property
     def needs(self) -> Needs:
         """What needs what."""
         return Needs(self.context, self.tables)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the chains of layers, as sentences, if what was told so far depends on any."""
+        return self.needs.problems if "needs" in vars(self) else ()
 
     @cached_property
     def mounts(self) -> Mapping[str, str]:
@@ -134,6 +141,14 @@ class Listing:
     def images(self) -> dict[str, Image]:
         """All images, those of additional stores among them."""
         return images_everywhere(self.tables, self.needs)
+
+    def layers(self) -> Iterable[LayerOutline]:
+        """All layers in short, whole or not, once each; those of additional stores come last."""
+        found = dict(self.needs.outlines)
+        for extra in self.tables.additional:
+            for layer in layer_outlines(extra.layers):
+                found.setdefault(layer.id, layer)
+        return found.values()
 
     def outline(self, image: Image) -> Outline:
         """How big an image is. One that was deleted meanwhile is looked up by itself."""
@@ -218,7 +233,7 @@ def _state_of_container(listing: Listing, record: Any) -> tuple[str, ...]:
 
 
 def _state_of_layer(listing: Listing, layer: Layer) -> tuple[str, ...]:
-    marks = (("mounted", layer.id in listing.mounts), ("read-only", layer.id not in listing.needs.layers))
+    marks = (("mounted", layer.id in listing.mounts), ("read-only", layer.id not in listing.needs.parents))
     return tuple(ref for ref, true in marks if true)
 
 
@@ -228,8 +243,7 @@ def _image_of(listing: Listing, record: Any) -> str:
 
 
 def _size_of_container(listing: Listing, record: Any) -> int | None:
-    own = listing.needs.layers.get(record.layer)
-    return added_up([None if own is None else recorded_size(own)], record.data_sizes)
+    return added_up([listing.needs.sizes.get(record.layer)], record.data_sizes)
 
 
 _COMMON: dict[str, Column] = {"names": lambda _, record: record.names, "id": lambda _, record: record.id}

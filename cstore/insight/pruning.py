@@ -70,10 +70,10 @@ class Pruning(Value):
 
 @checked
 def plan_prune(store: Store | Context, rules: Rules, *, now: float | None = None) -> Pruning:
-    """Say which images go by some rules, and what that frees. Reads only; `remove` carries the plan out.
+    """Plan the deletion of images by rules, and compute the bytes freed. Reads only; `remove` executes the plan.
 
     Raises:
-        RecordsDamaged: a record file cannot be trusted, so nobody can tell what is used.
+        RecordsDamaged: a record file is damaged, so it is unknown what is used.
         Unsupported: a rule asks when images were last used, and their file system does not note when files are read.
         SystemFailure: the records cannot be read.
     """
@@ -143,15 +143,12 @@ def _last_read(context: Context, image: str) -> float:
 
 def _spare_built_upon(needs: Needs, may: dict[str, Image]) -> None:
     """Leave out images without names on which an image is built that stays: a build would miss its cache."""
-    children: dict[str, list[str]] = {}
-    for layer in needs.layers.values():
-        children.setdefault(layer.parent, []).append(layer.id)
     while True:
         above = {
             image.id
             for image in may.values()
             if not image.names
-            for child in children.get(image.layer, ())
+            for child in needs.children.get(image.layer, ())
             for kind, user in needs.users[child]
             if kind == "image" and user not in may and user != image.id and image.layer
         }

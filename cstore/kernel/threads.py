@@ -1,4 +1,4 @@
-"""Threads, which the system may refuse: a limit of processes counts them, too."""
+"""Starting threads, which the system may refuse: process limits count threads too."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def start_thread(name: str, work: Callable[..., object], *arguments: Any) -> threading.Thread:
-    """Let a thread do some work; return it, started. The process does not wait for it when it ends.
+    """Start a daemon thread that runs `work`, and return it. The process does not wait for it at exit.
 
     Raises:
-        SystemFailure: no thread may be started.
+        SystemFailure: the thread cannot be started.
     """
     import threading
 
     thread = threading.Thread(target=work, args=arguments, name=name, daemon=True)
     try:
         thread.start()
-    except RuntimeError:  # which is all that Python says
+    except RuntimeError:  # Python gives no other reason
         reason = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         hint = "end other processes, or raise the process limit (ulimit -u, or that of the container)"
         raise errors.SystemFailure("start", "a thread", reason, hint=hint) from None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.fs import within
 from cstore.fs.atomic import write_file
 from cstore.fs.lockfile import make_directory
@@ -125,7 +125,7 @@ def write_item(
         SystemFailure: the item could not be written; an old item is unchanged.
     """
     path = os.path.join(directory, file_name(key, noun))
-    if os.path.isdir(path) and not os.path.islink(path):
+    if presence.is_directory(path) and not presence.is_link(path):
         raise errors.InvalidDataName(noun, key, "a directory has that name")
     make_directory(directory, sync=sync)
     within.require_directory(*os.path.split(directory))

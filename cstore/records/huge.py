@@ -6,14 +6,16 @@ regular expression checks a block of a thousand records.
 
 from __future__ import annotations
 
+from itertools import repeat
+
 from cstore.records import shapes
 from cstore.records.codec import from_row
-from cstore.records.model import key_of
 from cstore.records.rows import parse_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from cstore.records.model import R, Record
     from cstore.records.rows import Cut
@@ -56,11 +58,54 @@ def printed(kind: type[Record]) -> Callable[[bytes], object]:
     return re.compile(b"%b(?:,%b)*+" % (record, record)).fullmatch
 
 
-def texts_in(block: bytes, field: str) -> Iterator[str]:
-    """Yield the values of a text field in a block that is `printed`, where no text contains a quotation mark."""
+_CUTS: dict[Check, tuple[str, Callable[[str], Any]]] = {
+    shapes.text: ('"([^"]++)"', str),
+    shapes.texts: (rf"\[({_PLAIN.decode()}(?:,{_PLAIN.decode()})*+)\]", lambda raw: (*raw[1:-1].split('","'),)),
+    shapes.number: ("(-?[0-9]++)", int),
+}
+"""How to cut a field out of a block that is `printed`: a pattern for its text, and a function from text to value."""
+
+
+def columns(kind: type[R], found: Iterable[R | bytes], fields: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Yield the values of some fields of records; of blocks that are `printed`, nothing else is decoded.
+
+    This takes a tenth of the time and memory of decoding whole records.
+    """
+    cut = None
+    for each in found:
+        if isinstance(each, bytes):
+            cut = cut or _cutter(kind, fields)
+            yield from cut(each)
+        else:
+            yield tuple([getattr(each, field) for field in fields])
+
+
+def _cutter(kind: type[Record], fields: Sequence[str]) -> Callable[[bytes], Iterable[tuple[Any, ...]]]:
+    """Return a function that yields the values of some fields of the records in a block that is `printed`."""
     import re
 
-    return (text.decode() for text in re.findall(b'"%b":"([^"]++)"' % key_of(field).encode(), block))
+    shown = [(key, name, check) for key, (name, check) in shapes.COLUMNS[kind].items() if check in _FORMS]
+    last = max(place for place, (_, name, _) in enumerate(shown) if name in fields)
+    cuts = {name: _CUTS[check] for _, name, check in shown if name in fields}
+    ways = [
+        (key, cuts[name][0] if name in fields else _FORMS[check].decode()) for key, name, check in shown[: last + 1]
+    ]
+    form = "".join(f'(?:,"{key}":{way})?+' for key, way in ways if key != "id")
+    find = re.compile(r'\{"id":"([^"]++)"' + form + "()").findall  # of a lone group there would be no tuples
+    makers = [cuts[field][1] if field in cuts else None for field in fields]
+    absent = [getattr(kind, field, "") for field in fields]
+    order = [[*cuts].index(field) if field in cuts else 0 for field in fields]
+
+    def cut(block: bytes) -> Iterable[tuple[Any, ...]]:
+        texts = list(zip(*find(block.decode()), strict=True))
+        return zip(*map(column, makers, absent, (texts[place] for place in order)), strict=True)
+
+    def column(make: Callable[[str], Any] | None, without: object, texts: tuple[str, ...]) -> Iterable[Any]:
+        if make is str:
+            return texts
+        return ((make(each) if each else without) for each in texts) if make else repeat(without, len(texts))
+
+    return cut
 
 
 def pieces(source: Cut, base: bytes, count: int, changed: Mapping[int, bytes | None]) -> list[bytes | memoryview]:

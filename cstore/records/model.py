@@ -248,6 +248,12 @@ class Kind(Value, Generic[R]):
     flaw: Callable[[R], str] | None = None
     duplicates: bool = False
 
+    def told_flaw(self) -> Callable[[R], str] | None:
+        """What says of a record, by its ID, what makes it unusable, or ""; None if there is no such thing."""
+        if (flaw := self.flaw) is None:
+            return None
+        return lambda record: f"{self.noun} {record.id}: {reason}" if (reason := flaw(record)) else ""
+
     def unknown(self, item: str) -> UnknownItem:
         """Return the error for an unknown ID or name."""
         from cstore import errors

@@ -165,9 +165,14 @@ def _has_surrogates(data: bytes) -> bool:
 
 
 class Cut:
-    """The rows of a large file: the heads of its records, and the offsets of their IDs."""
+    """The rows of a large file: the heads of its records, and the offsets of their IDs.
+
+    Attributes:
+        printed: the first rows of the blocks that are known to be as programs print them; see `huge`.
+    """
 
     def __init__(self, data: bytes) -> None:
+        self.printed: set[int] = set()
         self._data = data
         self._heads: list[Head] = []
         self._starts: list[int] = []

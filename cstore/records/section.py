@@ -152,7 +152,9 @@ class Section(Generic[R]):
 
         for first, last in blocks(self._base_rows):
             block = source.block(first, last)
-            if printed and printed(block) and {tuple}.issuperset(map(type, self._rows[first:last])):
+            untouched = {tuple}.issuperset(map(type, self._rows[first:last]))
+            if printed and untouched and (first in source.printed or printed(block)):
+                source.printed.add(first)
                 yield block
                 continue
             for number, record in enumerate(in_passing(self.kind, block, last - first), first):

@@ -6,8 +6,6 @@ caller holds it, and writes a new token first (store-format 2.2).
 
 from __future__ import annotations
 
-from itertools import chain
-
 from cstore import errors
 from cstore.records import codec
 from cstore.records.model import Generic, Kind, Location, NameConflict, R
@@ -17,8 +15,11 @@ from cstore.records.snapshot import read_readable, read_together
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+    from typing import Any, TypeVar
 
     from cstore.records.rows import Head
+
+    T = TypeVar("T")
 
 __all__ = ["Kind", "Location", "NameConflict", "Table"]
 
@@ -71,7 +72,7 @@ class Table(Generic[R]):
         paths, sections = [files[location] for location in places], []
         contents, unreadable = read_readable(paths) if degraded else (read_together(paths), {})
         for location, content in zip(places, contents, strict=True):
-            section = Section(kind.record, location, files[location], content, degraded=degraded, flaw=_flaw_of(kind))
+            section = Section(kind.record, location, files[location], content, degraded=degraded, flaw=kind.told_flaw())
             section.flaws += filter(None, [unreadable.get(section.path)])
             section.read(whole=whole)
             if section.empty and empty_is_damage and empty_is_damage(section.path):
@@ -104,6 +105,14 @@ class Table(Generic[R]):
             section.degraded = False
         return True
 
+    def demote(self) -> bool:
+        """Collect flaws from now on instead of raising them; False if there are flaws, or the table is outdated."""
+        if self.flaws or not self.is_current():
+            return False
+        for section in self._sections:
+            section.degraded = True
+        return True
+
     @property
     def flaws(self) -> list[errors.RecordsDamaged]:
         """The flaws found so far; all flaws after `verify`. A file with a flaw is never written."""
@@ -126,7 +135,7 @@ class Table(Generic[R]):
     # ── queries ──
 
     def __iter__(self) -> Iterator[R]:
-        every = chain.from_iterable([section.records() for section in self._sections])
+        every = _chained([section.records() for section in self._sections])
         if not self._hides():
             return every
         firsts: dict[str, R] = {}
@@ -138,21 +147,17 @@ class Table(Generic[R]):
         """Iterate over the records for printing; many of them may be bytes: their JSON documents with commas."""
         if self._hides():
             return iter(self)
-        return chain.from_iterable([section.documents() for section in self._sections])
+        return _chained([section.documents() for section in self._sections])
 
-    def texts(self, field: str) -> Iterator[str]:
-        """Yield the non-empty values of a text field, in a fraction of the time that reading records takes."""
-        from cstore.records.huge import texts_in
+    def columns(self, *fields: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the values of some fields of all records, in load order, much faster than reading records."""
+        from cstore.records.huge import columns
 
-        for each in self.documents():
-            if isinstance(each, bytes):
-                yield from texts_in(each, field)
-            elif text := getattr(each, field):
-                yield text
+        return columns(self.kind.record, self.documents(), fields)
 
     def heads(self) -> Iterator[Head]:
         """Iterate over the IDs and names of the records, in load order; this is cheap for thousands of records."""
-        every = chain.from_iterable([section.heads() for section in self._sections])
+        every = _chained([section.heads() for section in self._sections])
         if not self._hides():
             return every
         firsts: dict[str, Head] = {}
@@ -167,7 +172,7 @@ class Table(Generic[R]):
         """
         if self._hides():
             return iter(self)  # only all records together show which are hidden
-        return chain.from_iterable(section.mentioning(text) for section in self._sections)
+        return _chained(section.mentioning(text) for section in self._sections)
 
     def _hides(self) -> bool:
         """Return whether records are hidden by others with the same ID, which only other programs write."""
@@ -390,6 +395,10 @@ class Table(Generic[R]):
         for section in sorted(self._sections, key=lambda section: section.location in self._losers):
             section.save(sync=sync and section.location is not Location.VOLATILE)
         self._losers.clear()
+
+
+def _chained(parts: Iterable[Iterator[T]]) -> Iterator[T]:
+    return (each for part in parts for each in part)  # `itertools` would be imported for it
 
 
 def _flaw_of(kind: Kind[R]) -> Callable[[R], str] | None:

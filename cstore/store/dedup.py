@@ -1,9 +1,10 @@
-"""Equal files of all images' layers made to share their blocks (semantics 20)."""
+"""Let equal files in the layers of images share their blocks (semantics 20)."""
 
 from __future__ import annotations
 
 from cstore.errors import CstoreError
 from cstore.fs.duplicates import Duplicates, Sharing
+from cstore.records.layers import follow
 from cstore.store.reading import Reader
 from cstore.store.session import leave_to_its_user
 
@@ -13,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from cstore.records.model import Layer
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
 
@@ -20,20 +22,20 @@ if TYPE_CHECKING:
 def dedup(
     context: Context, method: str = "crc", *, dry_run: bool = False, progress: Callable[[int], None] | None = None
 ) -> Sharing:
-    """Let equal files share their blocks, where the file system can; elsewhere nothing happens, which is no error.
+    """Let equal files share their blocks. If the file system cannot, nothing happens, which is no error.
 
-    No lock is held: the kernel makes sure that nothing but equal bytes ever share. A layer that is deleted meanwhile is
-    passed over.
+    No lock is held, because the kernel compares the bytes before it shares them. Layers deleted in the meantime are
+    skipped.
 
     Args:
         context: the store.
-        method: how files that may be equal are found: one of `fs.duplicates.METHODS`.
-        dry_run: change nothing, and say what would be saved.
-        progress: called with the number of bytes dealt with so far.
+        method: how to find files that may be equal: one of `fs.duplicates.METHODS`.
+        dry_run: change nothing, but return what would be saved.
+        progress: called with the number of bytes processed so far.
 
     Raises:
         InvalidOption: there is no such method.
-        RecordsDamaged: the records cannot be trusted to say which layers are whole.
+        RecordsDamaged: damaged records do not show which layers are complete.
     """
     if not dry_run:
         leave_to_its_user(context.layout)
@@ -44,23 +46,20 @@ def dedup(
 
 
 def _roots(context: Context) -> Iterator[str]:
-    """The directories that hold what each layer has of its own."""
+    """Yield the directory with each layer's own files."""
     for layer in _image_layers(Reader(context)):
         try:
             yield context.driver.content_roots(layer)[0]
         except CstoreError:
-            continue  # a layer without contents is for `check` to find
+            continue  # `check` reports a layer without contents
 
 
 def _image_layers(tables: Tables) -> list[str]:
-    """The store's own layers that an image stands on, from the oldest record to the newest."""
+    """Return the store's own layers that images use, from the oldest record to the newest."""
     for table in (tables.layers, tables.images):
         table.verify()
-    wanted: set[str] = set()
+    wanted: dict[str, Layer] = {}
     for image in tables.images:
         for top in (image.layer, *image.mapped_layers):
-            layer = tables.layers.get(top)
-            while layer is not None and layer.id not in wanted:
-                wanted.add(layer.id)
-                layer = tables.layers.get(layer.parent)
+            wanted.update(follow(tables.layers.get, top, wanted)[0])
     return [layer.id for layer in tables.layers if layer.id in wanted and not layer.incomplete]

@@ -1,7 +1,7 @@
-"""Additional stores: layers and images of somebody else's, looked up after the store's own and only ever read.
+"""Additional stores: read-only layers and images that are searched after the store's own.
 
-They share the layout of a store and need the same driver. Nothing is made in them, not even a lock file, so they may
-lie on read-only media. With a separate image store, the images of the graph root are one of them. (semantics 21)
+They have the layout of a store and need the same driver. Nothing is created in them, not even a lock file, so they may
+be on read-only media. With a separate image store, the images of the graph root form one of them. (semantics 21)
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class ExtraStore:
-    """One additional store, re-read when a file of it was replaced.
+    """One additional store; it is read again after a record file was replaced.
 
-    Damage is set aside in `flaws` if it is `degraded`, or else raised.
+    If it is `degraded`, damage is noted in `flaws`, otherwise raised.
 
     Attributes:
         layout: its paths.
-        images_only: whether it is the graph root of a store with a separate image store: not somebody else's.
+        images_only: whether it is the graph root of a store with a separate image store.
     """
 
     def __init__(self, place: Additional, *, degraded: bool = True) -> None:
@@ -39,7 +39,7 @@ class ExtraStore:
 
     @property
     def layers(self) -> Table[Layer]:
-        """The layer records; unfinished ones are nobody's to finish here, and are used as they are."""
+        """The layer records, including incomplete ones, because nobody completes or removes these here."""
         return self._table(ItemKind.LAYERS)
 
     @property
@@ -49,7 +49,7 @@ class ExtraStore:
 
     @property
     def flaws(self) -> list[RecordsDamaged]:
-        """What could not be read of the tables that were asked for."""
+        """The damage in the tables that were read."""
         return [flaw for table in self._tables.values() for flaw in table.flaws]
 
     def _table(self, item_kind: ItemKind) -> Table[Any]:

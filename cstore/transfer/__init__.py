@@ -3,15 +3,18 @@
 Owns: what is in such an archive, what is believed of it, and the bytes of those that cstore writes.
 Must not know: how the store keeps records and trees, how a layer is unpacked, or how a result is shown.
 
-    bytes ─► members, by name ─► docker_archive, v1_archive, oci_layout: image plans ─► loading ─► store
-    source ─► copy_loop ─► sink: layout, directory, archive, registry, by the contracts in contract.py; `save` is that
-    source ─► store_sink ─► loading ─► store: what is copied there, and `docker-import`
+Every command is a use of one contract for sources and one for sinks (contract.py):
+
+    archive ─► members, by name ─► docker_archive, v1_archive, oci_layout: plans ─► archive_images: sources
+    source ─► copy_loop ─► sink: layout, directory, archive, registry      `save`, `docker-export`, `push`, `copy-image`
+    source ─► store_sink: the one way into a store                         `load`, `docker-import`, `pull`, `copy-image`
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cstore.transfer.archive_images import load
     from cstore.transfer.blob_sink import BlobSink
     from cstore.transfer.cloning import clone_all
     from cstore.transfer.contract import (
@@ -26,9 +29,9 @@ if TYPE_CHECKING:
         Retried,
     )
     from cstore.transfer.copying import copy, opened_source, sink_of, store_at
-    from cstore.transfer.docker_root import Imported, import_docker_image
+    from cstore.transfer.docker_root import Imported, export_docker_image, import_docker_image
+    from cstore.transfer.formats import LoadRequest
     from cstore.transfer.importing import ImportRequest, import_image
-    from cstore.transfer.loading import LoadedImage, LoadRequest, LoadResult, load
     from cstore.transfer.looking import SeenImage, look
     from cstore.transfer.opening import is_plain
     from cstore.transfer.places import REGISTRY, STORE, Place, parse_place
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
         save_directory,
         size_of_save,
     )
-    from cstore.transfer.store_sink import StoreSink
+    from cstore.transfer.store_sink import LoadedImage, LoadResult, StoreSink
     from cstore.transfer.syncing import Synced, SyncRequest, sync
 
 __all__ = [
@@ -77,6 +80,7 @@ __all__ = [
     "check_save",
     "clone_all",
     "copy",
+    "export_docker_image",
     "first_of",
     "import_docker_image",
     "import_image",
@@ -112,9 +116,9 @@ _HOMES = {
     "ImageSource": "contract",
     "ImportRequest": "importing",
     "Imported": "docker_root",
-    "LoadRequest": "loading",
-    "LoadResult": "loading",
-    "LoadedImage": "loading",
+    "LoadRequest": "formats",
+    "LoadResult": "store_sink",
+    "LoadedImage": "store_sink",
     "Place": "places",
     "Planned": "contract",
     "RegistryAccess": "registry_ends",
@@ -126,11 +130,12 @@ _HOMES = {
     "Synced": "syncing",
     "check_save": "saving",
     "copy": "copying",
+    "export_docker_image": "docker_root",
     "first_of": "registry_ends",
     "import_docker_image": "docker_root",
     "import_image": "importing",
     "is_plain": "opening",
-    "load": "loading",
+    "load": "archive_images",
     "look": "looking",
     "opened_source": "copying",
     "parse_place": "places",

@@ -27,16 +27,16 @@ KEPT, COMPRESSED, PLAIN = "kept", "compressed", "plain"
 
 
 class BlobSink(ABC):
-    """A sink for whatever keeps blobs by their digests. A subclass says how.
+    """The base class of sinks that store blobs by digest. A subclass implements the storage.
 
     Attributes:
         shown: what to call it in messages.
-        layers: in which form it wants layers: `KEPT`; `COMPRESSED`, if they are put together anew; or `PLAIN`.
-        docker: whether it takes Docker's manifests; OCI's are made of them where it does not.
-        several: whether it takes an index.
-        parallel: whether it takes blobs side by side, each in a thread of its own.
-        room: where on this machine it writes what comes, "" for nowhere.
-        scratch: a directory for what must wait; "" takes the usual one.
+        layers: the form in which it wants layers: `KEPT`; `COMPRESSED`, if the source generates them; or `PLAIN`.
+        docker: whether it accepts Docker manifests; otherwise they are converted to OCI manifests.
+        several: whether it accepts an index.
+        parallel: whether it accepts several blobs at a time, each in its own thread.
+        room: the directory on this machine that it writes to; "" if it writes to none.
+        scratch: a directory for temporary files; "" for the default one.
     """
 
     shown = ""
@@ -48,7 +48,7 @@ class BlobSink(ABC):
     scratch = ""
 
     def begin(self, source: ImageSource) -> None:  # noqa: B027  - most have nothing to do
-        """Take note of the image that comes next."""
+        """Note the next image."""
 
     @abstractmethod
     def has(self, blob: Descriptor) -> bool:
@@ -56,19 +56,19 @@ class BlobSink(ABC):
 
     @abstractmethod
     def put(self, blob: Descriptor, source: ReadInto) -> None:
-        """Take a blob. `source` raises at its end if that was not the blob: it shall not count before."""
+        """Store a blob. `source` raises at its end if the bytes are wrong; the blob must not be visible before that."""
 
     @abstractmethod
     def put_manifest(self, raw: bytes, described: Descriptor, *, instance: bool) -> None:
-        """Take a manifest or index whose parts are all there; an `instance` is one of an index that comes later."""
+        """Store a manifest or index, after all of its parts; an `instance` belongs to an index that comes later."""
 
     def finish(self) -> tuple[str, ...]:
-        """Make the image visible, as the last manifest that was put; return its names."""
+        """Make the image of the last manifest visible; return its names."""
         return ()
 
     @contextmanager
     def spool(self) -> Iterator[int]:
-        """Give a file for a layer in another form, whose digest must be known before it is put."""
+        """Open a temporary file for recompressing a layer, whose digest must be known before it is stored."""
         with scratch_file(self.scratch) as file:
             yield file.fileno()
 
@@ -80,12 +80,12 @@ class BlobSink(ABC):
         return False
 
     def give_up(self) -> None:  # noqa: B027  - most have nothing to do
-        """Leave nothing of what was put that could be taken for an image."""
+        """Remove everything that could be mistaken for an image."""
 
     # ── the same for all ──
 
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
-        """Take an image (see `contract.ImageSink`)."""
+        """Store an image (see `contract.ImageSink`)."""
         return self.take_all([source], request, tell)[0]
 
     def take_all(self, sources: Sequence[ImageSource], request: CopyRequest, tell: Tell) -> list[CopiedImage]:

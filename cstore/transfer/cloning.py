@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 @checked
 def clone_all(source: Store, target: Store, request: CopyRequest, tell: Tell) -> Iterator[CopiedImage | CstoreError]:
-    """Bring every image of a store to another one; of each comes what was done, or the error that stopped it.
+    """Copy every image of a store to another one; yields the result for each, or the error that stopped it.
 
-    What the target has already is left as it is, so a run that was stopped goes on where it was.
+    Leaves items that the target has as they are, so an interrupted run can be continued.
     """
     for image in source.images.list():
         try:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from cstore.archive.decoder_memory import USUAL_WINDOW
 from cstore.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from typing import TypeAlias
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from cstore.archive.streams import ReadInto, Sink
     from cstore.errors import CstoreError
     from cstore.store import Store
+    from cstore.transfer.archive_images import ArchiveSource
     from cstore.transfer.manifests import Descriptor, Manifest
     from cstore.transfer.members import Part
     from cstore.transfer.plan import ImagePlan
@@ -36,13 +38,13 @@ JOBS = 3
 
 
 class Planned(Value):
-    """What a copy is going to move, before it moves anything.
+    """The plan of a copy, reported before it moves anything.
 
     Attributes:
-        fetch: the blobs to be moved: digest, bytes in all, and bytes that an earlier run has left.
-        present: the digests of those that are there already.
-        needs: bytes that the destination needs on its disk at least; 0 if nobody can know.
-        free: bytes that it has; -1 if nobody can know.
+        fetch: the blobs to move: digest, size in bytes, and bytes kept from an earlier run.
+        present: digests of the blobs that are there already.
+        needs: bytes that the destination needs on its disk at least; 0 if unknown.
+        free: bytes free on that disk; -1 if unknown.
     """
 
     fetch: tuple[tuple[str, int, int], ...]
@@ -57,7 +59,7 @@ class Planned(Value):
 
 
 class BlobProgress(Value):
-    """`done` of `size` bytes of a blob (-1: nobody says) have been moved; `begun` of them by an earlier run."""
+    """`done` of `size` bytes of a blob (-1 if unknown) have been moved, `begun` of them by an earlier run."""
 
     digest: str
     done: int
@@ -66,14 +68,14 @@ class BlobProgress(Value):
 
 
 class BlobDone(Value):
-    """A blob has been moved, and has its digest."""
+    """A blob has been moved and verified."""
 
     digest: str
     size: int
 
 
 class BlobPresent(Value):
-    """A blob need not be moved: the destination has it, or has got it from somebody else meanwhile."""
+    """A blob is not moved: the destination has it, or got it from another process meanwhile."""
 
     digest: str
     size: int
@@ -128,16 +130,16 @@ class CopyRequest(Value):
 
 
 class CopiedImage(Value):
-    """What was copied, or with `dry_run` would be.
+    """The result of a copy, or with `dry_run` its plan.
 
     Attributes:
-        source: where it came from, for people.
+        source: where it came from, for messages.
         destination: where it is now.
-        id: the image's ID: the digest of its config, without the algorithm; of an index "".
-        digest: that of its manifest at the destination, or of the index.
-        names: those that it has at the destination.
+        id: the image's ID, the digest of its config without the algorithm; "" for an index.
+        digest: digest of its manifest or index at the destination.
+        names: its names at the destination.
         copied: digests of the blobs that were moved.
-        present: digests of those that were there before.
+        present: digests of the blobs that were there before.
         size: bytes that were moved.
         warnings: what was odd.
     """
@@ -157,31 +159,31 @@ class CopiedImage(Value):
 
 
 class ImageSource(Protocol):
-    """One image that can be read, or one for several platforms.
+    """One image to read, or one index of images for several platforms.
 
-    Nothing that it gives is believed: a sink holds every document and every blob to its digest and size.
+    Sinks do not trust it: they verify the digest and size of every document and blob.
     """
 
     @property
     def shown(self) -> str:
-        """What to call it in messages."""
+        """Its name in messages."""
 
     @property
     def name(self) -> str:
-        """The image's full name there, "" if it has none."""
+        """The image's full name there; "" if it has none."""
 
     def manifest(self, digest: str = "") -> bytes:
-        """Give the image's manifest or index, byte for byte; with `digest` the one that its index names.
+        """Return the image's manifest or index, byte for byte; with `digest`, a manifest that its index names.
 
         Raises:
-            CstoreError: it cannot be had.
+            CstoreError: it cannot be read.
         """
 
     def open(self, blob: Descriptor, offset: int = 0) -> AbstractContextManager[ReadInto]:
-        """Give a reader of a blob that a manifest names, from a byte on.
+        """Open a blob that a manifest names, for reading from an offset.
 
         Raises:
-            CstoreError: it cannot be had; the reader raises it as well.
+            CstoreError: it cannot be read; the reader raises it too.
         """
 
 
@@ -191,6 +193,14 @@ class RemoteSource(Protocol):
 
     def forked(self) -> None:
         """Told in a forked process, which shall use no connection of its parent."""
+
+
+def window_for(source: object, request: CopyRequest) -> int:
+    """Bytes that the window of a layer's decoder may take; 0 for what this system can give.
+
+    A stream says itself how much that is. An archive at hand is trusted with it; what comes over a network is not.
+    """
+    return max(USUAL_WINDOW, request.memory) if isinstance(source, RemoteSource) else 0
 
 
 @runtime_checkable
@@ -222,7 +232,7 @@ class WritesBlobs(Protocol):
         """Write a blob that a manifest names, all of it.
 
         Raises:
-            CstoreError: it cannot be had.
+            CstoreError: it cannot be read.
         """
 
     def damaged(self, blob: Descriptor) -> CstoreError:
@@ -240,12 +250,44 @@ class PlannedSource(Protocol):
         """Look up the member that the plan names for a layer (see `members.Members`)."""
 
 
+class Arrivals(Protocol):
+    """A sink that can use a layer the moment it arrives in a stream, before the archive has been read to its end."""
+
+    def arrived(self, plans: Sequence[ImagePlan], name: str, body: ReadInto) -> bool:
+        """Take the member `name`: read all of `body` and return True, or touch nothing of it and return False.
+
+        `plans` are what the archive has said of its images so far. They may be incomplete.
+        """
+
+
+class SeveralImages(Protocol):
+    """Images that are read together and that a sink takes together: those of an archive, which may be a stream."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a user should know of them, complete once they are open."""
+
+    def opened(
+        self, store: Store, taker: Arrivals, tell: Callable[[int], None]
+    ) -> AbstractContextManager[Sequence[ArchiveSource]]:
+        """Open them for a store, each as a source.
+
+        Args:
+            store: where they go; what must wait, waits in its directory.
+            taker: offered the layers of a stream as they arrive.
+            tell: called with the bytes of a stream that have been read.
+
+        Raises:
+            CstoreError: they cannot be read, or are not what they say.
+        """
+
+
 class ImageSink(Protocol):
     """Somewhere an image can go."""
 
     @property
     def shown(self) -> str:
-        """What to call it in messages."""
+        """Its name in messages."""
 
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
         """Take an image: all of it or, if anything goes wrong, nothing that could be taken for an image.

@@ -22,6 +22,7 @@ from cstore.transfer.contract import (
     RemoteSource,
     TriesAgain,
     WritesBlobs,
+    window_for,
 )
 from cstore.transfer.manifests import Descriptor, Index, Manifest, is_image, rewritten
 from cstore.transfer.members import Part, PartReader
@@ -233,7 +234,7 @@ class ImageCopy:
             else:
                 plain = HashingSink(sink, algorithm_of(diff_id))
                 with self._read(layer) as reader:
-                    pour(uncompressed(reader), plain)
+                    pour(uncompressed(reader, window_for(self._source, self._request)), plain)
                 found = plain.digest
         if found != diff_id:
             raise digest_differs(layer.digest, diff_id, found, "DiffID")

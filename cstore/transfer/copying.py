@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from contextlib import ExitStack, contextmanager
 
 from cstore.archive.streams import FileReader
@@ -84,7 +86,8 @@ def opened_source(
     Raises:
         UsageMistake, ArchiveError, ImageUnknown, SystemFailure: it cannot be had.
     """
-    from cstore.transfer.sources import ArchiveSource, DirectorySource, LayoutSource, StoreSource
+    from cstore.transfer.archive_images import ArchiveSource
+    from cstore.transfer.sources import DirectorySource, LayoutSource, StoreSource
 
     place = parse_place(text) if isinstance(text, str) else text
     if place.transport == places.STORE:
@@ -101,7 +104,7 @@ def opened_source(
 
         yield find_docker_image(place.path, place.reference)
     else:
-        with members_at(place.path) as members:
+        with members_at(place.path, layout=place.transport in {places.OCI, places.DIRECTORY}) as members:
             if place.transport == places.DIRECTORY:
                 yield DirectorySource(members)
             elif place.transport == places.DOCKER_ARCHIVE:
@@ -116,11 +119,11 @@ def _plan_of(members: Members, reference: str, platform: str) -> ImagePlan:
     Raises:
         ImageArchiveError: there is no such image, or several and none is named.
     """
-    from cstore.transfer.formats import Wanted, read_plans
+    from cstore.transfer.formats import LoadRequest, read_plans
 
     number = reference[1:] if reference.startswith("@") else ""
     names = (reference,) if reference and not number else ()
-    plans = read_plans(members, Wanted(names=names, platform=platform), [])
+    plans = read_plans(members, LoadRequest(names=names, platform=platform), [])
     if number.isdigit() and int(number) < len(plans):
         return plans[int(number)]
     if number or len(plans) != 1:
@@ -131,8 +134,12 @@ def _plan_of(members: Members, reference: str, platform: str) -> ImagePlan:
 
 
 @contextmanager
-def members_at(path: str) -> Iterator[Members]:
+def members_at(path: str, *, layout: bool = False) -> Iterator[Members]:
     """Open an archive or a directory for reading anywhere in it: what is compressed, or a pipe, is unpacked first.
+
+    Args:
+        path: the archive or directory.
+        layout: it shall be a directory, so nobody waits for a pipe.
 
     Raises:
         ArchiveError: it is no archive.
@@ -144,11 +151,14 @@ def members_at(path: str) -> Iterator[Members]:
 
     with ExitStack() as stack:
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (os.O_NONBLOCK if layout else 0))
         except OSError as error:
             raise SystemFailure("open", path, error) from error
         stack.callback(os.close, fd)
-        if os.path.isdir(path):
+        mode = os.fstat(fd).st_mode
+        if layout and not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+            raise SystemFailure("open", path, NotADirectoryError(errno.ENOTDIR, ""))
+        if stat.S_ISDIR(mode):
             yield DirectoryMembers(fd, path)
             return
         with naming(path):
@@ -184,7 +194,7 @@ def sink_of(
     Args:
         text: the place.
         store: the store that a name without a transport is in; by default the configured one.
-        sync: whether what is written shall survive a power cut; by default as the store's configuration says.
+        sync: whether to sync files to disk; by default as in the store's configuration.
         access: how registries are spoken to.
 
     Raises:

@@ -1,4 +1,7 @@
-"""An image of a Docker data root as a source. Its daemon need not run, and nothing there is written."""
+"""An image of a Docker data root as a source, imported into a store or exported as a docker-archive.
+
+The daemon need not run, and nothing in the data root is written.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ from cstore.docker.layerstore import LayerStore
 from cstore.docker.root import DockerRoot
 from cstore.docker.root.names import full_name as docker_name
 from cstore.errors import ImageArchiveError, LayerNotVerified, UsageMistake
-from cstore.store.ends import as_reader
+from cstore.store.ends import as_reader, opened_sink
 from cstore.transfer import media
-from cstore.transfer.loading import LoadRequest, load_members
+from cstore.transfer.contract import CopyRequest
 from cstore.transfer.manifests import Descriptor, make_manifest
 from cstore.transfer.plan import ImagePlan, LayerPlan
+from cstore.transfer.sinks import DockerArchiveSink
 from cstore.transfer.sources import full_name, skip
+from cstore.transfer.store_sink import StoreSink
 from cstore.transfer.telling import LayerPart
 from cstore.values import Value
 
@@ -23,16 +28,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from cstore.archive.streams import ReadInto
+    from cstore.archive.streams import ReadInto, Sink
     from cstore.docker.root import DockerImage
     from cstore.errors import CstoreError
     from cstore.store import Store
+    from cstore.store.ends import Target
     from cstore.transfer.manifests import Manifest
     from cstore.transfer.members import Part
 
 
 class Imported(Value):
-    """What an import did: the image's ID and names in the store, and the IDs of the layers that were not there yet."""
+    """The result of an import: the image's ID and names in the store, and the IDs of its new layers."""
 
     id: str
     names: tuple[str, ...]
@@ -69,8 +75,22 @@ def import_docker_image(
     source = DockerRootSource(root, image)
     full = tuple(docker_name(name, podman=podman_names) for name in (image.names if names is None else names))
     plan = source.planned(store).with_(names=full)
-    (done,) = load_members(store, source, LoadRequest(), plans=[plan], progress=progress).images
+    (done,) = StoreSink(store).take_planned(source, [plan], progress=progress).images
     return Imported(done.id, full, done.new_layers)
+
+
+def export_docker_image(root: DockerRoot, image: DockerImage, sink: Target) -> None:
+    """Write one image of a data root as a docker-archive, under all of its names, each layer verified.
+
+    The bytes are those of `save`, and the same on every run.
+
+    Raises:
+        ContentDamaged, TarSplitDamaged, LayerNotVerified: a layer has changed; what was written is no archive.
+    """
+    source = DockerRootSource(root, image)
+    source.names = tuple(map(docker_name, image.names))
+    with opened_sink(sink) as opened:
+        DockerArchiveSink(opened, None).take(source, CopyRequest(), lambda _: None)
 
 
 class DockerRootSource:
@@ -83,6 +103,7 @@ class DockerRootSource:
         self.root, self.image = root, image
         self.shown = f"docker-root:{root.path}:{ref or image.id}"
         self.name = full_name(ref) if ref in image.names else next(map(full_name, image.names), "")
+        self.names = tuple(filter(None, [self.name]))
         self._sizes: dict[str, int] = {}
         self._line = {layer.diff_id: layer for layer in root.line(image.config.rootfs.chain_id)}
 
@@ -111,6 +132,19 @@ class DockerRootSource:
         with PulledStream(lambda sink: self.root.write_layer(chain, sink)) as stream:
             skip(stream, offset)
             yield stream
+
+    def write(self, blob: Descriptor, sink: Sink) -> None:
+        """See `contract.WritesBlobs.write`."""
+        if blob.digest == self.image.config.digest:
+            sink.write(self.image.config.raw)
+            return
+        if blob.digest not in self._line:
+            raise ImageArchiveError(self.shown, f"it has no layer {blob.digest}")
+        self.root.write_layer(self._line[blob.digest].chain_id, sink)
+
+    def damaged(self, blob: Descriptor) -> CstoreError:
+        """See `contract.WritesBlobs.damaged`."""
+        return LayerNotVerified(self._line[blob.digest].chain_id, blob.digest)
 
     # ── for a store ──
 

@@ -110,7 +110,7 @@ class Fetching:
         """Wait until a blob can be read, or its layer is there.
 
         Raises:
-            CstoreError: it cannot be had.
+            CstoreError: it cannot be read.
         """
         blob = self._blobs.get(digest)
         while blob is not None and blob.fd < 0 and not blob.there and blob.failure is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from cstore.errors import CstoreError, ImageArchiveError, UsageMistake
+from cstore.errors import CstoreError, ImageArchiveError, InvalidOption, UsageMistake
 from cstore.oci.names import DOCKER, LOCAL, parse_name
 from cstore.oci.platforms import show_platform, suits, wanted_platform
 from cstore.transfer import docker_archive, oci_layout
@@ -30,7 +30,7 @@ LONGEST_CHAIN = 500
 """Layers in an image: what the drivers can stack."""
 
 
-class Wanted(Value):
+class LoadRequest(Value):
     """Which images of an archive are wanted, and how it is to be read.
 
     Attributes:
@@ -50,12 +50,13 @@ class Wanted(Value):
     tag: str = ""
 
 
-def read_plans(members: Members, wanted: Wanted, warnings: list[str], *, complete: bool = True) -> list[ImagePlan]:
-    """Choose among the images of an archive, and read the documents of those. `complete`: all its members are there.
+def read_plans(members: Members, wanted: LoadRequest, warnings: list[str], *, complete: bool = True) -> list[ImagePlan]:
+    """Choose images of an archive, and read their documents. `complete`: all members of the archive are there.
 
     Raises:
-        ArchiveError: the archive is in no known format, or a document is not what it should be.
+        ArchiveError: the archive is in no known format, or a document is damaged.
         UsageMistake: it does not hold what is wanted.
+        InvalidOption: one name is wanted for several images.
     """
     home = LOCAL if wanted.podman_names else DOCKER
     naming = Naming(wanted.names, home, bool(wanted.tag))
@@ -68,10 +69,18 @@ def read_plans(members: Members, wanted: Wanted, warnings: list[str], *, complet
     plans = _named(plans, naming, members.shown)
     for plan in plans:
         _judge(plan, warnings)
-    return plans
+    if not wanted.tag:
+        return plans
+    if len(plans) > 1:
+        raise InvalidOption(
+            f"{len(plans)} images cannot all have the name {wanted.tag!r}", hint="choose one of them with --name"
+        )
+    return [plans[0].with_(names=(str(parse_name(wanted.tag, home=home)),))]
 
 
-def _read(members: Members, wanted: Wanted, naming: Naming, warnings: list[str], *, complete: bool) -> list[ImagePlan]:
+def _read(
+    members: Members, wanted: LoadRequest, naming: Naming, warnings: list[str], *, complete: bool
+) -> list[ImagePlan]:
     format_ = _format_of(members, wanted)
     if format_ == OCI_FORMAT:
         choice = Choice(wanted_platform(wanted.platform), wanted.all_platforms)
@@ -85,7 +94,7 @@ def _read(members: Members, wanted: Wanted, naming: Naming, warnings: list[str],
     return _for_platform(plans, wanted, members.shown)
 
 
-def check(wanted: Wanted) -> None:
+def check(wanted: LoadRequest) -> None:
     """Find mistakes in a request before anything is read.
 
     Raises:
@@ -95,12 +104,12 @@ def check(wanted: Wanted) -> None:
         raise UsageMistake(f"there is no format {wanted.format!r}", hint="choose docker or oci")
     if wanted.platform and wanted.all_platforms:
         raise UsageMistake("one platform and all platforms cannot both be wanted", hint="omit --platform or --all")
-    for name in wanted.names:
+    for name in (*wanted.names, *filter(None, [wanted.tag])):
         parse_name(name)
     wanted_platform(wanted.platform)
 
 
-def _format_of(members: Members, wanted: Wanted) -> str:
+def _format_of(members: Members, wanted: LoadRequest) -> str:
     if wanted.format:
         return wanted.format
     if members.find(MANIFEST):
@@ -117,7 +126,7 @@ def _format_of(members: Members, wanted: Wanted) -> str:
     )
 
 
-def _for_platform(plans: list[ImagePlan], wanted: Wanted, shown: str) -> list[ImagePlan]:
+def _for_platform(plans: list[ImagePlan], wanted: LoadRequest, shown: str) -> list[ImagePlan]:
     if not wanted.platform:
         return plans
     platform = wanted_platform(wanted.platform)

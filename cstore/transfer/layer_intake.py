@@ -1,19 +1,15 @@
-"""The layers of images on their way into the store: each held to its digests, none written that is there already.
+"""Brings the layers of images into the store: verifies each against its digests, and writes only those it lacks.
 
-Layers go in from the bottom up. Those of a stream go in as they arrive, if the documents have come before them and the
-layer below is there; all others when everything has been read.
+Layers go in from the bottom up. A layer of a stream goes in as it arrives, if the documents came before it and the
+store has the layer below it. All others go in when the whole archive has been read.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-from cstore.errors import ArchiveError, CstoreError, IDTaken, ImageArchiveError, MemberMissing
+from cstore.errors import ArchiveError, IDTaken, ImageArchiveError, MemberMissing
 from cstore.store import NewLayer
-from cstore.transfer.docker_archive import MANIFEST
-from cstore.transfer.formats import read_plans
 from cstore.transfer.members import get_part
-from cstore.transfer.oci_layout import INDEX, check_size
+from cstore.transfer.oci_layout import check_size
 from cstore.transfer.verifying import Delivery, verify
 from cstore.values import Value
 
@@ -25,11 +21,8 @@ if TYPE_CHECKING:
     from cstore.records.model import Layer
     from cstore.store import Store
     from cstore.store.intents import Intent
-    from cstore.transfer.formats import Wanted
-    from cstore.transfer.members import Catalogue, Members, Part
+    from cstore.transfer.members import Members, Part
     from cstore.transfer.plan import ImagePlan, LayerPlan
-
-_MOST_GUESSES = 8
 
 
 class _Use(Value):
@@ -79,76 +72,70 @@ class LayerIntake:
 
     Attributes:
         made: the IDs of the layers that this run has made, in that order.
-        oddities: what was odd about them.
+        oddities: warnings about the layers.
         waited: bytes of layers that were written to a file before they could be used.
     """
 
-    def __init__(self, store: Store, wanted: Wanted, progress: Callable[[int], None] | None, intent: Intent) -> None:
+    def __init__(self, store: Store, progress: Callable[[int], None] | None, intent: Intent, window: int = 0) -> None:
+        """`window`: see `ApplyOptions`."""
         self.made: list[str] = []
         self.oddities: list[str] = []
         self.waited = 0
         self._store = store
-        self._wanted = wanted
         self._progress = progress
         self._intent = intent
+        self._window = window
         self._streaming = False
         self._read = 0
         self._done = 0
-        self._guessed: list[ImagePlan] | None = None
-        self._guesses = 0
         self._verified: set[tuple[str, str]] = set()
 
-    def bring(self, members: Members, plans: Sequence[ImagePlan]) -> None:
-        """Bring the layers of images into the store, bottom up.
+    def bring(self, images: Sequence[tuple[Members, ImagePlan]]) -> None:
+        """Bring the layers of images into the store, bottom up, and verify those that the store has already.
 
-        What waited in a file of ours leaves it as soon as it has been used for the last time.
+        Frees the disk space of a spooled layer after its last use.
 
         Raises:
-            ArchiveError: one of them is not there, or not the one that was described.
+            ArchiveError: a layer is missing, or is not the one that was described.
             IDTaken: the store has another layer under its ID.
         """
         self._streaming = False
-        wanted = [(use, self._part(members, use, plan)) for plan in plans for use in _uses(plan)]
+        wanted = [(use, self._part(members, use, plan)) for members, plan in images for use in _uses(plan)]
         last = {part.offset: place for place, (_, part) in enumerate(wanted) if part is not None}
         for place, (use, part) in enumerate(wanted):
-            layer = use.layer
             if part is None:
                 continue
-            if (layer.member, layer.diff_id) not in self._verified or self._known(use) is None:
-                check_size(layer.member, layer.size, part.size)
-                with part.opened() as reader:
-                    self._take(use, reader)
-                self._done += part.size
+            if (use.layer.member, use.layer.diff_id) not in self._verified or self._known(use) is None:
+                self._take_part(use, part)
                 self._advance(0)
             if last[part.offset] == place and part.waiting:
                 self.waited += part.size
                 part.release()
 
-    def fetch(self, members: Members, plans: Sequence[ImagePlan], settle: Callable[[str], object]) -> None:
+    def fetch(
+        self, members: Members, plans: Sequence[ImagePlan], settle: Callable[[str], object] | None = None
+    ) -> None:
         """Bring the layers that the store lacks, bottom up, and read nothing of the others.
 
-        `settle` is called with the digest of each before it is read.
+        `settle` is called with the digest of each missing layer before it is read.
 
         Raises:
-            ArchiveError: one of them is not there, or not the one that was described.
+            ArchiveError: a layer is missing, or is not the one that was described.
             IDTaken: the store has another layer under its ID.
         """
         for plan in plans:
             for use in _uses(plan):
                 layer = use.layer
-                if self._known(use) is None:
-                    settle(layer.digest or layer.diff_id)
                 known = self._known(use)
-                if known is not None:
-                    if layer.digest and known.compressed_digest == layer.digest and known.compressed_size > 0:
-                        check_size(layer.member, layer.size, known.compressed_size)
-                    self._intent.note(uses=use.id)
+                if known is None and settle is not None:
+                    settle(layer.digest or layer.diff_id)
+                    known = self._known(use)
+                if known is None:
+                    self._take_part(use, get_part(members, layer.member, plan.member))
                     continue
-                part = get_part(members, layer.member, plan.member)
-                check_size(layer.member, layer.size, part.size)
-                with part.opened() as reader:
-                    self._take(use, reader)
-                self._done += max(part.size, 0)
+                if layer.digest and known.compressed_digest == layer.digest and known.compressed_size > 0:
+                    check_size(layer.member, layer.size, known.compressed_size)
+                self._intent.note(uses=use.id)
 
     def _part(self, members: Members, use: _Use, plan: ImagePlan) -> Part | None:
         """Find the member that a layer is in; None if it is not needed, or has been taken out of the stream."""
@@ -167,11 +154,17 @@ class LayerIntake:
         return part or get_part(members, layer.member, plan.member)
 
     def drop_unused(self, plans: Sequence[ImagePlan]) -> None:
-        """Remove layers that were taken from a stream and turned out to be of no use."""
+        """Remove layers that were taken from a stream and that no image uses."""
         used = {layer for plan in plans for layer in plan.layer_ids}
         for layer in [layer for layer in reversed(self.made) if layer not in used]:
             self._store.layers.delete(layer)
             self.made.remove(layer)
+
+    def _take_part(self, use: _Use, part: Part) -> None:
+        check_size(use.layer.member, use.layer.size, part.size)
+        with part.opened() as reader:
+            self._take(use, reader)
+        self._done += max(part.size, 0)
 
     def _take(self, use: _Use, source: ReadInto) -> None:
         """Make a layer, or see that what the archive has in its place is what the store has."""
@@ -180,7 +173,7 @@ class LayerIntake:
             self._intent.note(uses=use.id)
         try:
             if self._known(use) is not None or not self._made(use, delivery):
-                verify(source, layer)
+                verify(source, layer, self._window)
         except ImageArchiveError:
             raise
         except ArchiveError as error:
@@ -191,7 +184,7 @@ class LayerIntake:
 
     def _made(self, use: _Use, delivery: Delivery) -> bool:
         """Make a layer, or find that somebody else has just made it; False if nothing of the archive was read then."""
-        request = NewLayer(id=use.id, parent=use.below)
+        request = NewLayer(id=use.id, parent=use.below, window=self._window)
         self._intent.note(layers=[use.id])
         try:
             made = self._store.layers.put(request, delivery.source, self._advance, delivery.accept)
@@ -230,13 +223,11 @@ class LayerIntake:
 
     # ── layers from a stream ──
 
-    def arrived(self, members: Catalogue, name: str, body: ReadInto) -> bool:
-        """Take a layer out of the stream if it is known what it is for (see `scanning.Arrivals`)."""
-        if self._guessed is None:
-            self._guess(members)
-        every = [use for plan in self._guessed or () for use in _uses(plan)]
+    def arrived(self, plans: Sequence[ImagePlan], name: str, body: ReadInto) -> bool:
+        """Take a layer out of a stream, if it is clear which layer it is (see `contract.Arrivals`)."""
+        every = [use for plan in plans for use in _uses(plan)]
         wanted = {use.layer.diff_id for use in every if use.layer.member == name}
-        # Under whatever name: a link to it may come yet. Of several uses, only one could have it now.
+        # Under any name: a link to the member may still come. Of several uses, only one could take it now.
         uses = {use.id: use for use in every if use.layer.diff_id in wanted}
         if len(uses) != 1:
             return False
@@ -247,11 +238,3 @@ class LayerIntake:
             return False
         self._take(use, body)
         return True
-
-    def _guess(self, members: Catalogue) -> None:
-        """Try to read the documents, if all of them have come. Whatever is wrong with them is told at the end."""
-        if self._guesses == _MOST_GUESSES or not any(map(members.has, (MANIFEST, INDEX))):
-            return
-        self._guesses += 1
-        with suppress(CstoreError):
-            self._guessed = read_plans(members, self._wanted, [], complete=False)

@@ -26,14 +26,14 @@ class SeenImage(Value):
     Attributes:
         shown: where it is.
         name: its full name, "" if it has none.
-        digest: of what its name stands for: an index or a manifest.
+        digest: digest of the index or manifest that its name refers to.
         media_type: of that.
         platforms: of an index: platform and digest of each of its images.
         manifest_digest: of the manifest of the image that was chosen.
-        id: the ID that it would have in a store; "" of what is no image.
+        id: the ID that it would have in a store; "" if it is not an image.
         size: bytes of its blobs, as they would be fetched.
         layers: descriptor and DiffID of each layer, bottom first.
-        config: what its config says; None of what is no image.
+        config: a summary of its config; None if it is not an image.
     """
 
     shown: str

@@ -67,7 +67,7 @@ def parse_place(text: str) -> Place:
     """Read a place.
 
     Raises:
-        UsageMistake: it is none, or one that cstore does not know.
+        UsageMistake: it is not a valid place, or its transport is unknown.
     """
     transport, colon, rest = text.partition(":")
     if not text:

@@ -73,7 +73,7 @@ class RegistrySource:
         """Nothing is sent yet.
 
         Raises:
-            InvalidName: it is no name.
+            InvalidName: it is not a valid name.
             RegistryBlocked, PolicyRefuses: the configuration forbids it.
         """
         self._access = access or RegistryAccess()
@@ -187,7 +187,7 @@ class RegistrySink(BlobSink):
         """Nothing is sent yet.
 
         Raises:
-            InvalidName: it is no name.
+            InvalidName: it is not a valid name.
             RegistryBlocked: the configuration forbids it.
         """
         access = access or RegistryAccess()
@@ -202,7 +202,7 @@ class RegistrySink(BlobSink):
         """Of each blob that was asked for, whether the registry has it: nobody asks twice."""
 
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
-        """Take an image (see `contract.ImageSink`)."""
+        """Store an image (see `contract.ImageSink`)."""
         self._rate = Rate(request.limit_rate)
         if not request.dry_run:
             self._neighbors = tuple(self._relatives(source))

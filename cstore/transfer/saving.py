@@ -33,11 +33,11 @@ class SaveRequest(Value):
     """What a caller asks for.
 
     Attributes:
-        refs: images by name, ID or unique prefix of that; a name is written with the image, an ID gives it none.
+        refs: images by name, ID or unique ID prefix; an image given by name keeps that name, one given by ID gets none.
         format: one of `FORMATS`.
         compression: of each layer in an OCI format, where None means gzip; of a docker-archive as a whole, where None
             means none.
-        scratch: a directory for what must wait; "" takes the usual one.
+        scratch: a directory for temporary files; "" for the default one.
     """
 
     refs: Sequence[str]
@@ -61,7 +61,7 @@ def save(store: Store, request: SaveRequest, sink: Target, progress: Callable[[i
         ImageUnknown: there is no such image.
         ImageInvalid: it has no config, or its layers are not those of its config.
         ContentDamaged: a layer has changed since it was imported; what was written so far is not to be used.
-        UsageMistake: the format is no archive's.
+        UsageMistake: the format is a directory.
     """
     images = check_save(store, request)
     if request.format == OCI_DIRECTORY:

@@ -1,12 +1,10 @@
-"""Images that are here: in a layout, a directory, an archive, a store. See `contract.ImageSource`."""
+"""Images on this machine, in a layout, a directory or a store. See `contract.ImageSource`, and `archive_images`."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 
-from cstore.archive.compression import LONGEST_MAGIC, Compression, sniff
-from cstore.archive.streams import PeekingReader
-from cstore.digests import digest_from, new_hash
+from cstore.archive.compression import Compression
 from cstore.errors import ContentDamaged, ImageArchiveError, InvalidName
 from cstore.oci.names import DOCKER, parse_name
 from cstore.oci.platforms import best, host_platform
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from cstore.store import Store
     from cstore.transfer.contract import ImageSource
     from cstore.transfer.members import Members, Part
-    from cstore.transfer.plan import ImagePlan, LayerPlan
     from cstore.transfer.stored import StoredImage
 
 
@@ -86,7 +83,8 @@ def full_name(text: str, home: str = DOCKER) -> str:
 
 
 @contextmanager
-def _opened(part: Part, offset: int) -> Iterator[ReadInto]:
+def opened_at(part: Part, offset: int) -> Iterator[ReadInto]:
+    """Open a member for reading from a byte on."""
     with part.with_(offset=part.offset + offset, size=max(part.size - offset, 0)).opened() as reader:
         yield reader
 
@@ -119,7 +117,7 @@ class LayoutSource:
     @contextmanager
     def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
         """See `ImageSource.open`."""
-        with _opened(get_part(self._members, blob_name(blob.digest), "the manifest"), offset) as reader:
+        with opened_at(get_part(self._members, blob_name(blob.digest), "the manifest"), offset) as reader:
             yield reader
 
 
@@ -169,7 +167,7 @@ class DirectorySource:
     @contextmanager
     def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
         """See `ImageSource.open`."""
-        with _opened(get_part(self._members, in_directory(blob.digest), "the manifest"), offset) as reader:
+        with opened_at(get_part(self._members, in_directory(blob.digest), "the manifest"), offset) as reader:
             yield reader
 
 
@@ -179,67 +177,7 @@ def in_directory(digest: str) -> str:
     return value if algorithm == "sha256" else f"{algorithm}-{value}"
 
 
-# ── what comes without a manifest ─────────────────────────────────────────────────────────────────────────────────────
-
-
-class ArchiveSource:
-    """One image of a docker-archive. It has no manifest; the one that it gives here tells of its layers as they are."""
-
-    original: Manifest | None = None
-
-    def __init__(self, members: Members, plan: ImagePlan) -> None:
-        """`plan` is what the archive says of the image."""
-        self.shown = members.shown
-        self.name = plan.names[0] if plan.names else ""
-        self.members = members
-        sizes = [part.size if (part := members.find(layer.member)) else -1 for layer in plan.layers]
-        self.plan = plan.with_(
-            layers=tuple(layer.with_(size=size) for layer, size in zip(plan.layers, sizes, strict=True))
-        )
-        self._parts: dict[str, Part] = {}
-        self._raw = b""
-
-    def manifest(self, digest: str = "") -> bytes:
-        """See `ImageSource.manifest`. Compressed layers are read for their digests."""
-        if digest:
-            raise ImageArchiveError(digest, "there is no such manifest in the archive")
-        if not self._raw:
-            layers = [self._described(layer) for layer in self.plan.layers]
-            self._raw = make_manifest(self.plan.config.raw, layers, docker=True)
-        return self._raw
-
-    def _described(self, layer: LayerPlan) -> Descriptor:
-        part = get_part(self.members, layer.member, self.plan.member)
-        with part.opened() as opened:
-            reader = PeekingReader(opened)
-            compression = sniff(reader.peek(LONGEST_MAGIC))
-            digest = layer.diff_id
-            if compression is not Compression.NONE:
-                hashed = new_hash()
-                for piece in drained(reader):
-                    hashed.update(piece)
-                digest = digest_from(hashed)
-        self._parts[digest] = part
-        return Descriptor(media.layer_type(compression, docker=True), digest, part.size)
-
-    def find(self, name: str) -> Part | None:
-        """Look up a member (see `Members.find`)."""
-        return self.members.find(name)
-
-    def planned(self, store: Store) -> ImagePlan:  # noqa: ARG002  - it is the same for every store
-        """What a store shall take in (see `contract.Planned`)."""
-        return self.plan
-
-    @contextmanager
-    def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
-        """See `ImageSource.open`."""
-        if blob.digest == self.plan.config.digest:
-            yield as_reader(self.plan.config.raw[offset:], blob.digest)
-            return
-        if blob.digest not in self._parts:
-            raise ImageArchiveError(self.shown, f"it has no layer {blob.digest}")
-        with _opened(self._parts[blob.digest], offset) as reader:
-            yield reader
+# ── a store ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class StoreSource:

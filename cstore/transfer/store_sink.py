@@ -1,235 +1,208 @@
-"""Images into a store, from whatever is a source: the source presents itself as a layout to the loader of archives.
+"""The store as a sink: images come in from any source, all of them or nothing (docker 16).
 
-One that has no manifest, as images of docker-archives and Docker roots have none, says itself what is to be taken in.
-So there is one way into the store: every byte held to its digest, layers from the bottom up, names last, all or
-nothing. Of layers that the store has, nothing is read.
+The result is what skopeo and Podman would have made: the same layer IDs, records, data items, digests and names. Layers
+come first, from the bottom up; then the images with their manifests; and names last, when everything else is there. If
+anything goes wrong, the run removes what it made; if it is killed, the next writer does.
+
+    archive_images ─► take_all, which `load` uses
+    a source ─► take: store_copy makes the plan and fetches ─► take_planned
+    a Docker data root's image ─► take_planned, which `docker-import` uses
 """
 
 from __future__ import annotations
 
-from cstore import gojson
 from cstore.digests import digest_of
-from cstore.errors import CstoreError, ImageArchiveError
+from cstore.errors import IDTaken, TopLayerDiffers
+from cstore.oci.media_types import made_up_manifest
 from cstore.oci.names import DOCKER, parse_name
-from cstore.store.partial import PartialBlobs
-from cstore.transfer.contract import (
-    BlobDone,
-    BlobPresent,
-    CopiedImage,
-    Planned,
-    PlannedSource,
-    RemoteSource,
-    TriesAgain,
-)
-from cstore.transfer.formats import check
-from cstore.transfer.layer_intake import needs_of
-from cstore.transfer.loading import LoadRequest, check_image, load_members, plan_images
-from cstore.transfer.manifests import Descriptor, Index, Manifest
-from cstore.transfer.members import Part
-from cstore.transfer.oci_layout import INDEX, LAYOUT, NAME_KEYS, VERSION, blob_name
-from cstore.transfer.room import require_room
-from cstore.transfer.sources import StoreSource, read_blob, read_document
-from cstore.transfer.telling import LayerPart
-from cstore.values import cast
+from cstore.store import NewImage
+from cstore.transfer.layer_intake import LayerIntake
+from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from cstore.records.model import Image
     from cstore.store import Store
-    from cstore.transfer.contract import CopyRequest, ImageSource, Tell
-    from cstore.transfer.fetching import Fetching
-    from cstore.transfer.layer_intake import Need
+    from cstore.store.intents import Intent
+    from cstore.transfer.contract import CopiedImage, CopyRequest, ImageSource, SeveralImages, Tell
     from cstore.transfer.members import Members
     from cstore.transfer.plan import ImagePlan
-    from cstore.transfer.telling import Opener
+
+METADATA = "{}"
+"""What images without signatures have as metadata."""
+
+
+class LoadedImage(Value):
+    """An image that was taken in. `new_layers` are those of its layers that were not in the store before."""
+
+    id: str
+    digest: str
+    names: tuple[str, ...]
+    layers: tuple[str, ...]
+    new_layers: tuple[str, ...]
+
+
+class LoadResult(Value):
+    """The images that were taken in, warnings about them, and the bytes of layers that had to wait on the disk."""
+
+    images: tuple[LoadedImage, ...]
+    warnings: tuple[str, ...]
+    waited: int = 0
 
 
 class StoreSink:
-    """A store as the place where an image goes."""
+    """A store as the destination of images (see `contract.ImageSink`)."""
 
-    def __init__(self, store: Store, name: str, *, home: str = DOCKER) -> None:
-        """`name` is the one that the image gets, "" for none; `home` completes one without a domain.
+    def __init__(self, store: Store, name: str = "", *, home: str = DOCKER) -> None:
+        """`name` is the image's name in the store, "" to keep its own; `home` completes a name without a domain.
 
         Raises:
-            InvalidName: it is none.
+            InvalidName: the name is not valid.
         """
-        self._store = store
-        self._name = str(parse_name(name, home=home)) if name else ""
-        self.shown = self._name or store.config.graph_root
+        self.store = store
+        self.name = str(parse_name(name, home=home)) if name else ""
+        self.shown = self.name or store.config.graph_root
 
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
-        """Take an image (see `contract.ImageSink`)."""
-        if isinstance(source, StoreSource):
-            return self._cloned(source, request, tell)
-        if isinstance(source, TriesAgain):
-            source.hear(tell)
-        several = request.all_platforms
-        name = self._name or source.name
-        wanted = LoadRequest(platform=request.platform, all_platforms=several, tag="" if several else name)
-        check(wanted)
-        warnings: list[str] = []
-        if isinstance(source, PlannedSource):
-            members = cast("Members", source)
-            planned = source.planned(self._store)
-            plans = [planned.with_(names=(self._name,) if self._name else planned.names)]
-            check_image(self._store, plans[0])
-        else:
-            members = SourceMembers(source, name)
-            plans = plan_images(self._store, members, wanted, warnings)
-        needs = needs_of(self._store, plans)
-        plan = self._planned(source, needs)
-        tell(plan)
-        if not request.dry_run:
-            warnings += self._load(source, members, wanted, plans, needs, plan, request, tell)
-        first = plans[0]
-        fetch = tuple(digest for digest, _, _ in plan.fetch)
-        digest = digest_of(first.index or first.manifest) if first.manifest else ""
-        if not request.dry_run and not digest:
-            digest = self._store.images.get(first.config.id).digest
-        about = first.config.id, digest, first.names
-        return CopiedImage(
-            source.shown, self.shown, *about, fetch, plan.present, plan.size, tuple(dict.fromkeys(warnings))
-        )
+        """Store an image (see `contract.ImageSink`)."""
+        from cstore.transfer.store_copy import StoreCopy
 
-    def _cloned(self, source: StoreSource, request: CopyRequest, tell: Tell) -> CopiedImage:
-        """Take an image of another store, as it is there; or name one of this store anew."""
-        from cstore.transfer.cloning import clone
+        return StoreCopy(self, source, request, tell).run()
 
-        names = tuple(filter(None, (self._name or source.name,)))
-        record = source.store.images.get(source.image.id)
-        done = clone(source.store, record, self._store, names, request, tell)
-        return done.with_(source=source.shown, destination=self.shown)
+    def take_all(self, images: SeveralImages, progress: Callable[[int], None] | None = None) -> LoadResult:
+        """Take several images together. Verifies all of their layers, those that the store has already too.
 
-    def _planned(self, source: ImageSource, needs: Sequence[Need]) -> Planned:
-        """Find out what will be moved.
+        Args:
+            images: where they come from.
+            progress: called now and then with the bytes read so far.
 
         Raises:
-            DoesNotFit: it cannot.
+            CstoreError: see `contract.ImageSink`; the store is as it was.
         """
-        missing = {need.digest: need for need in needs if not need.present}
-        blobs = PartialBlobs(self._store.context).list() if isinstance(source, RemoteSource) and missing else ()
-        kept = {blob.digest: blob.size for blob in blobs}
-        fetch = tuple(
-            (digest, need.size, max(0, min(kept.get(digest, 0), need.size))) for digest, need in missing.items()
-        )
-        needed, root = sum(max(size, 0) for _, size, _ in fetch), self._store.config.graph_root
-        free = require_room(source.shown, root, needed)
-        present = tuple(dict.fromkeys(need.digest for need in needs if need.digest not in missing))
-        return Planned(fetch, present, needed, free)
+        with self.store.begin() as intent:
+            intake = _Intake(self.store, progress, intent)
+            with images.opened(self.store, intake.layers, intake.layers.tell) as sources:
+                planned = [(source, source.planned(self.store)) for source in sources]
+                for _, plan in planned:
+                    check_image(self.store, plan)
+                intake.layers.bring(planned)
+                return intake.finish([plan for _, plan in planned], images.warnings)
 
-    def _load(
+    def take_planned(
         self,
-        source: ImageSource,
         members: Members,
-        wanted: LoadRequest,
-        plans: list[ImagePlan],
-        needs: Sequence[Need],
-        plan: Planned,
-        request: CopyRequest,
-        tell: Tell,
-    ) -> tuple[str, ...]:
-        sizes = {need.digest: need.size for need in needs}
-        for digest in plan.present:
-            tell(BlobPresent(digest, sizes[digest]))
-        if not (plan.fetch and isinstance(source, RemoteSource) and isinstance(members, SourceMembers)):
-            if isinstance(members, SourceMembers):
-                members.tell_of(tell)
-                return load_members(self._store, members, wanted, plans=plans).warnings
-            oddities = load_members(self._store, members, wanted, plans=plans).warnings
-            for digest, size, _ in plan.fetch:
-                tell(BlobDone(digest, size))
-            return oddities
-        from cstore.transfer.fetching import Fetching as Fetch
+        plans: Sequence[ImagePlan],
+        settle: Callable[[str], object] | None = None,
+        progress: Callable[[int], None] | None = None,
+        window: int = 0,
+    ) -> LoadResult:
+        """Take images whose plans are known. Reads nothing of layers that the store has.
 
-        missing = [need for need in needs if not need.present]
-        for more in range(len(missing), -1, -1):
-            fetching = Fetch(self._store, source, missing, request, tell)
-            try:
-                return self._fetched(fetching, members, wanted, plans)
-            except CstoreError:
-                # What an earlier run had left of a blob was wrong, and is gone: once more, from its beginning. It may
-                # be so with each of them.
-                if not fetching.spoiled or not more:
-                    raise
-        raise AssertionError
+        Args:
+            members: where the plans find the layers.
+            plans: the images.
+            settle: called with the digest of a layer before it is read; when it returns, the layer can be read, or
+                another process has put it into the store.
+            progress: called now and then with the bytes of layers read so far.
+            window: bytes of memory that the window of a layer's decoder may take; 0 for what this system can give.
 
-    def _fetched(
-        self, fetching: Fetching, members: SourceMembers, wanted: LoadRequest, plans: list[ImagePlan]
-    ) -> tuple[str, ...]:
-        with fetching:
-            members.fetch_by(fetching.opened)
-            return load_members(self._store, members, wanted, fetching.settle, plans).warnings
+        Raises:
+            CstoreError: see `contract.ImageSink`; the store is as it was.
+        """
+        with self.store.begin() as intent:
+            intake = _Intake(self.store, progress, intent, window)
+            intake.layers.fetch(members, plans, settle)
+            return intake.finish(plans, ())
 
 
-# ── a source as an archive ────────────────────────────────────────────────────────────────────────────────────────────
+def check_image(store: Store, plan: ImagePlan) -> Image | None:
+    """Find the image of a plan's ID in the store.
+
+    Raises:
+        TopLayerDiffers: it has other layers.
+    """
+    found = store.images.find(plan.config.id)
+    if found is None or found.id != plan.config.id:
+        return None
+    top = (plan.layer_ids or ("",))[-1]
+    if found.layer != top:
+        raise TopLayerDiffers(found.id, found.layer)
+    return found
 
 
-class _Document(Part):
-    """A document that is in memory, as a member."""
+class _Intake:
+    """One transaction: layers, then images, then names."""
 
-    data: bytes = b""
+    def __init__(self, store: Store, progress: Callable[[int], None] | None, intent: Intent, window: int = 0) -> None:
+        self.layers = LayerIntake(store, progress, intent, window)
+        self._store, self._intent = store, intent
 
-    def read(self, limit: int) -> bytes:
-        """Give everything (see `Part.read`)."""
-        if self.size > limit:
-            raise ImageArchiveError(self.name, f"it has {self.size} bytes, more than the allowed {limit}")
-        return self.data
+    def finish(self, plans: Sequence[ImagePlan], warnings: Sequence[str]) -> LoadResult:
+        """Make the images, when their layers are there, and name them."""
+        images = [self._bring_image(plan) for plan in plans]
+        self.layers.drop_unused(plans)
+        for plan in plans:
+            self._intent.note(of=plan.config.id, names=list(plan.names[::-1]))
+        self._intent.note(complete=True)
+        for plan in plans:
+            if plan.names:
+                # The Go tools add one name after the other, and so the last one stands first.
+                self._store.add_names(plan.config.id, plan.names[::-1])
+        oddities = tuple(dict.fromkeys((*warnings, *self.layers.oddities)))
+        return LoadResult(tuple(images), oddities, self.layers.waited)
+
+    def _bring_image(self, plan: ImagePlan) -> LoadedImage:
+        """Make the image's record and data, or add to those of an image that is there."""
+        config, layers = plan.config, plan.layer_ids
+        manifest = plan.manifest or made_up_manifest(config.raw, self._sizes(plan))
+        # The order is the one in which they are stored (docker 16).
+        data = {config.digest: config.raw}
+        if plan.index:
+            data[f"manifest-{digest_of(plan.index)}"] = plan.index
+        data |= {f"manifest-{digest_of(manifest)}": manifest, "manifest": manifest}
+        request = NewImage(
+            id=config.id,
+            layer=layers[-1] if layers else "",
+            metadata=METADATA,
+            digest=digest_of(plan.index or manifest),
+            created=recorded_time(config.created),
+            data=data,
+        )
+        if not self._made(plan, request) and not plan.spares:
+            for key, value in data.items():
+                self._store.images.set_data(config.id, key, value)
+        new = tuple(layer for layer in layers if layer in self.layers.made)
+        return LoadedImage(config.id, digest_of(manifest), plan.names, layers, new)
+
+    def _made(self, plan: ImagePlan, request: NewImage) -> bool:
+        """Make an image; return False if it is there, or another process has just made it."""
+        if check_image(self._store, plan) is not None:
+            return False
+        self._intent.note(image=request.id)
+        try:
+            self._store.images.create(request)
+        except IDTaken:
+            if check_image(self._store, plan) is None:
+                raise
+            return False
+        return True
+
+    def _sizes(self, plan: ImagePlan) -> Iterator[tuple[str, int]]:
+        """Yield the DiffID and size of each layer, for a manifest.
+
+        Of a link, skopeo and Podman record the link's own size, 0. The manifest must have the same digest as theirs.
+        """
+        for layer, identifier in zip(plan.layers, plan.layer_ids, strict=True):
+            yield layer.diff_id, 0 if layer.linked else self._store.layers.get(identifier).diff_size
 
 
-class SourceMembers:
-    """One image of a source as the members of an OCI layout, made up as they are asked for."""
-
-    def __init__(self, source: ImageSource, name: str) -> None:
-        """`name` is the one that the image has in the layout, "" for none."""
-        self.shown = source.shown
-        self._source = source
-        self._give: Opener = source.open
-        self._tell: Tell | None = None
-        top = read_document(source)
-        entry: dict[str, object] = {
-            "mediaType": top.media_type,
-            "digest": digest_of(top.raw),
-            "size": len(top.raw),
-            "annotations": {NAME_KEYS[1]: name} if name else {},
-        }
-        self._documents = {
-            LAYOUT: gojson.encode({VERSION: "1.0.0"}),
-            INDEX: gojson.encode({"schemaVersion": 2, "manifests": [entry]}),
-        }
-        self._manifests: dict[str, Descriptor] = {}
-        self._configs: dict[str, Descriptor] = {}
-        self._layers: dict[str, Descriptor] = {}
-        self._note(top)
-
-    def fetch_by(self, give: Opener) -> None:
-        """Take layers from somebody who fetches them ahead."""
-        self._give = give
-
-    def tell_of(self, tell: Tell) -> None:
-        """Tell how far the layers are as they are read."""
-        self._tell = tell
-
-    def find(self, name: str) -> Part | None:
-        """See `Members.find`."""
-        if name in self._layers:
-            blob = self._layers[name]
-            return LayerPart(name, max(blob.size, 0), blob=blob, give=self._give, tell=self._tell)
-        if name not in self._documents:
-            if name in self._configs:
-                self._documents[name] = read_blob(self._source, self._configs[name])
-            elif name in self._manifests:
-                self._note(read_document(self._source, self._manifests[name], artifacts=True))
-            else:
-                return None
-        data = self._documents[name]
-        return _Document(name, len(data), data=data)
-
-    def _note(self, document: Manifest | Index) -> None:
-        """Take down a document, and what it names."""
-        self._documents[blob_name(digest_of(document.raw))] = document.raw
-        if isinstance(document, Index):
-            self._manifests |= {blob_name(entry.digest): entry for entry in document.manifests}
-        else:
-            self._configs[blob_name(document.config.digest)] = document.config
-            self._layers |= {blob_name(layer.digest): layer for layer in document.layers}
+def recorded_time(text: str) -> str:
+    """Write a config's time as records have it: at most nine digits of a fraction, without zeros at its end."""
+    head, dot, rest = text.upper().partition(".")
+    if not dot:
+        return head
+    end = next((place for place, char in enumerate(rest) if not char.isdigit()), len(rest))
+    fraction = rest[:end][:9].rstrip("0")
+    return f"{head}{f'.{fraction}' if fraction else ''}{rest[end:]}"

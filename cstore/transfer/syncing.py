@@ -57,11 +57,11 @@ class SyncRequest(Value):
     """How images are synced.
 
     Attributes:
-        scoped: at a registry, the registry that an image's name has stands in front of its path.
-        delete: what the destination has and the source has not any more goes: tags of repositories, names of a store.
+        scoped: at a registry, put the registry of an image's name in front of its path.
+        delete: delete tags and names at the destination that the source no longer has.
         copy: how each image is copied.
-        listed: images of the source, one by one, instead of all; patterns are none here.
-        containers: the containers of a store as well (see `containers`), and images without a name that they use.
+        listed: images of the source to sync, instead of all of them; not patterns.
+        containers: also sync the containers of a store (see `containers`), and the unnamed images that they use.
     """
 
     scoped: bool = False
@@ -72,7 +72,7 @@ class SyncRequest(Value):
 
 
 class Synced(Value):
-    """What became of one image: `outcome` is copied, equal, failed, deleted or, if it could not be deleted, kept."""
+    """The outcome for one image: copied, equal, failed, deleted or, if it could not be deleted, kept."""
 
     source: str
     destination: str
@@ -104,7 +104,7 @@ def sync(
     store: Store | None = None,
     access: RegistryAccess | None = None,
 ) -> Iterator[Synced]:
-    """Bring images of a place to another one; gives what became of each as soon as it is known.
+    """Copy the images of one place to another; yields the outcome of each as soon as it is known.
 
     Args:
         source: which images; see above.
@@ -203,10 +203,9 @@ class _Sync:
         }[self._from.transport]()
 
     def _typed(self, text: str) -> _Item:
-        """Read a line of a list: a name, at the source's place."""
-        name = parse_name(
-            text.removeprefix("docker://"), home=LOCAL if self._from.transport == places.STORE else DOCKER
-        )
+        """Read a line of a list: a name, at the source's place; one without a registry is the source's."""
+        homes = {places.STORE: LOCAL, places.REGISTRY: scope_of(self._from.reference)[0]}
+        name = parse_name(text.removeprefix("docker://"), home=homes.get(self._from.transport, DOCKER))
         if self._from.transport == places.REGISTRY:
             return _Item(name, Place(places.REGISTRY, reference=str(name)), name.path)
         if self._from.transport == places.STORE and self._request.containers and is_container(name.path):
@@ -273,7 +272,7 @@ class _Sync:
         from cstore.transfer.oci_layout import read_index
         from cstore.transfer.sources import references_of
 
-        with members_at(self._from.path) as members:
+        with members_at(self._from.path, layout=True) as members:
             entries = read_index(members).manifests
         for reference in dict.fromkeys(text for entry in entries for text in references_of(entry)[:1]):
             with suppress(CstoreError):

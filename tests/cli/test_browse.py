@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import os
 import pty
 import select
@@ -252,6 +253,26 @@ def test_damage_is_named(store_roots: StoreRoots) -> None:
         assert len(screen.rows) == 3
 
     browse(store_roots, damaged)
+
+
+@pytest.mark.usefixtures("told", "needs_root")
+def test_a_broken_chain_is_named(store_roots: StoreRoots) -> None:
+    """At the top of the lists, by who holds an item, and before it is deleted."""
+    with open(store_roots.records, encoding="utf-8") as file:
+        records = json.load(file)
+    records[0]["parent"] = "lost"
+    with open(store_roots.records, "w", encoding="utf-8") as file:
+        json.dump(records, file)
+    damage = "layer lost, the parent of layer base, is not there"
+
+    async def play(screen: Screen) -> None:
+        assert screen.text("#top").startswith("damaged: see cstore check · ")
+        await screen.press("w")
+        assert damage in screen.text("#text")
+        await screen.press("escape", "d")
+        assert damage in screen.text("#text")
+
+    browse(store_roots, play)
 
 
 def test_an_empty_store(store_roots: StoreRoots) -> None:

@@ -216,3 +216,14 @@ def test_places_that_make_no_sense_are_explained(cli: CommandLine, words: list[s
     told = cli("copy-image", *words)
 
     assert (told.code, reason in told.err) == (code, True), told.err
+
+
+def test_a_pipe_in_the_place_of_a_directory(cli: CommandLine, tmp_path: Path) -> None:
+    """Transports that are directories do not wait for a pipe; of what is missing is said where."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty").mkdir()
+    for transport in ("oci", "dir"):
+        told = cli("copy-image", f"{transport}:{tmp_path}/pipe", f"oci:{tmp_path}/out")
+        assert (told.code, f"{tmp_path}/pipe: Not a directory" in told.err) == (1, True)
+        told = cli("copy-image", f"{transport}:{tmp_path}/empty", f"oci:{tmp_path}/out")
+        assert f"{tmp_path}/empty: " in told.err

@@ -86,7 +86,7 @@ def test_a_layer_and_a_container_are_written_out(cli: CommandLine, root: DataRoo
 
 
 def test_an_image_is_written_out_and_loaded(cli: CommandLine, root: DataRoot, tmp_path: Path) -> None:
-    """As an archive that is the same at each run; the image that comes of it is the one that an import gives."""
+    """As an archive with the bytes of save, the same on each run; the image in it is the one that an import makes."""
     first, second = tmp_path / "first.tar", tmp_path / "second.tar"
     for out in (first, second):
         cli("docker-export", "-f", str(out), root.path, "app:1").ok()
@@ -96,6 +96,9 @@ def test_an_image_is_written_out_and_loaded(cli: CommandLine, root: DataRoot, tm
     imported = cli("docker-import", "-j", root.path, "app:1").ok().json
     assert (imported[0]["id"], imported[0]["names"]) == (loaded[0]["id"], loaded[0]["names"])
     assert imported[0]["new_layers"] == []
+    saved = tmp_path / "saved.tar"
+    cli("save", "-o", str(saved), *loaded[0]["names"]).ok()
+    assert saved.read_bytes() == first.read_bytes()
 
 
 def test_a_damaged_layer_leaves_no_file(cli: CommandLine, root: DataRoot, tmp_path: Path) -> None:

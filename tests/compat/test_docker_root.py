@@ -17,9 +17,9 @@ from cstore.config import Overrides, load_config
 from cstore.digests import digest_of
 from cstore.docker import DockerRoot
 from cstore.docker.root import import_notes
-from cstore.docker.root.exporting import write_image
 from cstore.errors import ArchiveHostile
 from cstore.store import open_store
+from cstore.transfer import export_docker_image
 from cstore.transfer import import_docker_image as import_image
 from tests.builders import (
     differences,
@@ -234,7 +234,7 @@ def test_skopeo_reads_an_exported_image(written: Written, tmp_path: Path) -> Non
     """It copies it out of the docker-archive, which holds every layer to its digest."""
     source, path = DockerRoot(written.path), str(tmp_path / "more.tar")
     with open(path, "wb") as file:
-        write_image(source, source.image("more:1"), file)
+        export_docker_image(source, source.image("more:1"), file)
     peer(tmp_path, "skopeo", "--insecure-policy", "copy", f"docker-archive:{path}", f"dir:{tmp_path / 'copy'}")
 
     config = source.image("more:1").config

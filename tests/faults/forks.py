@@ -1,30 +1,25 @@
-"""Commands as forks of this process: nearly all that a small command costs is the start of Python and its imports.
+"""Commands as forks of this process (see `tests.children`), each in a process group of its own.
 
-Such a command is a process of its own all the same, with its own streams and environment, in a process group of its
-own, and strace can be attached to it before it begins.
+strace can be attached to one before it begins, and a fault can hit one of its system calls.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import importlib
 import os
 import pkgutil
 import select
 import signal
 import subprocess
-import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
 import cstore as package
-from cstore.cli import main as command_line
+from tests.children import become_command, import_before_forking
 from tests.faults import injection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import NoReturn
 
 HANGS = "it does not end"
 _TIME = 60.0
@@ -35,25 +30,30 @@ class Forks:
 
     def __init__(self, environment: Mapping[str, str], said: str) -> None:
         self._environment, self._said = environment, said
-        _load_everything()
+        every = (module.name for module in pkgutil.walk_packages(package.__path__, "cstore."))
+        import_before_forking(name for name in every if not name.endswith("__main__"))
 
     def start(self, line: Sequence[str], before: Callable[[], None] | None = None, *, stopped: bool = False) -> int:
-        """Fork a command line, without the program's name.
+        """Fork a process that runs a command line, given without the program's name.
 
         Args:
             line: its words.
-            before: what it does first.
-            stopped: it begins when it is sent SIGCONT, after what it does first.
+            before: called first in the process.
+            stopped: after `before`, the process stops until it gets SIGCONT.
         """
+        said = os.open(self._said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         process = os.fork()
         if process == 0:
-            self._become(line, before, stopped)
+            become_command(line, (null, said, said), self._environment, partial(_begin, before, stopped))
+        os.close(said)
+        os.close(null)
         with contextlib.suppress(PermissionError, ProcessLookupError):  # it has done so itself, or is gone
             os.setpgid(process, process)
         return process
 
     def finish(self, process: int, line: Sequence[str], timeout: float = _TIME) -> subprocess.CompletedProcess[str]:
-        """Wait for a command; one that does not end in time is killed, and that is the last thing that it says."""
+        """Wait for a command; if it takes too long, kill it and append `HANGS` to its error output."""
         ended = os.pidfd_open(process)
         try:
             late = not select.select([ended], [], [], timeout)[0]
@@ -73,13 +73,13 @@ class Forks:
     def traced(
         self, line: Sequence[str], *options: str, before: Callable[[], None] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command below strace, from its first call to the last one of its last process."""
+        """Run a command under strace, from its first call to the last call of its last process."""
         process = self.start(line, before, stopped=True)
         os.waitpid(process, os.WUNTRACED)
         tracing = ["strace", "-f", "-p", str(process), *options]
         with subprocess.Popen(tracing, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as strace:
             assert strace.stderr is not None
-            told = strace.stderr.readline()  # only when the process cannot make a step without it any more
+            told = strace.stderr.readline()  # printed only once every step of the process is traced
             os.kill(process, signal.SIGCONT)
             done = self.finish(process, line)
             assert b"attached" in told, told
@@ -92,7 +92,7 @@ class Forks:
         return done
 
     def hit(self, line: Sequence[str], call: int, fault: injection.Injection) -> subprocess.CompletedProcess[str]:
-        """Run a command, of which a fault hits the system call with a number."""
+        """Run a command and let a fault hit system calls with this number."""
         process = self.start(line, partial(injection.ask_about, call), stopped=True)
         os.waitpid(process, os.WUNTRACED)
         if fault.conduct(process, _TIME):
@@ -102,32 +102,11 @@ class Forks:
         done.stderr += HANGS
         return done
 
-    def _become(self, line: Sequence[str], before: Callable[[], None] | None, stopped: bool) -> NoReturn:
-        try:
-            os.setpgid(0, 0)
-            os.environ.clear()
-            os.environ.update(self._environment)
-            said = os.open(self._said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            null = os.open(os.devnull, os.O_RDONLY)
-            for number, fd in enumerate((null, said, said)):
-                os.dup2(fd, number)
-            sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - until the process ends
-            sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - until the process ends
-            os.closerange(3, 64)
-            injection.end_with(os.getppid())
-            if before is not None:
-                before()
-            if stopped:
-                os.kill(os.getpid(), signal.SIGSTOP)
-            command_line(list(line))
-        finally:
-            os._exit(99)
 
-
-def _load_everything() -> None:
-    """Import all of cstore once, and not in every process."""
-    for module in pkgutil.walk_packages(package.__path__, "cstore."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-    gc.collect()
-    gc.freeze()
+def _begin(before: Callable[[], None] | None, stopped: bool) -> None:
+    os.setpgid(0, 0)
+    injection.end_with(os.getppid())
+    if before is not None:
+        before()
+    if stopped:
+        os.kill(os.getpid(), signal.SIGSTOP)

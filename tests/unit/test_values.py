@@ -9,7 +9,7 @@ import typing
 
 import pytest
 
-from cstore import values
+from cstore import tuples, values
 from cstore.values import Choice, IntChoice, Value
 
 
@@ -41,7 +41,7 @@ class Colour(Choice):
     BLUE = "blue"
 
 
-class Ours(values.NamedTuple):
+class Ours(tuples.NamedTuple):
     """A pair."""
 
     kind: int

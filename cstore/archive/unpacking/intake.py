@@ -46,8 +46,9 @@ class Intake:
     After the last slot, digests and sizes are those of the whole stream.
     """
 
-    def __init__(self, source: int | ReadInto, ring: memoryview, known_digest: str) -> None:
+    def __init__(self, source: int | ReadInto, ring: memoryview, known_digest: str, window: int = 0) -> None:
         self._ring = ring
+        self._window = window
         self._known_digest = known_digest
         reader = _InterruptibleReader(source) if isinstance(source, int) else source
         self._wake_read, self._wake_write = os.pipe()
@@ -167,7 +168,7 @@ class Intake:
         # Hash an uncompressed stream only once, and do not compute a digest that the caller knows.
         hashed = self.compression is not Compression.NONE and not self._known_digest
         self._compressed = CountingReader(self._source, "sha256" if hashed else None)
-        return open_decoder(self.compression, self._compressed)
+        return open_decoder(self.compression, self._compressed, window=self._window)
 
     def _hash_all(self) -> None:
         try:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cstore.archive.unpacking.paths import Paths
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ABSENT = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
 _HIDDEN = frozenset({errno.ENOTDIR, errno.ELOOP})
 
 
@@ -104,7 +105,9 @@ class Below:
 def _has(fd: int, name: bytes) -> bool:
     try:
         os.stat(name, dir_fd=fd, follow_symlinks=False)
-    except OSError:
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise
         return False
     return True
 

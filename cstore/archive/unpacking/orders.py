@@ -12,7 +12,7 @@ of the entry's line in the tar-split. Orders do not contain bodies, but their of
 from __future__ import annotations
 
 from cstore.archive.whiteout import WhiteoutForm
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -144,9 +144,9 @@ def _writer(source: DockerRoot, item: str) -> Callable[[FileSink], None]:
         raise
     except ImageUnknown:
         return partial(source.write_container, source.container(item))
-    from cstore.docker.root import write_image
+    from cstore.transfer import export_docker_image
 
-    return partial(write_image, source, image)
+    return partial(export_docker_image, source, image)
 
 
 @command(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from cstore.cli.command import command, json_option, switch, text, texts, word
+from cstore.cli.output.structured import VERSION
 from cstore.cli.session import Intent, Session, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from cstore.transfer import LoadRequest
+    from cstore.transfer import LoadedImage, LoadRequest
 
 
 @command(
@@ -41,7 +43,6 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     describes them first, as cstore's OCI archives do; otherwise spools them on the store's disk.
     """
     from cstore.cli.files import archive_source, size_of
-    from cstore.cli.output.archives import loaded, loaded_document
     from cstore.cli.output.progress import progress_bar
     from cstore.transfer import is_plain
     from cstore.transfer import load as load_images
@@ -58,7 +59,7 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     session.warn(result.warnings)
     if result.waited and not quiet:
         session.warn([_waited(result.waited, session.config.graph_root)])
-    session.show(View(lambda: loaded_document(result.images), lambda: loaded(result.images)))
+    session.show(View(lambda: _document(result.images), lambda: _lines(result.images)))
 
 
 def _waited(size: int, directory: str) -> str:
@@ -87,3 +88,27 @@ def _request(wanted: dict[str, Any]) -> LoadRequest:
         podman_names=wanted["podman_names"],
         tag=wanted["tag"],
     )
+
+
+def _lines(images: Iterable[LoadedImage]) -> Iterator[str]:
+    """Yield the lines that Docker and Podman print: one for each name, or one for an image without names."""
+    for image in images:
+        if not image.names:
+            yield f"Loaded image ID: sha256:{image.id}"
+        for name in image.names:
+            yield f"Loaded image: {name}"
+
+
+def _document(images: Iterable[LoadedImage]) -> list[dict[str, Any]]:
+    """Return the same and more, for programs."""
+    return [
+        {
+            "version": VERSION,
+            "id": image.id,
+            "digest": image.digest,
+            "names": list(image.names),
+            "layers": list(image.layers),
+            "new_layers": list(image.new_layers),
+        }
+        for image in images
+    ]

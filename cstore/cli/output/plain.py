@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cstore import Change, Container, Layer
-    from cstore.cli.output.views import Branch, ContainerFacts, Holders, ImageFacts, LayerRow
+    from cstore.cli.output.trees import Branch, LayerRow
+    from cstore.cli.output.views import ContainerFacts, Holders, ImageFacts
     from cstore.store import Leftover
 
 CHANGE_VERBS = ("Modify", "Add", "Delete")

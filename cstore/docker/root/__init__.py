@@ -6,7 +6,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cstore.docker.root.containers import DockerContainer
     from cstore.docker.root.dataroot import DockerRoot
-    from cstore.docker.root.exporting import write_image
     from cstore.docker.root.imagedb import DockerImage, names_meant
     from cstore.docker.root.layerdb import DockerLayer
     from cstore.docker.root.notes import import_notes
@@ -18,7 +17,6 @@ __all__ = [
     "DockerRoot",
     "import_notes",
     "names_meant",
-    "write_image",
 ]
 
 
@@ -29,7 +27,6 @@ _HOMES = {
     "DockerRoot": "dataroot",
     "import_notes": "notes",
     "names_meant": "imagedb",
-    "write_image": "exporting",
 }
 
 

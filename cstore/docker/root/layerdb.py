@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+from cstore import presence
 from cstore.digests import check_digest
 from cstore.docker.root import files
 from cstore.errors import DockerRootDamaged, InvalidDigest
@@ -86,7 +87,7 @@ def read_layers(place: Place) -> Layers:
 
 def _read_layer(path: str, chain_id: str) -> DockerLayer | None:
     raw = files.read(os.path.join(path, "diff"))
-    if raw is None and not os.path.isdir(path):
+    if raw is None and not presence.is_directory(path):
         return None  # removed in the meantime
     diff_id = _digest(os.path.join(path, "diff"), (raw or b"").decode(errors="replace").strip())
     parent_path = os.path.join(path, "parent")

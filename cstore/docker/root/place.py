@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+from cstore import presence
 from cstore.errors import InvalidOption, SystemFailure, Unsupported
 from cstore.idmap import IDENTITY, IDMap, IDRange
 from cstore.values import Value
@@ -101,10 +102,10 @@ def find_place(path: str, driver: str = "") -> Place:
 
 
 def _with_images(path: str) -> str:
-    if os.path.isdir(os.path.join(path, "image")):
+    if presence.is_directory(os.path.join(path, "image")):
         return path
     remapped = [name for name in _names(path) if _REMAPPED.fullmatch(name)]
-    inner = [name for name in remapped if os.path.isdir(os.path.join(path, name, "image"))]
+    inner = [name for name in remapped if presence.is_directory(os.path.join(path, name, "image"))]
     if len(inner) > 1:
         raise InvalidOption(
             f"the Docker data root {path} has images of several remapped users: {', '.join(inner)}",
@@ -115,9 +116,9 @@ def _with_images(path: str) -> str:
 
 def _drivers(root: str) -> list[str]:
     image = os.path.join(root, "image")
-    if not os.path.isdir(image):
+    if not presence.is_directory(image):
         return []
-    return [name for name in _names(image) if os.path.isdir(os.path.join(image, name, "layerdb"))]
+    return [name for name in _names(image) if presence.is_directory(os.path.join(image, name, "layerdb"))]
 
 
 def _no_data_error(path: str) -> Exception:
@@ -131,7 +132,9 @@ def _no_data_error(path: str) -> Exception:
 
 def uses_containerd(path: str) -> bool:
     """Return whether a data root has traces of a daemon that stores its images in containerd."""
-    return os.path.isdir(os.path.join(path, "containerd", "daemon", "io.containerd.content.v1.content", "blobs"))
+    return presence.is_directory(
+        os.path.join(path, "containerd", "daemon", "io.containerd.content.v1.content", "blobs")
+    )
 
 
 def _names(path: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What may be configured: the dataset, mount options, and how much a layer may hold."""
+"""The driver's options: the dataset, mount options, and size limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_options(options: Sequence[str]) -> Options:
     """Read `zfs.fsname` and `zfs.mountopt`.
 
     Raises:
-        DriverError: an option that zfs does not know.
+        DriverError: zfs does not have an option.
     """
     from cstore.config.driver_options import options_for
 
@@ -39,9 +39,9 @@ def read_options(options: Sequence[str]) -> Options:
 
 
 def size_in(options: Mapping[str, str]) -> int:
-    """Read the limit from storage options, in bytes, 0 if they do not speak of any.
+    """Return the limit in storage options, in bytes; 0 if they contain none.
 
     Raises:
-        DriverError: an option that is unknown, or a size that is none.
+        DriverError: an option is unknown, or the size is invalid.
     """
     return limit_in(NAME, options) or 0

@@ -74,12 +74,12 @@ def test_what_is_read_and_written_goes_to_any_sink_and_from_any_source(
     root: DataRoot, store: Store, tmp_path: Path
 ) -> None:
     """A path, which appears whole or not at all, memory, a file; a layer is registered from each of them."""
-    from cstore.docker.root.exporting import write_image
+    from cstore.transfer import export_docker_image
 
     seen, memory = DockerRoot(root.path), bytearray()
     seen.write_layer(root.chains[0], tmp_path / "layer.tar")
     seen.write_layer(root.chains[0], memory)
-    write_image(seen, seen.image("app:1"), tmp_path / "image.tar")
+    export_docker_image(seen, seen.image("app:1"), tmp_path / "image.tar")
 
     assert (tmp_path / "layer.tar").read_bytes() == memory == ONE
     assert tarfile.is_tarfile(tmp_path / "image.tar")

@@ -1,0 +1,46 @@
+"""Layers in short: what lists and sums need of very many, without their records."""
+
+from __future__ import annotations
+
+from cstore.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from cstore.records.model import Layer
+    from cstore.records.table import Table
+
+
+class LayerOutline(NamedTuple):
+    """As much of a layer's record as lists and sums need, under the same names; see `Layer`."""
+
+    id: str
+    names: tuple[str, ...]
+    parent: str
+    created: str
+    diff_digest: str
+    diff_size: int
+    flags: Mapping[str, Any]
+
+    @property
+    def known_size(self) -> int | None:
+        """As of the layer."""
+        return self.diff_size if self.diff_digest and self.diff_size >= 0 else None
+
+    @property
+    def incomplete(self) -> bool:
+        """As of the layer."""
+        return self.flags.get("incomplete") is True
+
+
+def outlines(table: Table[Layer]) -> Iterator[LayerOutline]:
+    """Go over the outlines of all layers, in load order."""
+    return map(LayerOutline._make, table.columns(*LayerOutline._fields))
+
+
+def sizes(table: Table[Layer]) -> Iterator[tuple[str, int | None]]:
+    """Go over the IDs of all layers with what is recorded of their sizes; see `image_measuring.recorded_size`."""
+    columns = table.columns("id", "diff_digest", "diff_size")
+    return ((layer, size if digest and size != -1 else None) for layer, digest, size in columns)
