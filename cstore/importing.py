@@ -73,7 +73,7 @@ class Loader(SourceFileLoader):
         self._head = _BY_TIME + stamp
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Make a module that says where it is from: asking one for what it lacks takes Python as long as to run it."""
+        """Create a module with its origin set: looking up missing attributes takes as long as running it."""
         module = _Module(spec.name)
         about = {"__loader__": self, "__package__": spec.parent, "__file__": spec.origin, "__cached__": spec.cached}
         module.__dict__.update(about)

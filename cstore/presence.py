@@ -1,7 +1,8 @@
-"""Whether something is at a path: "no" is an answer only if nothing can be there.
+"""Test whether a path exists, and report an error if that cannot be determined.
 
-`os.path.exists` and its kin also say "no" where the disk fails, memory is short or a directory may not be searched.
-A "no" of that kind makes a writer skip a step, and a check call something missing. Here it is an error.
+`os.path.exists` and similar functions also return false after an I/O error, without enough memory, or without
+permission for a directory. Then a writer would skip a step, and a check would report missing files. Here, these are
+errors.
 """
 
 from __future__ import annotations
@@ -11,65 +12,65 @@ import os
 import stat
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
-"""What the kernel says where nothing is, or where links lead nowhere."""
+"""Errors for a path that does not exist, or leads through broken links."""
 
 
 def mode_at(path: str | bytes, *, follow: bool = False) -> int:
-    """The type and permissions of what is at a path, as in `st_mode`; 0 if nothing is there.
+    """Return the type and permissions of a path, as in `st_mode`; 0 if it does not exist.
 
     Raises:
-        SystemFailure: it cannot be looked at.
+        SystemFailure: its status cannot be read.
     """
     try:
         return os.stat(path, follow_symlinks=follow).st_mode
-    except ValueError:  # no path has a NUL
+    except ValueError:  # the path contains a NUL
         return 0
     except OSError as error:
         return mode_despite(error, path)
 
 
 def mode_despite(error: OSError, path: str | bytes) -> int:
-    """What an error of stat(2), or of opening the directories on the way, tells of the mode of what is at a path.
+    """Return the mode of a path that an error of stat(2), or of opening its directories, implies.
 
     Raises:
-        SystemFailure: nothing.
+        SystemFailure: the error implies no mode.
     """
     if error.errno in _ABSENT:
         return 0
     if error.errno == errno.ENOTCONN:
-        return stat.S_IFDIR  # a mount point, whose program is dead
+        return stat.S_IFDIR  # a mount point whose mount program has died
     from cstore.errors import SystemFailure
 
     raise SystemFailure("look at", os.fsdecode(path), error) from error
 
 
 def is_there(path: str | bytes) -> bool:
-    """Whether something has this path, be it a link that leads nowhere. Raises SystemFailure as `mode_at`."""
+    """Return whether a path exists, even as a broken link. Raises SystemFailure as `mode_at`."""
     return mode_at(path) != 0
 
 
 def exists(path: str | bytes) -> bool:
-    """Whether a path leads to something. Raises SystemFailure as `mode_at`."""
+    """Return whether a path exists, following links. Raises SystemFailure as `mode_at`."""
     return mode_at(path, follow=True) != 0
 
 
 def is_directory(path: str | bytes) -> bool:
-    """Whether a path leads to a directory. Raises SystemFailure as `mode_at`."""
+    """Return whether a path leads to a directory. Raises SystemFailure as `mode_at`."""
     return stat.S_ISDIR(mode_at(path, follow=True))
 
 
 def is_file(path: str | bytes) -> bool:
-    """Whether a path leads to a regular file. Raises SystemFailure as `mode_at`."""
+    """Return whether a path leads to a regular file. Raises SystemFailure as `mode_at`."""
     return stat.S_ISREG(mode_at(path, follow=True))
 
 
 def is_link(path: str | bytes) -> bool:
-    """Whether a symbolic link is at a path. Raises SystemFailure as `mode_at`."""
+    """Return whether a path is a symbolic link. Raises SystemFailure as `mode_at`."""
     return stat.S_ISLNK(mode_at(path))
 
 
 def is_mount_point(path: str) -> bool:
-    """Whether another file system begins at a path, as device numbers tell. Raises SystemFailure as `mode_at`."""
+    """Return whether a path is a mount point, by its device number. Raises SystemFailure as `mode_at`."""
     try:
         here, above = os.lstat(path), os.lstat(os.path.join(path, os.pardir))
     except OSError as error:

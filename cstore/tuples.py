@@ -1,10 +1,10 @@
-"""Tuples whose items have names, in the way of `typing.NamedTuple`, whose import takes longer than a short command.
+"""Named tuples like `typing.NamedTuple`, whose import takes longer than a short command.
 
     class Entry(NamedTuple):
         path: bytes
         size: int = 0
 
-For what there are very many of; what is only one of its kind is a `Value`. Imports nothing.
+Use them for objects that are created in large numbers, and a `Value` for others. This module imports nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
 
     def _replace(self: Any, **changes: Any) -> Any:
-        """Return a copy with other items for some fields."""
+        """Return a copy with some items changed."""
         return type(self)(**{**self._asdict(), **changes})
 
     def _asdict(self: Any) -> dict[str, Any]:
@@ -35,28 +35,28 @@ else:
         "__repr__": _shown,
         "__getnewargs__": _items,
     }
-    """What the classes of such tuples have in common."""
+    """The common members of named tuples."""
 
     class _Named(type):
-        """Makes what `collections.namedtuple` makes, out of a class that names its fields."""
+        """The metaclass of named tuples: it creates the class that `collections.namedtuple` would create."""
 
         def __new__(cls, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> type:
             if not bases:
                 return super().__new__(cls, name, bases, members)
-            from _collections import _tuplegetter  # what `collections` itself takes
+            from _collections import _tuplegetter  # `collections` uses it, too
 
             fields = tuple(members["__annotations__"])
             defaults = {field: members[field] for field in fields if field in members}
             given = ", ".join(fields)
-            make = f"lambda _kind, {given}: _new(_kind, ({given},))"  # as fast as it can be: there are very many tuples
-            new = eval(make, {"_new": tuple.__new__, "__builtins__": {}})  # noqa: S307  - of names in our own source
+            make = f"lambda _kind, {given}: _new(_kind, ({given},))"  # generated for speed: there are very many tuples
+            new = eval(make, {"_new": tuple.__new__, "__builtins__": {}})  # noqa: S307  - the names are from our own source
             new.__qualname__, new.__defaults__ = f"{name}.__new__", tuple(defaults.values())
             own = {"__slots__": (), "__new__": new, "__match_args__": fields, "_fields": fields}
             getters = {field: _tuplegetter(number, "") for number, field in enumerate(fields)}
             return type(name, (tuple,), {**_TUPLE, **members, **own, **getters})
 
     class NamedTuple(metaclass=_Named):
-        """A tuple whose items have names, written as those of `typing.NamedTuple` are."""
+        """A tuple whose items have names, defined like a `typing.NamedTuple`."""
 
 
 __all__ = ["NamedTuple"]

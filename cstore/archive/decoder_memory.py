@@ -1,4 +1,4 @@
-"""How much memory the window of a decoder may take: xz and zstd streams say themselves how much they need."""
+"""Limit the memory for a decoder's window, because xz and zstd streams themselves determine how much they need."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from contextlib import suppress
 from cstore.errors import CompressionFailed
 
 USUAL_WINDOW = 1 << 27
-"""Bytes a decoder may use for its window in any case: enough for `xz -9` and `zstd --long=27`."""
+"""Bytes that a decoder may always use for its window: enough for `xz -9` and `zstd --long=27`."""
 
 _LARGEST_WINDOW = 1 << 31
 """Bytes in the largest window of any zstd stream (`zstd --long=31`)."""
 
 
 def largest_window() -> int:
-    """Bytes a decoder may use for its window here: up to 2 GiB, if that much memory is free."""
+    """Return the bytes that a decoder may use for its window: up to 2 GiB, limited by free memory."""
     return max(USUAL_WINDOW, min(_LARGEST_WINDOW, _free_memory()))
 
 
 def _free_memory() -> int:
-    """Bytes that the system, and the control group that this process may be confined to, can still give."""
+    """Return the bytes of memory available in the system and in this process's control group."""
     free = [0]
     with suppress(OSError, ValueError), open("/proc/meminfo") as lines:
         free = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")] or [0]
@@ -34,8 +34,8 @@ def window_failure(label: str, window: int) -> CompressionFailed:
     """Return the error for a stream whose window needs more memory than the decoder may use.
 
     Args:
-        label: the compression's.
-        window: the limit that somebody set, in bytes; 0 if it is what this system can give.
+        label: the name of the compression.
+        window: the limit that the user set, in bytes; 0 if the system's memory is the limit.
     """
     reason = f"its window needs more memory than the {(window or largest_window()) >> 20} MiB that may be used here"
     hint = "recompress it with a smaller window"

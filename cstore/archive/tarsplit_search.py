@@ -1,4 +1,4 @@
-"""What a tar-split file says of one path, found among the lines of all others without understanding those."""
+"""Find the entries of one path in a tar-split file without decoding the lines of all others."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SHORT = 4
-"""Bytes in a name that many a segment's payload holds by chance."""
+"""Bytes in the longest name that segments often contain by chance."""
 
 _MANY_HITS = 100
-"""Lines of one piece from which on all of it is read: to search for each costs more."""
+"""Matching lines after which the rest of a piece is read completely, because searching for each one costs more."""
 
 
 def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
-    """What a tar-split file says of a path and all below it: for each cleaned name its last entry, as in the layer.
+    """Return the entries of a path and everything below it: for each cleaned name the last one, as in the layer.
 
     Raises:
         TarSplitDamaged, SystemFailure: as `tarsplit.read_lines`.
@@ -36,14 +36,14 @@ def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
             try:
                 name = clean_name(line.name)
             except ArchiveError:
-                continue  # no name of anything in the layer
+                continue  # no file of the layer has such a name
             if name == top or name.startswith(below):
                 found[name] = line
     return found
 
 
 def _lines_with(path: str, marks: tuple[bytes, ...]) -> Iterator[bytes]:
-    """Give all lines that have one of the marks in them; where those are few, no other line is looked at."""
+    """Yield all lines that contain one of the marks; if these are few, no other lines are split off."""
     for piece in read_pieces(path):
         at, hits, nearest = 0, 0, [piece.find(mark) for mark in marks]
         while hits < _MANY_HITS and (places := [place for place in nearest if 0 <= place < len(piece)]):

@@ -63,7 +63,7 @@ def links(layers: Iterable[Layer]) -> dict[str, Link]:
 
 
 def _resolve(layer: Layer, by_id: Mapping[str, Layer], done: dict[str, Link | None]) -> None:
-    """Compute the links of a chain, base first. In a cycle, or above a missing parent, no layer gets one."""
+    """Compute the links of a chain, base first. Layers in a cycle, or above a missing parent, get none."""
     found, _ = follow(by_id.get, layer.id, done)
     for each in reversed(found.values()):
         done[each.id] = _link(each, done.get(each.parent))

@@ -1,4 +1,4 @@
-"""Layers in short: what lists and sums need of very many, without their records."""
+"""Outlines of layers: the fields that lists and sums of very many layers need, without decoding whole records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LayerOutline(NamedTuple):
-    """As much of a layer's record as lists and sums need, under the same names; see `Layer`."""
+    """The fields of a layer's record that lists and sums need, with the same names; see `Layer`."""
 
     id: str
     names: tuple[str, ...]
@@ -26,21 +26,21 @@ class LayerOutline(NamedTuple):
 
     @property
     def known_size(self) -> int | None:
-        """As of the layer."""
+        """See `Layer.known_size`."""
         return self.diff_size if self.diff_digest and self.diff_size >= 0 else None
 
     @property
     def incomplete(self) -> bool:
-        """As of the layer."""
+        """See `Layer.incomplete`."""
         return self.flags.get("incomplete") is True
 
 
 def outlines(table: Table[Layer]) -> Iterator[LayerOutline]:
-    """Go over the outlines of all layers, in load order."""
+    """Iterate over the outlines of all layers, in load order."""
     return map(LayerOutline._make, table.columns(*LayerOutline._fields))
 
 
 def sizes(table: Table[Layer]) -> Iterator[tuple[str, int | None]]:
-    """Go over the IDs of all layers with what is recorded of their sizes; see `image_measuring.recorded_size`."""
+    """Iterate over the IDs of all layers and their recorded sizes; see `image_measuring.recorded_size`."""
     columns = table.columns("id", "diff_digest", "diff_size")
     return ((layer, size if digest and size != -1 else None) for layer, digest, size in columns)

@@ -1,8 +1,4 @@
-"""All records of one kind, from all their files.
-
-Loading a table needs no lock, and its state is consistent. Changing and saving it needs the kind's exclusive lock; the
-caller holds it, and writes a new token first (store-format 2.2).
-"""
+"""All records of one kind, from all their files: loaded consistently without a lock, changed and saved with one."""
 
 from __future__ import annotations
 
@@ -166,10 +162,7 @@ class Table(Generic[R]):
         return iter(firsts.values())
 
     def mentioning(self, text: str) -> Iterator[R]:
-        """Iterate over all records that contain `text` in a field, and possibly others; this is cheap if there are few.
-
-        For example, finding the children of a layer needs only the parents of these records, not of all.
-        """
+        """Iterate over all records that contain `text` in a field, and possibly others; cheap if there are few."""
         if self._hides():
             return iter(self)  # only all records together show which are hidden
         return _chained(section.mentioning(text) for section in self._sections)
@@ -383,9 +376,10 @@ class Table(Generic[R]):
         return {section.location for section in self._sections if section.changed}
 
     def save(self, *, sync: bool = True) -> None:
-        """Write the files with changes. Volatile files are never synced, because a reboot ends their records anyway.
+        """Write the files with changes. The caller holds the kind's lock and wrote a new token (store-format 2.2).
 
         Files in which records lose names are written last, so that a crash in between leaves a name twice, not nowhere.
+        Volatile files are never synced, because a reboot ends their records anyway.
 
         Raises:
             RecordsDamaged: a file to be written has flaws.
