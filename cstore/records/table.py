@@ -376,10 +376,9 @@ class Table(Generic[R]):
         return {section.location for section in self._sections if section.changed}
 
     def save(self, *, sync: bool = True) -> None:
-        """Write the files with changes. The caller holds the kind's lock and wrote a new token (store-format 2.2).
+        """Write the files with changes, volatile ones without sync; the caller wrote a new token (store-format 2.2).
 
         Files in which records lose names are written last, so that a crash in between leaves a name twice, not nowhere.
-        Volatile files are never synced, because a reboot ends their records anyway.
 
         Raises:
             RecordsDamaged: a file to be written has flaws.
