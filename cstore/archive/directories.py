@@ -195,7 +195,7 @@ class Directories(Closing):
         return os.readlink(name, dir_fd=self.descriptor(folder))
 
     def hold(self) -> int:
-        """Return the descriptor that a process must keep before a chroot that makes the path unreachable."""
+        """Return the descriptor that a process must keep open to use the tree after a chroot."""
         return self._root
 
     def root_status(self) -> os.stat_result:
