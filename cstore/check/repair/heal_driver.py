@@ -277,7 +277,6 @@ HEALERS = {
     "lock-wrong": lock,
     "thing-wrong": thing,
     "place-mode": mode,
-    "place-writable": mode,
     "place-owner": owner,
 }
 """Functions that plan the repair of one finding, by kind of finding."""
