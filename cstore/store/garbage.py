@@ -302,7 +302,7 @@ def _loose_items(context: Context, tables: Tables, item_kind: ItemKind) -> Itera
 
 
 def _names(top: str, relative: str = "") -> list[str]:
-    """List a directory of the store; what stands in its place, or above it, is a finding of its own."""
+    """List a directory of the store; a file of another type in its place, or above it, is a separate finding."""
     try:
         return sorted(within.list_directory(top, relative) if relative else os.listdir(top))
     except (FileNotFoundError, NotADirectoryError, ForeignThing):
@@ -312,7 +312,7 @@ def _names(top: str, relative: str = "") -> list[str]:
 
 
 def _leftover(path: str, kind: str) -> Iterator[Leftover]:
-    """Measure a leftover; nothing, if somebody removed it just now."""
+    """Measure a leftover; nothing, if another process has just removed it."""
     from cstore.fs.tree import usage
 
     try:

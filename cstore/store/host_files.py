@@ -1,7 +1,7 @@
-"""Files of the host that are no regular files and get what a layer's file has.
+"""Copies a layer's file into host files that are not regular files.
 
-A device, a pipe, and what the shell has opened stay what they are. As root, a careless rename would put a regular file
-in the place of /dev/null.
+Devices, pipes and files that the shell has opened stay what they are. As root, a careless rename would replace
+/dev/null with a regular file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SECONDS_FOR_A_READER = 2.0
 def place_through(
     source_fd: int, copy: int | Callable[[Plan, int, str], None], source: str, target: str, owner: Owner, *, sync: bool
 ) -> bool:
-    """Write into a device or a pipe, or through a link; say whether the target was such a one.
+    """Write into a device or a pipe, or through a link; return whether the target was one of these.
 
     Args:
         source_fd: the source, open to read its contents.
@@ -61,10 +61,10 @@ def place_through(
 
 
 def write_into(source_fd: int, source: str, target: str) -> None:
-    """Write an open file into what is at `target`, as `cp` does.
+    """Write an open file into the file at `target`, as `cp` does.
 
     Raises:
-        InvalidOption: the source is no regular file, or nobody reads from the pipe at `target`.
+        InvalidOption: the source is not a regular file, or no process reads from the pipe at `target`.
         SystemFailure: it cannot be read or written.
     """
     if not stat.S_ISREG(os.fstat(source_fd).st_mode):
@@ -85,7 +85,7 @@ def write_into(source_fd: int, source: str, target: str) -> None:
 
 
 def _opened(target: str) -> int:
-    """Open what is written into; for a pipe, wait a little until somebody reads it, but not forever."""
+    """Open the target for writing; for a pipe, wait for a short time until a process reads it."""
     end = time.monotonic() + _SECONDS_FOR_A_READER
     while True:
         try:

@@ -55,7 +55,7 @@ class NewImage(Value):
 
 
 def create_image(context: Context, request: NewImage) -> Image:
-    """Make an image of layers that are there, or of none.
+    """Create an image from existing layers, or without layers.
 
     If an additional store has an image of that ID, the new one takes over what the request leaves open, and its names.
 
@@ -72,7 +72,7 @@ def create_image(context: Context, request: NewImage) -> Image:
 
 
 class _Plan(Value):
-    """A record to be, without its names, and what goes with it. `moved` names are taken from whoever has them."""
+    """A future record, without its names, and its data. `moved` names are taken from other items."""
 
     image: Image
     names: tuple[str, ...]
@@ -90,10 +90,10 @@ def _check(request: NewImage) -> None:
 
 
 def check_time(text: str) -> str:
-    """Return `text` if it is a time as records spell it. One that is not makes the file unreadable for the Go tool.
+    """Return `text` if it is a time as in records. Any other makes the file unreadable for the Go tool.
 
     Raises:
-        InvalidTime: it is none.
+        InvalidTime: it is not a time.
     """
     import re
     from datetime import datetime
@@ -144,7 +144,7 @@ def _pulled_up(extra: ExtraStore, chosen: str, request: NewImage, layer: str, na
     theirs = extra.images.get(chosen)
     if theirs is None:
         raise IDTaken("image", chosen)
-    digests(theirs)  # with one that is none, no other program could read our records any more
+    digests(theirs)  # with an invalid one, no other program could read our records
     image = theirs.with_(
         digest=request.digest or theirs.digest,
         names=(),
@@ -175,7 +175,7 @@ def _publish(writer: Writer, plan: _Plan) -> Image:
             image = writer.images.assign_names(image.id, plan.moved)
         writer.save(ItemKind.IMAGES)
     except BaseException:
-        with suppress(CstoreError):  # the first error is the one to tell; a record that stays shall keep its data
+        with suppress(CstoreError):  # report the first error; a record that stays keeps its data
             _withdraw(writer, plan, image.id)
         raise
     return image
@@ -197,7 +197,7 @@ def _withdraw(writer: Writer, plan: _Plan, image: str) -> None:
 
 
 def pull_up(writer: Writer, image: str, rename: Callable[[tuple[str, ...]], tuple[str, ...]]) -> Image | None:
-    """Copy an image of an additional store, data and all, into the store itself, under the names that `rename` gives.
+    """Copy an image of an additional store into the store itself, with its data, under the names that `rename` returns.
 
     None if no additional store has it.
     """

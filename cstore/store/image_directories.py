@@ -1,4 +1,4 @@
-"""A directory for each image, and one that a reboot forgets, for whoever asks for them (semantics 11)."""
+"""A directory for each image, and one that does not survive a reboot, for any program (semantics 11)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def image_directory(context: Context, ref: str) -> str:
-    """Return the directory of an image, made if it is not there; it goes when the image goes.
+    """Return an image's own directory; creates it if necessary. Deleting the image deletes it.
 
-    Where it cannot be made, on read-only media, it is the one that lasts until the next reboot.
+    On read-only media, where it cannot be created, returns the run-time directory.
 
     Raises:
         ImageUnknown: there is no such image.
@@ -45,7 +45,7 @@ def _made(context: Context, image: str, path: str) -> str:
     within.require_directory(top, f"{item}/userdata", missing=True)
     if os.path.isdir(path):
         return path
-    if on_read_only_media(context.layout.images):  # no lock can be taken, and nobody can remove the image
+    if on_read_only_media(context.layout.images):  # no lock can be taken, but no process can remove the image either
         make_directory(path, sync=context.sync)
     else:
         with writing(context, ItemKind.IMAGES) as writer:

@@ -28,8 +28,8 @@ def mount_image(
 ) -> str:
     """Mount an image once more, read-only, and return its mount point. Images of additional stores are mounted too.
 
-    Where a layer is a plain directory, this is a read-only view of it; the directory itself for who may not mount, or,
-    unless `meanwhile`, for a process whose mounts nobody else sees. A driver that mounts a layer once for all shows one
+    If a layer is a plain directory, returns a read-only view of it; or the directory itself if this process may not
+    mount, or, unless `meanwhile`, has a private mount namespace. A driver that mounts a layer once for all shows one
     that is mounted for writing already as it is.
 
     Raises:
@@ -67,7 +67,7 @@ def mounting_of_image(context: Context, ref: str, *, label: str = "", options: t
     Raises:
         CstoreError: as `mount_image`.
     """
-    image = get_image(Reader(context), ref).id  # whatever becomes of its names meanwhile
+    image = get_image(Reader(context), ref).id  # even if its names change meanwhile
     path = mount_image(context, image, label=label, options=options, meanwhile=True)
     try:
         yield path
@@ -76,7 +76,7 @@ def mounting_of_image(context: Context, ref: str, *, label: str = "", options: t
 
 
 def unmount_image(context: Context, ref: str, *, force: bool = False) -> bool:
-    """Take back one mount of an image, or with `force` all. Returns whether it is still mounted.
+    """Remove one mount of an image, or with `force` all. Returns whether it is still mounted.
 
     Raises:
         ImageUnknown: there is no such image.

@@ -1,4 +1,4 @@
-"""Work that makes or removes several items, one after the other, noted before it begins: all of it is done, or nothing.
+"""Transactions: the creation or removal of several items, noted in a journal before it begins, all or none.
 
     GRAPH/cstore-intents/<number>     0600  a line of JSON for each step; locked for as long as its owner lives
 
@@ -44,11 +44,11 @@ if TYPE_CHECKING:
 
 
 class Intent:
-    """What one run is about to do. Whoever dies without `done` leaves it to the next writer.
+    """The journal of one transaction. If its owner dies before `done`, the next writer concludes it.
 
-    As a context it is done when its block is, and given up if the block raises.
+    As a context manager, it is done at the end of its block, and given up if the block raises.
 
-    There is nothing on the disk before the first step is noted.
+    Nothing is on disk before the first step is noted.
     """
 
     def __init__(self, context: Context) -> None:
@@ -85,7 +85,7 @@ class Intent:
             raise SystemFailure("write", self._path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def note_if_room(self, **step: Any) -> None:
-        """Add a step that only deletes. On a full disk there is no note: the deletion makes room for the next one."""
+        """Add a step that only deletes. On a full disk it is not noted, because the deletion makes room."""
         with suppress(SystemFailure):
             self.note(**step)
 
@@ -112,7 +112,7 @@ class Intent:
         if self._fd >= 0:
             self.leave()
             with suppress(CstoreError), writing(self._context, ItemKind.LAYERS, ItemKind.IMAGES, freeing=True):
-                pass  # whoever writes next concludes it, and that is us
+                pass  # the next writer concludes it, which is this process
 
     def done(self) -> None:
         """Forget it: everything is there, or nothing."""
@@ -140,14 +140,14 @@ def begin(context: Context) -> Intent:
 
 
 class _Found(Value):
-    """An intent of somebody: its file and its steps; `fd` locks it, or is -1 if its owner lives."""
+    """An intent: its file and its steps; `fd` locks it, or is -1 if its owner is alive."""
 
     path: str
     fd: int
     steps: tuple[dict[str, Any], ...]
 
     def values(self, key: str) -> list[str]:
-        """What its steps say under `key`."""
+        """The values of `key` in its steps."""
         return [str(step[key]) for step in self.steps if key in step]
 
     def layers(self, *keys: str) -> list[str]:
@@ -212,7 +212,7 @@ def _find(layout: Layout) -> list[_Found]:
         try:
             steps = _steps(fd)
         except OSError:
-            os.close(fd)  # nobody can tell what it says, now
+            os.close(fd)  # it cannot be read now
             continue
         free = False
         with suppress(OSError):
@@ -258,7 +258,7 @@ def _settle(writer: Writer, intent: _Found, claimed: set[str]) -> None:
 
 
 def _is_free(writer: Writer, layer: str) -> bool:
-    """Whether a layer has no name, and is not mounted: somebody may want it now."""
+    """Whether a layer has no name and is not mounted. Otherwise, something may need it now."""
     record = writer.layers.get(layer)
     with writer.mounts() as mounts:
         mounted = mounts.get(layer)

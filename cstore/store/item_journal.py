@@ -1,4 +1,4 @@
-"""A data item and what its record says of it change together, though they are two files.
+"""Changes a data item together with its record, although they are two files.
 
 The new bytes are put beside the old ones, under a name that nobody takes for an item; then a journal says what the
 record is going to tell of them; then the record is saved, and decides; then the bytes get their name:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 _GOES = -1
-"""What is noted as the size of an item that goes."""
+"""The size that is noted for an item to be deleted."""
 
 
 class _Entry(Value):
@@ -70,11 +70,11 @@ def item_directory(layout: Layout, item_kind: ItemKind, owner: str) -> str:
 def begin(
     writer: Writer, item_kind: ItemKind, changed: Layer | Image | Container, key: str, data: Iterable[bytes]
 ) -> None:
-    """Put the bytes of an item aside, and note that `changed` is going to be the record that tells of them.
+    """Write an item's new bytes to a temporary name, and note `changed`, the record that will describe them.
 
     Raises:
         SystemFailure: nothing has begun.
-        ForeignThing: something else stands in the place of the item's directory.
+        ForeignThing: something other than a directory has the name of the item's directory.
     """
     from cstore.gojson import encode
 
@@ -150,7 +150,7 @@ def _settle(writer: Writer, item_kind: ItemKind, entry: _Entry) -> None:
 
 
 def path_of_new(layout: Layout, item_kind: ItemKind, record: Layer | Image | Container, key: str) -> str:
-    """Where an item is that its record tells of, and that does not have its name yet; "" if it has."""
+    """Return the temporary path of a recorded item that does not have its name yet; "" if it has."""
     entry = _read(item_journal(layout, item_kind))
     if entry is None or (entry.owner, entry.key) != (record.id, key) or not entry.told_by(record):
         return ""

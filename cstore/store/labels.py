@@ -90,7 +90,7 @@ def _values(path: str) -> dict[str, str]:
 
 
 def _free_level(taken: Collection[str]) -> str:
-    """Two categories that nobody has; any two once all are taken."""
+    """Return two categories that no other label has; any two once all are taken."""
     from random import SystemRandom
 
     draw = SystemRandom()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def write_tree(context: Context, ref: str, sink: Sink) -> None:
-    """Write all that a layer shows, its own and what is below it, as an uncompressed tar.
+    """Write the whole tree of a layer and its ancestors as an uncompressed tar.
 
     Raises:
         LayerUnknown: there is no such layer.
@@ -37,10 +37,10 @@ def write_tree(context: Context, ref: str, sink: Sink) -> None:
 
 
 def write_changes(context: Context, ref: str, sink: Sink, against: str = "", *, gone_at: float | None = None) -> None:
-    """Write as an uncompressed tar what a layer changes against its parent, or against the layer `against`.
+    """Write a layer's changes against its parent, or against the layer `against`, as an uncompressed tar.
 
-    The tar is made from the trees as they are, even of a layer that was imported and could be given back as it was.
-    `gone_at`: see `Driver.write_diff`.
+    Generates the tar from the trees, even for a layer whose imported tar could be rebuilt. `gone_at`: see
+    `Driver.write_diff`.
 
     Raises:
         LayerUnknown: there is no such layer.
@@ -78,7 +78,7 @@ def archive_size(context: Context, ref: str) -> int:
 
 
 def directories(context: Context, ref: str) -> dict[str, str]:
-    """Name the directories that make up a layer, as Docker and Podman name them for the overlay driver; else none.
+    """Return the directories of a layer, named as in Docker and Podman for the overlay driver; none for other drivers.
 
     Raises:
         LayerUnknown: there is no such layer.

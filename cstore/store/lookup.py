@@ -135,7 +135,7 @@ def layer_by_id(tables: Tables, layer: str) -> Layer | None:
 
 
 def chain_of_layer(tables: Tables, top: str) -> tuple[dict[str, Layer], str]:
-    """A layer and its ancestors, in whatever store, and what is wrong with the chain; see `follow`."""
+    """Return a layer and its ancestors, in any store, and what is wrong with the chain; see `follow`."""
     return follow(lambda layer: layer_by_id(tables, layer), top)
 
 
@@ -279,10 +279,10 @@ _CHANGEABLE = {**_READABLE, ItemKind.LAYERS: _own_layer, ItemKind.IMAGES: _own_i
 
 
 def layer_or_container_layer(tables: Tables, own: Layout, ref: str) -> Layer:
-    """Find the layer that `mount` and its kin mean: a container's own, or the named one.
+    """Find the layer that `mount` and similar commands refer to: a container's own layer, or the named one.
 
     Raises:
-        LayerUnknown: neither is there.
+        LayerUnknown: neither exists.
         ReadOnlyStore: the layer belongs to an additional store.
     """
     found = _first(tables, ref, (ItemKind.CONTAINERS, ItemKind.LAYERS), _READABLE)
@@ -336,7 +336,7 @@ def chain_of(tables: Tables, layer: Layer) -> list[Layer]:
 
 
 def users_of(tables: Tables, layer: str) -> list[Item]:
-    """What would miss a layer, by its ID: layers that build on it, images, and the container whose own it is."""
+    """Return the users of a layer, by its ID: child layers, images, and the container that owns it."""
     above = [Item(ItemKind.LAYERS, each) for each in children_of_layer(tables, layer)]
     images = [Item(ItemKind.IMAGES, each.id) for each in tables.images if layer in (each.layer, *each.mapped_layers)]
     return [*above, *images, *(Item(ItemKind.CONTAINERS, each.id) for each in tables.containers if each.layer == layer)]

@@ -1,4 +1,4 @@
-"""What tells a store that lost the records of its items from one that never had any: the data that they described.
+"""Distinguishes a store that lost its records from one that never had any, by the data that they described.
 
 A record file that is absent or empty holds no records, says the format. But nobody writes an empty one, and nobody
 removes one; if what it should describe is there all the same, it is damaged, and what it described is no garbage.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 MAKERS = {"podman": "Podman", "buildah": "Buildah", "crio": "CRI-O", "": "unknown"}
-"""What people call them. A container of cstore, or of another program on the Go library, bears no mark."""
+"""Their names for people. Containers of cstore, or of other programs with the Go library, have no mark."""
 
 
 def maker_of(context: Context, container: Container) -> str:
@@ -54,7 +54,7 @@ def command_of(store: Store | Context, command: str) -> str:
 
 
 def _word(container: Container) -> str:
-    """A name to type: nobody shall copy what was not meant for a shell."""
+    """A name to type in a shell; names that need quoting are left out."""
     return shell_word(container.names[0] if container.names else container.id)
 
 

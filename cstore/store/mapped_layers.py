@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def base_layer(context: Context, image: Image, id_map: IDMap, label: str = "") -> tuple[Layer, bool]:
-    """Find the layer to build on for a container of `image` with `id_map`; make and register one where none fits.
+    """Find the layer on which to build a container of `image` with `id_map`; create and register one if none fits.
 
     Takes the locks of layers and images; call it without them.
 
@@ -109,7 +109,7 @@ def _make_mapped_layer(context: Context, image: str, original: Layer, wanted: ID
 
 
 def _register(writer: Writer, image: str, mapped_layer: Layer, wanted: IDMap) -> Layer:
-    """Note a mapped layer with its image, unless somebody noted an equal one meanwhile. Return the one that counts."""
+    """Add a mapped layer to its image, unless another process added an equal one meanwhile. Return the valid one."""
     record = writer.images.get(image)
     if record is None:
         raise ImageUnknown(image)

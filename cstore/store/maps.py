@@ -47,7 +47,7 @@ def wanted_map(request: NewLayer | NewContainer, inherited: IDMap) -> IDMap:
 
 
 def default_map(context: Context) -> IDMap:
-    """What is mapped how in this store, if nobody says otherwise."""
+    """The default ID map of this store."""
     return context.config.id_map or IDENTITY
 
 
@@ -95,10 +95,10 @@ def _written_with(context: Context, tables: Tables, layer: Layer) -> IDMap:
 
 
 def namespace_of(path: str) -> IDMap:
-    """The ID map of the user who wrote a file of a store: whoever owns it, and the directory that it is in.
+    """Return the ID map of the user who wrote a file of a store, the owner of the file and of its directory.
 
     Raises:
-        OSError: the file or directory cannot be looked at.
+        OSError: the file or directory cannot be examined.
     """
     written = os.lstat(path)
     if os.geteuid() != 0 or written.st_uid == 0 or os.stat(os.path.dirname(path)).st_uid != written.st_uid:
@@ -107,7 +107,7 @@ def namespace_of(path: str) -> IDMap:
 
     try:
         return granted_ids(written.st_uid, written.st_gid)
-    except errors.ConfigError:  # nobody can say what else the user may have
+    except errors.ConfigError:  # the user's other IDs are unknown
         return IDMap((IDRange(0, written.st_uid, 1),), (IDRange(0, written.st_gid, 1),))
 
 
@@ -175,7 +175,7 @@ def _go_phrase(name: str, owner: tuple[int, int]) -> str:
 
 
 def _advice(id_map: IDMap, owner: tuple[int, int], *, mapped: bool) -> str:
-    """What to do for each of user and group that is missing."""
+    """Return what to do for each missing user and group."""
     try:
         if mapped:
             have = id_map
@@ -193,7 +193,7 @@ def _advice(id_map: IDMap, owner: tuple[int, int], *, mapped: bool) -> str:
         room = _room_in_map if mapped else _room_in_namespace
         found = [room(*kind) for kind in missing]
     except errors.CstoreError:
-        return ""  # a file that cannot be read is no reason to hide what really happened
+        return ""  # a file that cannot be read must not hide the actual error
     return "; ".join(found)
 
 
@@ -228,7 +228,7 @@ def _room_in_namespace(noun: str, number: int, ranges: Sequence[IDRange]) -> str
 
 
 def _obstacle() -> str:
-    """What keeps this user from having more IDs, whatever /etc/subuid says; "" if nothing does."""
+    """Return why this user cannot have more IDs, regardless of /etc/subuid; "" if they can."""
     from cstore.config import rootless_identity
     from cstore.store.rootless import obstacle
 

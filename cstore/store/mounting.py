@@ -44,9 +44,9 @@ def mount(context: Context, ref: str, *, label: str = "", options: tuple[str, ..
 def mounting_of(
     context: Context, ref: str, *, label: str = "", options: tuple[str, ...] = ()
 ) -> AbstractContextManager[str]:
-    """Mount a layer or a container's layer for as long as the context lasts; give its mount point.
+    """Mount a layer or a container's layer while the context lasts; yields its mount point.
 
-    Should this process be killed meanwhile, the next one that writes takes the mount back.
+    If this process is killed meanwhile, the next writer unmounts the layer.
 
     Raises:
         LayerUnknown: neither a container nor a layer answers to `ref`.
@@ -92,11 +92,11 @@ def mounted_meanwhile(context: Context, layer: str, *, label: str = "", options:
 
 
 def _mounted_for(context: Context, layer: str, intent: Intent, label: str, options: tuple[str, ...]) -> str:
-    """Mount a layer for somebody who will unmount it, and note that, should it come to nothing."""
+    """Mount a layer for a caller that will unmount it, and note that in case the caller dies."""
     with _locked(context) as writer, writer.mounts() as mounts:
         record = layer_or_container_layer(writer, context.layout, layer)
         recorded = mounts.get(record.id)
-        if os.access(context.layout.graph_root, os.W_OK):  # media that are only read bear no note
+        if os.access(context.layout.graph_root, os.W_OK):  # no note can be written on read-only media
             intent.note(mounted=record.id, count=1 if recorded is None else recorded.count + 1)
         return count_up(context, mounts, record.id, lambda: _options(context, writer, record, label, options))
 
@@ -198,7 +198,7 @@ def mounted(context: Context, ref: str) -> bool:
 
 
 def mount_count(context: Context, ref: str) -> int:
-    """How often a layer or a container's layer is mounted; 1 also where its count is lost and the mount is there.
+    """Return how often a layer or a container's layer is mounted; 1 if its count is lost but the mount exists.
 
     Raises:
         LayerUnknown: neither a container nor a layer answers to `ref`.

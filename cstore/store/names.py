@@ -34,7 +34,7 @@ def names_of(context: Context, ref: str) -> tuple[str, ...]:
 
 
 def set_names(context: Context, ref: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Give an item these names and no others; a name that another item of its kind has moves here.
+    """Replace an item's names; a name of another item of the same kind moves here.
 
     Returns the new list.
     """
@@ -96,7 +96,7 @@ def set_flag(context: Context, ref: str, flag: str, value: Any) -> None:
 
 
 def clear_flag(context: Context, ref: str, flag: str) -> None:
-    """Take a flag from an item; one that it does not have is no error.
+    """Remove a flag from an item; a missing flag is not an error.
 
     Raises:
         NotAnItem, ReadOnlyStore, InvalidOption: as `set_flag`.

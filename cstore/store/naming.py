@@ -1,4 +1,4 @@
-"""How cstore's own commands name things: an image, a container or a layer, and a path in it.
+"""How cstore's own commands name an image, a container or a layer, and a path in it.
 
 A text is tried in these ways, one after the other; the first that finds anything decides, whatever the kind:
 
@@ -45,11 +45,11 @@ class ItemPath(Value):
 
 
 def resolve(tables: Tables, text: str, kind: str = "", *, by_layer: bool = False) -> Item:
-    """Find the one item that a text names.
+    """Find the item that a text names.
 
     Args:
         tables: the records.
-        text: what somebody wrote.
+        text: the text of the user.
         kind: "layer", "image" or "container" if only such a one is meant.
         by_layer: the item's layer is what counts. Items that have the same one are one: an image, if one is among them.
 

@@ -1,4 +1,4 @@
-"""What lies beside a store, or should: stores of other drivers, image stores whose disk is not mounted.
+"""The neighbors of a store: stores of other drivers, and image stores whose disk is not mounted.
 
 A store that is not there looks like an empty one. Whoever opens a store is therefore told of what is missing, or passed
 over, next to it. Looking costs a few stat(2) calls and writes nothing.
@@ -23,7 +23,7 @@ _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 
 
 def notices(layout: Layout, named: Sequence[str], used: Sequence[str]) -> Iterator[str]:
-    """Say what a user of the store should know of its neighbours.
+    """Return what a user should know about the store's neighbors.
 
     Args:
         layout: the store.
@@ -48,7 +48,7 @@ def shell_word(text: str) -> str:
 
 
 def command_in(layout: Layout, command: str) -> str:
-    """A cstore command line that works on another store than the open one, whatever is configured here."""
+    """Return a cstore command line for another store, independent of the configuration."""
     program, _, rest = command.partition(" ")
     return f"{program} --graph {shell_word(layout.graph_root)} --storage-driver {layout.driver} {rest}"
 
@@ -80,7 +80,7 @@ def command_here(config: StoreConfig, layout: Layout, command: str) -> str:
 
 
 def passed_over(layout: Layout) -> Iterator[str]:
-    """Say which stores of other drivers in the same root a check of this one passes over."""
+    """Return which stores of other drivers in the same root a check of this one skips."""
     if _has_records(layout):
         for way in _others(layout.graph_root, layout, "cstore check"):
             yield f"only the {layout.driver} store in {layout.graph_root} was checked; there is {way}"

@@ -1,4 +1,4 @@
-"""Who lives in a container: a process whose root or directory is in it, or a mount namespace that has it mounted.
+"""The users of a container: a process whose root or directory is in it, or a mount namespace that has it mounted.
 
 A mount count says nothing of that: it outlives a process that was killed, and one more `podman mount` is no occupant.
 Whoever asks, and the processes that started it, do not count.
@@ -100,7 +100,7 @@ def _own_line() -> set[int]:
 
 
 def _namespace(pid: int | str) -> str:
-    """What tells a process's mount namespace from others; "" if that may not be known."""
+    """Return the identity of a process's mount namespace; "" if it may not be read."""
     try:
         return os.readlink(f"/proc/{pid}/ns/mnt")
     except OSError:
