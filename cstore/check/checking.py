@@ -70,7 +70,7 @@ class _Check:
         self._notes: list[str] = []
 
     def run(self) -> Report:
-        """Look, then make sure."""
+        """Examine, then confirm."""
         snapshot = StoreSnapshot(self._context)
         scope = Scope(snapshot, self._options)
         found = survey(snapshot, scope, self._options)
@@ -195,7 +195,7 @@ def shared_locks(context: Context) -> Iterator[None]:
 
 
 def _is_regular(path: str) -> bool:
-    """Whether there is a lock file; what else may stand there is a finding, and nobody can lock it."""
+    """Whether there is a lock file; a file of another type is a finding, and cannot be locked."""
     try:
         return stat.S_ISREG(os.lstat(path).st_mode)
     except OSError:

@@ -177,7 +177,7 @@ class Comparison:
             yield problem
 
     def _meant(self, place: Tree, path: bytes, status: os.stat_result) -> tuple[os.stat_result, bool]:
-        """What a file counts as, and whether its owner and mode say nothing: those of a masked layer's links."""
+        """Return a file's effective status, and whether its owner and mode mean nothing (a masked layer's links)."""
         if not self._tolerance.masked or isinstance(place, BlobTree):
             return status, False
         folder, base = split_name(path)
@@ -303,7 +303,7 @@ class Comparison:
         )
 
     def _contents(self, place: Tree, path: bytes, status: os.stat_result) -> Iterator[Problem]:
-        """Compare the contents of a file that was not read while the archive was put together."""
+        """Compare the contents of a file that was not read while the archive was rebuilt."""
         node = self._tree.nodes[path]
         if not stat.S_ISREG(status.st_mode) or node.checksum is None or status.st_size != node.size:
             return

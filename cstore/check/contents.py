@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 _NOT_OURS = frozenset({errno.EACCES, errno.EPERM})
 MOST_PROBLEMS = 2000
-"""Of one layer: what is behind that is counted."""
+"""Findings listed for one layer; further ones are counted."""
 
 
 class LayerJob(Value):
-    """One layer to look into.
+    """One layer to examine.
 
     Attributes:
         layer, digest, size: of the record.
@@ -88,7 +88,7 @@ class _Examination:
         self._job, self._deadline, self._tick = job, deadline, tick
 
     def run(self) -> Iterator[Problem]:
-        """First the archive, then the directory, as far as the one gives something to compare the other with."""
+        """Check the archive, then the directory, as far as the archive allows a comparison."""
         job = self._job
         tree = ExpectedTree()
         image = next(filter(is_blob, job.own_roots), "")
@@ -124,7 +124,7 @@ class _Examination:
 
     @staticmethod
     def _contents_of(image: str, changed: Collection[str]) -> Iterator[Problem]:
-        """What is wrong beside an image, but for the files that are known to have changed."""
+        """Yield problems of the files of a composefs image, except files that are known to have changed."""
         try:
             yield from (problem for problem in content_problems(image) if problem[1] not in changed)
         except SystemFailure as error:
@@ -190,7 +190,7 @@ def _headers(tar_split: str) -> ExpectedTree:
 
 
 def _unreadable(error: SystemFailure) -> Problem:
-    """Say that something cannot be read; that we may not read it is no fault of the layer's."""
+    """Report something that cannot be read. A missing permission is not damage to the layer."""
     if error.errno in _NOT_OURS:
         raise error
     return "layer-unreadable", "", error.message, {"errno": error.errno}, error.go_text

@@ -1,4 +1,4 @@
-"""Check the storage driver's side: the directories of recorded layers, and the driver's own files beside them."""
+"""Check the storage driver's side: the directories of recorded layers, and the driver's other files."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ Looks = tuple[int, int, int, int]
 
 
 class Node:
-    """What should be at a path.
+    """The expected file at a path.
 
     Attributes:
         format: the type bits of its mode; 0 for a hard link to something that another layer has.
@@ -87,7 +87,7 @@ def _looks(entry: Entry) -> Looks:
 
 
 class ExpectedTree:
-    """What one layer, or a whole chain of them, should have.
+    """The expected tree of one layer, or of a whole chain.
 
     Attributes:
         nodes: by plain path.
@@ -299,7 +299,7 @@ def _is_below(path: bytes, gone: set[bytes], emptied: set[bytes]) -> bool:
 
 
 def stacked(trees: Iterable[ExpectedTree]) -> ExpectedTree:
-    """What a chain of layers, bottom first, looks like as one tree."""
+    """Merge a chain of layers, bottom first, into one tree."""
     whole = ExpectedTree()
     for tree in trees:
         whole.cover(tree)
@@ -308,14 +308,14 @@ def stacked(trees: Iterable[ExpectedTree]) -> ExpectedTree:
 
 # ── tolerance ──
 #
-# What may differ between a layer's directory and its archive without being damage.
+# Differences between a layer's directory and its archive that are not damage.
 
 _DEVICES = frozenset({stat.S_IFCHR, stat.S_IFBLK})
 _NODES = _DEVICES | {stat.S_IFIFO}
 
 
 class Tolerance(Value):
-    """What may differ, because of who wrote a layer, and how.
+    """Allowed differences, depending on who wrote a layer, and how.
 
     Attributes:
         owners: IDs that could not be set (`ignore_chown_errors`).
@@ -337,7 +337,7 @@ class Tolerance(Value):
     def unmakeable(
         self, nodes: Mapping[bytes, Node], seen: Container[bytes], changed: Container[bytes]
     ) -> frozenset[int]:
-        """The types of files that whoever wrote a layer could not make, told by what was found of its `nodes`.
+        """Return the file types that the writer of a layer could not create, judged by the files found of its `nodes`.
 
         Root of a user namespace may seem to be the host's. But then no device is there at all, and no directory that
         should have one was `changed` since: removing a device would have done that.

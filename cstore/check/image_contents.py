@@ -27,7 +27,7 @@ _EMPTY = "e3/b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 def image_flaw(blob: str) -> str:
-    """What is wrong with an image, seen as a whole; "" if nothing is.
+    """Return what is wrong with an image file as a whole; "" if nothing is.
 
     Raises:
         SystemFailure: it cannot be read.
@@ -100,7 +100,7 @@ def _listed(tree: Directories) -> Iterator[str]:
 
 
 def _digest(tree: Directories, name: str) -> str:
-    """The digest of a content; "" if it is none."""
+    """The digest in the name of a content file; "" if the name is not a digest."""
     folder, base = os.fsencode(name).split(b"/")
     digest = hashlib.sha256(usedforsecurity=False)
     try:

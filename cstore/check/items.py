@@ -125,7 +125,7 @@ def _go_quoted(text: str) -> str:
 # Images as a whole: a manifest that makes sense, the config that it names, and the layers that the config names.
 
 _CONFIG_TYPES = CONFIGS | {""}
-"""Configs that name layers. Whatever else a manifest calls its config (an artifact's) is nobody's business here."""
+"""Configs that name layers. The config of an artifact is not checked."""
 
 
 def manifest_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
@@ -179,7 +179,7 @@ class _Look:
         digest = config.get("digest") if isinstance(config, dict) else None
         if not isinstance(config, dict) or not isinstance(digest, str):
             if not {"config", "layers", "mediaType"} & manifest.keys():
-                return  # no manifest of an image, whatever else somebody keeps there
+                return  # not an image manifest, but other data
             yield self._finding("image-manifest-broken", "its manifest names no config")
             return
         if config.get("mediaType", "") not in _CONFIG_TYPES:
@@ -217,7 +217,7 @@ class _Look:
 
 
 def fit(named: list[str], recorded: list[str]) -> bool:
-    """Whether these can be the same layers. One whose digest nobody recorded may be any; so may an empty one more."""
+    """Whether these can be the same layers. One without a digest may be any; so may an additional empty one."""
     return len(named) == len(recorded) and all(
         not found or found == wanted for wanted, found in zip(named, recorded, strict=True)
     )

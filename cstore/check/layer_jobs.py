@@ -36,20 +36,20 @@ if TYPE_CHECKING:
 
 
 def imported_layers(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Iterator[tuple[Layer, bool]]:
-    """The layers whose archive can be put together again, if all is well, and whether each can only be read."""
+    """The layers whose archive can be rebuilt if they are sound, and whether each is read-only."""
     for layer, read_only in snapshot.all_layers.values():
         if not wanted("layer", layer.id) or layer.incomplete or flaw_of_part(layer.id):
             continue
         try:
             check_digest(layer.diff_digest or layer.toc_digest)  # of a partial pull, there may be the latter only
         except InvalidDigest:
-            continue  # a finding of its own, or a layer that nobody imported
+            continue  # a separate finding, or a layer that was not imported
         if snapshot.has_tree(layer.id) and not snapshot.inspector.not_read(layer.id):
             yield layer, read_only
 
 
 def not_read(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Iterator[str]:
-    """Say which layers are of a form that is not read: they are sound for all that is known."""
+    """Return the layers in a form that cstore does not read: they are assumed to be sound."""
     for layer, _ in snapshot.all_layers.values():
         if not wanted("layer", layer.id) or flaw_of_part(layer.id) or layer.incomplete:
             continue
@@ -87,7 +87,7 @@ def tar_split_of(snapshot: StoreSnapshot, layer: str) -> str:
 
 
 def layer_jobs(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool], *, compare: bool) -> dict[str, LayerJob]:
-    """What to look into, by ID, in the order of the records."""
+    """The jobs by layer ID, in the order of the records."""
     jobs = {}
     for layer, _ in imported_layers(snapshot, wanted):
         job = layer_job(snapshot, layer, compare=compare)
@@ -97,7 +97,7 @@ def layer_jobs(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool], *, c
 
 
 def layer_job(snapshot: StoreSnapshot, layer: Layer, *, compare: bool) -> LayerJob | None:
-    """What to look into in one layer; None if too little of it is there."""
+    """The job for one layer; None if too little of it exists."""
     path, inspector = tar_split_of(snapshot, layer.id), snapshot.inspector
     try:
         roots, own = snapshot.context.driver.content_roots(layer.id), inspector.own_roots(layer.id)
@@ -141,9 +141,9 @@ def _below(snapshot: StoreSnapshot, layer: str) -> tuple[str, ...] | None:
 
 
 def tolerance_of(config: StoreConfig, layer: Layer, tar_split: str, root: str) -> Tolerance:
-    """What may differ in a layer, because of who wrote it, and how (semantics 18.3).
+    """Return the allowed differences of a layer, depending on who wrote it, and how (semantics 18.3).
 
-    That is told by the layer's record, its tar-split file and its own directory, `root`.
+    Judged by the layer's record, its tar-split file and its own directory, `root`.
     """
     in_namespace = in_user_namespace()
     try:
@@ -170,7 +170,7 @@ _BASE_COST = 1 << 20
 
 
 class Examined(Value):
-    """What was found in the layers that there was time for, and the others, by ID."""
+    """The findings of the layers that were checked in time, and the IDs of the others."""
 
     problems: dict[str, list[Problem]]
     unexamined: tuple[str, ...] = ()
@@ -183,10 +183,10 @@ def examine_all(
     deadline: float = 0.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Examined:
-    """Look into layers, the first ones first; `workers` is 0 for one a core.
+    """Check layers in order; `workers` is 0 for one per core.
 
     Raises:
-        SystemFailure: a layer may not be read by us, or a worker could not be started.
+        SystemFailure: this process may not read a layer, or a worker could not be started.
     """
     if not jobs:
         return Examined({})
@@ -206,7 +206,7 @@ def examine_all(
 
 
 def _divide(jobs: Sequence[LayerJob], workers: int) -> list[list[LayerJob]]:
-    """Give each layer to whoever has least to do so far."""
+    """Assign each layer to the worker with the least work so far."""
     shares: list[list[LayerJob]] = [[] for _ in range(min(workers, len(jobs)))]
     loads = [0] * len(shares)
     for job in jobs:

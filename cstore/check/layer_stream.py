@@ -87,7 +87,7 @@ class LayerStream:
         return f"sha256:{self._hash.hexdigest()}" if whole and self._hash is not None else ""
 
     def advance(self) -> memoryview | None:
-        """Give the next window (see `Windows`)."""
+        """Return the next window (see `Windows`)."""
         return next(self._windows, None)
 
     def _produce(self) -> Generator[memoryview, None, None]:
@@ -173,7 +173,7 @@ class LayerStream:
             self._note(entry, "changed", "has other contents", found=found, recorded=recorded)
 
     def _find(self, entry: FileEntry) -> int:
-        """Open the nearest regular file of that name and length; -1 if there is none, which is noted."""
+        """Open the nearest regular file of that name and length; -1, and a note, if there is none."""
         try:
             folder, base = split_name(clean_name(entry.name))
         except ArchiveError as error:

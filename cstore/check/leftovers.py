@@ -31,7 +31,7 @@ _WORDS = {
 
 
 def leftover_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
-    """Everything that lies in the store and has no record."""
+    """Everything in the store that has no record."""
     yield from lost_records(snapshot)
     if snapshot.suspect:
         yield from _lost_items(snapshot)

@@ -121,11 +121,11 @@ def _lock(path: str, neighbour: str) -> Iterator[Finding]:
 
 _JOURNAL = ".replacing.json"
 _PARTS = ("merged", "empty", "mapped", "work/work")
-"""Directories of a layer of overlay; other findings tell of `diff` and `work`."""
+"""Directories of an overlay layer; other findings cover `diff` and `work`."""
 
 
 def thing_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
-    """Everything of another type than it must be; none of it is opened. Other findings tell of records and locks."""
+    """Yield files of a wrong type, without opening them. Other findings cover records and locks."""
     for top, name in _folders(snapshot):
         yield from _folder(top, name)
     for top, name in _files(snapshot):
@@ -177,7 +177,7 @@ def _folder(top: str, name: str) -> Iterator[Finding]:
         if error.path == os.path.join(top, name):  # what is on the way to it is a finding of its own
             yield _finding(error)
     except OSError:
-        return  # another finding tells of its top directory
+        return  # another finding covers its top directory
 
 
 def _file(top: str, name: str) -> Iterator[Finding]:

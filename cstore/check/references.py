@@ -38,7 +38,7 @@ _ELSEWHERE = Remedy(
 
 
 def _advice(snapshot: StoreSnapshot, layer: str) -> dict[str, Remedy]:
-    """What helps where a layer is missing of which nothing is here."""
+    """Return the remedy for a missing layer that left nothing here."""
     return {} if snapshot.has_tree(layer) else {"advice": _ELSEWHERE}
 
 
@@ -141,7 +141,7 @@ def _unreferenced(snapshot: StoreSnapshot, max_age: float) -> Iterator[Finding]:
 
 
 def _seconds(created: str) -> float:
-    """When something was created, in seconds since 1970; long ago if nobody knows."""
+    """Return the creation time in seconds since 1970; long ago if unknown."""
     if created in {"", ZERO_TIME}:
         return 0.0
     try:

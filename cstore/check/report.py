@@ -20,7 +20,7 @@ GROUPS = (
 """The Go tool's groups in its order: key in its JSON, kind of subject, whether it is only read (cli 10.1)."""
 _ORDER = {"layer": 0, "image": 1, "container": 2, "store": 3}
 EXPECTED = frozenset({"image-without-data"})
-"""What create-image makes, here as in the Go tool. It hinders Podman, so it is not cosmetic, but the store is sound."""
+"""create-image makes such images, as the Go tool does. That hinders Podman, so it is not cosmetic, but no damage."""
 
 
 class Report(Value):

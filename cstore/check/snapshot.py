@@ -29,7 +29,7 @@ class StoreSnapshot(Snapshot):
 
     @cached_property
     def all_layers(self) -> dict[str, tuple[Layer, bool]]:
-        """Every layer by ID, and whether it can only be read; the store's own hide others."""
+        """Every layer by ID, and whether it is read-only; the store's own hide others."""
         found = {layer.id: (layer, False) for layer in self.layers}
         for extra in self.additional:
             for layer in extra.layers:
@@ -38,7 +38,7 @@ class StoreSnapshot(Snapshot):
 
     @cached_property
     def all_images(self) -> dict[str, tuple[Image, bool]]:
-        """Every image by ID, likewise."""
+        """Every image by ID, and whether it is read-only; the store's own hide others."""
         found = {image.id: (image, False) for image in self.images}
         for extra in self.additional:
             for image in extra.images:
@@ -56,7 +56,7 @@ class StoreSnapshot(Snapshot):
 
     @cached_property
     def trees(self) -> set[str]:
-        """The layers of which the driver has a directory of the store's own."""
+        """The layers whose directory is in the driver's own home."""
         return set(self.context.driver.layers())
 
     @cached_property
@@ -74,7 +74,7 @@ class StoreSnapshot(Snapshot):
 
     @cached_property
     def inspector(self) -> Inspector:
-        """Who knows what the driver keeps."""
+        """The inspector of the driver's files."""
         return open_inspector(self.context.driver, self.context.driver_place)
 
     def store_of(self, kind: str, name: str) -> Layout | None:

@@ -25,7 +25,7 @@ _OF_ALL = "records-"
 
 
 class Scope:
-    """What was asked for: everything, or some layers and images with all that they need."""
+    """The scope of a check: everything, or some layers and images with all that they need."""
 
     def __init__(self, snapshot: StoreSnapshot, options: CheckOptions) -> None:
         """Look the references up.

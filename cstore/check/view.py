@@ -35,7 +35,7 @@ _MODE = 0o7777
 
 
 class View:
-    """The directory `place` of a layer, which lies above what is `shown` of others."""
+    """The directory `place` of a layer, above the files `shown` of other layers."""
 
     def __init__(self, tree: ExpectedTree, place: Tree, shown: Shown, id_map: IDMap, tolerance: Tolerance) -> None:
         self._tree, self._place, self._shown = tree, place, shown
@@ -61,7 +61,7 @@ class View:
             yield from self._root()
 
     def _not_hidden(self) -> Iterator[str]:
-        """What the archive removes, and other layers still show."""
+        """Files that the archive removes, but other layers still show."""
         emptied = b"" in self._tree.opaque and not self._has_marker(b"")
         for path in (*(self._shown.names() if emptied else ()), *sorted(self._tree.replaced)):
             below = self._shown.find(path)
@@ -114,7 +114,7 @@ class View:
         return mode, uid, gid
 
     def _is_new(self, path: bytes) -> bool:
-        """Whether the layer removes a directory and brings it anew, by itself or with one above."""
+        """Whether the layer removes a directory, or one above it, and adds it again."""
         while path:
             if path in self._tree.replaced:
                 return True
@@ -157,7 +157,7 @@ def _shown(path: bytes) -> str:
 
 # ── what would show ──
 #
-# What would show of the layers below a layer of changes, if nothing hid it: only that needs a mark.
+# The files of lower layers that would show if no mark hid them: only those need a mark.
 
 
 class Shown:
@@ -192,11 +192,11 @@ class Shown:
         return not self.is_hidden(path) and self.find(path) is not None
 
     def find(self, path: bytes) -> os.stat_result | None:
-        """What is below at `path`, hidden or not; None if nothing is."""
+        """The lower file at `path`, hidden or not; None if there is none."""
         return self._union.find(path)
 
     def names(self) -> list[bytes]:
-        """What is below at the top."""
+        """The lower files at the top."""
         return self._union.names(b"")
 
     def is_hidden(self, path: bytes, *, root: bool = True) -> bool:
@@ -210,5 +210,5 @@ class Shown:
         return False
 
     def lacking(self, seen: set[bytes]) -> Iterator[bytes]:
-        """What the archive removes and would show, because it has no mark: `seen` are all paths of the directory."""
+        """Files that the archive removes but that show, having no mark: `seen` are all paths of the directory."""
         return (path for path in self._tree.removed - seen if self.is_seen(path))

@@ -53,8 +53,8 @@ class LayerStore:
     Args:
         store: where they are.
         max_depth: how many layers a chain may have.
-        id_map: the owners that all its layers have on disk, whatever the driver could show. With one, layers of other
-            owners are as if they were not there, and the IDs of those that are made are random.
+        id_map: the owners that all its layers have on disk, whatever the driver could show. With one, layers of
+            other owners are as if they were not there, and the IDs of those that are made are random.
     """
 
     @checked

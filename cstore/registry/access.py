@@ -48,7 +48,7 @@ class Retry(Value):
         action: what it is for, as a message says it after "cannot".
         attempt: which attempt comes next, counted from 1.
         wait: seconds until then.
-        reason: what went wrong, in a sentence.
+        reason: the reason of the failure, as a sentence.
     """
 
     action: str

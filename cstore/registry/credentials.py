@@ -131,7 +131,7 @@ def _read(path: str) -> dict[str, Any]:
     """Read a file with credentials; an empty table if there is none.
 
     Raises:
-        ConfigError: it makes no sense.
+        ConfigError: it is not valid.
         SystemFailure: it cannot be read.
     """
     try:

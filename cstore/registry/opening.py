@@ -36,7 +36,7 @@ def parse_reference(text: str) -> ImageName:
 def open_repository(
     name: str | ImageName, *, access: Access | None = None, settings: Settings | None = None, writing: bool = False
 ) -> Repository:
-    """Make a client for the repository of an image. Nothing is sent yet. It is closed at the end of its block.
+    """Make a client for the repository of an image. Sends nothing yet. It is closed at the end of its block.
 
     Args:
         name: the image, with tag or digest, with or without `docker://`. A name without a registry is Docker's own;

@@ -130,7 +130,7 @@ class Intent:
 
 
 def begin(context: Context) -> Intent:
-    """Begin work of several steps. What others left undone is concluded first, as nobody shall count on what goes."""
+    """Begin a transaction. Concludes those of dead processes first, so that this one uses no item that they delete."""
     from cstore.store.session import writing
 
     if are_left(context.layout):

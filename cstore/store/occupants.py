@@ -39,7 +39,7 @@ def refuse_occupied(context: Context, container: Container) -> None:
 
 
 def occupants(context: Context, layer: str) -> Iterator[tuple[int, str]]:
-    """Name processes, and what they have to do with the layer. What cannot be looked at is somebody else's."""
+    """Yield processes and how they use the layer. Skips processes of other users, which cannot be examined."""
     from cstore.kernel.mountinfo import read_mounts
 
     place = _Place(os.path.realpath(context.driver.path_of(layer)))

@@ -25,10 +25,10 @@ _NAME_KEYS = ("container-name", "container", "name")
 
 
 def layers_of_lost(survivors: Survivors) -> dict[str, str]:
-    """Say which layers lost containers had, as far as that can be told: container by layer.
+    """Return the layers of lost containers, as far as known: container by layer.
 
-    The engine's files name the mount point of the layer. Where they do not, one layer that nothing else uses and one
-    container without a layer belong together.
+    The engine's files name the mount point of the layer. Otherwise, if one layer is unused and one container lacks a
+    layer, they belong together.
     """
     candidates = writable_layers(survivors)
     found: dict[str, str] = {}
@@ -57,10 +57,10 @@ def writable_layers(survivors: Survivors) -> list[str]:
 
 
 class ContainerRecords:
-    """Makes the records of lost containers; `layers` are all layers, those just made again included.
+    """Rebuilds the records of lost containers; `layers` are all layers, including rebuilt ones.
 
     Attributes:
-        lost: containers of which no record can be made, and why.
+        lost: containers whose record cannot be rebuilt, and why.
     """
 
     def __init__(self, survivors: Survivors, owners: Mapping[str, str], layers: Mapping[str, Layer]) -> None:

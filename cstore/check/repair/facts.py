@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class ArchiveFacts(Value):
-    """An archive that was put together again.
+    """A rebuilt archive.
 
     Attributes:
-        digest: "" if the files do not give it back any more.
+        digest: "" if it cannot be rebuilt from the files.
         size: bytes.
         uids, gids: the owners in it, those of whiteouts excepted (store-format 4.1).
         problems: the files that are not as they were.

@@ -91,9 +91,9 @@ _Tree = dict[bytes, tuple[int, ...]]
 
 
 def _by_tree(survivors: Survivors, layer: str, candidates: Iterable[str]) -> str | None:
-    """Find the one layer whose tree, changed by the layer's archive, is the layer's; None if it cannot be told.
+    """Find the layer whose tree becomes this layer's tree with its archive; None if it cannot be determined.
 
-    A layer without a tar-split changed nothing, or nobody knows what; then only an equal tree will do.
+    A layer without a tar-split changed nothing, or its changes are unknown; then only an equal tree counts.
     """
     if not survivors.snapshot.inspector.whole:
         return None

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cstore.records.model import Layer
 
 _FIXABLE = frozenset({"mode", "uid", "gid", "time", "xattr"})
-"""What can be set again without making anything."""
+"""The attributes that can be set again without creating a file."""
 _DEVICES = frozenset({"3", "4"})
 """The types of devices in archives, as findings have them."""
 
@@ -109,7 +109,7 @@ def anew(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepaira
 
 
 def _remade(repair_view: RepairView, finding: Finding, expected: str) -> Step | str:
-    """A composefs layer healed as such if all that it lacks can be had, any other layer made anew; or why neither."""
+    """Heal a composefs layer if its missing parts are available, otherwise rebuild it; or say why neither works."""
     if not is_image_layer(repair_view, finding):
         return plan_remake(repair_view, finding, expected)
     planned = plan_in_place(repair_view, finding) or plan_remake(repair_view, finding, expected)
@@ -120,7 +120,7 @@ def _remade(repair_view: RepairView, finding: Finding, expected: str) -> Step | 
 
 
 def unexpected(repair_view: RepairView, findings: Sequence[Finding]) -> Iterator[Step | Unrepairable]:
-    """Files that nobody imported: out of the way, all in one step; what is in a directory goes with it."""
+    """Move files that were not imported into quarantine, in one step; directories with their contents."""
     first = findings[0]
     layer = first.subject.id
     doubt = _doubt(repair_view, layer)
@@ -145,7 +145,7 @@ def _is_below(path: str, others: set[str]) -> bool:
 
 
 def _doubt(repair_view: RepairView, layer: str) -> str:
-    """Say why a layer's tar-split is no witness of what belongs into it; "" if it is one.
+    """Return why a layer's tar-split does not prove its correct contents; "" if it does.
 
     It is if the archive that it gives is the recorded one. Where a directory holds all that is below, too, the same
     must be true of all ancestors: what a wrong tar-split does not have may well be sound.
@@ -167,7 +167,7 @@ def _doubt(repair_view: RepairView, layer: str) -> str:
 
 
 def _misplaced(repair_view: RepairView, layer: str) -> str:
-    """Say that a record names another parent than the store tells of; "" if none does.
+    """Return that a record names another parent than the store's evidence; "" if no record does.
 
     Where a directory holds all that is below, too, what is sound would seem to be damaged then.
     """
@@ -211,7 +211,7 @@ def _restore(layer: str, paths: Sequence[bytes], repair: RepairContext) -> None:
 
 
 def _set_all(repair: RepairContext, record: Layer, paths: Sequence[bytes]) -> None:
-    """Read the headers once, and set what they say. The kernel tells of each link on the way; none is followed."""
+    """Read the headers once, and set their attributes. Detects links in paths, and follows none."""
     if not paths:
         return
     snapshot = StoreSnapshot(repair.context)

@@ -1,4 +1,4 @@
-"""Repair the driver's files beside layers, the mount counts, and the store's own directories and locks."""
+"""Repair the driver's files of layers, the mount counts, and the store's own directories and locks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _WHY = "it was wrong, or missing"
 _PARTS = ("lower", "work")
-"""What `DriverRepair.mend_parts` makes again."""
+"""The files that `DriverRepair.mend_parts` restores."""
 
 
 def links(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
@@ -103,7 +103,7 @@ def _mend_parts(layer: str, path: str, repair: RepairContext) -> None:
 
 
 def stray_link(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A short link of nobody: out of the way. One of a layer whose directory is gone may be needed again."""
+    """Move a short link that belongs to no layer into quarantine, unless its layer only lost its directory."""
     path = finding.subject.path
     if any(part in repair_view.snapshot.all_layers for part in str(finding.evidence.get("found", "")).split("/")):
         return
@@ -128,10 +128,10 @@ def subvolume(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unre
 
 
 def _make_subvolume(layer: str, repair: RepairContext) -> None:
-    """Copy the files, sharing their blocks, and exchange the directories. Nobody changes the layer under the lock.
+    """Copy the files, sharing their blocks, and exchange the directories. No process changes the layer under the lock.
 
     Raises:
-        LayersMounted: somebody uses the layer, and would go on with the directory that goes.
+        LayersMounted: something uses the layer, and would keep the old directory.
     """
     with repair.locked() as writer:
         record = writer.layers.get(layer)
@@ -209,10 +209,10 @@ def lock(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepaira
 
 
 def _make_lock(path: str, repair: RepairContext) -> None:
-    """Locks protect everything, so none is held here; whoever opens the file next finds it empty, which is allowed."""
+    """Recreate a lock file without holding a lock. It is empty for the next program, which is valid."""
     with suppress(OSError):
         if stat.S_ISREG(os.lstat(path).st_mode):
-            return  # somebody has made it meanwhile, and may hold it
+            return  # another process has created it meanwhile, and may hold it
     repair.quarantine.keep(path, "it was not a lock file")
     with LockFile(path).exclusive(repair.context.lock_policy):
         pass
@@ -247,7 +247,7 @@ def _set_mode(path: str, wanted: int, repair: RepairContext) -> None:
 
 
 def owner(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A directory of the store that belongs to somebody else."""
+    """A directory of the store with another owner."""
     del repair_view
     path, expected = finding.subject.path, int(finding.evidence["expected"])
     act, what = partial(_set_owner, path, expected), f"give {path} to user {expected}"

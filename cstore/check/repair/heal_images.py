@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 _WHY = "it was damaged"
 _BLOCK = 1 << 20
 _OF_IMAGE = frozenset({"file-attributes", "file-time", "layer-digest"})
-"""Findings that an image with the wrong tree gives."""
+"""Findings caused by an image with the wrong tree."""
 _NOT_HEALED = frozenset({"tar-split-missing", "tar-split-damaged"})
 
 
 class Wanted(NamedTuple):
-    """What a composefs layer lacks.
+    """The missing parts of a composefs layer.
 
     Attributes:
         image: that of another store which is to be its image; "" to keep its own.
@@ -93,7 +93,7 @@ def plan_in_place(repair_view: RepairView, finding: Finding) -> Step | None:
 
 
 def _wanted(repair_view: RepairView, record: Layer, finding: Finding) -> Wanted | None:
-    """What is lacking beside the layer's own image; where nothing is, or that is damaged, beside a sound one."""
+    """Return the contents missing from the layer's own image or, if that is damaged, from a sound one."""
     own = _image_of(repair_view, record.id)
     keeps = finding.kind not in _OF_IMAGE and _is_file(own) and not image_flaw(own)
     contents = _lacking(repair_view, record, own, own) if keeps else None
@@ -135,7 +135,7 @@ def _sound_image(stored: StoredLayer) -> str:
 
 
 def _sound_copy(repair_view: RepairView, layer: str, name: str, beside: str) -> str | None:
-    """A file with a content: beside an image of another store, or in another layer of this one."""
+    """Find a file with a content: in a layer of another store, or in another layer of this one."""
     folders = [beside] if beside else []
     for other in repair_view.snapshot.all_layers:
         path = repair_view.context.driver.path_of(other)
@@ -192,7 +192,7 @@ def _put(repair: RepairContext, layer: str, path: str, digest: str, data: Iterat
 
 
 def _checked(data: Iterator[bytes], layer: str, path: str, digest: str) -> Iterator[bytes]:
-    """Give the data; at its end, before the file has its name, see that it is the right one."""
+    """Yield the data; verify it at the end, before the file gets its name."""
     found = hashlib.sha256(usedforsecurity=False)
     for part in data:
         found.update(part)

@@ -88,7 +88,7 @@ def _made_up(repair_view: RepairView, files: ImageFiles | None) -> bytes | None:
 def _writer_of(
     record: Image | None, files: ImageFiles | None, key: str, data: bytes
 ) -> Callable[[RepairContext], None]:
-    """Say how an item is written, unless somebody has written it since the plan was made."""
+    """Return a function that writes an item, unless it was written since the plan was made."""
     image = record.id if record else ""
     recorded = record.data_digests.get(key, "") if record else ""
     present = files.read(key) if files else None
@@ -204,7 +204,7 @@ def _write_layer_item(layer: str, key: str, data: bytes, repair: RepairContext) 
             return
         with suppress(CstoreError):
             bigdata.read_item(directory, key)
-            return  # somebody has written it meanwhile
+            return  # another process has written it meanwhile
         repair.item(directory, key, data, "layer")
 
 

@@ -95,7 +95,7 @@ def container_layer(repair_view: RepairView, finding: Finding) -> Iterator[Step 
 
 
 def container_image(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A container whose image has no record: the image's record again, or the image that its layer stands on."""
+    """A container whose image has no record: rebuild that record, or name the image of its parent layer."""
     image = str(finding.evidence["image"])
     if any(one.record.id == image for one in repair_view.rebuilding.made[ItemKind.IMAGES]):
         yield from lost_record(repair_view, finding)
@@ -188,7 +188,7 @@ def _settle_names(item_kind: ItemKind, repair_context: RepairContext) -> None:
 
 
 def wrong_parent(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A parent that has no record, or a ring: the parent that the store itself tells of."""
+    """A missing parent record, or a cycle: set the parent that the store's evidence names."""
     layer = finding.subject.id
     parent = finding.evidence.get("parent")
     if parent and any(one.record.id == parent for one in repair_view.rebuilding.made[ItemKind.LAYERS]):
@@ -240,7 +240,7 @@ def unfinished_in_use(repair_view: RepairView, finding: Finding) -> Iterator[Ste
 
 
 def wrong_digest(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A recorded digest or size that is not the archive's, though every file has its checksum: one of them is right.
+    """The recorded digest or size differs from the archive's, but all checksums match: find out which is right.
 
     Whichever has a witness is: a config that names the digest, or the layer's ID, if it was made of it. If it is the
     recorded one, the tar-split is of another archive, and the layer has to be made anew.
@@ -273,7 +273,7 @@ def wrong_digest(repair_view: RepairView, finding: Finding) -> Iterator[Step | U
 
 
 def _witness(repair_view: RepairView, layer: str, parent: str, digest: str) -> str:
-    """Say what tells that a layer has this digest; "" if nothing does."""
+    """Return the evidence that a layer has this digest; "" if there is none."""
     if not digest:
         return ""
     if next_layer_id(parent, digest) == layer:
@@ -310,7 +310,7 @@ def image_layers(repair_view: RepairView, finding: Finding) -> Iterator[Step | U
 
 
 def _parents_again(repair_view: RepairView, finding: Finding) -> Iterator[Step]:
-    """The parents that the store tells of, where records name others, if the layers are those of the config then."""
+    """Return the parents by the store's evidence where records name others, if the layers then match the config."""
     layer, known = str(finding.evidence["layer"]), repair_view.snapshot.all_layers
     wrong: list[tuple[str, str]] = []
     chain: dict[str, str] = {}

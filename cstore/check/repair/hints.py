@@ -32,7 +32,7 @@ Hints = dict[str, dict[str, Any]]
 
 
 def gather_hints(snapshot: StoreSnapshot, item_kind: ItemKind) -> Hints:
-    """Read whatever of this kind's records can be read. What the record files say wins over what copies say."""
+    """Read all readable records of this kind. Record files take precedence over copies."""
     found: Hints = {}
     for path in _files(snapshot, item_kind):
         try:
@@ -111,7 +111,7 @@ def _pairs(text: str) -> Iterator[tuple[str, Any]]:
     """Read the keys and values of an object, as our writers lay it out, up to where it cannot be read any more."""
     import json
 
-    decoder, place = json.JSONDecoder(parse_constant=lambda _: None), 1  # NaN is no JSON; nobody could read it back
+    decoder, place = json.JSONDecoder(parse_constant=lambda _: None), 1  # NaN is not JSON; no program could read it
     try:
         while True:
             key, place = decoder.raw_decode(text, place)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ImageFiles:
-    """What lies in one image's directory. Nothing in there is believed before it is looked at.
+    """The files in one image's directory. They are verified before they are used.
 
     Attributes:
         id: the image's ID, which is the name of the directory.
@@ -46,7 +46,7 @@ class ImageFiles:
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """The manifest of the image itself, with layers; empty if there is none that makes sense."""
+        """The manifest of the image itself, with layers; empty if there is no valid one."""
         ordered = sorted(self.manifests, key=lambda key: key != MANIFEST)
         parsed = (object_in(self.manifests[key]) for key in ordered)
         return next((found for found in parsed if found and isinstance(found.get("config"), dict)), {})

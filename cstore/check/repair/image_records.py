@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class ImageRecords:
-    """Makes the records of lost images.
+    """Rebuilds the records of lost images.
 
-    `layers` are all layers, those whose records were just made again included; `names` were given by a person.
+    `layers` are all layers, including those whose records were just rebuilt; `names` were given by the user.
 
     Attributes:
-        lost: images of which no record can be made, and why.
+        lost: images whose record cannot be rebuilt, and why.
     """
 
     def __init__(self, survivors: Survivors, layers: Mapping[str, Layer], names: Mapping[str, Sequence[str]]) -> None:
@@ -36,7 +36,7 @@ class ImageRecords:
         self.lost: list[tuple[str, str]] = []
 
     def rebuild(self) -> list[Rebuilt]:
-        """Make a record for every lost image of which a config, the rest of its record or a container tells."""
+        """Rebuild the record of every lost image for which there is a config, a partial record or a container."""
         found = []
         for image in self._survivors.lost_images:
             files = self._survivors.image_files.get(image) or ImageFiles("", image)
@@ -66,7 +66,7 @@ class ImageRecords:
         return Rebuilt(Image(id=files.id, **{**fields, "names": names}), Location.STABLE, evidence)
 
     def _top_by_containers(self, image: str) -> str:
-        """The layer below the own layers of all containers of an image; "" if they do not agree, or there is none."""
+        """The parent of all containers' layers of an image; "" if they differ, or there are no containers."""
         owns = [container.layer for container in self._survivors.snapshot.containers if container.image == image]
         below = {self._layers[layer].parent for layer in owns if layer in self._layers}
         return below.pop() if len(below) == 1 else ""
@@ -79,7 +79,7 @@ class ImageRecords:
         return tuple(dict.fromkeys(free))
 
     def _mapped_layers_of(self, top: str) -> tuple[str, ...]:
-        """The layers that are the top one with other owners: of the same parent and archive, and nobody's otherwise."""
+        """The mapped layers of the top layer: same parent and archive, and no other user."""
         original = self._layers.get(top)
         if original is None or not original.diff_digest:
             return ()
@@ -107,7 +107,7 @@ class ImageRecords:
 
 
 def top_layer(diff_ids: Sequence[str], layers: Mapping[str, Layer]) -> str:
-    """Find the layer that stands on top of these, bottom first, whatever the layers are called; "" if there is none."""
+    """Find the layer on top of these, bottom first, regardless of layer IDs; "" if there is none."""
     from cstore.oci.chain import layer_ids
 
     if not diff_ids:

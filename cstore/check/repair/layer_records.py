@@ -32,12 +32,12 @@ class Rebuilt(Value):
 
 
 class LayerRecords:
-    """Makes the records of lost layers.
+    """Rebuilds the records of lost layers.
 
     `containers` are the containers by their layers: recorded ones, and None for lost ones whose files name a layer.
 
     Attributes:
-        lost: layers of which no record can be made, and why.
+        lost: layers whose record cannot be rebuilt, and why.
     """
 
     def __init__(self, survivors: Survivors, containers: Mapping[str, Container | None]) -> None:
@@ -98,7 +98,7 @@ class LayerRecords:
         return not unfinished and (bool(hint) or self._survivors.has_tar_split(layer))
 
     def _told_by_configs(self, parents: Mapping[str, str | None]) -> dict[str, str]:
-        """Go down from each image's top layer, and see which DiffIDs its config gives to the layers on the way."""
+        """Go down from each image's top layer, and collect the DiffIDs that its config assigns to the layers."""
         snapshot = self._snapshot
         known: dict[str, str | None] = {name: layer.parent for name, (layer, _) in snapshot.all_layers.items()}
         known |= parents
@@ -117,7 +117,7 @@ class LayerRecords:
     # ── what ──
 
     def _parent(self, layer: str) -> str | None:
-        """Find a layer's parent: by the remains of its record, or by whatever else tells."""
+        """Find a layer's parent: by the remains of its record, or by other evidence."""
         hint = self._survivors.hint(ItemKind.LAYERS, layer)
         return str(hint.get("parent", "")) if hint else find_parent(self._survivors, layer, self._containers)
 
@@ -143,7 +143,7 @@ class LayerRecords:
         return Rebuilt(Layer(id=layer, **fields), self._location(layer), ", ".join(filter(None, witnesses)))
 
     def contents_of(self, layer: str) -> dict[str, Any]:
-        """Say in record fields what a layer's archive was. A config's DiffID stands in where files have changed."""
+        """Return the record fields of a layer's archive. Where files have changed, uses the DiffID of a config."""
         expected_layer = self._survivors.expected_layers.get(layer)
         named = expected_layer.diff_id if expected_layer else self._told.get(layer, "")
         facts = self._survivors.facts(layer)
@@ -155,7 +155,7 @@ class LayerRecords:
         return {**fields, **_delivery(blob)} if blob else fields
 
     def _mapping(self, layer: str) -> dict[str, Any]:
-        """Say how its owners were mapped: as its container's are; or as those of its files, against its archive's."""
+        """Return its ID map: that of its container, or the one that maps its archive's owners to its files' owners."""
         container = self._containers.get(layer) or self._container_above(layer)
         if container is not None:
             can_shift = self._snapshot.context.driver.can_shift(container.id_map)
@@ -169,7 +169,7 @@ class LayerRecords:
         return _entries(known or IDMap(uids, gids))
 
     def _container_above(self, layer: str) -> Container | None:
-        """A container whose own layer stands on this one, if this one is mapped: it was made for such containers."""
+        """Return a container whose layer builds on this one, if this one is a mapped layer made for such containers."""
         if not self._survivors.template_of(layer):
             return None
         driver_repair = self._survivors.driver_repair

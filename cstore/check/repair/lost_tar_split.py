@@ -88,7 +88,7 @@ def _headers_of_siblings(repair_view: RepairView, layer: str) -> Iterator[bytes]
 
 
 def _likeness(dialect: Dialect, header: bytes) -> int:
-    """How many of the marks of a dialect a header bears."""
+    """Return how many marks of a dialect a header has."""
     from cstore.archive.dialects.encode import Form
     from cstore.archive.dialects.table import Owners
 

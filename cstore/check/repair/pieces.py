@@ -42,7 +42,7 @@ def open_piece(piece: Piece) -> IO[bytes]:
 
 
 class PieceReader:
-    """Reads a piece where it lies. `left` is how much of it is still to come, if its length is known."""
+    """Reads a piece in place. `left` is the number of bytes left, if its length is known."""
 
     def __init__(self, fd: int, piece: Piece) -> None:
         self._fd, self._path, self._place, self.left = fd, piece.path, piece.start, piece.size
@@ -76,7 +76,7 @@ def digests_of(fd: int, piece: Piece) -> tuple[str, str, int]:
 
 
 def decompressed(source: ReadInto) -> Iterator[memoryview]:
-    """Give the bytes of a source, decompressed if they are compressed; a part is good until the next one.
+    """Yield the bytes of a source, decompressed if necessary; each part is valid until the next one.
 
     Raises:
         ArchiveError: they cannot be decompressed.
@@ -89,7 +89,7 @@ def decompressed(source: ReadInto) -> Iterator[memoryview]:
 
 
 def members(path: str, given: str) -> Iterator[Piece]:
-    """The regular files in an uncompressed tar; a compressed one is no image archive that anybody writes."""
+    """The regular files in an uncompressed tar; no program writes compressed image archives with layers in them."""
     fd = within.open_path(path, os.O_RDONLY)
     try:
         reader = TarReader(ReaderWindows(FileReader(fd, path)), lambda _raw: None)

@@ -56,7 +56,7 @@ class Action(Enum):
     SET_ATTRIBUTES = "set-attributes", Phase.CONTENTS
     TAKE_OUT_FILES = "take-out-files", Phase.CONTENTS
     WRITE_ITEM = "write-item", Phase.ITEMS
-    MAKE_PARTS_ABOVE = "make-parts", Phase.ITEMS  # of what lies on a layer that is added
+    MAKE_PARTS_ABOVE = "make-parts", Phase.ITEMS  # of the descendants of an added layer
     ADD_IMAGE = "add-image", Phase.ITEMS
     RECORD_ITEM = "record-item", Phase.ITEMS
     COUNT_MOUNTS = "count-mounts", Phase.MOUNTS

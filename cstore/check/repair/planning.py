@@ -33,12 +33,12 @@ _FILES = frozenset({"records-damaged", "records-empty", "records-missing"})
 _FIRST = frozenset(
     {"lock-missing", "lock-wrong", "place-mode", "place-writable", "place-owner", "place-wrong", "thing-wrong"}
 )
-"""What is healed together with damaged record files; all else has to wait until they tell what there is."""
+"""Findings that are healed together with damaged record files; all others wait until those are readable."""
 _ANEW = frozenset({Action.REMAKE_LAYER, Action.ADD_LAYER})
 
 
 def make_plan(repair_view: RepairView, findings: Sequence[Finding]) -> Plan:
-    """Plan what to do about findings, and say of which nothing can be done."""
+    """Plan the repair of findings, and list those that cannot be repaired."""
     own = [finding for finding in findings if not finding.read_only]
     damaged = [finding for finding in own if finding.kind in _FILES and finding.evidence.get("item_kind")]
     if damaged:
@@ -65,7 +65,7 @@ def make_plan(repair_view: RepairView, findings: Sequence[Finding]) -> Plan:
 def _judged(
     repair_view: RepairView, finding: Finding, found: list[Step | Unrepairable]
 ) -> Iterable[Step | Unrepairable]:
-    """What is planned for a finding, or that it is taken out, or that nothing can be done."""
+    """The steps for a finding: healing, moving into quarantine, or that it is unrepairable."""
     if repair_view.remove and (not found or any(isinstance(one, Unrepairable) for one in found)):
         aside = list(put_aside(repair_view, finding))
         return aside or found
@@ -75,13 +75,13 @@ def _judged(
 
 
 def _of_another_store(finding: Finding) -> Unrepairable:
-    """Damage in an additional store: nobody changes that from here."""
+    """Damage in an additional store, which cannot be repaired from here."""
     reason = f"it is in the additional store {finding.store}, which is read-only here"
     return Unrepairable(finding.subject, finding.sentence, reason, f"repair it there: {finding.remedy.command}")
 
 
 def _ordered(repair_view: RepairView, outcomes: Iterable[Step | Unrepairable]) -> Plan:
-    """Put steps in order, each once; a layer that is made anew needs no other care."""
+    """Order the steps, each once; a rebuilt layer needs no other step."""
     steps: dict[object, Step] = {}
     unrepairable: dict[tuple[str, str, str], Unrepairable] = {}
     for one in outcomes:
@@ -96,7 +96,7 @@ def _ordered(repair_view: RepairView, outcomes: Iterable[Step | Unrepairable]) -
         if step.phase != Phase.CONTENTS or step.subject.id not in anew or step.action in _ANEW
     ]
     if any(step.phase == Phase.DRIVER for step in kept):
-        kept = [step for step in kept if step.phase != Phase.ASIDE]  # what seems to be nobody's may be somebody's then
+        kept = [step for step in kept if step.phase != Phase.ASIDE]  # what seems unused may then be in use
     kept.sort(key=lambda step: (step.phase, _depth(repair_view, step)))
     return Plan(tuple(kept), tuple(unrepairable.values()))
 

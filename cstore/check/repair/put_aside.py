@@ -88,7 +88,7 @@ def _promise_layer(layer: str, repair: RepairContext, writer: Writer, why: str) 
             writer.driver.unmount(layer)
             mounts.drop(layer)
     paths: list[str] = []
-    with suppress(UnsafeID):  # of an ID that is none, nothing in the store is rightly its own
+    with suppress(UnsafeID):  # with an invalid ID, no file of the store belongs to it
         paths = [*_belongings(repair, layer), writer.layout.tar_split(layer), writer.layout.layer_data(layer)]
     promised = [repair.quarantine.promise(path, why) for path in paths]
     if record is not None:
@@ -136,7 +136,7 @@ def image_aside(image: str, repair: RepairContext, why: str = _WHY, *, unused: b
 
 
 def _promise_ancestors(layer: str, repair: RepairContext, writer: Writer, why: str) -> Iterator[Kept]:
-    """Do that for a layer and its ancestors as far up as nobody else needs them."""
+    """Do that for a layer and its ancestors, as long as nothing else needs them."""
     while layer:
         record = writer.layers.get(layer)
         try:
@@ -147,10 +147,10 @@ def _promise_ancestors(layer: str, repair: RepairContext, writer: Writer, why: s
 
 
 def container_aside(container: str, repair: RepairContext, why: str = _WHY, *, unused: bool = False) -> None:
-    """Take a container out, with its own layer and all that the engine keeps for it.
+    """Move a container into quarantine, with its own layer and its engine's files.
 
     Raises:
-        ContainerOccupied: with `unused`, if somebody lives in it.
+        ContainerOccupied: with `unused`, if a process runs in it.
     """
     with repair.locked() as writer:
         record = writer.containers.get(container)
@@ -165,7 +165,7 @@ def container_aside(container: str, repair: RepairContext, why: str = _WHY, *, u
             promised.append(repair.quarantine.promise(writer.layout.container_data(container), why))
         try:
             promised += _promise_layer(record.layer, repair, writer, why) if record.layer else []
-        finally:  # what needs the layer is no reason for the container to stay
+        finally:  # other users of the layer do not keep the container
             writer.save(ItemKind.CONTAINERS, ItemKind.LAYERS)
             _fulfil(repair, filter(None, promised))
 

@@ -31,7 +31,7 @@ class RegistryImage:
         """Ask for its documents.
 
         Raises:
-            SourceUnusable: there is no such image, or it cannot be had.
+            SourceUnusable: there is no such image, or it cannot be fetched.
         """
         self.given = given
         self._access = access
@@ -60,7 +60,7 @@ class RegistryImage:
             known = repository.read_blob(str(config.get("digest")), int(config.get("size", -1)))
             diff_ids = parse_config(known).rootfs.diff_ids
         except (CstoreError, ValueError, TypeError):
-            return  # an attestation, or whatever else stands beside images
+            return  # an attestation, or another artifact that is not an image
         self.documents.append(known)
         for layer, diff_id in zip(_objects(document, "layers"), diff_ids, strict=False):
             digest, size = layer.get("digest"), layer.get("size")

@@ -49,7 +49,7 @@ Donors = dict[bytes, str]
 
 
 def plan_remake(repair_view: RepairView, finding: Finding, expected: str) -> Step | str:
-    """Plan to make a layer anew whose DiffID is `expected`; or say why that cannot be done."""
+    """Plan to rebuild a layer whose DiffID is `expected`; or say why that is impossible."""
     layer = finding.subject.id
     what = f"rebuild layer {layer}, and move the damaged one into quarantine"
     if not expected:
@@ -143,7 +143,7 @@ def _holds(root: str, entry: FileEntry) -> bool:
 
 
 class Reassembly:
-    """An archive put together from a tar-split, the layer's own files, and `donors` in the place of damaged ones."""
+    """An archive rebuilt from a tar-split, the layer's own files, and `donors` in place of damaged ones."""
 
     def __init__(self, tar_split: str, roots: Sequence[str], donors: Mapping[bytes, str]) -> None:
         self._pieces = self._all(tar_split, roots, donors)
@@ -190,10 +190,10 @@ def _find(entry: FileEntry, roots: Sequence[str]) -> int:
 
 
 def remake(layer: str, expected: str, donors: Donors | Archive | None, repair: RepairContext) -> None:
-    """Make a layer anew whose DiffID is `expected`, and exchange it for the one that is there.
+    """Rebuild a layer whose DiffID is `expected`, and replace the existing one.
 
-    The archive comes from a source; else it is put together from the tar-split, the layer's files and those of
-    `donors`; or it is the archive that was found for its files; or without either packed from the layer's files.
+    The archive comes from a source; otherwise it is rebuilt from the tar-split, the layer's files and those of
+    `donors`; or it is the archive found for its files; or it is packed from the layer's files.
 
     Raises:
         LayerUnknown: it has no record any more.

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 class RepairContext:
-    """What a step works with.
+    """The context of a step.
 
     Attributes:
         context: the store.
-        quarantine: takes things out of it, into quarantine.
-        sources: where lost bytes may be had from.
+        quarantine: moves items into quarantine.
+        sources: sources of lost data.
     """
 
     def __init__(self, context: Context, quarantine: QuarantineWriter, sources: Sources) -> None:
@@ -45,7 +45,7 @@ class RepairContext:
 
     @cached_property
     def driver_repair(self) -> DriverRepair:
-        """Who knows what the driver keeps."""
+        """The inspector of the driver's files."""
         return open_driver_repair(self.context.driver, self.context.driver_place)
 
     @contextmanager
@@ -72,7 +72,7 @@ class RepairContext:
             writer.save(item_kind)
 
     def add(self, writer: Writer, item_kind: ItemKind, record: Record, location: Location, why: str) -> None:
-        """Add a record, unless there is one of that ID by now; a name that somebody has by now is left out."""
+        """Add a record, unless its ID exists by now; leaves out names that are taken by now."""
         table = writer.table(item_kind)
         if record.id in table:
             return
@@ -120,7 +120,7 @@ class RepairContext:
 
 
 def set_mode(path: str, mode: int) -> None:
-    """Set the mode of a directory or file that is no link.
+    """Set the mode of a directory or file that is not a link.
 
     Raises:
         SystemFailure: the system refused.
@@ -136,7 +136,7 @@ def set_mode(path: str, mode: int) -> None:
 
 
 def set_owner(path: str, owner: int, group: int) -> None:
-    """Give a directory or file that is no link to a user and a group.
+    """Set the owner and group of a directory or file that is not a link.
 
     Raises:
         SystemFailure: the system refused.

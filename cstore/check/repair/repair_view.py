@@ -26,10 +26,10 @@ class RepairView:
 
     Attributes:
         context: the store.
-        sources: where lost bytes may be had from.
-        names: names that a person gave to images, by ID.
-        remove: whether what cannot be healed shall be taken out.
-        search_time: how long to look for the archive of a layer that has lost its tar-split, in seconds.
+        sources: sources of lost data.
+        names: names that the user gave to images, by ID.
+        remove: whether to move what cannot be healed into quarantine.
+        search_time: time limit in seconds to search for the archive of a layer without its tar-split.
         searched: what came of that, by layer and digest; a repair has it in common for all its rounds.
     """
 
@@ -47,7 +47,7 @@ class RepairView:
         self.search_time = search_time
         self.searched = {} if searched is None else searched
         self.remakes: dict[str, Step | str] = {}
-        """Of layers that have to be made anew: how, or why that cannot be."""
+        """For layers that must be rebuilt: how, or why that is impossible."""
         self._parents: dict[str, str | None] = {}
 
     @cached_property
@@ -57,7 +57,7 @@ class RepairView:
 
     @cached_property
     def survivors(self) -> Survivors:
-        """Everything that bears witness."""
+        """All evidence in the store."""
         return Survivors(self.snapshot)
 
     @cached_property
@@ -66,12 +66,12 @@ class RepairView:
         return Rebuilding(self.survivors, self.names)
 
     def true_parent(self, layer: str) -> str | None:
-        """Who a layer's parent is, by whatever tells but its record; None if nothing does."""
+        """Return a layer's parent by the evidence other than its record; None if there is none."""
         if layer not in self._parents:
             containers: dict[str, Container | None] = {one.layer: one for one in self.snapshot.containers}
             self._parents[layer] = find_parent(self.survivors, layer, containers)
         return self._parents[layer]
 
     def contents(self, layer: str) -> dict[str, Any]:
-        """What a record should say of a layer's archive, as the store itself tells."""
+        """The facts that a record should have about a layer's archive, by the store's evidence."""
         return LayerRecords(self.survivors, {}).contents_of(layer)

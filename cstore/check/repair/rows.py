@@ -24,7 +24,7 @@ _SEAM = re.compile(rb'\}[ \t\r\n]*,[ \t\r\n]*(?=\{[ \t\r\n]*"id"[ \t\r\n]*:)')
 def sound_records(path: str, kind: type[Record]) -> list[tuple[Any, bytes]]:
     """Read every record of a file that is sound, each with its own bytes, in their order; also those behind a break.
 
-    Of an image, what should be a digest and is none is left out: no Go tool loads a file that has it.
+    Leaves out invalid digests of an image, because no Go tool loads a file with one.
     """
     try:
         data, _ = read_file(path)

@@ -79,7 +79,7 @@ class Sources:
 
     @contextmanager
     def layer(self, diff_id: str) -> Iterator[int | None]:
-        """Give a descriptor from which the archive of that DiffID can be read; None if no source has it."""
+        """Return a descriptor to read the archive with a DiffID from; None if no source has it."""
         self._look()
         if diff_id not in self._layers:
             self._fetch(diff_id)
@@ -121,7 +121,7 @@ class Sources:
         return tuple(path for path in self.given if self._looked and path not in self._used)
 
     def blob(self, digest: str) -> bytes | None:
-        """Give the small file of that digest, such as a manifest or a config; None if no source has it."""
+        """Return the small file with a digest, such as a manifest or a config; None if no source has it."""
         self._look()
         piece = self._blobs.get(digest)
         if piece is not None:
@@ -170,10 +170,10 @@ class Sources:
 
     @contextmanager
     def content(self, path: str, digest: str, diff_id: str) -> Iterator[Iterator[bytes]]:
-        """Give, in parts, the file at a path; without one the file of that digest that `has_content` has found.
+        """Yield, in parts, the file at a path; without one, the file with the digest that `has_content` found.
 
         Raises:
-            SourceUnusable: there is none any more.
+            SourceUnusable: it no longer exists.
         """
         piece = Piece(path, "") if path else self._content(digest, diff_id)
         if piece is None:
@@ -194,7 +194,7 @@ class Sources:
                     yield StoredLayer(given, store, layer)
 
     def layer_item(self, layer: str, diff_id: str, key: str) -> bytes | None:
-        """Give a data item of the layer of that ID and DiffID; None if no source has it."""
+        """Return a data item of the layer with an ID and DiffID; None if no source has it."""
         self._look()
         for given, store in self._stores:
             found = store.layers.find(layer)
@@ -360,7 +360,7 @@ class Sources:
 
 
 def _drivers_of(path: str) -> list[str]:
-    """The drivers of the store in a directory; none if it is no store."""
+    """The drivers of the store in a directory; empty if it is not a store."""
     from cstore.drivers.registry import DRIVERS
 
     return [name for name in DRIVERS if os.path.isdir(os.path.join(path, f"{name}-layers"))]

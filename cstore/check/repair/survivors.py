@@ -43,7 +43,7 @@ class ExpectedLayer(Value):
 
 
 class Survivors:
-    """What is left of one store."""
+    """The remains of one store."""
 
     def __init__(self, snapshot: StoreSnapshot) -> None:
         self.snapshot = snapshot
@@ -52,11 +52,11 @@ class Survivors:
 
     @cached_property
     def driver_repair(self) -> DriverRepair:
-        """Who knows what the driver keeps."""
+        """The inspector of the driver's files."""
         return open_driver_repair(self.snapshot.context.driver, self.snapshot.context.driver_place)
 
     def hint(self, item_kind: ItemKind, identifier: str) -> dict[str, Any]:
-        """What can still be read of a record; nothing, mostly."""
+        """The readable parts of a damaged record; usually nothing."""
         if item_kind not in self._hints:
             self._hints[item_kind] = gather_hints(self.snapshot, item_kind)
         return self._hints[item_kind].get(identifier, {})
@@ -71,7 +71,7 @@ class Survivors:
         return sorted(layer for layer in self.snapshot.trees if layer not in known and not flaw_of_id(layer))
 
     def facts(self, layer: str) -> ArchiveFacts | None:
-        """What the tar-split and the files of a layer say; None without a tar-split that can be read."""
+        """The facts from the tar-split and the files of a layer; None without a readable tar-split."""
         if layer not in self._facts:
             self._facts[layer] = None
             path = self.snapshot.layout.tar_split(layer)
@@ -90,7 +90,7 @@ class Survivors:
             return ()
 
     def template_of(self, layer: str) -> str:
-        """The layer of which a layer is a copy with other owners; "" if it is none.
+        """Return the original of a mapped layer; "" if a layer is not mapped.
 
         The image says so. Without it: a driver that lays layers upon each other lays the copy upon that one, whose
         archive it shares, though it is not the child of that one.
@@ -119,7 +119,7 @@ class Survivors:
         return list(found)
 
     def digest_of(self, layer: str) -> str:
-        """The DiffID of a layer: as recorded, else as its files give it; "" if nobody knows."""
+        """Return the DiffID of a layer: as recorded, otherwise computed from its files; "" if unknown."""
         record, _ = self.snapshot.all_layers.get(layer, (None, False))
         if record is not None and record.diff_digest:
             return record.diff_digest
@@ -136,7 +136,7 @@ class Survivors:
 
     @cached_property
     def expected_layers(self) -> dict[str, ExpectedLayer]:
-        """What the configs of all images say of layers, by the layers' usual IDs."""
+        """The layers that the configs of all images describe, by the layers' usual IDs."""
         found: dict[str, ExpectedLayer] = {}
         for files in self.image_files.values():
             parent = ""
@@ -216,7 +216,7 @@ def _directories(folder: str) -> list[tuple[str, str]]:
 
 
 def _files(folder: str) -> Iterator[str]:
-    """Every file below a directory; mounts in it (an engine's shm) are not entered, nor are links followed."""
+    """Every file below a directory. Does not enter mounts in it (an engine's shm) and follows no links."""
     if not folder:
         return
     for path, folders, names in os.walk(folder):
