@@ -58,7 +58,7 @@ class Severity(Enum):
 
 
 class Remedy(Value):
-    """What to do about a finding: a sentence, and a command ("" if a person must decide)."""
+    """The remedy for a finding: a sentence, and a command ("" if a person must decide)."""
 
     sentence: str
     command: str = ""

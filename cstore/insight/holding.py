@@ -248,7 +248,7 @@ class _Search:
 
 
 def _word(image: Image) -> str:
-    """A name to type: nobody shall copy what was not meant for a shell."""
+    """A name to type in a shell; names that need quoting are left out."""
     return shell_word(image.names[0] if image.names else image.id)
 
 
