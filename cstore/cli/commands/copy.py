@@ -60,7 +60,7 @@ def _spot(store: Store, text: str) -> LayerPath:
         raise
     except UnknownItem:
         return LayerPath(path=path, layer=word)
-    return LayerPath(path=found.path, layer=store.layer_of(found.item).id)
+    return LayerPath(path=found.path, layer=store.layer_of(found.item).id, item=text.removesuffix(f":{found.path}"))
 
 
 def _owner(text: str) -> tuple[int, int] | None:
