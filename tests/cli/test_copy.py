@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.builders import make_tar, regular
 from tests.mounts import detach_all
 
 if TYPE_CHECKING:
@@ -198,6 +199,17 @@ def test_what_cannot_be_copied_is_said(cli: CommandLine, source: Path, words: li
     assert (told.code, told.out, told.err.count("\n")) == (1, "", 1)
     assert said in told.err
     assert cli("mounted", "l1").out == ""
+
+
+def test_copying_into_an_imported_layer_warns(cli: CommandLine, source: Path, tmp_path: Path) -> None:
+    """An image is not what its digest says from then on; a layer that was made empty has no digest."""
+    (tmp_path / "layer.tar").write_bytes(make_tar(regular("f", b"x")))
+    cli("import-layer", "-i", "imported", "-f", str(tmp_path / "layer.tar")).ok()
+    cli("create-layer", "-i", "made").ok()
+
+    told = cli("copy", str(source / "f"), "imported:/g").ok()
+    assert "imported is no longer what its digest says" in told.err
+    assert cli("copy", str(source / "f"), "made:/g").ok().err == ""
 
 
 @pytest.mark.usefixtures("layer")
