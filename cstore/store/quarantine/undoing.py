@@ -48,6 +48,8 @@ def undo(context: Context, ref: str) -> Undone:
         QuarantineDamaged: its journal cannot be read; the things lie in its directory.
         RecordsDamaged: record files that cannot be trusted stand in the way of records.
     """
+    if not os.path.lexists(context.layout.quarantine):
+        find_case(context, ref)  # which tells that there is none
     with quarantine_lock(context):
         ended = [name for name in remove_broken_off(context) if ref and name.startswith(ref)]
         if len(ended) == 1:
