@@ -181,11 +181,11 @@ _SIMPLE: dict[str, Callable[[Any], bool]] = {
     "Target": lambda value: _is_path(value) or isinstance(value, bytearray) or hasattr(value, "write"),
 }
 _SPOKEN = {
-    "str": "a text", "bytes": "bytes", "bool": "True or False", "int": "an integer", "float": "a number",
+    "str": "a string", "bytes": "bytes", "bool": "True or False", "int": "an integer", "float": "a number",
     "Source": "a path, bytes, a descriptor or something to read from",
     "Target": "a path, a descriptor or something to write to",
-    "Tell": "something to call", "ImageSource": "a source of images", "ImageSink": "a sink of images",
-    "Iterable[str]": "several texts", "Sequence[str]": "several texts", "tuple[str, ...]": "a tuple of texts",
+    "Tell": "a callable", "ImageSource": "a source of images", "ImageSink": "a sink of images",
+    "Iterable[str]": "several strings", "Sequence[str]": "several strings", "tuple[str, ...]": "a tuple of strings",
 }  # fmt: skip
 
 

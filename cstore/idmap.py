@@ -118,7 +118,7 @@ def parse_ranges(text: str, noun: str = "uid") -> tuple[IDRange, ...]:
     words = text.split(":")
     malformed = f'initializing ID mappings: {noun} setting is malformed expected ["uint32:uint32:uint32"]: ["{text}"]'
     if len(words) % 3:
-        raise errors.InvalidIDMap(text, "it does not consist of triples", go_text=malformed)
+        raise errors.InvalidIDMap(text, "it does not consist of triples CONTAINER:HOST:SIZE", go_text=malformed)
     for word in words:
         if not (word.isascii() and word.isdecimal() and int(word) <= LARGEST_ID):
             raise errors.InvalidIDMap(text, f"{word!r} is not a number from 0 to {LARGEST_ID}", go_text=malformed)
@@ -140,11 +140,11 @@ def check_possible(id_map: IDMap) -> None:
     for ranges in (id_map.uids, id_map.gids):
         for part in ranges:
             if part.size < 1:
-                raise errors.InvalidIDMap(format_ranges([part]), "its size is not 1 or more")
+                raise errors.InvalidIDMap(format_ranges([part]), "its size is less than 1")
             if min(part.container_id, part.host_id) < 0 or max(part.container_id, part.host_id) + part.size > _END:
                 raise errors.InvalidIDMap(
                     format_ranges([part]),
-                    f"it does not stay between 0 and {_END - 1}, the last ID",
+                    f"it is not between 0 and {_END - 1}, the last ID",
                     hint="give a smaller size",
                 )
         if len(ranges) > _MOST_RANGES:

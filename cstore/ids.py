@@ -138,7 +138,7 @@ def several(names: Iterable[str]) -> Iterable[str]:
         TypeError: they are a single text, whose characters would be taken for names.
     """
     if isinstance(names, (str, bytes)):
-        raise TypeError(f"names are several, ({names!r},), and no text")
+        raise TypeError(f"names takes several values, ({names!r},), not a string")
     return names
 
 

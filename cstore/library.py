@@ -39,7 +39,7 @@ def open_store(
         driver: the driver, overriding the configuration.
         lock_policy: how long to wait for locks, and whom to tell; by default the configured time.
         degraded: whether reads skip damaged records and record the damage in `Store.flaws`. Otherwise an operation that
-            needs a damaged record raises RecordsDamaged. Damaged record files are never changed in either case.
+            needs a damaged record raises RecordsDamaged. In both cases, changes never rely on damaged records.
 
     Raises:
         ConfigError: the configuration is invalid, or has no graph root.

@@ -211,7 +211,7 @@ class _MemberDecoder:
                 from cstore.archive.decoder_memory import window_failure
 
                 raise window_failure(self._label, self._window) from error
-            reason = "something else follows its end" if self._complete else str(error)
+            reason = "other data follows its end" if self._complete else str(error)
             raise errors.CompressionFailed(self._label, reason) from error
         if member.eof:
             self._input = memoryview(member.unused_data)

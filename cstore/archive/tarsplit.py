@@ -293,7 +293,7 @@ def _read_line(text: bytes, path: str) -> Segment | FileEntry:
     import msgspec
 
     try:
-        return _understand(_line_decoder()(text))
+        return _to_line(_line_decoder()(text))
     except (msgspec.MsgspecError, ValueError) as error:
         number = next(number for number, line in enumerate(_read_texts(path), 1) if line == text)
         raise errors.TarSplitDamaged(path, f"line {number}: {error}") from None
@@ -323,15 +323,15 @@ def _make_decoder() -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(msgspec.defstruct("Line", fields, gc=False)).decode
 
 
-def _understand(line: Any) -> Segment | FileEntry:
+def _to_line(line: Any) -> Segment | FileEntry:
     if line.type == _SEGMENT:
         return Segment(line.payload or b"")
     if line.type != _FILE:
-        raise ValueError(f"there is no type {line.type}")
+        raise ValueError(f"its type, {line.type}, is unknown")
     if line.size < 0:
         raise ValueError("the size of a file is negative")
     if line.payload and len(line.payload) != _CHECKSUM_SIZE:
-        raise ValueError(f"a checksum of {len(line.payload)} bytes")
+        raise ValueError(f"its checksum has {len(line.payload)} bytes")
     checksum = int.from_bytes(line.payload, "big") if line.payload else None
     if line.size and checksum is None:
         raise ValueError("a file has contents but no checksum")
@@ -375,7 +375,7 @@ def read_pieces(path: str) -> Iterator[bytes]:
             if end:
                 yield data[:end]
             if len(begun) > LONGEST_LINE:
-                raise errors.TarSplitDamaged(path, f"a line of more than {LONGEST_LINE} bytes")
+                raise errors.TarSplitDamaged(path, f"it has a line of more than {LONGEST_LINE} bytes")
         if begun:
             raise errors.TarSplitDamaged(path, "its last line is not complete")
     except errors.ArchiveError as error:

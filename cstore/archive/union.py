@@ -207,11 +207,11 @@ class Union:
             except OSError as error:
                 raise errors.SystemFailure("read", tree.shown(where.folder), error) from error
             gone = []
-            for name, told in listed:
+            for name, value in listed:
                 if self._files and name.startswith(WHITEOUT_PREFIX):
                     gone.append(name[len(WHITEOUT_PREFIX) :])
                 elif name not in found:
-                    found[name] = seen(where, name, told)
+                    found[name] = seen(where, name, value)
             for name in gone:
                 found.setdefault(name, None)
         return [each for _, each in sorted(found.items()) if each is not None]
@@ -273,20 +273,20 @@ class Union:
         found = self._open[path]
         for name in reversed(further):
             found = self._narrow(found, name)
-            self._forget_aside(path)
+            self._forget_others(path)
             path = join_name(path, name)
             self._open[path] = found
         return found
 
-    def _forget_aside(self, above: bytes) -> None:
+    def _forget_others(self, above: bytes) -> None:
         """Forget all folders except `above` and its ancestors: a walk does not return to their siblings."""
         for path in [path for path in self._open if path and path != above and not above.startswith(path + b"/")]:
             del self._open[path]
 
-    def _narrow(self, spots: Sequence[_LowerPath], name: bytes) -> list[_LowerPath]:
-        """Descend into `name` in each of `spots`, until one of them hides the rest."""
+    def _narrow(self, places: Sequence[_LowerPath], name: bytes) -> list[_LowerPath]:
+        """Descend into `name` in each of `places`, until one of them hides the rest."""
         found: list[_LowerPath] = []
-        pending = list(spots)[::-1]
+        pending = list(places)[::-1]
         while pending:
             where = pending.pop()
             if where.number == len(self._lowers):
@@ -301,10 +301,10 @@ class Union:
             found.append(inside)
             if self._plain:
                 break
-            borne = self._borne(inside)
-            if self._hides(where, name, inside, borne):
+            attrs = self._present_attributes(inside)
+            if self._hides(where, name, inside, attrs):
                 break
-            renamed = self._attribute(inside, _REDIRECT, borne)
+            renamed = self._attribute(inside, _REDIRECT, attrs)
             if renamed.startswith(b"/"):
                 folder, name = split_name(renamed.strip(b"/"))
                 pending = [_LowerPath(number, folder) for number in range(where.number + 1, self._end)][::-1]
@@ -331,17 +331,17 @@ class Union:
             return presence.mode_despite(error, name) != 0
         return True
 
-    def _hides(self, where: _LowerPath, name: bytes, inside: _LowerPath, borne: Collection[str]) -> bool:
+    def _hides(self, where: _LowerPath, name: bytes, inside: _LowerPath, attrs: Collection[str]) -> bool:
         """Return whether a directory hides the directories below it."""
-        if self._attribute(inside, self._lowers[inside.number].opaque, borne) == OPAQUE_VALUE:
+        if self._attribute(inside, self._lowers[inside.number].opaque, attrs) == OPAQUE_VALUE:
             return True
         if not self._files:
             return False
-        if self._attribute(inside, (_PROGRAMS_OPAQUE,), borne) == OPAQUE_VALUE or self._has(where, whiteout_name(name)):
+        if self._attribute(inside, (_PROGRAMS_OPAQUE,), attrs) == OPAQUE_VALUE or self._has(where, whiteout_name(name)):
             return True
         return any(self._has(inside, marker) for marker in PROGRAMS_MARKERS)
 
-    def _borne(self, where: _LowerPath) -> Collection[str]:
+    def _present_attributes(self, where: _LowerPath) -> Collection[str]:
         """Return the names of a directory's attributes: one system call, and nearly all directories have none."""
         tree = self._tree(where.number)
         try:
@@ -351,12 +351,12 @@ class Union:
                 return ()
             raise errors.SystemFailure("read", tree.shown(where.folder), error) from error
 
-    def _attribute(self, where: _LowerPath, names: Sequence[str], borne: Collection[str]) -> bytes:
+    def _attribute(self, where: _LowerPath, names: Sequence[str], attrs: Collection[str]) -> bytes:
         """Return the value of the first of these attributes that a directory has; b"" if it has none."""
         tree = self._tree(where.number)
         try:
             for name in names:
-                value = _value(tree, where.folder, name) if name in borne else b""
+                value = _value(tree, where.folder, name) if name in attrs else b""
                 if value and (not name.startswith(_USERS) or self._users()):
                     return value
         except OSError as error:

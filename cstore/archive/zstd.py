@@ -115,10 +115,10 @@ class _FrameFollower:
             place += wanted
             if len(self._seen) == _HEADER_SIZE[self._part]:
                 header, self._seen = self._seen, b""
-                self._understand(header)
+                self._process_header(header)
         return len(piece)
 
-    def _understand(self, header: bytes) -> None:
+    def _process_header(self, header: bytes) -> None:
         """Process a complete header."""
         if self._part is _Part.MAGIC:
             self._begin_frame(header)
@@ -141,12 +141,12 @@ class _FrameFollower:
         elif (other := foreign(magic)) is not None and not self._content:
             raise other  # the skippable frames before it did not belong to a zstd stream
         else:
-            raise CompressionFailed("zstd", "something else follows its end")
+            raise CompressionFailed("zstd", "other data follows its end")
 
     def _begin_block(self, header: int) -> None:
         last, form, size = header & 1, header >> 1 & 3, header >> 3
         if form == _RESERVED_BLOCK:
-            raise CompressionFailed("zstd", "a block of an unknown type")
+            raise CompressionFailed("zstd", "it has a block of an unknown type")
         self._skip = 1 if form == _RLE_BLOCK else size
         if last:
             self._skip += self._checksum
@@ -155,11 +155,11 @@ class _FrameFollower:
     def _drain_padding(self, piece: memoryview, place: int) -> int:
         """Read the rest of the raw stream, which must be zeros; return `place`, where the frames ended."""
         if any(piece[place:]):
-            raise CompressionFailed("zstd", "something else follows its end")
+            raise CompressionFailed("zstd", "other data follows its end")
         room = memoryview(bytearray(len(self._storage)))
         while count := self._raw.readinto(room):
             if bytes(room[:count]).strip(b"\0"):
-                raise CompressionFailed("zstd", "something else follows its end")
+                raise CompressionFailed("zstd", "other data follows its end")
         return place
 
 

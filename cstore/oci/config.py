@@ -249,7 +249,7 @@ def _text(document: Mapping[str, Any], key: str) -> str:
     if found is None:
         return ""
     if not isinstance(found, str):
-        raise ImageInvalid(f"{key!r} in its config is not text")
+        raise ImageInvalid(f"{key!r} in its config is not a string")
     return found
 
 
@@ -274,7 +274,7 @@ def _rootfs(found: object) -> RootFS:
         raise ImageInvalid("the rootfs in its config is not an object")
     diff_ids = _list(found, "diff_ids")
     if not all(isinstance(diff_id, str) for diff_id in diff_ids):
-        raise ImageInvalid("a DiffID in its config is not text")
+        raise ImageInvalid("a DiffID in its config is not a string")
     return RootFS(_text(found, "type"), tuple(diff_ids))
 
 

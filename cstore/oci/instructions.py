@@ -35,7 +35,7 @@ def changed(config: Mapping[str, Any], changes: Iterable[str]) -> Config:
     """
     result: Config = dict(config)
     for change in changes:
-        keyword, value = _parted(change)
+        keyword, value = _split_keyword(change)
         instruction = _INSTRUCTIONS.get(keyword)
         if instruction is None:
             known = ", ".join(sorted(_INSTRUCTIONS))
@@ -49,7 +49,7 @@ def changed(config: Mapping[str, Any], changes: Iterable[str]) -> Config:
     return result
 
 
-def _parted(change: str) -> tuple[str, str]:
+def _split_keyword(change: str) -> tuple[str, str]:
     """Split an instruction after its keyword, which ends at white space or, as in Podman, at an equals sign."""
     text = change.strip()
     end = next((place for place, char in enumerate(text) if char.isspace() or char == "="), len(text))
@@ -188,5 +188,5 @@ def _json_list(value: str) -> list[str] | None:
     except ValueError:
         return None
     if not all(isinstance(text, str) for text in found):
-        raise ValueError("expected a JSON list of texts")
+        raise ValueError("expected a JSON list of strings")
     return list(found)

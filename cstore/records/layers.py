@@ -30,7 +30,7 @@ def follow_ids(parent_of: Callable[[str], str | None], top: str, known: Containe
             return [*found], f"layer {current} is its own ancestor"
         parent = parent_of(current)
         if parent is None:
-            return [*found], f"layer {current}{f', the parent of layer {above},' if above else ''} is not there"
+            return [*found], f"layer {current}{f', the parent of layer {above},' if above else ''} is missing"
         found[current] = None
         current, above = parent, current
     return [*found], ""

@@ -72,7 +72,7 @@ def _scan_text(text: str, found: Scan) -> None:
         place = _scan_elements(text, place, found)
     rest = _skip_blank(text, place)
     if not found.flaw and rest < len(text):
-        _break(found, text, rest, "something follows the list")
+        _break(found, text, rest, "there is data after the list")
 
 
 def _scan_elements(text: str, place: int, found: Scan) -> int:
@@ -214,5 +214,5 @@ def _size(text: str) -> int:
 
 
 def _name_of(value: object) -> str:
-    names = {bool: "a truth value", int: "a number", float: "a number", str: "text", list: "a list"}
+    names = {bool: "a Boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
     return names.get(type(value), "null")

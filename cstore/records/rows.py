@@ -107,7 +107,7 @@ class Parsed:
         else:
             raise ValueError("it is not a list")
         if after_blank(self._text, end) < len(self._text):
-            raise ValueError("something follows the list")
+            raise ValueError("there is data after the list")
 
     def _scan_elements(self, place: int) -> int:
         """Parse the elements of a list, starting at the first one; return the offset after the closing bracket."""

@@ -68,7 +68,7 @@ def load(data: bytes) -> Any:
     except REFUSALS:
         raise ValueError("it is not JSON") from None
     if after_blank(text, end) < len(text):
-        raise ValueError("something follows it")
+        raise ValueError("there is data after its end")
     return value
 
 

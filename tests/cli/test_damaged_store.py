@@ -329,7 +329,7 @@ def test_a_broken_chain_of_layers_is_named_by_every_answer(
         record["parent"] = ring.get(record["id"], record.get("parent", ""))
     with open(store_roots.records, "w", encoding="utf-8") as file:
         json.dump(records, file)
-    damage = "layer gone, the parent of layer mid, is not there" if "mid" in ring else "is its own ancestor"
+    damage = "layer gone, the parent of layer mid, is missing" if "mid" in ring else "is its own ancestor"
 
     for line in (
         "why top", "why broken", "whois top", "df", "df -v", "df --json", "rm --dry-run broken", "df --freed-by broken",

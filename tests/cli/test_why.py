@@ -187,7 +187,7 @@ def test_rings_and_lost_parents_end(cli: CommandLine, store_roots: StoreRoots) -
     assert (ring.code, ring.lines[0]) == (1, "layer a")
     assert "layer a is its own ancestor" in ring.err
     assert (lost.code, lost.lines) == (1, ["layer c: nothing holds it"])
-    assert "layer x, the parent of layer c, is not there" in lost.err
+    assert "layer x, the parent of layer c, is missing" in lost.err
 
 
 def test_one_that_is_not_known(furnished: CommandLine) -> None:

@@ -33,23 +33,23 @@ def amend(tar_split: str, tree: str, report: DisplacedReport, *, sync: bool) -> 
         SystemFailure: the tar-split cannot be written, or the displaced files cannot be read or removed.
     """
     if report:
-        _write_anew(tar_split, tree, report, sync=sync)
+        _rewrite(tar_split, tree, report, sync=sync)
     if report.name:
         _remove_displaced(tree, report.name)
 
 
-def _write_anew(tar_split: str, tree: str, report: DisplacedReport, *, sync: bool) -> None:
+def _rewrite(tar_split: str, tree: str, report: DisplacedReport, *, sync: bool) -> None:
     amended = f"{tar_split}.amended"
     displaced = os.open(os.path.join(tree, os.fsdecode(report.name)), os.O_PATH | os.O_CLOEXEC) if report.name else -1
     try:
         with SplitFile(amended, sync=sync) as file:
             packer = Packer(file.write)
-            judge = _Judge(report)
+            locator = _Locator(report)
             for line in read_lines(tar_split):
                 if isinstance(line, Segment):
                     packer.segment(line.payload)
                 else:
-                    _write_entry(packer, line, judge, displaced)
+                    _write_entry(packer, line, locator, displaced)
             packer.flush()
         os.rename(amended, tar_split)
     except OSError as error:
@@ -59,8 +59,8 @@ def _write_anew(tar_split: str, tree: str, report: DisplacedReport, *, sync: boo
             os.close(displaced)
 
 
-def _write_entry(packer: Packer, line: FileEntry, judge: _Judge, displaced: int) -> None:
-    kept = judge.whereabouts(line)
+def _write_entry(packer: Packer, line: FileEntry, locator: _Locator, displaced: int) -> None:
+    kept = locator.locate(line)
     if kept is None:
         if line.checksum is None:
             packer.bare(line.name)
@@ -71,7 +71,7 @@ def _write_entry(packer: Packer, line: FileEntry, judge: _Judge, displaced: int)
             packer.segment(piece)
 
 
-class _Judge:
+class _Locator:
     """Decides for each line whether its file is at the path in its name."""
 
     def __init__(self, report: DisplacedReport) -> None:
@@ -81,7 +81,7 @@ class _Judge:
         for position, path, item in report.displaced:
             self._displaced.setdefault(path, []).append((position, item))
 
-    def whereabouts(self, line: FileEntry) -> bytes | None:
+    def locate(self, line: FileEntry) -> bytes | None:
         """Find a line's file.
 
         Returns:
@@ -94,9 +94,9 @@ class _Judge:
         if place < len(self._dropped) and self._dropped[place] == line.position:
             return b""
         name = clean_name(line.name)
-        return min(self._ways_out(name, line.position), default=(0, None))[1]
+        return min(self._displacements(name, line.position), default=(0, None))[1]
 
-    def _ways_out(self, name: bytes, position: int) -> Iterator[tuple[int, bytes]]:
+    def _displacements(self, name: bytes, position: int) -> Iterator[tuple[int, bytes]]:
         """Yield when and where the file was displaced after its line, alone or with a directory that contained it."""
         for when, item in self._displaced.get(name, ()):
             if when > position:

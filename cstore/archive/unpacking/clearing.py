@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cstore.archive.unpacking.orders import Terms
     from cstore.archive.unpacking.paths import Folder, Paths
 
-_WAYS_IN = {
+_PATH_ERRORS = {
     errno.ENOENT: "leads nowhere in this layer",
     errno.ENOTDIR: "is not a directory",
     errno.ELOOP: "is a loop of symbolic links",
@@ -46,9 +46,9 @@ class Clearing:
         try:
             return self._paths.folder(path)
         except OSError as error:
-            if error.errno not in _WAYS_IN:
+            if error.errno not in _PATH_ERRORS:
                 raise
-            reason = f"its parent {show_name(path)} {_WAYS_IN[error.errno]}"
+            reason = f"its parent {show_name(path)} {_PATH_ERRORS[error.errno]}"
             raise errors.EntryFailed(show_name(join_name(path, base)), reason) from None
 
     # ── room ──
@@ -98,16 +98,16 @@ class Clearing:
         try:
             os.fchown(fd, uid, gid)
         except OSError as error:
-            self._judge_owner(path, uid, gid, error)
+            self._check_owner_error(path, uid, gid, error)
 
     def own_name(self, folder: Folder, base: bytes, path: bytes, uid: int, gid: int) -> None:
         """Set the owner of a file, without following a link."""
         try:
             os.chown(base, uid, gid, dir_fd=folder.fd, follow_symlinks=False)
         except OSError as error:
-            self._judge_owner(path, uid, gid, error)
+            self._check_owner_error(path, uid, gid, error)
 
-    def _judge_owner(self, path: bytes, uid: int, gid: int, error: OSError) -> None:
+    def _check_owner_error(self, path: bytes, uid: int, gid: int, error: OSError) -> None:
         if self._terms.ignore_chown_errors:
             return
         if error.errno not in {errno.EINVAL, errno.EPERM}:
@@ -128,7 +128,7 @@ class Clearing:
             try:
                 os.setxattr(fd, name, value)
             except OSError as error:
-                self._judge_xattr(path, name, error)
+                self._check_xattr_error(path, name, error)
 
     def set_xattrs_of_name(
         self, folder: Folder, base: bytes, path: bytes, xattrs: tuple[tuple[bytes, bytes], ...]
@@ -141,7 +141,7 @@ class Clearing:
             try:
                 os.setxattr(base, name, value, follow_symlinks=False)
             except OSError as error:
-                self._judge_xattr(path, name, error)
+                self._check_xattr_error(path, name, error)
 
     @staticmethod
     def strip_acl_of_name(folder: Folder, base: bytes) -> None:
@@ -151,7 +151,7 @@ class Clearing:
             with suppress(OSError):  # it may have none
                 os.removexattr(base, ACCESS_ACL, follow_symlinks=False)
 
-    def _judge_xattr(self, path: bytes, name: bytes, error: OSError) -> None:
+    def _check_xattr_error(self, path: bytes, name: bytes, error: OSError) -> None:
         if error.errno == errno.ENOTSUP or (error.errno == errno.EPERM and self._terms.in_user_namespace):
             return
         reason = f"its attribute {show_name(name)} cannot be set: {os.strerror(error.errno or 0).lower()}"

@@ -74,7 +74,7 @@ class Entries:
         if self._shared:
             self._cut(fd)
         if folder.path != order[1]:
-            self._keep_findable(folder, order, has_line=size > 0)
+            self._record_behind_link(folder, order, has_line=size > 0)
         self._complete(fd, folder, order)
 
     def begin(self, order: Order) -> None:
@@ -102,11 +102,11 @@ class Entries:
         if size >= 0:
             os.ftruncate(self._fd, size)
         if folder.path != begun[1]:
-            self._keep_findable(folder, begun, has_line=size < 0)
+            self._record_behind_link(folder, begun, has_line=size < 0)
         self._complete(self._fd, folder, begun)
         self.unfinished = None
 
-    def _keep_findable(self, folder: Folder, order: Order, *, has_line: bool) -> None:
+    def _record_behind_link(self, folder: Folder, order: Order, *, has_line: bool) -> None:
         """Record a file whose name leads through links; `has_line`: its line has contents, which must be found."""
         if has_line:
             self._clearing.displaced.carry(folder.fd, order[2], order[8])
@@ -181,10 +181,10 @@ class Entries:
         # A plain new directory needs no more system calls.
         plain = fresh and folder.faithful and not (opaque or xattrs or mode & _NOT_AT_CREATION)
         if not plain or uid != self._uid or gid != self._gid:
-            self._dress_directory(folder, order, inherited=fresh and folder.default_acl, opaque=opaque, bare=foreign)
+            self._finish_directory(folder, order, inherited=fresh and folder.default_acl, opaque=opaque, bare=foreign)
             self._paths.refresh(path)
 
-    def _dress_directory(self, folder: Folder, order: Order, *, inherited: bool, opaque: bool, bare: bool) -> None:
+    def _finish_directory(self, folder: Folder, order: Order, *, inherited: bool, opaque: bool, bare: bool) -> None:
         """Set a directory's metadata; `bare`: remove the attributes that another layer gave it first."""
         _, folder_path, base, mode, uid, gid, _, xattrs, _ = order
         path = join_name(folder_path, base)
@@ -223,14 +223,14 @@ class Entries:
         """Create a symbolic link, with any target."""
         folder = self._folder(order)
         self._make(folder, order, lambda: os.symlink(order[9], order[2], dir_fd=folder.fd))
-        self._dress(folder, order, chmod=False)
+        self._set_metadata(folder, order, chmod=False)
 
     def node(self, order: Order) -> None:
         """Create a device or a fifo."""
         folder = self._folder(order)
         mode = order[3] | order[9]
         self._make(folder, order, lambda: os.mknod(order[2], mode, order[10], dir_fd=folder.fd))
-        self._dress(folder, order, chmod=True)
+        self._set_metadata(folder, order, chmod=True)
 
     def _make(self, folder: Folder, order: Order, create: Callable[[], None]) -> None:
         try:
@@ -240,7 +240,7 @@ class Entries:
             create()
         self._remember(folder, order)
 
-    def _dress(self, folder: Folder, order: Order, *, chmod: bool) -> None:
+    def _set_metadata(self, folder: Folder, order: Order, *, chmod: bool) -> None:
         """Set the metadata of a link, device or fifo, which cannot be opened."""
         _, folder_path, base, mode, uid, gid, times, xattrs, *_ = order
         path = join_name(folder_path, base)
@@ -276,7 +276,7 @@ class Entries:
         else:
             ends = {"src_dir_fd": target.fd, "dst_dir_fd": folder.fd}
             self._make(folder, order, lambda: os.link(target_base, base, follow_symlinks=False, **ends))
-        self._dress_link(folder, order, found)
+        self._set_link_metadata(folder, order, found)
 
     def _both_ends(self, order: Order) -> tuple[Folder, Folder]:
         """Return the directories of a hard link and of its target, both open at the same time."""
@@ -300,7 +300,7 @@ class Entries:
         target = show_name(join_name(order[9], order[10]))
         raise errors.EntryFailed(show_name(join_name(order[1], order[2])), f"its target {target} {reason}")
 
-    def _dress_link(self, folder: Folder, order: Order, found: os.stat_result) -> None:
+    def _set_link_metadata(self, folder: Folder, order: Order, found: os.stat_result) -> None:
         """Set only metadata that differs: an unnecessary chown would remove capabilities."""
         _, folder_path, base, mode, uid, gid, times, xattrs, *_ = order
         if self._terms.force_mask >= 0:

@@ -39,7 +39,7 @@ ANSWER = 0xFF
 
 DONE, REFUSED, SYSTEM, BROKEN = range(4)
 
-_SYSTEM_TROUBLE = {
+_SYSTEM_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE,
 }  # fmt: skip
 """Errors of the file system or the process, which do not depend on the entry."""
@@ -91,7 +91,7 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
     below = Below(root_fd, terms)
     paths = Paths(root_fd, terms, below)
     clearing = Clearing(root_fd, terms, paths)
-    likeness = Likeness(terms, paths, clearing, below)
+    metadata = MetadataCopier(terms, paths, clearing, below)
     entries = Entries(terms, paths, clearing, ring, CopyUp(paths, below))
     removal = Removal(terms, paths, clearing.displaced, below)
     handlers = _handlers(entries, removal, outgoing)
@@ -102,13 +102,13 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
                 for order in batch:
                     handlers[order[0]](order)
         entries.times.set_found(paths)
-        likeness.give(root_listed=entries.root_listed)
+        metadata.copy_all(root_listed=entries.root_listed)
         removal.settle()
         entries.times.set_listed(paths, displaced=bool(clearing.displaced.report))
     except errors.CstoreError as error:
         return REFUSED, (type(error).__name__, error.args, vars(error))
     except OSError as error:
-        return _judge(error, entries.unfinished or order)
+        return _answer_for(error, entries.unfinished or order)
     except OverflowError as error:
         return _refuse(order, str(error))
     return DONE, clearing.displaced.report.pack()
@@ -141,9 +141,9 @@ def _read_batch(stream: BinaryIO) -> list[Order]:
     return batch
 
 
-def _judge(error: OSError, order: Order) -> tuple[int, Any]:
+def _answer_for(error: OSError, order: Order) -> tuple[int, Any]:
     """Return the answer for an error: a failure of the system, or a refused entry."""
-    if error.errno in _SYSTEM_TROUBLE:
+    if error.errno in _SYSTEM_ERRORS:
         return SYSTEM, error.errno
     return _refuse(order, os.strerror(error.errno).lower() if error.errno else str(error))
 
@@ -182,14 +182,14 @@ def _write(fd: int, data: bytes) -> None:
 _NO_SUCH_OWNER = frozenset({errno.EINVAL, errno.EPERM})
 
 
-class Likeness:
+class MetadataCopier:
     """Copies the metadata of lower directories to unlisted directories of the tree."""
 
     def __init__(self, terms: Terms, paths: Paths, clearing: Clearing, below: Below) -> None:
         self._terms, self._paths, self._clearing, self._below = terms, paths, clearing, below
         self._root_is_new = bool(terms.lowers) and not terms.again and not os.listdir(paths.root.fd)
 
-    def give(self, *, root_listed: bool) -> None:
+    def copy_all(self, *, root_listed: bool) -> None:
         """Give all unlisted directories the metadata of those below.
 
         Raises:
@@ -197,14 +197,14 @@ class Likeness:
         """
         for path, _ in reversed(self._paths.implied):
             if self._paths.takes_after(path):
-                self._give(path)
+                self._copy_to(path)
         if self._root_is_new and not root_listed:
             root = self._paths.root.fd
             tree, folder = self._below.directory(b"")
             self._clearing.set_xattrs(root, b"/", _attributes(tree, folder))  # the driver set owner and mode
             _set_times(root, _status(tree, folder))
 
-    def _give(self, path: bytes) -> None:
+    def _copy_to(self, path: bytes) -> None:
         below = self._below.look(path)
         if below is None or not stat.S_ISDIR(below.st_mode):
             return
@@ -215,9 +215,9 @@ class Likeness:
                 raise
             return
         if target.path == path:
-            self._dress(path, target.fd, *self._below.directory(path))
+            self._set_metadata(path, target.fd, *self._below.directory(path))
 
-    def _dress(self, path: bytes, target: int, tree: Tree, folder: bytes) -> None:
+    def _set_metadata(self, path: bytes, target: int, tree: Tree, folder: bytes) -> None:
         status = _status(tree, folder)
         meant = override_in(tree.attributes(folder))
         meant = meant or Override(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))

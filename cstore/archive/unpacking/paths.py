@@ -162,7 +162,7 @@ class Paths:
         if path in self._made:
             return
         strip_attributes(folder.fd)
-        self._dress(folder.fd, self._owner_of_missing(path), folder, always=True)
+        self._set_metadata(folder.fd, self._owner_of_missing(path), folder, always=True)
         self.refresh(path)
 
     def forget(self, path: bytes) -> None:
@@ -228,7 +228,7 @@ class Paths:
     ) -> Folder | bytes:
         """Resolve one name: return its directory, or the target of a link."""
         try:
-            folder = self._admit(os.open(part, _OPEN, dir_fd=current.fd), inside)
+            folder = self._add_open(os.open(part, _OPEN, dir_fd=current.fd), inside)
         except FileNotFoundError:
             if missing is Missing.REFUSED or (missing is Missing.SHOWN and not self._is_shown(inside)):
                 raise
@@ -280,25 +280,25 @@ class Paths:
         owner = self._owner_of_missing(inside)
         os.mkdir(part, _MISSING_MODE, dir_fd=current.fd)
         fd = os.open(part, _OPEN, dir_fd=current.fd)
-        self._dress(fd, owner, current, always=False)
+        self._set_metadata(fd, owner, current, always=False)
         if opaque:
             make_opaque(fd, self._terms.form)
             self._renewed.add(inside)
         elif self._terms.form is not WhiteoutForm.PLAIN:
             self.implied.add(inside, None)
         self._made.add(inside)
-        return self._admit(fd, inside)
+        return self._add_open(fd, inside)
 
-    def _dress(self, fd: int, owner: tuple[int, int], parent: Folder, *, always: bool) -> None:
+    def _set_metadata(self, fd: int, owner: tuple[int, int], parent: Folder, *, always: bool) -> None:
         """Set owner and mode of an unlisted directory; a new one usually has the right ones already."""
         ours = os.geteuid(), self._own_group
         if self._terms.force_mask >= 0:
-            self._settle(fd, ours, parent, self._terms.force_mask)
+            self._set_owner_and_mode(fd, ours, parent, self._terms.force_mask)
             os.setxattr(fd, ATTRIBUTE, Override(*owner, _MISSING_MODE, stat.S_IFDIR).text())
         elif always or owner != ours or not parent.faithful:
-            self._settle(fd, owner, parent, _MISSING_MODE)
+            self._set_owner_and_mode(fd, owner, parent, _MISSING_MODE)
 
-    def _settle(self, fd: int, owner: tuple[int, int], parent: Folder, mode: int) -> None:
+    def _set_owner_and_mode(self, fd: int, owner: tuple[int, int], parent: Folder, mode: int) -> None:
         if parent.default_acl:
             strip_acls(fd)
         try:
@@ -308,7 +308,7 @@ class Paths:
                 raise
         os.fchmod(fd, mode)
 
-    def _admit(self, fd: int, path: bytes) -> Folder:
+    def _add_open(self, fd: int, path: bytes) -> Folder:
         """Add an open directory, and close others if there are too many."""
         if len(self.open_folders) >= _MOST_OPEN:
             # The older half, except the root, which is the oldest.

@@ -63,7 +63,7 @@ class Worker:
         """Start the thread that reads answers: it calls `release` with each free slot, and `gone` at the end."""
         from cstore.kernel.threads import start_thread
 
-        self._listener = start_thread("cstore-answers", self._hear, release, gone)
+        self._listener = start_thread("cstore-answers", self._read_answers, release, gone)
 
     def send(self, batch: list[Order]) -> None:
         """Send orders.
@@ -116,11 +116,11 @@ class Worker:
         if self._listener is not None:
             self._listener.join()
         if self._report is None:
-            raise self._fate()
+            raise self._early_end()
         outcome: tuple[int, Any] = marshal.loads(self._report)  # noqa: S302  - written by our own child
         return outcome
 
-    def _fate(self) -> errors.SystemFailure:
+    def _early_end(self) -> errors.SystemFailure:
         """Return the error for a process that ended without an answer."""
         status = self._reap()
         text = f"the process that does it was killed by signal {-status}" if status < 0 else "the process has ended"
@@ -135,7 +135,7 @@ class Worker:
         pid, self._pid = self._pid, 0
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
-    def _hear(self, release: Callable[[int], None], gone: Callable[[], None]) -> None:
+    def _read_answers(self, release: Callable[[int], None], gone: Callable[[], None]) -> None:
         try:
             while data := os.read(self._answers, 1 << 12):
                 slots, answer, report = data.partition(bytes((ANSWER,)))

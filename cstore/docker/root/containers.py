@@ -45,7 +45,7 @@ def read_containers(
         if document is None or document.get("Driver", place.driver) != place.driver:
             continue
         if document.get("ID") != name:
-            flaws.append(DockerRootDamaged(path, f"it is of container {document.get('ID')!r}"))
+            flaws.append(DockerRootDamaged(path, f"it belongs to container {document.get('ID')!r}"))
             continue
         found.append(_container(document, name, mounts.get(name)))
     return found, flaws

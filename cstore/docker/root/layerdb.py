@@ -108,13 +108,13 @@ def _digest(path: str, text: str) -> str:
             return check_digest(text)
     except InvalidDigest:
         pass
-    raise DockerRootDamaged(path, f"{text!r} is no digest")
+    raise DockerRootDamaged(path, f"{text!r} is not a digest")
 
 
 def _size(path: str) -> int:
     text = (files.read(path) or b"").decode(errors="replace")
     if not text.isascii() or not text.isdecimal():
-        raise DockerRootDamaged(path, f"{text!r} is no size")
+        raise DockerRootDamaged(path, f"{text!r} is not a size")
     return int(text)
 
 

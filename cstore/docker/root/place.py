@@ -93,7 +93,7 @@ def find_place(path: str, driver: str = "") -> Place:
             hint=f"it has: {', '.join(found) or '-'}",
         )
     if not found:
-        raise _none_there(path)
+        raise _no_data_error(path)
     if not driver and len(found) > 1:
         raise InvalidOption(
             f"{path} has images of several drivers: {', '.join(found)}", hint="choose one with --docker-driver"
@@ -121,7 +121,7 @@ def _drivers(root: str) -> list[str]:
     return [name for name in _names(image) if presence.is_directory(os.path.join(image, name, "layerdb"))]
 
 
-def _none_there(path: str) -> Exception:
+def _no_data_error(path: str) -> Exception:
     if uses_containerd(path):
         return Unsupported(
             f"the Docker daemon of {path} stores its images in containerd, which cstore cannot read",
