@@ -49,10 +49,7 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"BZh", "compressed twice, with bzip2 inside", _TWICE),
     (b"\xfd7zXZ\x00", "compressed twice, with xz inside", _TWICE),
     (b"\x28\xb5\x2f\xfd", "compressed twice, with zstd inside", _TWICE),
-    *(
-        (bytes([first]) + b"\x2a\x4d\x18", "compressed twice, with zstd inside", _TWICE)
-        for first in range(0x50, 0x60)
-    ),
+    *((bytes([first]) + b"\x2a\x4d\x18", "compressed twice, with zstd inside", _TWICE) for first in range(0x50, 0x60)),
     (b"{", "a JSON document", ""),
     (b"[", "a JSON document", ""),
     (b"version https://git-lfs", "a pointer to a file in Git LFS", "git lfs pull fetches the file"),

@@ -58,7 +58,7 @@ class Severity(Enum):
 
 
 class Remedy(Value):
-    """What to do about a finding: a sentence, and a command ("" if a person must decide)."""
+    """The remedy for a finding: a sentence, and a command ("" if a person must decide)."""
 
     sentence: str
     command: str = ""
@@ -90,6 +90,9 @@ _REBUILD = Remedy("rebuild the record from what the store has", REPAIR)
 _REFILL = Remedy("recover the lost data from an archive, or from another store that has the layer", REPAIR_FROM)
 _REWRITE = Remedy("rebuild the archive from the files; if that fails, give the original archive", REPAIR)
 _RESTORE = Remedy("restore what the archive says", REPAIR)
+_MODE = Remedy("set its mode to 0700", REPAIR)
+_CLOSE = Remedy("run `chmod 0700` on it, unless others are meant to read it")
+_OWN = Remedy("give it to the user who owns the store", REPAIR)
 _RELINK = Remedy("rewrite the driver's files from the records", REPAIR)
 _SNAPSHOT = Remedy("convert it to a subvolume with the same files", REPAIR)
 _IMAGE_AGAIN = Remedy("pull the image again, or recover it from an archive or another store", REPAIR_FROM)
@@ -189,9 +192,9 @@ KINDS: dict[str, Kind] = dict(
         _kind("lock-wrong", _RECORDS, "a lock file is something else", _RELINK),
         _kind("thing-wrong", _RECORDS, "a file is a link, FIFO, device or the like", _ASIDE),
         _kind("place-wrong", _RECORDS, "a directory of the store is something else", _DECIDE),
-        _kind("place-mode", _RECORDS, "a directory of the store is writable by others, or not by its owner", _RESTORE),
-        _kind("place-open", _COSMETIC, "a directory of the store is readable by others", _RESTORE),
-        _kind("place-owner", _RECORDS, "a directory of the store has another owner", _RESTORE),
+        _kind("place-mode", _RECORDS, "a directory of the store is writable by others, or not by its owner", _MODE),
+        _kind("place-open", _COSMETIC, "a directory of the store is readable by others", _CLOSE),
+        _kind("place-owner", _RECORDS, "a directory of the store has another owner", _OWN),
     )
 )
 """All kinds by name, in the order of the manual page."""

@@ -38,7 +38,7 @@ class StoreSnapshot(Snapshot):
 
     @cached_property
     def all_images(self) -> dict[str, tuple[Image, bool]]:
-        """Every image by ID, likewise."""
+        """Every image by ID, and whether it is read-only; the store's own hide others."""
         found = {image.id: (image, False) for image in self.images}
         for extra in self.additional:
             for image in extra.images:

@@ -133,7 +133,7 @@ class _Search:
             rest = path[len(root) + 1 :].split("/")
             for kind, table in (("layer", extra.layers), ("image", extra.images)):
                 for name in [each for each in rest[:3] if each in table]:
-                    yield Identity(kind, name, self._names(kind, name), path, "", how)
+                    yield Identity(kind, name, self._names(kind, name), path, "", how, self._users(kind, name))
                     return
             yield Identity("store", "", (), path, "", how)
 
@@ -175,7 +175,7 @@ class _Search:
 
     def _users(self, kind: str, identifier: str) -> tuple[Known, ...]:
         """The images and containers that a layer is for."""
-        if kind != "layer" or identifier not in self._tables.layers:
+        if kind != "layer":
             return ()
         from cstore.insight.holding import flattened, holders
         from cstore.store.lookup import Item

@@ -40,10 +40,16 @@ _ROOT = (0, 0)
 
 
 class LayerPath(Value):
-    """A path in a layer or, with `layer` "", on the host."""
+    """A path in a layer or, with `layer` "", on the host; `item`, if any, is the layer's name in messages."""
 
     path: str
     layer: str = ""
+    item: str = ""
+
+    @property
+    def side(self) -> str:
+        """What stands before a path there in messages."""
+        return f"{self.item or self.layer}:" if self.layer else ""
 
 
 class _Side(Value):
@@ -133,7 +139,7 @@ def _opened(context: Context, layer_path: LayerPath, *, writing: bool) -> Iterat
             yield _Side(root_fd, "", IDENTITY)
         return
     with _tree(context, layer_path.layer, writing=writing) as (path, id_map), opened(path, _FOLDER) as root_fd:
-        yield _Side(root_fd, f"{layer_path.layer}:", id_map)
+        yield _Side(root_fd, layer_path.side, id_map)
 
 
 @contextmanager
@@ -142,7 +148,7 @@ def _source_side(context: Context, source: LayerPath, target: LayerPath, into: _
     if source.layer == target.layer:
         yield into
     elif source.layer and target.layer and _same_layer(context, source.layer, target.layer):
-        yield into.with_(name=f"{source.layer}:")
+        yield into.with_(name=source.side)
     else:
         side = _shown(context, source) if source.layer else None
         if side is not None:
@@ -167,7 +173,7 @@ def _shown(context: Context, source: LayerPath) -> _Side | None:
     if container is not None and container.id_map != layer.id_map:
         return None
     roots = tuple(open_inspector(context.driver, context.driver_place).seen_roots(layer.id))
-    return _Side(-1, f"{source.layer}:", layer.id_map, roots) if roots else None
+    return _Side(-1, source.side, layer.id_map, roots) if roots else None
 
 
 def _same_layer(context: Context, one: str, other: str) -> bool:
@@ -275,12 +281,6 @@ def _inside(layer_path: LayerPath) -> bytes:
 def _copy_tree(found: int | Opener, name: str, target: LayerPath, making: _Making, owner: Owner) -> None:
     from cstore.fs.tree.merge import merge_tree
 
-    if not target.layer and not os.path.isabs(target.path):
-        raise InvalidOption(
-            f"the target {target.path!r} of a directory is not an absolute path",
-            hint=f"write {os.path.abspath(target.path)}",
-            go_text=f"path: {target.path} should be absolute",
-        )
     where = making.into.name + target.path
     target_fd = _open_folder(_inside(target), making.into, _NEW_DIRECTORY, making.new_owner, where)
     try:

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def image_size(context: Context, ref: str) -> int:
-    """Add up an image in bytes: what is recorded of its layers, what others hold on disk, and its data items.
+    """Add up an image's bytes: recorded sizes of layers, the measured size of the other layers, and data items.
 
     Raises:
         ImageUnknown: there is no such image.
         LayerMissing: one of its layers is not there.
-        DriverError, SystemFailure: a layer of which no size is recorded cannot be measured.
+        DriverError, SystemFailure: a layer without a recorded size cannot be measured.
     """
     tables = Reader(context)
     image = get_image(tables, ref)
@@ -60,7 +60,7 @@ def recorded_size(layer: Layer | LayerOutline) -> int | None:
 
 
 class Outline(Value):
-    """What the records say of an image's size: how many layers, and how many bytes, None if that is not recorded."""
+    """An image's recorded size: number of layers, and bytes, None if a size is not recorded."""
 
     layers: int
     size: int | None

@@ -1,7 +1,7 @@
-"""Most of a sink for whatever keeps manifests and blobs by their digests: a layout, a directory, a registry.
+"""The base of sinks that store manifests and blobs by digest: a layout, a directory, a registry.
 
-What is there already is not read. Layers are put into another form where the destination, or the caller, wants that;
-the config stays what it is, byte for byte, and so does the image's ID. The manifest comes last.
+Does not read what the destination has already. Recompresses layers where the destination or the caller needs that; the
+config stays the same, byte for byte, and with it the image's ID. The manifest comes last.
 """
 
 from __future__ import annotations

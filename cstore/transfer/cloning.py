@@ -1,10 +1,9 @@
-"""Images from one store to another, whatever their drivers and places: the same records, and every layer verified.
+"""Copies images from one store to another, of any driver: the same records, and every layer verified.
 
-A layer is put together from its files and the record of its archive, and unpacked as it comes: nothing is packed into a
-file between. On a file system that can, btrfs or XFS, the copy's files share the blocks of the source's: what has been
-compared with the archive need not be written. What its record says of the archive that it came in, and all data items
-of layers and images, go with it, so the image is the one that it was: digest, manifest and all. The source is only
-read.
+Rebuilds the archive of a layer from its files and its tar-split, and unpacks it as a stream, without a file in between.
+On a file system that supports it (btrfs, XFS), the copy's files share the blocks of the source's. Copies the record's
+data on the archive, and all data items of layers and images, so the image keeps its digest and manifest. Only reads the
+source.
 """
 
 from __future__ import annotations
@@ -45,10 +44,10 @@ def clone_all(source: Store, target: Store, request: CopyRequest, tell: Tell) ->
 def clone(
     source: Store, image: Image, target: Store, names: Sequence[str], request: CopyRequest, tell: Tell
 ) -> CopiedImage:
-    """Bring one image to another store, under names that move there from other images.
+    """Copy one image to another store, under names that move there from other images.
 
     Raises:
-        ContentDamaged, TarSplitDamaged, LayerNotVerified: a layer is not what it was; the target is as it was.
+        ContentDamaged, TarSplitDamaged, LayerNotVerified: a layer has changed; the target is as it was.
         DoesNotFit: there is no room for it.
         TopLayerDiffers, IDTaken: the target has something else under an ID.
         CstoreError: something cannot be read or written.
@@ -69,7 +68,7 @@ def clone(
 
 
 def _chain(store: Store, image: Image) -> list[Layer]:
-    """The layers of an image, bottom first."""
+    """Return the layers of an image, bottom first."""
     return list(store.layers.chain(image.layer))[::-1] if image.layer else []
 
 
@@ -78,7 +77,7 @@ def _name(layer: Layer) -> str:
 
 
 def _least(layer: Layer) -> int:
-    """Bytes that a layer needs on a disk at least, on one that compresses, too."""
+    """Return the bytes that a layer needs on disk at least, even if the disk compresses."""
     return min(max(layer.compressed_size, 0) or layer.diff_size // 2, max(layer.diff_size, 0))
 
 
@@ -148,7 +147,7 @@ def _bring(
 
 
 def _tree(store: Store, layer: Layer) -> str:
-    """Where a layer's files are, whose blocks a copy on the same file system can share; "" if nobody can say."""
+    """Return the directory of a layer's files, whose blocks a copy on the same file system can share; "" if unknown."""
     try:
         return store.context.driver.content_roots(layer.id)[0]
     except (CstoreError, OSError, IndexError):
@@ -183,5 +182,5 @@ def _bring_layer(source: Store, layer: Layer, target: Store, intent: Intent) -> 
         with source.layers.diff(layer.id, compression=Compression.NONE) as stream:
             target.layers.put(request, stream, None, accept)
     except IDTaken:
-        if not _is_there(target, layer):  # somebody else has just made it, or something else
+        if not _is_there(target, layer):  # another process has just made it, or something else
             raise

@@ -1,4 +1,4 @@
-"""Containers of a store on their way to a registry and back: each as an OCI artifact, one manifest of its own.
+"""Containers in a registry: each is an OCI artifact with its own manifest.
 
     manifest     artifactType application/vnd.cstore.container.v1
     config       application/vnd.cstore.container.v1+json: the container's record, with the keys that it has on disk
@@ -7,8 +7,8 @@
                  own directory holds, where engines keep what they know of it (`buildah.json`), unless it is empty; then
                  application/vnd.oci.image.layer.v1.tar+gzip: what the container has written, with OCI's whiteouts
 
-The same container gives the same bytes, so a registry is sent what has changed. What comes back is as little believed
-as an image: the container is made when every digest has been checked, or not at all, and never in another one's place.
+The same container always has the same bytes, so only changes are sent to a registry. On the way back, the container is
+created only after every digest was verified, and never in place of another one.
 """
 
 from __future__ import annotations
@@ -80,10 +80,10 @@ class ContainerSource:
     name = ""
 
     def __init__(self, store: Store, ref: str) -> None:
-        """Find the container.
+        """Find a container.
 
         Raises:
-            ContainerUnknown: there is none.
+            ContainerUnknown: there is no such container.
         """
         self.record = store.containers.get(ref)
         self.shown = f"container {self.record.id}"
@@ -115,7 +115,7 @@ class ContainerSource:
             containers, layers = self._store.containers, self._store.layers
             parts += self._pack(DIRECTORY, lambda sink: containers.write_directory(self.record.id, sink))
             if self.record.layer:
-                # What is gone has no time of its own: the same container shall give the same bytes.
+                # A deleted file has no time, and the same container must have the same bytes.
                 parts += self._pack(WRITTEN, lambda sink: layers.write_changes(self.record.layer, sink, gone_at=0))
             config = self._kept(CONFIG, gojson.encode(_told(self.record)))
             top = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": ARTIFACT}
@@ -132,7 +132,7 @@ class ContainerSource:
         return {"mediaType": media_type, "digest": digest, "size": len(data)}
 
     def _pack(self, media_type: str, write: Callable[[Sink], object]) -> list[dict[str, Any]]:
-        """Pack what `write` writes; nothing of what is not there, of which it returns False."""
+        """Pack the output of `write`; nothing if it returns False."""
         file = self._stack.enter_context(scratch_file()).fileno()
         packed = HashingSink(ScratchSink(file))
         with compressed(packed, Compression.GZIP) as plain:
@@ -163,10 +163,10 @@ def _told(record: Container) -> dict[str, Any]:
 
 
 def identifier_of(source: ImageSource, tag: str) -> str:
-    """The ID of a container that was kept under a tag.
+    """Return the ID of the container under a tag.
 
     Raises:
-        CstoreError: it is no container, or cannot be read.
+        CstoreError: it is not a container, or cannot be read.
     """
     return (
         _wanted(read_blob(source, _manifest_of(source).config), source.shown).id if tag.startswith(_BY_DIGEST) else tag
@@ -181,14 +181,14 @@ def _manifest_of(source: ImageSource) -> Manifest:
 
 
 def restore_container(store: Store, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
-    """Make a container again, with its ID, names, data items, its own directory and what it had written.
+    """Create a container again, with its ID, names, data items, its own directory and its changes.
 
     Raises:
-        ImageArchiveError: it is no container, or not what its manifest says.
-        IDTaken, NameTaken: the store has another one of that ID or name.
+        ImageArchiveError: it is not a container, or differs from its manifest.
+        IDTaken, NameTaken: the store has another container with that ID or name.
         ImageUnknown: the store lacks its image.
         DoesNotFit: there is no room for it.
-        CstoreError: it cannot be read, or be made.
+        CstoreError: it cannot be read or created.
     """
     manifest = _manifest_of(source)
     items = [part for part in manifest.layers if part.media_type == DATA]
@@ -224,10 +224,10 @@ def restore_container(store: Store, source: ImageSource, request: CopyRequest, t
 
 
 def _wanted(raw: bytes, shown: str) -> NewContainer:
-    """Read the record of a container. What other programs could not read does not come into the store.
+    """Parse the record of a container. Refuses values that other programs could not read.
 
     Raises:
-        ImageArchiveError: it is none.
+        ImageArchiveError: it is not valid.
     """
     told = load_json(raw, shown)
     if not isinstance(told, dict):
@@ -285,5 +285,5 @@ def _are_texts(value: object) -> bool:
 
 
 def _is_flag(value: object) -> bool:
-    """Whether every program can read a flag: numbers that only some can hold, and nests, are none."""
+    """Whether every program can read a flag: not large numbers, and not nested values."""
     return isinstance(value, str | bool) or _are_texts(value) or (isinstance(value, int) and abs(value) < 1 << 53)

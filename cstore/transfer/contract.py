@@ -1,10 +1,10 @@
-"""What an image comes from and goes to: one contract for sources, one for sinks, and what is told meanwhile.
+"""The contracts for the sources and sinks of images, and the events of a copy.
 
     with open_source(...) as source, open_sink(...) as sink:      # cstore.transfer.copying does this for spelled places
         sink.take(source, CopyRequest(), tell)
 
-A program may implement either. A source gives documents and blobs as they are; a sink asks for those that it lacks.
-`BlobSink` in `cstore.transfer.blob_sink` is most of a sink for whatever keeps blobs by their digests.
+A program may implement either. A source provides documents and blobs as they are; a sink requests those it lacks.
+`BlobSink` in `cstore.transfer.blob_sink` is the base of sinks that store blobs by digest.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from cstore.transfer.plan import ImagePlan
 
 MEMORY = 64 << 20
-"""Bytes of blobs that may be in memory at once, over all that are fetched side by side."""
+"""Limit of blob bytes in memory, over all blobs that are fetched concurrently."""
 JOBS = 3
-"""Blobs that are fetched side by side."""
+"""Number of blobs that are fetched concurrently."""
 
 
 # ── what is told ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -82,14 +82,14 @@ class BlobPresent(Value):
 
 
 class Retried(Value):
-    """Something that failed is tried again.
+    """A failed operation is retried.
 
     Attributes:
-        digest: of the blob; "" if it was something else.
+        digest: digest of the blob; "" if it was another operation.
         action: what failed, such as `fetch blob DIGEST`.
-        attempt: which attempt comes next, counted from 1; 1 for the first at the next mirror.
+        attempt: number of the next attempt, counted from 1; 1 for the first at the next mirror.
         wait: seconds until then.
-        reason: what went wrong, in a sentence.
+        reason: the reason of the failure, as a sentence.
     """
 
     digest: str
@@ -189,10 +189,10 @@ class ImageSource(Protocol):
 
 @runtime_checkable
 class RemoteSource(Protocol):
-    """What a source is as well whose blobs come over a network: they are fetched side by side and kept if cut."""
+    """A source whose blobs come over a network: they are fetched concurrently, and kept if the connection is cut."""
 
     def forked(self) -> None:
-        """Told in a forked process, which shall use no connection of its parent."""
+        """Called in a forked process, which must not use its parent's connections."""
 
 
 def window_for(source: object, request: CopyRequest) -> int:
@@ -205,28 +205,28 @@ def window_for(source: object, request: CopyRequest) -> int:
 
 @runtime_checkable
 class TriesAgain(Protocol):
-    """What a source is as well that tries again what fails."""
+    """A source that retries failed requests."""
 
     def hear(self, tell: Tell) -> None:
-        """Tell of every retry (`Retried`) from now on, perhaps by another thread."""
+        """Report every retry (`Retried`) from now on, possibly from another thread."""
 
 
 @runtime_checkable
 class Remembers(Protocol):
-    """What a source is as well whose layers are put together anew: those of a store, a docker-archive, a Docker root.
+    """A source that generates its layers uncompressed: a store, a docker-archive, a Docker root.
 
-    A sink that wants layers compressed does that with these. If it has the original, compressed blobs, the image keeps
-    its original form.
+    A sink that wants compressed layers compresses these. If it has the original compressed blobs, the image keeps its
+    original form.
     """
 
     @property
     def original(self) -> Manifest | None:
-        """The manifest that the image came with, whose layers this source cannot give; None if nobody knows."""
+        """The image's original manifest, whose compressed layers this source does not have; None if unknown."""
 
 
 @runtime_checkable
 class WritesBlobs(Protocol):
-    """What a source is as well that would rather write a blob than be read: it saves a thread and a copy."""
+    """A source that can write a blob to a sink, which saves a thread and a copy."""
 
     def write(self, blob: Descriptor, sink: Sink) -> None:
         """Write a blob that a manifest names, all of it.
@@ -236,15 +236,15 @@ class WritesBlobs(Protocol):
         """
 
     def damaged(self, blob: Descriptor) -> CstoreError:
-        """Say that what was written is not the blob that the manifest names."""
+        """Return the error for a written blob that is not the one in the manifest."""
 
 
 @runtime_checkable
 class PlannedSource(Protocol):
-    """What a source is as well that has no manifest: a store takes its config and layers, and makes one up."""
+    """A source that has no manifest: a store takes its config and layers, and generates one."""
 
     def planned(self, store: Store) -> ImagePlan:
-        """Say what the store shall take in, under the names that the image has here."""
+        """Return what the store is to take in, under the names that the image has here."""
 
     def find(self, name: str) -> Part | None:
         """Look up the member that the plan names for a layer (see `members.Members`)."""
@@ -265,7 +265,7 @@ class SeveralImages(Protocol):
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What a user should know of them, complete once they are open."""
+        """Warnings for the user, complete once the images are open."""
 
     def opened(
         self, store: Store, taker: Arrivals, tell: Callable[[int], None]
@@ -290,8 +290,8 @@ class ImageSink(Protocol):
         """Its name in messages."""
 
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
-        """Take an image: all of it or, if anything goes wrong, nothing that could be taken for an image.
+        """Store an image: all of it or, if anything fails, nothing that could be mistaken for an image.
 
         Raises:
-            CstoreError: it cannot be read, is not what it says, or cannot be kept.
+            CstoreError: it cannot be read, fails verification, or cannot be stored.
         """

@@ -47,7 +47,7 @@ _DEEPEST = 4
 
 
 class ImageCopy:
-    """One image on its way."""
+    """The copy of one image."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class ImageCopy:
     ) -> None:
         self._sink, self._source, self._request, self._tell = sink, source, request, tell
         self._forms = forms
-        """Layers that have been put into another form, of whichever image."""
+        """Recompressed layers of all images."""
         self._promised = promised
         """Blobs that are written when the sink is finished."""
         self._copied: dict[str, int] = {}
@@ -73,7 +73,7 @@ class ImageCopy:
         sink.begin(source)
 
     def run(self) -> CopiedImage:
-        """Take everything, the manifest last."""
+        """Copy everything, the manifest last."""
         document = self._wanted(read_document(self._source, artifacts=self._sink.layers != PLAIN), 0)
         self._announce(document)
         digest = digest_of(document.raw)
@@ -90,7 +90,7 @@ class ImageCopy:
         )
 
     def _wanted(self, document: Manifest | Index, depth: int) -> Manifest | Index:
-        """What is to be taken of an index: all of it, or the image for one platform."""
+        """Return the part of an index to copy: all of it, or the image for one platform."""
         if isinstance(document, Manifest) or self._request.all_platforms:
             return document
         if depth == _DEEPEST:
@@ -100,7 +100,7 @@ class ImageCopy:
         return self._wanted(read_document(self._source, entry), depth + 1)
 
     def _announce(self, document: Manifest | Index) -> None:
-        """Tell what will be moved. An index is told of by its manifests alone: they are read one after the other.
+        """Report the plan. For an index, it lists only the manifests, because they are read one after the other.
 
         Raises:
             DoesNotFit: there is no room for it.
@@ -121,7 +121,7 @@ class ImageCopy:
         self._tell(Planned(tuple(fetch.values()), tuple(there), needs, free))
 
     def _document(self, document: Manifest | Index, *, instance: bool, depth: int = 0) -> Descriptor:
-        """Take a document and all that it names. An index may name one twice."""
+        """Copy a document and everything that it names. An index may name a document twice."""
         before = self._placed.get(digest_of(document.raw))
         if before is None:
             before = self._placed[digest_of(document.raw)] = self._put(document, instance=instance, depth=depth)
@@ -190,7 +190,7 @@ class ImageCopy:
         return layer_forms(self._source, manifest)
 
     def _layer(self, layer: Descriptor, diff_id: str, original: Descriptor | None) -> Descriptor:
-        """Take a layer in the form that is wanted; return what describes it there."""
+        """Copy a layer in the form that is wanted; return its descriptor at the destination."""
         if original is not None and self._sink.has(original):
             self._is_there(original)
             return original
@@ -224,7 +224,7 @@ class ImageCopy:
         return Compression.GZIP if anew and form is Compression.NONE else form
 
     def _changed(self, layer: Descriptor, diff_id: str, form: Compression, wanted: Compression, spool: int) -> Part:
-        """Write a layer in another form to the end of a file; return where it is, by its digest."""
+        """Recompress a layer to the end of a file; return where it is, by its digest."""
         written = HashingSink(ScratchSink(spool))
         at = os.lseek(spool, 0, os.SEEK_END)
         with compressed(written, wanted) as sink:
@@ -267,7 +267,7 @@ class ImageCopy:
             yield Verified(Limited(opened, self._rate), blob, self._tell)
 
     def _write(self, blob: Descriptor, sink: Sink) -> None:
-        """Write a blob as it is to a sink, and see that it was the right one."""
+        """Write a blob to a sink unchanged, and verify it."""
         if not isinstance(self._source, WritesBlobs):
             with self._read(blob) as reader:
                 pour(reader, sink)

@@ -37,20 +37,20 @@ def copy(
     store: Store | None = None,
     access: RegistryAccess | None = None,
 ) -> CopiedImage:
-    """Copy an image, every byte held to its digest; what the destination has already is not read.
+    """Copy an image, and verify every byte against its digest. Does not read what the destination has already.
 
     Args:
-        source: a place as skopeo spells it (see `places.parse_place`), or a source of the program's own.
-        destination: a place, or a sink of the program's own.
+        source: a place as skopeo spells it (see `places.parse_place`), or a program's own source.
+        destination: a place, or a program's own sink.
         request: how; by default the image for this machine, its layers as they are.
-        tell: called with events (`contract.Event`) as they happen, perhaps by another thread.
+        tell: called with events (`contract.Event`) as they happen, possibly from another thread.
         store: the store that a name without a transport is in; by default the configured one.
         access: how registries are spoken to; by default as the machine's configuration says.
 
     Raises:
-        RegistryError: a registry does not give it, or take it.
+        RegistryError: a registry does not deliver or accept it.
         UsageMistake, InvalidName: a place makes no sense.
-        ArchiveError: the image is not what it says; the destination is as it was.
+        ArchiveError: the image fails verification; the destination is as it was.
         ImageUnknown: there is no such image.
         SystemFailure: something cannot be read or written, or cannot fit.
     """
@@ -114,10 +114,10 @@ def opened_source(
 
 
 def _plan_of(members: Members, reference: str, platform: str) -> ImagePlan:
-    """Find an image in a docker-archive: by name, by its place (`@1`), or the only one.
+    """Find an image in a docker-archive: by name, by position (`@1`), or the only one.
 
     Raises:
-        ImageArchiveError: there is no such image, or several and none is named.
+        ImageArchiveError: there is no such image, or there are several and no name was given.
     """
     from cstore.transfer.formats import LoadRequest, read_plans
 
@@ -142,7 +142,7 @@ def members_at(path: str, *, layout: bool = False) -> Iterator[Members]:
         layout: it shall be a directory, so nobody waits for a pipe.
 
     Raises:
-        ArchiveError: it is no archive.
+        ArchiveError: it is not an archive.
         SystemFailure: it cannot be read.
     """
     from cstore.transfer.formats import settled
@@ -189,7 +189,7 @@ def _unpacked(fd: int, path: str) -> IO[bytes]:
 def sink_of(
     text: str | Place, *, store: Store | None = None, sync: bool | None = None, access: RegistryAccess | None = None
 ) -> ImageSink:
-    """Name a place for an image to go to. Nothing is made there before it takes one.
+    """Return the sink for a place. Creates nothing there before it stores an image.
 
     Args:
         text: the place.

@@ -1,4 +1,4 @@
-"""What `docker save`, Podman and skopeo write: a `manifest.json` that names configs and layers (docker 18.1, 19)."""
+"""The archives of `docker save`, Podman and skopeo: a `manifest.json` names configs and layers (docker 18.1, 19)."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 REPOSITORIES = "repositories"
-"""What names images in the oldest archives, which have no manifest; see v1_archive.py."""
+"""The file with the names of images in the oldest archives, which have no manifest; see v1_archive.py."""
 _LARGEST_MANIFEST = 1 << 20
 _BLOBS = "blobs/"
 _KEYS = {key.lower(): key for key in ("Config", "RepoTags", "Layers", "LayerSources")}
-"""In whatever case they come: Docker, Podman and skopeo do not mind."""
+"""In upper or lower case: Docker, Podman and skopeo accept both."""
 _NO_NAME = "<none>:<none>"
 
 
@@ -95,7 +95,7 @@ def _texts(item: Mapping[str, Any], key: str, where: str) -> list[str]:
 
 
 def _names(item: Mapping[str, Any], where: str, naming: Naming) -> tuple[str, ...]:
-    """The names that `RepoTags` gives to an image."""
+    """The names of an image in `RepoTags`."""
     names = []
     for text in _texts(item, "RepoTags", where):
         if text == _NO_NAME:

@@ -99,7 +99,7 @@ class DockerRootSource:
     original: Manifest | None = None
 
     def __init__(self, root: DockerRoot, image: DockerImage, ref: str = "") -> None:
-        """`ref` is what it was asked for by, if somebody did."""
+        """`ref` is the reference of the request, if there was one."""
         self.root, self.image = root, image
         self.shown = f"docker-root:{root.path}:{ref or image.id}"
         self.name = full_name(ref) if ref in image.names else next(map(full_name, image.names), "")
@@ -156,7 +156,7 @@ class DockerRootSource:
         return LayerPart(name, blob.size, blob=blob, give=self.open)
 
     def planned(self, store: Store) -> ImagePlan:
-        """What a store shall take in (see `contract.Planned`). Layers that it has under whatever ID are used."""
+        """Return what a store is to take in (see `contract.PlannedSource`). Uses layers that it has under any ID."""
         present = LayerStore(store).present()
         rootfs, layers = self.image.config.rootfs, []
         line = [self._line[diff_id] for diff_id in rootfs.diff_ids]
@@ -170,12 +170,12 @@ class DockerRootSource:
 
 
 def find_docker_image(path: str, ref: str) -> DockerRootSource:
-    """Find an image by name, ID or the beginning of one; with "" the only one.
+    """Find an image by name, ID or ID prefix; with "" the only one.
 
     Raises:
         ImageUnknown: there is no such image.
-        UsageMistake: there are several, and none is named.
-        CstoreError: it is no data root.
+        UsageMistake: there are several, and no name was given.
+        CstoreError: it is not a data root.
     """
     root = DockerRoot(path)
     images = list(root.images.values())

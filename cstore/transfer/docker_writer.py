@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cstore.transfer.packing import Package
 
 _OF_TOP = ("architecture", "config", "container", "container_config", "created", "docker_version", "os")
-"""What the description of the uppermost layer has of the image's config."""
+"""The keys of the image's config that the description of the uppermost layer repeats."""
 
 
 class PackedImage(Value):

@@ -1,4 +1,4 @@
-"""Layers of a remote image fetched ahead, several at once, in a process of its own, while others are unpacked.
+"""Fetches layers of a remote image ahead, several at once, in a child process, while others are unpacked.
 
     registry ─► the fetching process: threads ─► GRAPH/cstore-partial/sha256-… ─► this process: inflate, hash, unpack
                                          └────── how far each is, by a socket ─────┘
@@ -48,12 +48,12 @@ _LARGEST_BUFFER, _SMALLEST_BUFFER = 1 << 20, 1 << 14
 _STEP = 128 << 10
 """Bytes after which it is said how far a blob is."""
 _FILE, _AT, _WHOLE, _THERE, _FAILED, _TOLD = range(6)
-"""What the fetching process says of a blob: here is its file; so many bytes are in it; it is whole and right; its layer
-has come otherwise; it cannot be had; and what a caller may want to know."""
+"""Messages of the fetching process about a blob: its file; its bytes so far; complete and verified; its layer came from
+elsewhere; failed; and events for the caller."""
 
 
 class _Blob:
-    """What is known here of one blob."""
+    """The state of one blob in this process."""
 
     def __init__(self) -> None:
         self.fd = -1
@@ -120,7 +120,7 @@ class Fetching:
 
     @contextmanager
     def opened(self, described: Descriptor) -> Iterator[ReadInto]:
-        """Give a reader of a blob; when it has been used for a layer, nobody need keep it."""
+        """Open a blob for reading; it is removed after it was used for a layer."""
         blob = self._blobs.get(described.digest)
         if blob is None:  # its layer was there when the work began, and has been deleted since
             with self._source.open(described) as reader:
@@ -134,11 +134,11 @@ class Fetching:
         self._tell(BlobDone(described.digest, described.size))
 
     def hear(self, wake: int = -1) -> None:
-        """Wait for what the fetching process says next, and note it.
+        """Wait for the next message of the fetching process, and note it.
 
         Raises:
             SystemFailure: it has died.
-            ImageArchiveError: something can be read from `wake`: nobody waits any more.
+            ImageArchiveError: `wake` is readable: the reader was closed.
         """
         if self._socket is None:
             raise ImageArchiveError("a blob", "no process is fetching it")
@@ -225,7 +225,7 @@ class _Following:
 
 
 class _Work:
-    """What the forked process does."""
+    """Run the forked process."""
 
     def __init__(self, store: Store, source: ImageSource, needs: Sequence[Need], request: CopyRequest) -> None:
         self._store, self._source, self._request = store, source, request
@@ -268,13 +268,13 @@ class _Work:
             socket.send_fds(self._socket, [pickle.dumps((what, digest, value))], [fd] if fd >= 0 else [])
 
     def _one(self, need: Need, buffer: memoryview) -> None:
-        """Fetch one blob, unless somebody else has done it meanwhile."""
+        """Fetch one blob, unless another process has done it meanwhile."""
         with ExitStack() as stack:
             stack.enter_context(LockFile(self._store.context.layout.digest_lock(need.digest)).exclusive())
             if not self._is_there(need):
                 fd = self._partial.open(need.digest)
                 stack.callback(os.close, fd)
-                # Once more: whoever brought it in the meantime has removed what there was of it.
+                # Try again: the process that fetched it in the meantime has removed the partial file.
                 if not self._is_there(need):
                     self._fill(need, fd, buffer)
                     return
@@ -286,7 +286,7 @@ class _Work:
         return all(exact_layer(self._store, layer) is not None for layer in need.ids)
 
     def _fill(self, need: Need, fd: int, buffer: memoryview) -> None:
-        """Fetch the rest of a blob, hashed with what is there of it, and see that it is the right one."""
+        """Fetch the rest of a blob, hash it together with the existing part, and verify it."""
         begun, hashed = _kept(need, fd, buffer)
         at = said = begun
         self._say(_FILE, need.digest, begun, fd)

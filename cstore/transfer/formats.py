@@ -170,9 +170,9 @@ def _judge(plan: ImagePlan, warnings: list[str]) -> None:
 
 # ── in a directory of an archive ──
 #
-# Images in a directory of an archive, as `tar c layout` packs them, or in one of a directory.
+# Images in a subdirectory of an archive, as `tar c layout` packs them, or of a directory.
 #
-# What is at the top of an archive counts; only where that is no archive of images is it looked for one further down.
+# The top of an archive takes precedence; lower directories are searched only if the top is not an image archive.
 # One is taken in its place. Several are named, and so is one in a root file system, which is hardly what was meant.
 
 DOCUMENTS = (MANIFEST, INDEX, REPOSITORIES)
@@ -215,7 +215,7 @@ def _is_there(members: Members, name: str) -> bool:
     try:
         return members.find(name) is not None
     except CstoreError:
-        return True  # whoever reads it says what is wrong with it
+        return True  # its reader reports what is wrong with it
 
 
 def _entered(members: Members, folder: str, opened: ExitStack) -> Members:

@@ -1,4 +1,4 @@
-"""The tar of a root file system into the store, as an image that can be run (docker import, podman import).
+"""Imports the tar of a root file system as an image that can be run (docker import, podman import).
 
 Layer ID, manifest, names and config are those that Podman gives to the same tar.
 """
@@ -93,7 +93,7 @@ def import_image(
 
 
 def _document(request: ImportRequest) -> dict[str, Any]:
-    """Make the config, but for what the layer will tell."""
+    """Create the config, except for the fields of the layer."""
     given = _given(request.config)
     platform = wanted_platform(request.platform)
     said = {"architecture": platform.architecture, "os": platform.os, "variant": platform.variant}

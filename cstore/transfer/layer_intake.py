@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class _Use(Value):
-    """What a member is good for: the layer of this ID, on top of the layer `below`, or of nothing."""
+    """A use of a member: the layer with this ID, on top of the layer `below`, or of nothing."""
 
     layer: LayerPlan
     id: str
@@ -39,9 +39,9 @@ def _uses(plan: ImagePlan) -> list[_Use]:
 
 
 class Need(Value):
-    """A layer that an image needs: its blob's digest (its DiffID, if nobody says) and size, and whether it is there.
+    """A layer that an image needs: the digest (its DiffID, if unknown) and size of its blob, and whether it is present.
 
-    `ids` are those that the layer has, or will have, in the store: one on top of each layer that it stands on.
+    `ids` are the layer's present or future IDs in the store: one for each parent.
     """
 
     digest: str
@@ -51,7 +51,7 @@ class Need(Value):
 
 
 def exact_layer(store: Store, identifier: str) -> Layer | None:
-    """The layer that has an ID, and not one that only has it for a name or begins so."""
+    """Find a layer by its whole ID, not by a name or a prefix."""
     found = store.layers.find(identifier)
     return found if found is not None and found.id == identifier else None
 

@@ -141,7 +141,7 @@ def load_json(raw: bytes, member: str) -> object:
     """Read JSON.
 
     Raises:
-        ImageArchiveError: it is none.
+        ImageArchiveError: it is not valid.
     """
     import json
 

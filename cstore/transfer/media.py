@@ -60,7 +60,7 @@ LAYERS: dict[str, Compression] = {
 DOCKER_LAYERS = frozenset(kind for kind in LAYERS if kind.startswith("application/vnd.docker."))
 
 OCI_SUFFIX: dict[Compression, str] = {Compression.NONE: "", Compression.GZIP: "+gzip", Compression.ZSTD: "+zstd"}
-"""What follows `OCI_LAYER` for the compressions that the format knows."""
+"""The suffixes of `OCI_LAYER` for the compressions of the format."""
 
 
 def layer_type(compression: Compression, *, docker: bool) -> str:

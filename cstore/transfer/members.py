@@ -1,4 +1,4 @@
-"""What is in an archive of images, by name: in a directory, in a tar that can be read anywhere, or in a stream.
+"""The members of an image archive, by name: in a directory, in a tar with random access, or in a stream.
 
 A regular file that is not compressed is only looked through for headers, and its members are read where they lie. A
 stream, or a compressed archive, goes by once: layers that can be used at once are (see `stream`), the rest waits in an
@@ -28,7 +28,7 @@ else:
 
 _MOST_MEMBERS, _MOST_LINKS = 100_000, 40
 _LARGEST_SPARSE = 1 << 38
-"""Bytes in a sparse member: a map of a few digits could ask for so many zeros that nobody would live to see the end."""
+"""Limit of bytes in a sparse member: a map of a few digits could request a practically endless run of zeros."""
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 
@@ -104,7 +104,7 @@ class Part(Value):
         return self.size if self.pieces is None else sum(length for _, length in self.pieces)
 
     def release(self) -> None:
-        """Give back the disk space of contents that nobody is going to read any more."""
+        """Release the disk space of contents that are no longer needed."""
         from cstore.kernel.files import punch_hole
 
         if self.waiting and self.stored:
@@ -113,7 +113,7 @@ class Part(Value):
 
     @contextmanager
     def opened(self) -> Iterator[PartReader]:
-        """Give a reader of the contents."""
+        """Open the contents for reading."""
         fd = self.fd if self.fd >= 0 else _open_beneath(self.root, self.name)
         try:
             yield PartReader(fd, self)
@@ -147,7 +147,7 @@ class Members(Protocol):
         """Look up a member by its plain name; links are followed.
 
         Raises:
-            ImageArchiveError: it is no file, or a link that leads nowhere.
+            ImageArchiveError: it is not a regular file, or is a dangling link.
         """
 
 
@@ -166,7 +166,7 @@ def get_part(members: Members, name: str, wanted: str) -> Part:
 
 
 def plain_name(name: str, wanted: str) -> str:
-    """Clean a member's name that a document gives.
+    """Normalize the name of a member in a document.
 
     Raises:
         ImageArchiveError: it is empty, or leads out of the archive.
@@ -249,10 +249,10 @@ def _open_beneath(root: int, name: str) -> int:
 
 
 def _open_outside(root: int, name: str, flags: int) -> int:
-    """Open what a link leads to that leaves the directory; -1 if there is nothing.
+    """Open the target of a link that leads out of the directory; -1 if it does not exist.
 
     Raises:
-        ImageArchiveError: it is no regular file, or no digest says what it must be.
+        ImageArchiveError: it is not a regular file, or no digest verifies it.
     """
     try:
         place = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=root)
@@ -274,9 +274,9 @@ def _open_outside(root: int, name: str, flags: int) -> int:
 
 
 class _Place(Value):
-    """One entry of a tar. `link` is the plain name that it stands for, "" if it is a file.
+    """One entry of a tar. `link` is the plain name of its target, "" if it is a file.
 
-    `flaw`: what is wrong with it, to be told to whoever needs it; nobody else is bothered.
+    `flaw`: what is wrong with it, reported only if the entry is needed.
     """
 
     offset: int
@@ -300,7 +300,7 @@ class Catalogue:
         self._places: dict[str, _Place] = {}
 
     def add(self, entry: Entry, offset: int) -> str:
-        """Take down an entry whose contents stand, or will stand, at `offset`; return its plain name.
+        """Record an entry whose contents are, or will be, at `offset`; return its plain name.
 
         Raises:
             ImageArchiveError: its name leaves the archive, or there are too many.
@@ -322,11 +322,11 @@ class Catalogue:
         return name
 
     def names(self) -> list[str]:
-        """The plain names of all members that are no directories."""
+        """The plain names of all members except directories."""
         return list(self._places)
 
     def has(self, name: str) -> bool:
-        """Whether there is a member of this plain name, of whatever kind."""
+        """Whether there is a member of any type with this plain name."""
         return name in self._places
 
     def find(self, name: str) -> Part | None:

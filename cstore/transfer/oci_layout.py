@@ -30,13 +30,13 @@ NAME_KEYS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 """Annotations of an entry that name it, the first one best."""
 
 _DEEPEST = 4
-"""Indexes within indexes; nobody writes more than one in another."""
+"""Limit of nested indexes; programs write at most one in another."""
 
 _INDEXES, _MANIFESTS = media.INDEXES | {""}, media.MANIFESTS | {""}
-"""Media types of entries: what does not say of which it is may be either, and its contents tell."""
+"""Media types of entries; an entry without a type may be either, and its contents decide."""
 
 _NOWHERE = "unknown"
-"""Platform of what goes with an image and is none: attestations."""
+"""The platform of attestations, which accompany an image and are not images."""
 
 
 class Choice(Value):
@@ -49,17 +49,17 @@ class Choice(Value):
 def read_plans(
     members: Members, choice: Choice, naming: Naming, warnings: list[str], *, complete: bool = True
 ) -> list[ImagePlan]:
-    """Read those images that are wanted. What is odd but harmless, and what is no image, is added to `warnings`.
+    """Read the wanted images. Adds harmless problems, and entries that are not images, to `warnings`.
 
     Args:
         members: the layout.
-        choice: which instances are wanted of an image for several platforms.
+        choice: which instances of an image for several platforms are wanted.
         naming: which names are wanted.
-        warnings: what a user should know.
-        complete: whether all members are there by now; else a missing one may come yet.
+        warnings: warnings for the user.
+        complete: whether all members have arrived; otherwise, a missing one may still come.
 
     Raises:
-        ImageArchiveError: a document is not what it should be, or names what is not there, or no platform suits.
+        ImageArchiveError: a document is not valid, or names a missing member, or no platform matches.
     """
     _check_layout(members, warnings)
     reading = _Reading(members, choice, naming, complete=complete)
@@ -69,7 +69,7 @@ def read_plans(
 
 
 def names_of_configs(members: Members, naming: Naming) -> dict[str, tuple[str, ...]]:
-    """Read which names an index gives to images, by the digests of their configs. What cannot be read gives none."""
+    """Return the names of images in an index, by the digests of their configs. Skips what cannot be read."""
     found: dict[str, tuple[str, ...]] = {}
     with suppress(CstoreError):
         reading = _Reading(members, Choice(Platform()), naming, complete=True)
@@ -92,7 +92,7 @@ def read_index(members: Members) -> Index:
 
 
 def parse_index(raw: bytes) -> Index:
-    """Read the bytes of a layout's index.
+    """Parse a layout's index.
 
     Raises:
         ImageArchiveError: they are none.
@@ -118,7 +118,7 @@ class _Reading:
     """One layout being read.
 
     Attributes:
-        passed_over: what is no image, or not there, beside those that are.
+        passed_over: entries that are not images, or are missing.
     """
 
     def __init__(self, members: Members, choice: Choice, naming: Naming, *, complete: bool) -> None:
@@ -267,7 +267,7 @@ class _Reading:
         return self._configs[entry.digest]
 
     def blob(self, entry: Descriptor) -> tuple[str, bytes]:
-        """Read a small blob and hold it to its descriptor."""
+        """Read a small blob and verify it against its descriptor."""
         member = blob_name(entry.digest)
         part = get_part(self._members, member, "a descriptor")
         check_size(member, entry.size, part.size)
@@ -317,31 +317,31 @@ def _may_be_image(entry: Descriptor) -> bool:
 
 
 def blob_name(digest: str) -> str:
-    """Name the member with the content of this digest."""
+    """Return the name of the member with this digest."""
     return f"blobs/{digest.replace(':', '/', 1)}"
 
 
 def check_size(member: str, expected: int, found: int) -> None:
-    """Hold a member to the size that is said of it; -1 if nobody says.
+    """Check a member's size against the expected one; -1 if unknown.
 
     Raises:
-        ImageArchiveError: it has another one.
+        ImageArchiveError: it differs.
     """
     if expected not in {-1, found}:
         raise ImageArchiveError(member, f"expected {expected} bytes, and it has {found}", go_text="blob size mismatch")
 
 
 def require_digest(member: str, digest: str, data: bytes) -> None:
-    """Hold what a member has to a digest.
+    """Verify a member's contents against a digest.
 
     Raises:
-        ImageArchiveError: it has another one.
+        ImageArchiveError: it differs.
     """
     if not is_digest_of(digest, data):
         raise digest_differs(member, digest, digest_of(data, algorithm_of(digest)))
 
 
 def digest_differs(member: str, expected: str, found: str, what: str = "digest") -> ImageArchiveError:
-    """Say that a member is not the one that was named."""
+    """Return the error for a member with the wrong digest."""
     go_text = f"Digest did not match, expected {expected}, got {found}"
     return ImageArchiveError(member, f"expected {what} {expected}, and it has {found}", go_text=go_text)

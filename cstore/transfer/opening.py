@@ -1,4 +1,4 @@
-"""A way to the members of an archive: in a directory, in a plain file, or while a stream goes by."""
+"""Opens the members of an archive: in a directory, in a plain file, or in a stream as it arrives."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def open_members(
     """Open an archive.
 
     Args:
-        store: on whose disk may wait what is not yet known to be of use.
+        store: on whose disk members are spooled until they are needed.
         source: a descriptor of a directory, a file, or a stream; or something that reads.
         shown: what to call it in messages.
-        arrivals: offered the members of a stream, or of a compressed file, as they come.
-        tell: called with the bytes of such a one that have been read.
+        arrivals: offered the members of a stream, or of a compressed file, as they arrive.
+        tell: called with the number of bytes read from the stream.
 
     Raises:
         ArchiveError: it is neither a directory nor a tar.
@@ -78,7 +78,7 @@ def is_plain(source: int, shown: str) -> bool:
 
 @contextmanager
 def naming(shown: str) -> Iterator[None]:
-    """Say which archive it is that is no tar."""
+    """Name the archive in an error about its tar."""
     try:
         yield
     except ImageArchiveError:
@@ -128,10 +128,10 @@ class _PartWindows:
 
 
 def scan_tar(fd: int, shown: str) -> Catalogue:
-    """Look through an uncompressed tar in a regular file, from its present position. Contents are passed over unread.
+    """Read the headers of an uncompressed tar in a regular file, from its present position. Skips the contents.
 
     Raises:
-        ArchiveError: it is no tar, it is cut, or a name in it is refused.
+        ArchiveError: it is not a tar, is truncated, or has an unsafe name.
     """
     found = Catalogue(fd, shown)
     start, size = os.lseek(fd, 0, os.SEEK_CUR), os.fstat(fd).st_size
@@ -175,7 +175,7 @@ class BodyReader:
         self._tar = tar
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Give the next bytes, as many as there are in the tar reader's window."""
+        """Read the next bytes, at most those in the tar reader's window."""
         if not self._tar.left or not buffer:
             return 0
         piece = self._tar.take(min(self._tar.left, len(buffer)))
@@ -184,11 +184,11 @@ class BodyReader:
 
 
 def read_stream(source: ReadInto, spool: int, shown: str, arrivals: Arrivals) -> Catalogue:
-    """Read a tar to its end. What nobody takes on arrival is put into the file `spool`.
+    """Read a tar to its end. Writes members that are not taken on arrival into the file `spool`.
 
     Raises:
-        ArchiveError: it is no tar, it is cut, or a name in it is refused.
-        SystemFailure: there is no room for what must wait.
+        ArchiveError: it is not a tar, is truncated, or has an unsafe name.
+        SystemFailure: there is no room to spool members.
     """
     from cstore.archive.tar.reader import ReaderWindows
     from cstore.transfer.scratch import ScratchSink

@@ -1,4 +1,4 @@
-"""What an archive is put into: a tar that is written from front to back, or a directory that appears when it is whole.
+"""Containers for archives: a tar, written from front to back, or a directory that appears when it is complete.
 
 The tar is the one that skopeo and Podman write: plain headers, everything owned by root and made in 1970.
 """

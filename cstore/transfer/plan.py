@@ -1,4 +1,4 @@
-"""What an archive says of one image, checked as far as that can be without reading a layer."""
+"""The description of one image in an archive, checked as far as possible without reading a layer."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MOST_IMAGES = 1000
 
 
 class Naming(Value):
-    """How the names in an archive are read, and which of them are wanted.
+    """How the names in an archive are completed, and which are wanted.
 
     Attributes:
-        wanted: names as they were typed; none of them wants every image.
+        wanted: names as typed by the user; empty to want every image.
         home: the domain of names without one.
-        forgiving: what cannot be a name is none: the image gets another one anyway.
+        forgiving: ignore invalid names, because the image gets another name anyway.
     """
 
     wanted: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class Naming(Value):
         return not self.wanted or any(name in self.spellings(word) for word in self.wanted for name in names)
 
     def spellings(self, word: str) -> set[str]:
-        """What a name that was typed may be in full."""
+        """Return the possible full forms of a typed name."""
         return {str(parse_name(word, home=home)) for home in (self.home, LOCAL, DOCKER)}
 
     def read(self, text: str, where: str) -> str:
@@ -62,12 +62,12 @@ class LayerPlan(Value):
     Attributes:
         member: where it is.
         diff_id: the digest that it has when it is not compressed.
-        digest: the digest of the member; "" if nobody says.
-        size: bytes in the member; -1 if nobody says.
-        compression: how it is said to be compressed; None if nobody says.
+        digest: the digest of the member; "" if unknown.
+        size: bytes in the member; -1 if unknown.
+        compression: its declared compression; None if unknown.
         linked: the member is a link to another one.
-        urls: where else it can be had, if it is one that archives need not hold.
-        changed: of a layer that is put together from files and records: what to say if it is no longer the same.
+        urls: where to fetch it, if archives need not contain it.
+        changed: for a layer that is rebuilt from files and records: the error if it has changed.
     """
 
     member: str
@@ -84,15 +84,15 @@ class ImagePlan(Value):
     """One image.
 
     Attributes:
-        member: what names it in messages.
+        member: its name in messages.
         config: its config.
         layers: bottom first.
         names: in full.
         manifest: its manifest; b"" for an image that came without one.
         index: the index it was chosen from, or b"".
         platform: what the index says it runs on, if one does.
-        ids: those that its layers have in the store, or get there; () for those that follow from their DiffIDs.
-        spares: whether an image of this ID that the store has stays as it is, but for its names.
+        ids: present or future IDs of its layers in the store; () to compute them from the DiffIDs.
+        spares: whether an existing image with this ID keeps everything but its names.
     """
 
     member: str
@@ -112,10 +112,10 @@ class ImagePlan(Value):
 
 
 def read_config(raw: bytes, member: str) -> ImageConfig:
-    """Read an image config and hold it to its own word.
+    """Parse an image config and check its consistency.
 
     Raises:
-        ImageArchiveError: it is no config, or its history tells of more layers than it has.
+        ImageArchiveError: it is not a config, or its history has more layers than it lists.
     """
     try:
         config = parse_config(raw)
@@ -127,7 +127,7 @@ def read_config(raw: bytes, member: str) -> ImageConfig:
 
 
 def merge(plans: list[ImagePlan]) -> list[ImagePlan]:
-    """Make one of those that are the same image in the same form; the names come together."""
+    """Merge plans of the same image in the same form, with all of their names."""
     merged: dict[tuple[str, bytes], ImagePlan] = {}
     for plan in plans:
         key = (plan.config.id, plan.manifest)
@@ -138,7 +138,7 @@ def merge(plans: list[ImagePlan]) -> list[ImagePlan]:
 
 
 def layer_count_differs(member: str, in_manifest: int, in_config: int) -> ImageArchiveError:
-    """Say that manifest and config do not tell of the same number of layers."""
+    """Return the error for a manifest and a config with different numbers of layers."""
     return ImageArchiveError(
         member,
         f"it names {in_manifest} layers, but its config has {in_config}",

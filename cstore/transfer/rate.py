@@ -16,7 +16,7 @@ _LONGEST = 0.5
 
 
 class Rate:
-    """A limit in bytes a second; 0 is none. Any number of threads may share it."""
+    """A limit in bytes per second; 0 for no limit. Threads may share it."""
 
     def __init__(
         self,

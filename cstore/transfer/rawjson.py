@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[^"\s]+', re.DOTALL)
 _ESCAPED = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
-"""What Go escapes when it writes JSON anew, even in bytes that it does not understand."""
+"""The characters that Go escapes when it rewrites JSON, even in raw messages."""
 
 
 def raw_values(raw: bytes) -> dict[str, str]:

@@ -48,7 +48,7 @@ class RegistryAccess(Value):
         """What is configured.
 
         Raises:
-            ConfigError: it makes no sense.
+            ConfigError: it is not valid.
         """
         if self.configuration is not None:
             return self.configuration
@@ -70,7 +70,7 @@ class RegistrySource:
     """One image of a registry. To be used as a context manager."""
 
     def __init__(self, name: str | ImageName, access: RegistryAccess | None = None) -> None:
-        """Nothing is sent yet.
+        """Sends nothing yet.
 
         Raises:
             InvalidName: it is not a valid name.
@@ -184,7 +184,7 @@ class RegistrySink(BlobSink):
     parallel = True
 
     def __init__(self, name: str | ImageName, access: RegistryAccess | None = None) -> None:
-        """Nothing is sent yet.
+        """Sends nothing yet.
 
         Raises:
             InvalidName: it is not a valid name.
@@ -199,7 +199,7 @@ class RegistrySink(BlobSink):
         self._neighbors: tuple[str, ...] = ()
         self._rate = Rate(0)
         self._known: dict[str, bool] = {}
-        """Of each blob that was asked for, whether the registry has it: nobody asks twice."""
+        """Caches, for each blob, whether the registry has it."""
 
     def take(self, source: ImageSource, request: CopyRequest, tell: Tell) -> CopiedImage:
         """Store an image (see `contract.ImageSink`)."""

@@ -35,8 +35,8 @@ class SaveRequest(Value):
     Attributes:
         refs: images by name, ID or unique ID prefix; an image given by name keeps that name, one given by ID gets none.
         format: one of `FORMATS`.
-        compression: of each layer in an OCI format, where None means gzip; of a docker-archive as a whole, where None
-            means none.
+        compression: of each layer in an OCI format, where None means gzip; or of a whole docker-archive, where None
+            means uncompressed.
         scratch: a directory for temporary files; "" for the default one.
     """
 
@@ -52,7 +52,7 @@ def save(store: Store, request: SaveRequest, sink: Target, progress: Callable[[i
 
     Args:
         store: where they are.
-        request: which images, and how.
+        request: which images, and in which format.
         sink: a path, a descriptor, a file.
         progress: called now and then with the uncompressed bytes of layers that have been read; `size_of` says how
             many there are.

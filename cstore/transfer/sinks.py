@@ -47,10 +47,10 @@ class LayoutSink(BlobSink):
     docker = False
 
     def __init__(self, path: str, reference: str | None, *, sync: bool) -> None:
-        """`reference` is what the layout shall call an image, "" for nothing, None for what its source calls it.
+        """`reference` is the image's name in the layout, "" for none, None for the names in its source.
 
         Raises:
-            InvalidOption: there is something else of that name.
+            InvalidOption: something else has that name.
         """
         self.shown = self.room = path
         self._path, self._naming, self._sync = path, _Naming(reference), sync
@@ -139,7 +139,7 @@ class LayoutSink(BlobSink):
 
 
 class _Naming:
-    """What an archive or a layout calls images: one name that was said, or with None those that their sources have.
+    """The names of images in an archive or a layout: one given name, or with None the names in their sources.
 
     Attributes:
         names: of the present image.
@@ -159,7 +159,7 @@ class _Naming:
 
 
 def _entries(described: Descriptor, names: Sequence[str]) -> list[dict[str, Any]]:
-    """What the index of a layout says of an image: an entry for each name, one without for an image that has none."""
+    """Return the index entries of an image: one for each name, or one without a name."""
     entry = {"mediaType": described.media_type, "digest": described.digest, "size": described.size}
     return [{**entry, "annotations": {NAME_KEYS[1]: name}} for name in names] or [entry]
 
@@ -180,10 +180,10 @@ class DirectorySink(BlobSink):
     """A directory as skopeo's `dir:` has it, which appears when it is whole. One that is there is replaced."""
 
     def __init__(self, path: str, *, sync: bool) -> None:
-        """Note where it goes.
+        """Note the target.
 
         Raises:
-            InvalidOption: there is something else of that name.
+            InvalidOption: something else has that name.
         """
         self.shown = self.room = path
         self._path, self._sync = path, sync
@@ -225,22 +225,23 @@ class DirectorySink(BlobSink):
 
 
 class _ArchiveSink(BlobSink):
-    """A sink that knows only in the end what comes first.
+    """A sink for archives whose first members are known only at the end.
 
-    What a source can give at any time is written when all is known; the rest waits in a file without a name.
+    Blobs that a source can write at any time are written when everything is known; others are spooled to an unnamed
+    file.
     """
 
     layers = COMPRESSED
     docker = False
 
     def __init__(self, target: str | Sink, reference: str | None, *, sync: bool = False, scratch: str = "") -> None:
-        """Note where it goes.
+        """Note the target.
 
         Args:
-            target: the path of the archive, which appears when it is whole; or something that takes its bytes.
-            reference: what the archive shall call an image, "" for nothing, None for what its source calls it.
+            target: the path of the archive, which appears when it is complete; or a sink for its bytes.
+            reference: the image's name in the archive, "" for none, None for the names in its source.
             sync: whether a file shall survive a power cut.
-            scratch: a directory for what must wait; "" takes that of the archive or, if it has none, the usual one.
+            scratch: a directory for temporary files; "" for that of the archive or, if it has none, the default one.
         """
         self.shown = target if isinstance(target, str) else "the archive"
         self._target, self._naming, self._sync = target, _Naming(reference), sync
@@ -356,7 +357,7 @@ class DockerArchiveSink(_ArchiveSink):
         """See `_ArchiveSink`.
 
         Raises:
-            InvalidName: the reference is no name.
+            InvalidName: the reference is not a valid name.
         """
         name = str(parse_name(reference)) if reference else reference
         super().__init__(target, name, sync=sync, scratch=scratch)

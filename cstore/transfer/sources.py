@@ -75,7 +75,7 @@ def _bounded(raw: bytes, where: str) -> bytes:
 
 
 def full_name(text: str, home: str = DOCKER) -> str:
-    """Complete a name; "" of what is none."""
+    """Complete a name; "" if it is not valid."""
     try:
         return str(parse_name(text, home=home)) if text else ""
     except InvalidName:
@@ -99,7 +99,7 @@ class LayoutSource:
         """Choose the image.
 
         Raises:
-            ImageArchiveError: it is no layout, has no such image, or several and none is named.
+            ImageArchiveError: it is not a layout, has no such image, or has several and no name was given.
         """
         self.shown = members.shown
         self._members = members
@@ -122,7 +122,7 @@ class LayoutSource:
 
 
 def references_of(entry: Descriptor) -> tuple[str, ...]:
-    """What a layout calls an image."""
+    """Return the names of an image in a layout."""
     return tuple(entry.annotations[key] for key in NAME_KEYS if entry.annotations.get(key))
 
 
@@ -172,7 +172,7 @@ class DirectorySource:
 
 
 def in_directory(digest: str) -> str:
-    """How `dir:` calls a blob."""
+    """Return the file name of a blob in a `dir:` directory."""
     algorithm, _, value = digest.partition(":")
     return value if algorithm == "sha256" else f"{algorithm}-{value}"
 
@@ -184,11 +184,11 @@ class StoreSource:
     """One image of a store, its layers as they were before they were compressed."""
 
     def __init__(self, store: Store, wanted: str | StoredImage) -> None:
-        """Find the image by name, ID or beginning of an ID, unless somebody has found it already.
+        """Find the image by name, ID or ID prefix, unless it is given.
 
         Raises:
             ImageUnknown: there is none.
-            ImageInvalid: it cannot be put together.
+            ImageInvalid: its parts are inconsistent.
         """
         self.store = store
         self.image = take_apart(store, wanted) if isinstance(wanted, str) else wanted
@@ -222,7 +222,7 @@ class StoreSource:
 
     @contextmanager
     def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
-        """See `ImageSource.open`. A layer is put together again, so an offset costs what lies before it."""
+        """See `ImageSource.open`. A layer is rebuilt, so skipping to an offset costs as much as reading up to it."""
         if blob.digest == self.image.config.digest:
             yield as_reader(self.image.config.raw[offset:], blob.digest)
             return
@@ -249,7 +249,7 @@ class StoreSource:
 
 
 def _misdescribed(said: Descriptor, layer: Layer) -> bool:
-    """Whether a manifest tells of another form of a layer than the one it came in."""
+    """Whether a manifest describes a layer in another form than the imported one."""
     form = media.LAYERS.get(said.media_type)
     return said.digest == layer.diff_digest and form is not None and form is not Compression.NONE
 
@@ -265,10 +265,10 @@ def skip(reader: ReadInto, count: int) -> None:
 
 
 def layer_forms(source: ImageSource, manifest: Manifest) -> Sequence[str]:
-    """The DiffIDs of a manifest's layers, as its config says them.
+    """Return the DiffIDs of a manifest's layers, from its config.
 
     Raises:
-        ImageArchiveError: the config is none, or tells of another number of layers.
+        ImageArchiveError: the config is not valid, or has another number of layers.
     """
     from cstore.transfer.plan import layer_count_differs, read_config
 

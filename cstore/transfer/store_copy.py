@@ -202,7 +202,7 @@ class SourceMembers:
         self._note(top)
 
     def fetch_by(self, give: Opener) -> None:
-        """Take layers from `give`, which fetches them ahead, verifies them, and tells of them."""
+        """Take layers from `give`, which fetches, verifies and reports them."""
         self._give, self._tell = give, None
 
     def find(self, name: str) -> Part | None:

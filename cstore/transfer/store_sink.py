@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cstore.transfer.plan import ImagePlan
 
 METADATA = "{}"
-"""What images without signatures have as metadata."""
+"""The metadata of images without signatures."""
 
 
 class LoadedImage(Value):
@@ -192,7 +192,7 @@ class _Intake:
     def _sizes(self, plan: ImagePlan) -> Iterator[tuple[str, int]]:
         """Yield the DiffID and size of each layer, for a manifest.
 
-        Of a link, skopeo and Podman record the link's own size, 0. The manifest must have the same digest as theirs.
+        For a link, skopeo and Podman record the link's own size, 0. The manifest must have the same digest as theirs.
         """
         for layer, identifier in zip(plan.layers, plan.layer_ids, strict=True):
             yield layer.diff_id, 0 if layer.linked else self._store.layers.get(identifier).diff_size

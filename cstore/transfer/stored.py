@@ -32,9 +32,9 @@ class StoredImage(Value):
     Attributes:
         id: its ID.
         config: its config; the digest of its bytes need not be the ID.
-        manifest: what it came with, if the store has that and it can be read.
+        manifest: the original manifest, if the store has it and it can be read.
         layers: bottom first, one for each DiffID of the config.
-        names: those it shall have.
+        names: the names to write.
     """
 
     id: str
@@ -45,9 +45,9 @@ class StoredImage(Value):
 
 
 def take_apart(store: Store, ref: str) -> StoredImage:
-    """Find an image by name, ID or unique prefix of that, and hold its parts to each other.
+    """Find an image by name, ID or unique ID prefix, and check that its parts belong together.
 
-    A name writes the image out under that name; an ID, without any.
+    An image found by name is written with that name; one found by ID, without a name.
 
     Raises:
         ImageUnknown: there is no such image.

@@ -1,4 +1,4 @@
-"""What the source of a sync has not any more: tags of a registry, names of a store. Only on request."""
+"""Deletes, on request, what the source of a sync no longer has: tags of a registry, names of a store."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from cstore.transfer.registry_ends import RegistryAccess
 
 Told = tuple[str, CstoreError | None]
-"""What was to go, and why it stays; None if it has gone."""
+"""An item to be deleted, and why it stays; None if it was deleted."""
 
 
 class Scope(Value):
-    """What a source speaks for: deleting goes no further.
+    """The scope of a source, beyond which nothing is deleted.
 
     Attributes:
         host: a registry, "" for any.
@@ -50,9 +50,9 @@ def scope_of(reference: str) -> tuple[str, str, str]:
 def delete_tags(
     repositories: Collection[str], kept: Collection[str], tag: str, opened: Callable[[str], Repository]
 ) -> Iterator[Told]:
-    """Delete the tags of repositories that are like a pattern and are not to be kept.
+    """Delete the tags of repositories that match a pattern and are not to be kept.
 
-    A registry deletes by digest, with all tags of it: what a kept tag stands for as well stays.
+    A registry deletes a digest with all of its tags, so a tag that shares its digest with a kept tag stays.
 
     Args:
         repositories: `HOST/PATH` of each.

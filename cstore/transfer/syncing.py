@@ -1,4 +1,4 @@
-"""Many images from one place to another: what is equal is skipped, what fails is told, and the rest goes on.
+"""Copies many images from one place to another: skips equal ones, reports failures, and continues.
 
     docker://HOST              every repository of a registry        docker://HOST/PATH/       those below a path
     docker://HOST/PATH         every tag of a repository             docker://HOST/PATH:TAG    one; * is any text
@@ -109,13 +109,13 @@ def sync(
     Args:
         source: which images; see above.
         destination: `docker://HOST[/PREFIX]`, a store, or a directory for `oci:` or `dir:`.
-        request: how.
-        tell: called with what happens while an image is copied.
-        store: the store that is meant where none is spelled.
+        request: how to copy.
+        tell: called with the events of each copy.
+        store: the store of places that name none.
         access: how registries are spoken to.
 
     Raises:
-        UsageMistake: a place makes no sense here.
+        UsageMistake: a place cannot be used here.
         CstoreError: the images of the source cannot be listed; nothing is changed then.
     """
     run = _Sync(
@@ -187,7 +187,7 @@ class _Sync:
             yield Synced("", name, DELETED if error is None else KEPT, error=error)
 
     def _comes_back(self, item: _Item) -> bool:
-        """Whether an item is a container that was kept elsewhere and shall be one of a store again."""
+        """Whether an item is a container from elsewhere that is to be created in a store again."""
         return self._to.transport == places.STORE and is_container(item.name.path)
 
     # ── which images ──
@@ -347,7 +347,7 @@ class _Sync:
         return Synced(str(item.place), shown, COPIED, done.digest, done.size)
 
     def _is_equal(self, source: ImageSource, goal: Place) -> bool:
-        """Whether the destination has the same manifest or index; of an image put together anew, the same config."""
+        """Whether the destination has the same manifest or index; for a generated image, the same config."""
         from cstore.transfer.registry_ends import RegistrySource
 
         if goal.transport == places.STORE:

@@ -1,4 +1,4 @@
-"""Blobs on their way: each held to its digest and size at its end, and told of meanwhile."""
+"""Readers and sinks of blobs that verify digest and size at the end, and report progress."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Verified:
 
 
 class LayerPart(Part):
-    """A layer that is no part of a file, as a member of an archive: `give` opens it."""
+    """A layer that is not a part of a file, as a member of an archive: `give` opens it."""
 
     blob: Descriptor | None = None
     give: Opener | None = None

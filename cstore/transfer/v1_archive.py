@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _DROPPED = frozenset({"id", "parent", "Size", "parent_id", "layer_id", "throwaway"})
 _TEXTS = ("comment", "container", "docker_version", "author", "architecture", "variant", "os")
-"""What Docker knew of an image before 1.8.3; what else stands in a JSON of that time is dropped."""
+"""The fields of an image before Docker 1.8.3; other fields in such a JSON are dropped."""
 
 _OLD_ID = re.compile(r"[a-f0-9]{64}", re.ASCII)
 _FIRST_TO_KEEP = (1, 8, 3)
@@ -106,7 +106,7 @@ def _check_id(found: object, where: str) -> str:
 
 
 def _understood(document: dict[str, Any], raw: bytes) -> dict[str, str]:
-    """What of an image's JSON goes into its config: all of it as it was, or of old ones what Docker knew then."""
+    """Return the part of an image's JSON for its config: all of it, or for old images the fields of that time."""
     version = re.match(r"(\d+)\.(\d+)\.(\d+)", str(document.get("docker_version") or ""))
     if version is not None and tuple(map(int, version.groups())) >= _FIRST_TO_KEEP:
         return raw_values(raw)

@@ -1,4 +1,4 @@
-"""Holding a layer to what was said of it: while it is unpacked, or by itself if the store has it already."""
+"""Verifies a layer against its description: while it is unpacked, or alone if the store has it already."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def drained(source: ReadInto) -> Iterator[memoryview]:
 
 
 def pour(source: ReadInto, sink: Sink) -> None:
-    """Write all that a reader gives."""
+    """Write everything from a reader."""
     for piece in drained(source):
         sink.write(piece)
 
@@ -57,13 +57,13 @@ class Delivery:
         self.accepted = False
 
     def accept(self, applied: Applied) -> Applied:
-        """Hold what was unpacked to its description, and say what shall be recorded of it.
+        """Verify an unpacked layer against its description, and return what to record.
 
-        A layer that nobody described by a digest is recorded as if it had come uncompressed: the manifest that is made
-        up for its image says so (docker 16).
+        A layer without a declared digest is recorded as if it had come uncompressed: the manifest that is made up for
+        its image says so (docker 16).
 
         Raises:
-            ImageArchiveError: it is another layer.
+            ImageArchiveError: the layer differs.
         """
         layer = self._layer
         if layer.changed is not None and applied.diff_digest != layer.diff_id:
@@ -99,7 +99,7 @@ def verify(source: ReadInto, layer: LayerPlan, window: int = 0) -> None:
     `window`: see `open_decoder`.
 
     Raises:
-        ArchiveError: it is another layer, or none.
+        ArchiveError: the layer differs, or is not valid.
     """
     algorithm = algorithm_of(layer.digest) or "sha256"
     counted = CountingReader(source, algorithm if layer.digest else None)

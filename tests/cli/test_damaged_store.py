@@ -292,7 +292,7 @@ LOOKING = (
     "layers|layer x|storage-layers|status|exists x|get-names x|metadata x|list-layer-data x|get-layer-data x k|"
     "changes x|diff x|diffsize x|mounted x|layer-parent-owners x|gc --dry-run|gc|wipe|shutdown|mount x|unmount x|"
     "delete x|delete-layer x|add-names -n a x|set-metadata -m a x|set-layer-data -f {input} x k|"
-    "applydiff -f {archive} x"
+    "applydiff -f {archive} x|repair|repair --undo x"
 )
 
 

@@ -1,4 +1,4 @@
-"""Repair the driver's files beside layers, the mount counts, and the store's own directories and locks."""
+"""Repair the driver's files of layers, the mount counts, and the store's own directories and locks."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def subvolume(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unre
 
 
 def _make_subvolume(layer: str, repair: RepairContext) -> None:
-    """Copy the files, sharing their blocks, and exchange the directories. Nobody changes the layer under the lock.
+    """Copy the files, sharing their blocks, and exchange the directories. No process changes the layer under the lock.
 
     Raises:
         LayersMounted: the layer is mounted, and its users would keep the old directory.
@@ -277,7 +277,6 @@ HEALERS = {
     "lock-wrong": lock,
     "thing-wrong": thing,
     "place-mode": mode,
-    "place-writable": mode,
     "place-owner": owner,
 }
 """Functions that plan the repair of one finding, by kind of finding."""

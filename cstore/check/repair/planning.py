@@ -30,9 +30,7 @@ GROUP_HEALERS: Mapping[str, GroupHealer] = heal_contents.GROUP_HEALERS
 """Functions that plan the repair of all such findings of one layer in one step, by kind of finding."""
 
 _FILES = frozenset({"records-damaged", "records-empty", "records-missing"})
-_FIRST = frozenset(
-    {"lock-missing", "lock-wrong", "place-mode", "place-writable", "place-owner", "place-wrong", "thing-wrong"}
-)
+_FIRST = frozenset({"lock-missing", "lock-wrong", "place-mode", "place-owner", "place-wrong", "thing-wrong"})
 """Findings that are repaired together with damaged record files; all others wait for the rebuilt records."""
 _ANEW = frozenset({Action.REMAKE_LAYER, Action.ADD_LAYER})
 

@@ -49,6 +49,8 @@ def undo(context: Context, ref: str) -> Undone:
         QuarantineDamaged: its journal cannot be read; its things are in its directory.
         RecordsDamaged: damaged record files prevent records from being restored.
     """
+    if not os.path.lexists(context.layout.quarantine):
+        find_case(context, ref)  # which tells that there is none
     with quarantine_lock(context):
         ended = [name for name in remove_broken_off(context) if ref and name.startswith(ref)]
         if len(ended) == 1:
@@ -59,10 +61,10 @@ def undo(context: Context, ref: str) -> Undone:
             # A restored thing may be a record file, so read the records again for each entry.
             with writing(context, *ItemKind, graph=True, recovering=False) as writer:
                 if isinstance(entry, Kept):
-                    progress.note(entry, f"{entry.path} was restored", partial(_bring_back, writer, case, entry))
+                    progress.note(entry, entry.path, partial(_bring_back, writer, case, entry))
                 else:
-                    what = f"the record of {entry.item_kind.value} {_id_of(entry)} was restored"
-                    progress.note(entry, what, partial(_restore, writer, entry))
+                    subject = f"the record of {entry.item_kind.value} {_id_of(entry)}"
+                    progress.note(entry, subject, partial(_restore, writer, entry))
         others = _close(case, progress.remaining, sync=context.sync)
         if others:
             progress.left.append(f"{', '.join(others)} in {case.directory}: the journal does not say where it was")
@@ -101,17 +103,17 @@ class _Progress:
         """The entries that were not undone, in the journal's order."""
         return tuple(self._remaining.values())
 
-    def note(self, entry: Kept | Recorded, what: str, act: Callable[[], str]) -> None:
-        """Undo one entry; `act` returns why it cannot be undone, or ""."""
+    def note(self, entry: Kept | Recorded, subject: str, act: Callable[[], str]) -> None:
+        """Undo one entry, which restores `subject`; `act` returns why it cannot be undone, or ""."""
         try:
             reason = act()
         except CstoreError as error:
             reason = error.message
         if reason:
-            self.left.append(f"{entry.path if isinstance(entry, Kept) else what.partition(' is ')[0]}: {reason}")
+            self.left.append(f"{subject}: {reason}")
             return
         del self._remaining[id(entry)]
-        self.done.append(what)
+        self.done.append(f"{subject} was restored")
 
 
 def _bring_back(writer: Writer, case: Case, kept: Kept) -> str:
