@@ -249,7 +249,7 @@ class Kind(Value, Generic[R]):
     duplicates: bool = False
 
     def told_flaw(self) -> Callable[[R], str] | None:
-        """What says of a record, by its ID, what makes it unusable, or ""; None if there is no such thing."""
+        """Return a function like `flaw` whose reasons also name the record; None if the kind has no `flaw`."""
         if (flaw := self.flaw) is None:
             return None
         return lambda record: f"{self.noun} {record.id}: {reason}" if (reason := flaw(record)) else ""
