@@ -66,7 +66,7 @@ class Lists(Page):
         Binding("w", "why", "who holds"),
         Binding("d", "delete", "delete"),
         Binding("space", "mark", "mark"),
-        Binding("slash", "search", "search"),
+        Binding("slash", "search", "search", priority=True),
         Binding("s", "sort", "sort"),
         Binding("r", "read", show=False),
         Binding("question_mark", "keys", "keys"),
@@ -95,7 +95,7 @@ class Lists(Page):
 
     def on_mount(self) -> None:
         """Read the store."""
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
         self.action_read()
 
     def action_read(self, at: int = 0) -> None:
@@ -170,7 +170,7 @@ class Lists(Page):
     def action_kind(self, number: int) -> None:
         """Go to a list by its number."""
         self.query_one(Tabs).active = KINDS[number]
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
 
     def action_sort(self) -> None:
         """Sort by the next column."""
@@ -182,7 +182,7 @@ class Lists(Page):
         """Ask for a text to search."""
         search = self.query_one("#search", Input)
         search.add_class("wanted")
-        search.focus()
+        self.set_focus(search)  # at once: what is typed next is meant for it
 
     def on_input_changed(self) -> None:
         """Show what fits so far."""
@@ -190,7 +190,7 @@ class Lists(Page):
 
     def on_input_submitted(self) -> None:
         """Go back to the list, which stays as it was searched."""
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
 
     def action_clear(self) -> None:
         """End the search, and drop the marks."""
@@ -201,7 +201,7 @@ class Lists(Page):
             search.value = ""  # which shows all rows again
         else:
             self._fill(self.query_one(Table).cursor_row)
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
 
     def action_keys(self) -> None:
         """Tell all keys."""

@@ -9,7 +9,7 @@ from textual.app import App
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen, Screen
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable, Input, Static
 
 from cstore.errors import CstoreError
 
@@ -68,6 +68,10 @@ class Page(Screen[None]):
     def texts(self) -> Texts:
         """How things are worded."""
         return self.browser.texts
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  - Textual gives it
+        """Let a slash be a character where a text is typed. Else it comes first, so that what is typed next is one."""
+        return action != "search" or not isinstance(self.focused, Input)
 
     def write(self, place: str, *lines: str) -> None:
         """Write lines in a part of the screen, each cut off where the window ends."""
