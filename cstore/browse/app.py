@@ -8,7 +8,7 @@ from textual.binding import Binding
 from textual.widgets import Footer, Input, Static, Tab, Tabs
 
 from cstore.browse.rows import COLUMNS, KINDS, NUMBERS, ORDERS, WIDTHS, rows_of
-from cstore.browse.screens import Page, Preview, RepairView, Table, Window
+from cstore.browse.screens import BrowserApp, Page, Preview, Table, Window
 from cstore.insight import holders, plan_removal, remove, summary
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ s       sort by name, size or age     r   reload the store
 Among files: enter opens, backspace goes up, / finds names below."""
 
 
-class Browser(RepairView):
+class Browser(BrowserApp):
     """The application; it starts with the lists."""
 
     CSS = """
@@ -66,7 +66,7 @@ class Lists(Page):
         Binding("w", "why", "what holds"),
         Binding("d", "delete", "delete"),
         Binding("space", "mark", "mark"),
-        Binding("slash", "search", "search"),
+        Binding("slash", "search", "search", priority=True),
         Binding("s", "sort", "sort"),
         Binding("r", "read", show=False),
         Binding("question_mark", "keys", "keys"),
@@ -95,7 +95,7 @@ class Lists(Page):
 
     def on_mount(self) -> None:
         """Read the store."""
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
         self.action_read()
 
     def action_read(self, at: int = 0) -> None:
@@ -170,7 +170,7 @@ class Lists(Page):
     def action_kind(self, number: int) -> None:
         """Switch to a list by its number."""
         self.query_one(Tabs).active = KINDS[number]
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
 
     def action_sort(self) -> None:
         """Sort by the next column."""
@@ -182,7 +182,7 @@ class Lists(Page):
         """Open the search field."""
         search = self.query_one("#search", Input)
         search.add_class("wanted")
-        search.focus()
+        self.set_focus(search)  # at once: what is typed next is meant for it
 
     def on_input_changed(self) -> None:
         """Show the matching rows."""
@@ -190,7 +190,7 @@ class Lists(Page):
 
     def on_input_submitted(self) -> None:
         """Return to the list, which stays filtered."""
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
 
     def action_clear(self) -> None:
         """End the search, and remove all marks."""
@@ -201,7 +201,7 @@ class Lists(Page):
             search.value = ""  # the event shows all rows again
         else:
             self._fill(self.query_one(Table).cursor_row)
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
 
     def action_keys(self) -> None:
         """Show all keys."""

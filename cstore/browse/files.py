@@ -45,7 +45,7 @@ class Files(Page):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("backspace,left,h", "up", "up"),
-        Binding("slash", "search", "find below"),
+        Binding("slash", "search", "find below", priority=True),
         Binding("escape,q", "leave", "back"),
     ]
 
@@ -65,7 +65,7 @@ class Files(Page):
 
     def on_mount(self) -> None:
         """Show the root."""
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
         self._go(b"")
 
     def on_unmount(self) -> None:
@@ -177,7 +177,7 @@ class Files(Page):
         search = self.query_one("#search", Input)
         if search.has_focus or self._list.sought:
             search.remove_class("wanted")
-            self.query_one(Table).focus()
+            self.set_focus(self.query_one(Table))
             self._go(self._list.folder)
         else:
             self.dismiss()
@@ -187,13 +187,13 @@ class Files(Page):
         search = self.query_one("#search", Input)
         search.value = ""
         search.add_class("wanted")
-        search.focus()
+        self.set_focus(search)  # at once: what is typed next is meant for it
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Run the search."""
         event.stop()
         self.query_one("#search", Input).remove_class("wanted")
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
         self._go(self._list.folder, event.value)
 
     def on_input_changed(self, event: Input.Changed) -> None:

@@ -9,7 +9,7 @@ from textual.app import App
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen, Screen
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable, Input, Static
 
 from cstore.errors import CstoreError
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 CLOSE: list[BindingType] = [Binding("escape,q", "dismiss(None)", "close")]
 
 
-class RepairView(App[None]):
+class BrowserApp(App[None]):
     """Runs long work in threads, so that keys are answered meanwhile; `texts` formats values."""
 
     def __init__(self, texts: Texts) -> None:
@@ -57,10 +57,10 @@ class Page(Screen[None]):
     """A full screen of the application."""
 
     @property
-    def browser(self) -> RepairView:
+    def browser(self) -> BrowserApp:
         """The application."""
         app = self.app
-        if not isinstance(app, RepairView):
+        if not isinstance(app, BrowserApp):
             raise TypeError(f"{type(app).__name__} cannot show this screen")
         return app
 
@@ -68,6 +68,10 @@ class Page(Screen[None]):
     def texts(self) -> Texts:
         """The text formatters."""
         return self.browser.texts
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  - Textual gives it
+        """Let a slash be a character where a text is typed. Else it comes first, so that what is typed next is one."""
+        return action != "search" or not isinstance(self.focused, Input)
 
     def write(self, place: str, *lines: str) -> None:
         """Write lines to a part of the screen, each truncated at the window's edge."""

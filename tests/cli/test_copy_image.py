@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -227,3 +229,23 @@ def test_a_pipe_in_the_place_of_a_directory(cli: CommandLine, tmp_path: Path) ->
         assert (told.code, f"{tmp_path}/pipe: Not a directory" in told.err) == (1, True)
         told = cli("copy-image", f"{transport}:{tmp_path}/empty", f"oci:{tmp_path}/out")
         assert f"{tmp_path}/empty: " in told.err
+
+
+def test_a_short_name_means_what_it_means_elsewhere(cli: CommandLine, tmp_path: Path) -> None:
+    """This host's own image first, as `why` and Podman take it, then Docker's, then any whose name ends so."""
+    (tmp_path / "layer.tar").write_bytes(BASE)
+    made = {}
+    for name in ("docker.io/library/app:1", "localhost/app:1", "docker.io/library/web:1", "quay.io/me/other:2"):
+        made[name] = cli("import", "--message", name, str(tmp_path / "layer.tar"), name).ok().lines[0]
+
+    for short, name in (
+        ("app:1", "localhost/app:1"),
+        ("web:1", "docker.io/library/web:1"),
+        ("other:2", "quay.io/me/other:2"),
+    ):
+        out = f"{tmp_path}/{short[:3]}.tar"
+        assert cli("copy-image", "-q", short, f"oci:{tmp_path}/{short[:3]}").ok().lines == [made[name]]
+        cli("save", "-o", out, short).ok()
+        with tarfile.open(out) as archive:
+            (document,) = json.load(archive.extractfile("manifest.json") or io.BytesIO())
+        assert document["RepoTags"] == [name]
