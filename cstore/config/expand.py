@@ -54,7 +54,7 @@ def expand(text: str, variables: Mapping[str, str], uid: int) -> tuple[str, list
 def plain_path(path: str) -> str:
     """Make `path` absolute: with its symbolic links resolved if it exists, else only tidied."""
     absolute = os.path.abspath(path)
-    return os.path.realpath(absolute) if presence.exists(path) else "/" + absolute.lstrip("/")
+    return os.path.realpath(absolute) if presence.can_be_seen(path, follow=True) else "/" + absolute.lstrip("/")
 
 
 def expand_settings(
