@@ -54,6 +54,20 @@ def exists(path: str | bytes) -> bool:
     return mode_at(path, follow=True) != 0
 
 
+def can_be_seen(path: str, *, follow: bool = False) -> bool:
+    """Whether this process can find something at a path: what lies in a directory that it may not search is not seen.
+
+    For paths of other users, among which one of our own is looked for. Raises SystemFailure as `mode_at`, but for that.
+    """
+    try:
+        os.stat(path, follow_symlinks=follow)
+    except (PermissionError, ValueError):
+        return False
+    except OSError as error:
+        return mode_despite(error, path) != 0
+    return True
+
+
 def is_directory(path: str | bytes) -> bool:
     """Return whether a path leads to a directory. Raises SystemFailure as `mode_at`."""
     return stat.S_ISDIR(mode_at(path, follow=True))

@@ -54,7 +54,7 @@ def expand(text: str, variables: Mapping[str, str], uid: int) -> tuple[str, list
 def plain_path(path: str) -> str:
     """Return the absolute path, with symbolic links resolved if it exists, otherwise only normalized."""
     absolute = os.path.abspath(path)
-    return os.path.realpath(absolute) if presence.exists(path) else "/" + absolute.lstrip("/")
+    return os.path.realpath(absolute) if presence.can_be_seen(path, follow=True) else "/" + absolute.lstrip("/")
 
 
 def expand_settings(

@@ -223,7 +223,7 @@ def drivers_with_records(graph_root: str) -> list[str]:
     for name in names:
         driver, dash, kind = name.rpartition("-")
         record = RECORDS.get(dash + kind)
-        if driver and record and driver not in found and presence.exists(os.path.join(graph_root, name, record)):
+        if driver and record and driver not in found and presence.can_be_seen(os.path.join(graph_root, name, record)):
             found.append(driver)
     return found
 

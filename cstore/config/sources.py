@@ -248,7 +248,7 @@ class _Choice:
     def _is_usable(self, root: str) -> bool:
         """Return whether the user can have a store in `root`, which need not exist yet."""
         path = root
-        while not presence.is_there(path) and path != os.path.dirname(path):
+        while not presence.can_be_seen(path) and path != os.path.dirname(path):
             path = os.path.dirname(path)
         if not presence.is_directory(path):
             return False

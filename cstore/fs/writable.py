@@ -26,7 +26,7 @@ def on_read_only_media(path: str) -> bool:
 
 
 def nearest_directory(path: str) -> str:
-    """Return the directory itself, or its nearest existing parent."""
-    while not presence.is_directory(path) and os.path.dirname(path) != path:
+    """Return the directory itself, or its nearest existing parent that this process can see."""
+    while not (presence.can_be_seen(path) and presence.is_directory(path)) and os.path.dirname(path) != path:
         path = os.path.dirname(path)
     return path
