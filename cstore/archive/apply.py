@@ -147,7 +147,7 @@ def _unpack(
     owners: Owners,
     progress: Callable[[int], None] | None,
 ) -> tuple[Applied, DisplacedReport]:
-    """Start everything, go through the archive, and end everything, whatever happens."""
+    """Start the processes and threads, read the archive, and end all of them, even on failure."""
     from cstore.archive.tar.reader import TarReader
     from cstore.archive.tarsplit import Packer, SplitFile
     from cstore.archive.unpacking.dispatch import Dispatcher
@@ -185,7 +185,7 @@ def _terms(options: ApplyOptions, owners: Owners, cleanup: ExitStack) -> Terms:
 
     lowers = cleanup.enter_context(opened(options.lowers, os.O_RDONLY))
     for lower in lowers:
-        lower.hold()  # an image that makes no sense shall be told of here
+        lower.hold()  # an invalid image must be reported here
     return Terms(
         form=options.form,
         has_lower=options.has_lower,

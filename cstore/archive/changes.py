@@ -82,7 +82,7 @@ def changes_size(new: str, changes: Iterable[Change]) -> int:
 
 
 def _everything(tree: Directories, top: bytes) -> Iterator[bytes]:
-    """Walk all that lies below a directory, depth-first."""
+    """Walk everything below a directory, depth-first."""
     stack = [(top, iter(_listed(tree, top)))]
     while stack:
         folder, names = stack[-1]

@@ -1,4 +1,4 @@
-"""Read the tree of a composefs layer without mounting it: an EROFS image, and the contents of its files beside it.
+"""Reads the tree of a composefs layer without mounting it: an EROFS image, and the contents of its files next to it.
 
     <layer>/composefs-data/composefs.blob    the image; a regular file in it names its contents by their digest
     <layer>/diff/<2 digits>/<62 digits>      the contents
@@ -81,7 +81,7 @@ def _allow_descriptors(wanted: int) -> None:
 
 
 def content_name(attributes: dict[bytes, bytes]) -> str:
-    """Where the contents of a file are below the directory of contents, as `xx/<62 digits>`; "" if nowhere there."""
+    """Return the path of a file's contents below the directory of contents, `xx/<62 digits>`; "" if not there."""
     folder, slash, rest = attributes.get(REDIRECT, b"").removeprefix(b"/").partition(b"/")
     fits = slash and len(folder) == 2 and len(rest) == 62 and _HEX.issuperset(folder + rest)
     return os.fsdecode(b"%b/%b" % (folder, rest)) if fits else ""
@@ -105,12 +105,12 @@ def require_own_contents(image: Image) -> None:
 
 
 def _meant(name: bytes) -> bytes:
-    """What an attribute is called in the layer: one of overlay's own has been given its prefix twice."""
+    """Return the name of an attribute in the layer: overlay's own attributes have their prefix twice."""
     return name.replace(b".overlay.overlay.", b".overlay.", 1) if name.startswith(_ESCAPED) else name
 
 
 def is_hiding(path: bytes, node: Node) -> bool:
-    """Whether an entry of the root only hides a directory of contents: it is no part of the layer."""
+    """Whether an entry of the root only hides a directory of contents, and is not a part of the layer."""
     return len(path) == 2 and stat.S_ISCHR(node.mode) and not node.device
 
 
@@ -123,11 +123,11 @@ class BlobTree(Closing):
 
     @cached_property
     def image(self) -> Image:
-        """The image, opened when it is first needed: what lies above it may have all that is looked for.
+        """The image, opened when it is first needed: the layers above may have everything that is looked up.
 
         Raises:
             SystemFailure: it cannot be read.
-            ArchiveError: it makes no sense.
+            ArchiveError: it is not valid.
         """
         from cstore.archive.erofs import Image
 
@@ -203,7 +203,7 @@ class BlobTree(Closing):
         return {_meant(name): value for name, value in found.items() if name not in {REDIRECT, METACOPY}}
 
     def content(self, path: bytes) -> str:
-        """Where the contents of a file are below the directory of contents; "" if they are in the image."""
+        """Return the path of a file's contents below the directory of contents; "" if they are in the image."""
         return content_name(self.image.attributes(self._find(path)))
 
     def attribute_names(self, path: bytes) -> list[str]:
@@ -211,7 +211,7 @@ class BlobTree(Closing):
         return [os.fsdecode(name) for name in self.image.attributes(self._find(path))]
 
     def attribute(self, path: bytes, name: str) -> bytes:
-        """See `Directories.attribute`. The mark that hides the directories of contents is no part of the root."""
+        """See `Directories.attribute`. Leaves out the root's mark that hides the directories of contents."""
         value = self.image.attributes(self._find(path)).get(os.fsencode(name))
         if value is None or (not path and os.fsencode(name) == OPAQUE):
             raise _failure(errno.ENODATA)

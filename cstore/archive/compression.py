@@ -143,7 +143,7 @@ class _GzipDecoder:
         self._given = 0
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Give the next decompressed bytes (see `Decoder`)."""
+        """Return the next decompressed bytes (see `Decoder`)."""
         try:
             # Larger than the file object's own buffer, so this is one copy and one call that lets other threads run.
             data: bytes = self._file.read1(len(buffer))
@@ -184,7 +184,7 @@ class _RawFile:
 
 
 class _Member(Protocol):
-    """What the standard library's decompressors have in common."""
+    """The common interface of the standard library's decompressors."""
 
     @property
     def eof(self) -> bool: ...
@@ -209,7 +209,7 @@ class _MemberDecoder:
         self._given = 0
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Give the next decompressed bytes (see `Decoder`)."""
+        """Return the next decompressed bytes (see `Decoder`)."""
         while buffer:
             if self._member is None:
                 if not self._find_next_member():
@@ -277,7 +277,7 @@ class _GzipMember:
 
     def decompress(self, data: memoryview, max_length: int = -1) -> bytes:
         result = self._stream.decompress(self._stream.unconsumed_tail + bytes(data), max(max_length, 0))
-        # What fills all of the room may not have been everything, even if nothing is left to decode.
+        # If the output filled the buffer, there may be more, even if no input is left.
         self.needs_input = not self._stream.unconsumed_tail and len(result) != max_length
         return result
 
@@ -317,7 +317,7 @@ def open_encoder(compression: Compression, level: int | None = None) -> Encoder:
     """Begin a compressed stream.
 
     Raises:
-        InvalidOption: `level` is none of this compression's.
+        InvalidOption: `level` is not valid for this compression.
     """
     if compression is Compression.NONE:
         return _PlainEncoder()
@@ -369,7 +369,7 @@ class _PlainEncoder:
 
 
 class _Format(NamedTuple):
-    """A compression, but for none.
+    """The properties of a compression, other than NONE.
 
     Attributes:
         label, suffix, magic: see `Compression`; how a stream begins.

@@ -25,7 +25,7 @@ _MARKS = (b"trusted.overlay.", b"user.overlay.")
 
 
 class ShownTree(Closing):
-    """What directories and images show together, the nearest first, as whoever mounts them would see it.
+    """The merged tree of directories and images, the nearest first, as in a mount of them.
 
     Paths are relative; the root is b"".
     """
@@ -70,7 +70,7 @@ class ShownTree(Closing):
         return here
 
     def status(self, path: bytes) -> os.stat_result:
-        """What stat(2) says of a path, without following a link.
+        """Return the stat(2) result of a path, without following a link.
 
         Raises:
             OSError: nothing is there.
@@ -83,7 +83,7 @@ class ShownTree(Closing):
         return found
 
     def names(self, folder: bytes) -> list[bytes]:
-        """What can be seen in a directory, sorted."""
+        """Return the visible names in a directory, sorted."""
         return self._union.names(folder)
 
     def link(self, path: bytes) -> bytes:
@@ -185,7 +185,7 @@ class ShownSource(Copier):
         xattr.put_all(target, wanted, forgiving=self._plan.confined)
 
     def finish_here(self, target: int) -> None:
-        """Give an open directory what this one has but contents."""
+        """Copy a directory's attributes to an open directory."""
         self._path = self._here
         self.finish(-1, target, self._tree.status(self._here))
 

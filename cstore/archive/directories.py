@@ -30,7 +30,7 @@ _ENTER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Wanted(NamedTuple):
-    """What is looked for in a directory.
+    """Criteria for the names in a directory.
 
     Attributes:
         format: S_IFREG, S_IFDIR or S_IFLNK, if only such things are; else 0.
@@ -46,8 +46,8 @@ class Wanted(NamedTuple):
 class Directories(Closing):
     """The directories beneath `root`, by relative path; the root itself is b"".
 
-    `access` is `os.O_RDONLY` for directories that shall be listed, `os.O_PATH` where passing through is enough;
-    `at_once` is how many may be open at a time, two or more.
+    `access` is `os.O_RDONLY` for directories to be listed, `os.O_PATH` if passing through is enough; `at_once` is how
+    many may be open at a time, two or more.
     """
 
     def __init__(self, root: str, access: int = os.O_RDONLY, at_once: int = _OPEN_AT_ONCE) -> None:
@@ -73,7 +73,7 @@ class Directories(Closing):
         return self._descend(path) if path else self._root
 
     def _descend(self, path: bytes) -> int:
-        """Open `path` from its nearest open ancestor, keeping what lies between."""
+        """Open `path` from its nearest open ancestor, and keep the directories between open."""
         end = len(path)
         current: int | None = None
         while end > 0 and current is None:
@@ -130,7 +130,7 @@ class Directories(Closing):
             os.close(fd)
 
     def status(self, folder: bytes, name: bytes) -> os.stat_result:
-        """What stat(2) says of a name in a directory, without following a link.
+        """Return the stat(2) result of a name in a directory, without following a link.
 
         Raises:
             OSError: as stat(2).
@@ -199,7 +199,7 @@ class Directories(Closing):
         return self._root
 
     def root_status(self) -> os.stat_result:
-        """What stat(2) says of the root."""
+        """Return the stat(2) result of the root."""
         return os.stat(self._root)
 
     def attributes(self, path: bytes) -> dict[bytes, bytes]:
@@ -242,7 +242,7 @@ class Directories(Closing):
         return os.getxattr(self.attributes_of(path), name)
 
     def open_file(self, folder: bytes, name: bytes) -> int:
-        """Open something in a directory to read it, following no link and waiting for nobody. The caller closes it.
+        """Open a file in a directory for reading, without following a link and without blocking. The caller closes it.
 
         Raises:
             OSError: as open(2).
@@ -250,7 +250,7 @@ class Directories(Closing):
         return open_quietly(name, _READ, self.descriptor(folder))
 
     def attributes_of(self, path: bytes) -> int | str:
-        """What getxattr(2) takes for a directory: its descriptor, or where that only is to pass through, its name.
+        """Return getxattr(2)'s argument for a directory: its descriptor or, if that is O_PATH, its name.
 
         Raises:
             OSError: as `descriptor`.
@@ -304,7 +304,7 @@ def _open_quietly(name: bytes | str, flags: int, directory: int | None) -> int:
 
 
 class Kind(IntChoice):
-    """What a directory says of a name in it."""
+    """A directory's answer for a name in it."""
 
     OTHER = 0
     REGULAR = 1

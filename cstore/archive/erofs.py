@@ -1,4 +1,4 @@
-"""EROFS images, read without mounting them: the tree of a composefs layer, which has everything but file contents.
+"""Reads EROFS images without mounting them: the tree of a composefs layer, with everything but file contents.
 
     0       composefs header: magic, version, flags
     1024    superblock
@@ -83,7 +83,7 @@ class Image(Closing):
 
         Raises:
             SystemFailure: it cannot be read.
-            ArchiveError: it is no image, or one of a kind that is not understood.
+            ArchiveError: it is not an image, or of an unknown kind.
         """
         self.path = path
         try:
@@ -148,7 +148,7 @@ class Image(Closing):
         """Read an inode.
 
         Raises:
-            ArchiveError: there is none of this number, or it makes no sense.
+            ArchiveError: there is no inode of this number, or it is not valid.
         """
         start = self._meta + (nid << 5)
         (form,) = struct.unpack("<H", self._bytes(start, 2))
@@ -223,10 +223,10 @@ class Image(Closing):
     # ── directories ──
 
     def names(self, node: Node) -> dict[bytes, int]:
-        """What is in a directory: names and inode numbers, without `.` and `..`.
+        """Return the names and inode numbers in a directory, without `.` and `..`.
 
         Raises:
-            ArchiveError: it makes no sense.
+            ArchiveError: it is not valid.
         """
         if not stat.S_ISDIR(node.mode):
             raise self.flaw(f"inode {node.nid} is not a directory")

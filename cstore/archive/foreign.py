@@ -77,7 +77,7 @@ _IMAGE_HEAD = 0x10048
 
 
 def foreign(head: bytes) -> errors.ArchiveForeign | None:
-    """Tell what begins with `head`, of which a tar header could not be made; None if it is nothing known."""
+    """Identify a file that begins with `head` and is not a tar; None if it is unknown."""
     for magic, kind, hint in _KINDS:
         if head.startswith(magic):
             return errors.ArchiveForeign(kind, hint)

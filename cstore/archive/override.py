@@ -1,4 +1,4 @@
-"""What a file shall count as, where it must not be that on disk: an attribute with owner, mode and type (drivers 5.1).
+"""The attribute with a file's effective owner, mode and type, where the file on disk has others (drivers 5.1).
 
     user.containers.override_stat = UID:GID:MODE:TYPE      7:0:4711:file, 0:0:0666:char-1-3
 
@@ -37,7 +37,7 @@ _DEVICES = frozenset({stat.S_IFBLK, stat.S_IFCHR})
 
 
 class Override(Value):
-    """What a file counts as.
+    """A file's effective owner, mode and type.
 
     Attributes:
         uid, gid: its owner, as the tree has owners.
@@ -84,7 +84,7 @@ def is_masked(path: str) -> bool:
 
 
 def override_of(path: str | bytes | int) -> Override | None:
-    """What a file, or a directory, counts as; None if it is what it is. A link at the end is not followed."""
+    """Return a file's or directory's effective attributes; None if it has none. Follows no link at the end."""
     by_path = not isinstance(path, int)
     for name in (ATTRIBUTE, PROGRAMS_ATTRIBUTE):
         try:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _SECOND = 1_000_000_000
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DISGUISED = frozenset({stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO})
-"""What may be kept as an empty file with an attribute."""
+"""The types that may be stored as an empty file with an attribute."""
 
 
 def pack_tree(
@@ -88,7 +88,7 @@ def pack_changes(
     *,
     now: float | None = None,
 ) -> None:
-    """Write what `changes` lists of `tree` as a tar; a deletion becomes a whiteout.
+    """Write the `changes` of `tree` as a tar; a deletion becomes a whiteout.
 
     The order is that of the paths' bytes, or depth-first if there was no `base` (archive 8.1).
 
@@ -246,7 +246,7 @@ class _Packing:
         """Write a removal. One device serves many of them, and the Go tool's headers tell which was the first."""
         try:
             entry = self._entry(path, writer.REGULAR, status)
-        except InvalidIDMap:  # the kernel made it, as whoever mounted the layer
+        except InvalidIDMap:  # the kernel created it, with the owner of the mount
             entry = Entry(path, writer.REGULAR, 0, 0, 0, mtime=status.st_mtime_ns // _SECOND)
         self._link(entry, status)
         entry.type, entry.mode = writer.REGULAR, 0

@@ -66,7 +66,7 @@ class PulledStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # IOBase allows more kinds of buffers
-        """Give the next bytes: 0 at the end.
+        """Read the next bytes: 0 at the end.
 
         Raises:
             CstoreError: what the writer raised.
@@ -98,5 +98,5 @@ class PulledStream(io.RawIOBase):
         import threading
 
         self._produce = None
-        channel = self._channel  # and not this stream, which shall be closed when nobody has it any more
+        channel = self._channel  # and not this stream, which is to be closed when it is no longer referenced
         threading.Thread(target=channel.run, args=(produce,), name="cstore-stream", daemon=True).start()

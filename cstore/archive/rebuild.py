@@ -71,7 +71,7 @@ def rebuild(
 
 
 class _Rebuilding:
-    """One archive being put together."""
+    """One archive being rebuilt."""
 
     def __init__(
         self,

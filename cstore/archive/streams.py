@@ -100,7 +100,7 @@ class PeekingReader:
         return self._head[:size]
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Give what was peeked first, then the rest."""
+        """Read the peeked bytes first, then the rest."""
         if not self._head:
             return self._source.readinto(buffer)
         count = min(len(self._head), len(buffer))
@@ -266,7 +266,7 @@ class CompressingSink:
 
 @contextmanager
 def compressed(sink: Sink, compression: Compression) -> Iterator[Sink]:
-    """Give a sink whose bytes reach `sink` compressed. If the block raises, the compressed stream stays cut."""
+    """Yield a sink that compresses into `sink`. If the block raises, the compressed stream stays truncated."""
     if not compression:
         yield sink
         return

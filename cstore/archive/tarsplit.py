@@ -235,7 +235,7 @@ def read_lines(path: str) -> Iterator[Segment | FileEntry]:
 
 
 def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
-    """What a tar-split file says of a path and all below it: for each cleaned name its last entry, as in the layer.
+    """Return the entries of a path and everything below it: for each cleaned name the last one, as in the layer.
 
     Raises:
         TarSplitDamaged, SystemFailure: as `read_lines`.
@@ -261,7 +261,7 @@ def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
 
 
 def _read_common(text: bytes) -> Segment | FileEntry | None:
-    """Read a line as the Go tool and cstore spell nearly all of them; None for any other."""
+    """Parse a line in the usual form of the Go tool and cstore; None for any other."""
     if text.startswith(_SEGMENT_HEAD):
         head, _, position = text.partition(b'","position":')
         if not position[:-1].isdigit() or not position.endswith(b"}"):
@@ -348,7 +348,7 @@ def _understand(line: Any) -> Segment | FileEntry:
 
 
 def _read_texts(path: str) -> Iterator[bytes]:
-    """Give the lines of a gzip'd file, without their ends."""
+    """Yield the lines of a gzip file, without line ends."""
     from cstore.archive.directories import open_quietly
 
     try:

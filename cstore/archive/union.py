@@ -1,8 +1,8 @@
-"""What lies below a layer: the directories of its ancestors, nearest first, seen as one, without a mount.
+"""The merged tree below a layer: the directories of its ancestors, nearest first, without a mount.
 
-A name is looked for as whoever mounts the layers would: a file, a whiteout or an opaque directory hides everything
-deeper, and a renamed directory goes on under its old name. What a user's mounts wrote counts as root's does, because a
-chain holds marks of one of them only; a mount program's marks count where one shows the chain.
+A name is looked up as in a mount of the layers: a file, a whiteout or an opaque directory hides everything deeper, and
+a renamed directory goes on under its old name. What a user's mounts wrote counts as root's does, because a chain holds
+marks of one of them only; a mount program's marks count where one shows the chain.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class _LowerPath(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is seen at a path: a name in a folder of one of the directories, of that number; the root is named b""."""
+    """The visible file at a path: a name in a folder of the directory with that number; the root is named b""."""
 
     number: int
     folder: bytes
@@ -62,11 +62,11 @@ class Found(NamedTuple):
 
 
 class OutOfSight(Exception):
-    """What was asked for may lie in a layer that is not read; the text says in which."""
+    """The requested file may be in a layer that is not read; the text names the layer."""
 
 
 class Union:
-    """Directories, nearest first, as one.
+    """Directories, nearest first, merged.
 
     `files`: a mount program shows them, so names and attributes of its own are marks. `unseen` says what lies below
     the last of them and is not read; "" for nothing. `plain`: there is one, a whole tree, in which nothing is a mark.
@@ -84,15 +84,15 @@ class Union:
     ) -> None:
         self._lowers, self._files, self._unseen, self._plain = lowers, files, unseen, plain
         self._users = users
-        # Of the folder last asked about and those above it: where it is not hidden.
+        # For the last folder and its parents: the directories in which it is not hidden.
         self._end = len(lowers) + bool(unseen)
         self._open: dict[bytes, list[_LowerPath]] = {b"": [_LowerPath(number, b"") for number in range(self._end)]}
 
     def find(self, path: bytes) -> os.stat_result | None:
-        """What is at `path`; None if nothing is, or it was removed on the way up.
+        """Return the file at `path`; None if there is none, or a layer removed it.
 
         Raises:
-            OutOfSight: that cannot be known.
+            OutOfSight: it may be in a layer that is not read.
             SystemFailure: a directory cannot be read.
         """
         found = self._nearest(path)
@@ -111,20 +111,20 @@ class Union:
         return self._lowers[where.number].tree, where.folder
 
     def directory(self, path: bytes) -> tuple[Tree, bytes]:
-        """The nearest directory at `path`, the root included: its tree, and its path there.
+        """Return the nearest directory at `path`, which may be the root: its tree, and its path there.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: it does not exist.
         """
         for number, folder in self._holding(path):
             return self._tree(number), folder
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
     def names(self, folder: bytes) -> list[bytes]:
-        """What can be seen in a directory, sorted.
+        """Return the visible names in a directory, sorted.
 
         Raises:
-            OutOfSight: that cannot be known.
+            OutOfSight: it may be in a layer that is not read.
             SystemFailure: a directory cannot be read.
         """
         return [name for name, _ in self.kinds(folder)]
@@ -154,7 +154,7 @@ class Union:
                         yield other
 
     def locate(self, path: bytes) -> Found | None:
-        """What `find` finds, and where it lies; the root lies in the nearest directory.
+        """Return the result of `find` and its location; the root is in the nearest directory.
 
         Raises:
             SystemFailure: a directory cannot be read.
@@ -198,7 +198,7 @@ class Union:
         read: Callable[[Tree, bytes], list[tuple[bytes, _T]]],
         seen: Callable[[_LowerPath, bytes, _T], _S | None],
     ) -> list[_S]:
-        """What is `seen` of all that is read in the directories which show in one, sorted by name."""
+        """Yield the visible entries of the merged directories, sorted by name."""
         found: dict[bytes, _S | None] = {}
         for where in self._holding(folder):
             tree = self._tree(where.number)
@@ -313,7 +313,7 @@ class Union:
         return found
 
     def _status(self, where: _LowerPath, name: bytes) -> os.stat_result | None:
-        """What one directory says of a name; None for nothing. A whiteout is a device 0:0, however it is written."""
+        """Return one directory's entry for a name; None if there is none. A whiteout is a device 0:0, in any form."""
         tree = self._tree(where.number)
         try:
             return tree.status(where.folder, name)
@@ -365,7 +365,7 @@ class Union:
 
 
 def _renamed(tree: Tree, folder: bytes, name: bytes) -> bytes | None:
-    """What a file without contents is called below, b"" if it has the same name there; None for one with contents."""
+    """Return the name of a metacopy file in a lower layer, b"" if it is the same; None for a file with contents."""
     if isinstance(tree, BlobTree):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Whiteouts: how a layer says that something below it is gone.
+"""Whiteouts: how a layer removes lower files.
 
 In an archive a removal is a file `.wh.NAME` beside the NAME it removes, and `.wh..wh..opq` removes everything that
 lies below its directory. In a tree it depends on the tree's form: a whole tree simply lacks what was removed; the
@@ -49,7 +49,7 @@ _OPAQUE_XATTRS = {
 
 
 def make_opaque(folder: int, form: WhiteoutForm, times: tuple[int, int] = (0, 0)) -> None:
-    """Make an open directory hide what lies below it, in the way of a form that can; `times` are for a mark's file.
+    """Make an open directory hide lower files, as its form does that; `times` are for a mark's file.
 
     Raises:
         OSError: the mark cannot be made.
@@ -81,10 +81,10 @@ def whiteout_name(victim: bytes) -> bytes:
 
 
 def victim_of(base: bytes) -> bytes | None:
-    """What a whiteout's name removes, without directory.
+    """Return the name that a whiteout removes, without directory.
 
     Returns:
-        The victim's name; None for names that are no single name (`.wh.`, `.wh..`, `.wh...`), which would reach the
+        The removed name; None for names that are not a single name (`.wh.`, `.wh..`, `.wh...`), which would reach the
         directory itself or its parent.
     """
     victim = base[len(WHITEOUT_PREFIX) :]

@@ -37,7 +37,7 @@ class ZstdDecoder:
         self._given = 0
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Give the next decompressed bytes (see `compression.Decoder`)."""
+        """Return the next decompressed bytes (see `compression.Decoder`)."""
         try:
             count = self._reader.readinto(buffer)
         except (self._error, MemoryError) as error:
@@ -53,7 +53,7 @@ class ZstdDecoder:
 
 
 class _Part(Choice):
-    """What begins where the follower stands."""
+    """Return what begins at the follower's position."""
 
     MAGIC = 1
     SKIPPABLE_SIZE = 2
@@ -84,7 +84,7 @@ class _FrameFollower:
         self.cut = False
 
     def read(self, size: int, /) -> memoryview:
-        """Give the next raw bytes that belong to frames, none at the end. They stay valid until the next call."""
+        """Return the next raw bytes of frames, empty at the end. They stay valid until the next call."""
         piece = self._storage[: self._raw.readinto(self._storage[:size])]
         if not piece:
             between = self._part in {_Part.MAGIC, _Part.PADDING} and not self._skip and not self._seen

@@ -1,4 +1,4 @@
-"""What a storage driver promises: layer IDs in, directories out.
+"""The contract of a storage driver: layer IDs in, directories out.
 
 The life of a layer's tree:
 
@@ -36,8 +36,8 @@ else:
 class TreeOptions(Value):
     """How a new tree is made.
 
-    `parent_map` says how the parent's owners were mapped, `id_map` how the tree's shall be.
-    With `far`, there is none: an additional layer store keeps it there.
+    `parent_map` maps the parent's owners, `id_map` those of the new tree. With `far`, there is none: an additional
+    layer store keeps it there.
     """
 
     id_map: IDMap = IDENTITY
@@ -68,8 +68,8 @@ class StagedTree(Value):
 
     Attributes:
         tree: the directory to fill.
-        form: how a removal is written into `tree`.
-        has_lower: whether `tree` already holds, or lies above, what other layers made.
+        form: how removals are represented in `tree`.
+        has_lower: whether `tree` contains, or is stacked on, the files of other layers.
         staging: the staging directory that owns everything made so far.
         lowers: directories of other layers that lie below `tree`, nearest first; none if `tree` is whole.
         unseen: what lies below the last of those and cannot be read, in words; "" for nothing.
@@ -125,7 +125,7 @@ class Driver(Protocol):
         """Make an empty, writable tree above `parent`. Needs no lock. If this raises, nothing of it remains.
 
         Raises:
-            DriverError: there is no tree for `parent`, or it went away meanwhile.
+            DriverError: there is no tree for `parent`, or it was removed meanwhile.
         """
 
     def stage_again(self, layer: str, parent: str | None) -> StagedTree:
@@ -145,20 +145,20 @@ class Driver(Protocol):
         """
 
     def remove(self, layer: str) -> Removal:
-        """Take `layer`'s tree out of sight. Under the lock. A layer without a tree is no error."""
+        """Hide `layer`'s tree. Under the lock. A missing tree is not an error."""
 
     def mount(self, layer: str, options: MountOptions) -> str:
         """Make `layer` usable as a directory and return its path.
 
-        Under the lock; mounting twice in the same way gives the same path. Where nothing need be mounted to write to a
-        layer, one that is mounted read-only has another path than one that is not.
+        Under the lock; mounting twice in the same way gives the same path. If the driver needs no mount to write to a
+        layer, a read-only mount has a different path.
         """
 
     def can_shift(self, id_map: IDMap) -> bool:
         """Whether a layer without an ID map can be mounted with this one. Changes nothing."""
 
     def unmount(self, layer: str) -> None:
-        """Undo `mount`. Under the lock; a layer that is not mounted is no error."""
+        """Undo `mount`. Under the lock; a layer that is not mounted is not an error."""
 
     def is_mounted(self, layer: str, path: str) -> bool:
         """Whether `path`, recorded as `layer`'s mount, still is one."""
@@ -167,7 +167,7 @@ class Driver(Protocol):
         """Directories in which the files of `layer`'s archive are found, nearest first. Needs no lock."""
 
     def changes(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
-        """What `layer` adds, modifies and deletes against `base` (None: against nothing), sorted by path."""
+        """Return the changes of `layer` against `base` (None: against nothing), sorted by path."""
 
     def write_diff(
         self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap, gone_at: float | None = None
@@ -219,7 +219,7 @@ class Driver(Protocol):
 
 
 class StagedRemoval:
-    """What is to go lies in a staging directory, and is deleted with it."""
+    """Hidden trees are in a staging directory, and are deleted with it."""
 
     def __init__(self, staging: StagingDirectory) -> None:
         self._staging = staging

@@ -1,4 +1,4 @@
-"""What an additional layer store says of a layer: its file `info`, for whoever makes a record of it."""
+"""The description of a layer in an additional layer store: its file `info`, as record fields."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 
 def read_info(far: str) -> dict[str, object]:
-    """What the far side says of a layer, in the fields of a record.
+    """Return the record fields in a layer's `info` file.
 
     Raises:
         OSError, ValueError: it cannot be read, or says something else.

@@ -1,6 +1,6 @@
-"""What a driver keeps beside the contents of its layers, for who checks a store: all is doubted, nothing changed.
+"""The contract for checking a driver's own files, apart from the contents of layers. Changes nothing.
 
-Only some drivers keep such things. A driver whose layers are whole trees has nothing but the trees.
+Only some drivers have such files. A driver whose layers are whole trees has only the trees.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ else:
 
 MISSING, WRONG, NO_DIRECTORY, NO_FILE = "missing", "wrong", "no directory", "no regular file"
 NO_SUBVOLUME = "no subvolume"
-"""What can be the matter with a part."""
+"""The possible flaws of a part."""
 
 
 class Flaw(Value):
@@ -72,13 +72,13 @@ class Inspector(Protocol):
         """
 
     def not_read(self, layer: str) -> str:
-        """What a layer is, in words, if nobody here can read it; "" if it can be read."""
+        """Return a description of a layer that cstore cannot read; "" if it can."""
 
     def parts(self, layer: str, ancestors: Callable[[], Sequence[str]]) -> list[Part]:
-        """A layer and all that lies below it, nearest first. `ancestors` gives those of its record, if need be.
+        """Return a layer and its ancestors, nearest first. `ancestors` returns those of its record, if needed.
 
         Raises:
-            CstoreError: the layer itself is not there.
+            CstoreError: the layer itself is missing.
         """
 
     def has_files_for_marks(self) -> bool:
@@ -92,15 +92,15 @@ class Inspector(Protocol):
         """
 
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
-        """What is wrong around a layer that has a directory. `ancestors` are those of its record, nearest first."""
+        """Yield the flaws of a layer that has a directory. `ancestors` are those of its record, nearest first."""
 
     def strays(self) -> list[Flaw]:
-        """What belongs to no layer."""
+        """Yield the parts that belong to no layer."""
 
     def bears_marks(self, layer: str) -> bool:
-        """Whether a layer's directory shows by more than its name that a driver made it, and made it under this name.
+        """Whether a layer's directory has evidence, besides its name, that a driver made it under this name.
 
-        A directory that an administrator made beside the layers does not, nor does the copy of a layer.
+        An administrator's directory has none, and neither does a copy of a layer.
         """
 
     def mounts(self, mount_points: Sequence[str]) -> dict[str, str]:

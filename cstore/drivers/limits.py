@@ -13,7 +13,7 @@ def limit_in(driver: str, options: Mapping[str, str]) -> int | None:
     """Read the option `size`, in bytes; None if the options do not have it.
 
     Raises:
-        DriverError: an option that is unknown, or a size that is none.
+        DriverError: an option is unknown, or a size is not valid.
     """
     from cstore.config.driver_options import parse_size
 

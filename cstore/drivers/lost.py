@@ -1,4 +1,4 @@
-"""The error for a layer of which there is a record and no directory."""
+"""The error for a layer that has a record but no directory."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def directory_lost(driver: str, layer: str, searched: Sequence[str], go_text: st
     Args:
         driver: the driver's name.
         layer: the layer's ID.
-        searched: where its directory was looked for: the store's own place first. With more than one, the record may
-            be an additional store's, from which nobody deletes anything.
+        searched: the places searched for its directory, the store's own first. With several, the record may belong to
+            an additional store, from which nothing is deleted.
         go_text: what the Go tools say.
     """
     hint = "its contents are lost; cstore delete-layer removes the record"

@@ -37,7 +37,7 @@ class DriverPlace(Value):
 
 
 class DriverFacts(Value):
-    """What those above a driver have to know of it, as data: its package says so in `FACTS`.
+    """The facts of a driver for the other packages, as data: `FACTS` in the driver's package.
 
     Attributes:
         keys: the keys of its own table in storage.conf, in the order in which they become options, and what each takes.
@@ -80,7 +80,7 @@ A driver is a package here of the same name, and one line in this table. The pac
 
 
 class DriverPackage(Protocol):
-    """What a driver's package is expected to have."""
+    """The interface of a driver's package."""
 
     FACTS: DriverFacts
 
@@ -103,12 +103,12 @@ def package_of(name: str) -> DriverPackage:
 
 
 def facts_of(name: str) -> DriverFacts | None:
-    """What is to be known of a driver; None if cstore has none of that name."""
+    """Return the facts of a driver; None if there is no driver of that name."""
     return package_of(name).FACTS if reported_name(name) in DRIVERS else None
 
 
 def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tuple[str, ...]:
-    """Say which driver a store uses, or where nothing is yet, which to try in turn. Reads only.
+    """Return the driver that a store uses or, if there is no store yet, the drivers to try in turn. Reads only.
 
     Args:
         graph_root: where the store is or will be.
@@ -156,7 +156,7 @@ def _is_used(home: str) -> bool:
         with os.scandir(home) as entries:
             return any(True for _ in entries)
     except OSError:
-        return True  # unknown: leave it to whoever goes there
+        return True  # unknown: the next access reports it
 
 
 def open_driver(name: str, place: DriverPlace) -> Driver:
@@ -165,7 +165,7 @@ def open_driver(name: str, place: DriverPlace) -> Driver:
 
 
 def prepare_driver(name: str, place: DriverPlace) -> Callable[[], Driver]:
-    """Say how the driver object is made when it is needed: whoever reads records only does without it.
+    """Return a function that makes the driver object: reading records does not need one.
 
     Raises:
         DriverError: the driver does not take an option.
@@ -190,7 +190,7 @@ def may_have_staged(name: str, place: DriverPlace) -> bool:
     for home in filter(None, (place.home, place.image_home)):
         root = os.path.dirname(home)
         if any(os.path.lexists(os.path.join(folder, "cstore-staging")) for folder in (root, home)):
-            return True  # empty, too: whoever is done with it removes it, unless it was killed
+            return True  # empty directories too: their owner removes them, unless it was killed
         if any(_may_hold(os.path.join(home, each), directories=False) for each in ("staging", "tempdirs")):
             return True
     return _may_hold(place.run_home, directories=True)  # views of deleted layers, or what a mount left; see views.py
@@ -208,7 +208,7 @@ def _may_hold(folder: str, *, directories: bool) -> bool:
 
 
 def reported_name(name: str) -> str:
-    """The name that a driver goes by, whatever its home is called."""
+    """Return the name of a driver for any name of its home."""
     if name in DRIVERS:
         return name
     return next((driver for driver, others in DRIVERS.items() if name in others), name)

@@ -1,6 +1,6 @@
-"""What a driver keeps beside the contents of its layers, written again from what is known. For repair.
+"""The contract for repairing a driver's own files, apart from the contents of layers.
 
-Only some drivers keep such things. A driver whose layers are whole trees has nothing but the trees.
+Only some drivers have such files. A driver whose layers are whole trees has only the trees.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class DriverRepair(Protocol):
         """
 
     def wrong_links(self, layer: str) -> list[str]:
-        """What has to be out of the way, or is not there, before `mend_links` makes it again."""
+        """Yield the parts that must be moved away before `mend_links` restores them, or that are missing."""
 
     def mend_links(self, layer: str) -> list[str]:
         """Make again how the layer is referred to. Returns the paths of what was made.
@@ -49,10 +49,10 @@ class DriverRepair(Protocol):
         """
 
     def mend_parts(self, layer: str, ancestors: Sequence[str]) -> list[str]:
-        """Make again what says on which `ancestors`, nearest first, the layer lies, and what is needed to mount it.
+        """Restore the files that name the layer's `ancestors`, nearest first, and those needed to mount it.
 
         Raises:
-            DriverError: an ancestor is not there, or cannot be referred to.
+            DriverError: an ancestor is missing, or cannot be referred to.
             SystemFailure: as above.
         """
 

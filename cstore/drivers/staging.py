@@ -1,4 +1,4 @@
-"""Where a driver's trees are made and removed: beside its home, out of sight of every other tool.
+"""The directory in which a driver creates and removes trees: next to its home, hidden from all other tools.
 
     ROOT/                            the graph root, or a separate image store
     ├── cstore-staging/        0700  there only while something is in it; see fs/staging.py
@@ -83,7 +83,7 @@ class HomeStaging:
                 hint="it is a symbolic link that no tool created; see where it leads, and remove it",
             )  # fmt: skip
         directory = place.reserve()
-        with suppress(OSError):  # what is made in it shall have the security label that it would have in the home
+        with suppress(OSError):  # its contents need the security label that they would have in the home
             os.setxattr(directory.path, _LABEL, os.getxattr(self.home, _LABEL))
         return directory
 
@@ -125,7 +125,7 @@ class HomeStaging:
         return [place for place in (self._beside, self._inside, self._others) if not self._leads_away(place)]
 
     def _leads_away(self, place: StagingRoot) -> bool:
-        """Whether a place is reached through a symbolic link below root and home: what is there is somebody else's."""
+        """Whether a place is behind a symbolic link below root and home: then it belongs to another program."""
         above = os.path.dirname(place.path)
         return os.path.islink(place.path) or (above not in {self._root, self.home} and os.path.islink(above))
 
@@ -144,7 +144,7 @@ class HomeStaging:
 
 
 def _remove_pull(path: str) -> bool:
-    """Remove a partial pull unless somebody holds its lock; say whether it is gone."""
+    """Remove a partial pull unless its lock is held; return whether it is gone."""
     from cstore.fs.staging import hold_guard
     from cstore.fs.tree.remove import remove_tree
 

@@ -1,4 +1,4 @@
-"""Read-only views: a layer's tree bound to a place of its own, where nobody can write to it.
+"""Read-only views: a layer's tree mounted read-only in another place.
 
     RUN HOME/<layer>/view-<home>       the tree of the layer, read-only
 
@@ -19,7 +19,7 @@ from cstore.contexts import suppress
 from cstore.fs import within
 
 _CANNOT = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL, errno.EROFS})
-"""What the kernel answers who may not mount, or before Linux 5.12."""
+"""The kernel's errors without permission to mount, or before Linux 5.12."""
 
 
 class Views:
@@ -30,12 +30,12 @@ class Views:
         self._driver_home = home
 
     def show(self, layer: str, tree: str) -> str:
-        """Make the view of a layer, if there is none yet, and return where; the tree itself where there can be none.
+        """Create the view of a layer if necessary, and return its path; or the tree itself where views are impossible.
 
         Under the lock of the layers.
 
         Raises:
-            SystemFailure: the kernel refuses for another reason than a missing right.
+            SystemFailure: the kernel refuses for a reason other than permission.
         """
         target = self.path(layer)
         if self.shows(layer, tree):
@@ -119,7 +119,7 @@ class Views:
         return os.path.join(self._home, layer, f"view-{home.st_dev:x}-{home.st_ino:x}")
 
     def _clear(self, layer: str) -> None:
-        """Remove the empty directories of a view; whatever else is in them is not ours."""
+        """Remove the empty directories of a view; other contents are not cstore's."""
         for path in (self.path(layer), os.path.join(self._home, layer)):
             with suppress(OSError, errors.ForeignThing):
                 within.rmdir(path)

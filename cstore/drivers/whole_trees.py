@@ -1,10 +1,10 @@
-"""What drivers have in common whose layers are whole trees, each a directory named after its layer.
+"""The common part of drivers whose layers are whole trees, each a directory named after its layer.
 
     HOME/                       0700
     └── TREES/<layer>/                the parent's tree plus the layer's changes
 
-Trees are made and removed beside the home, see staging.py.
-How a tree is made, copied and destroyed is for their `TreeMaker` to know.
+Trees are created and removed next to the home, see staging.py. How a tree is made, copied and destroyed is for their
+`TreeMaker` to know.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class TreeHome:
 
 
 class WholeTrees:
-    """A driver but for its name and its options.
+    """A driver except for its name and its options.
 
     Layers are looked for in the driver's own home, then in those of additional stores, then in that of the image store,
     which gets what is made read-only.
@@ -202,7 +202,7 @@ class WholeTrees:
         try:
             within.make_directories(home.path, home.folder)
             if self._sync and os.stat(home.trees).st_nlink <= _EMPTY:
-                sync_directory(home.path)  # whoever made the directory may not have
+                sync_directory(home.path)  # its creator may not have done that
         except OSError as error:
             raise errors.SystemFailure("create the directory", home.trees, error) from error
         self._clear(target, layer, staged)
@@ -216,7 +216,7 @@ class WholeTrees:
             raise errors.SystemFailure("create the layer directory", target, error) from error
 
     def _clear(self, target: str, layer: str, staged: StagedTree) -> None:
-        """Take a leftover out of the way; it is deleted with the staging directory, when nobody waits for the lock."""
+        """Move a leftover away; it is deleted with the staging directory, when no process waits for the lock."""
         staged.staging.take(target)
         if self._image_home is not self._home:
             self.remove(layer).finish()  # one in the other home would hide the new tree, or be hidden by it
@@ -364,7 +364,7 @@ class _Staging:
             raise errors.SystemFailure("make a layer in", self._directory.path, error) from error
 
     def staged(self, *, has_lower: bool, copied: bool = False) -> StagedTree:
-        """What was made, for the caller to fill."""
+        """The staged tree, for the caller to fill."""
         from cstore.archive.whiteout import WhiteoutForm
         from cstore.drivers.contract import StagedTree
 
@@ -372,7 +372,7 @@ class _Staging:
 
 
 def make_root(tree: str, owner: tuple[int, int]) -> None:
-    """Give the root of a base layer, which exists, its first owner and mode. Raises OSError."""
+    """Set the first owner and mode of a base layer's root. Raises OSError."""
     fd = within.open_folder(tree, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         if os.geteuid() == 0:
@@ -389,7 +389,7 @@ def no_mount_options(driver: str) -> errors.DriverError:
 
 
 def remapper(old: IDMap, new: IDMap) -> Owners:
-    """Say how owners change when a tree mapped by `old` becomes one mapped by `new`; None if they do not."""
+    """Return how owners change when a tree mapped by `old` becomes one mapped by `new`; None if they do not."""
     if old == new or (old == IDENTITY and new == IDENTITY):
         return None
 

@@ -345,7 +345,7 @@ class Section(Generic[R]):
         directory = os.path.dirname(self.path)
         make_directory(directory, sync=sync)
         if sync and self.identity is None:
-            sync_directory(os.path.dirname(directory))  # whoever made the directory may not have
+            sync_directory(os.path.dirname(directory))  # its creator may not have done that
         with PendingFile(self.path, sync=sync) as pending:
             for part in parts:
                 pending.write(part)

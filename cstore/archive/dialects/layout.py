@@ -29,7 +29,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Guess(NamedTuple):
-    """What the layer does not tell: the root's mode and time, the time of its whiteouts in seconds."""
+    """The facts that the layer does not show: the root's mode and time, and the time of its whiteouts in seconds."""
 
     root: tuple[int, int] | None = None
     whiteouts: int | None = None
@@ -69,7 +69,7 @@ class Archive:
         """Write it, or a part: from piece `start` on, up to piece `stop`; without `stop` with what it ends with.
 
         Raises:
-            ContentDamaged: a file is no longer as it was.
+            ContentDamaged: a file has changed.
             OSError: a file cannot be read.
         """
         last = len(self.pieces) - 1
@@ -134,7 +134,7 @@ class _Layout:
         return pieces
 
     def _is_implied(self, node: Node) -> bool:
-        """Whether a directory was made by whoever unpacked what is in it: its time is not from an archive."""
+        """Whether the unpacking program created a directory for its contents: then its time is not from the archive."""
         return node.is_directory and node.parent is not None and 0 < self._begun <= node.status.st_mtime_ns
 
     def _entry(self, node: Node) -> Named:

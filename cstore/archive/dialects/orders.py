@@ -29,7 +29,7 @@ _MOST_CHOICES = 5000
 
 
 def orders(order: Order, nodes: Sequence[Node]) -> Iterator[list[Node]]:
-    """Give the possible orders of a kind, the likeliest first; at least one."""
+    """Return the possible orders of a kind, the likeliest first; at least one."""
     if order is Order.WALK:
         yield sorted(nodes, key=lambda node: node.path.split(b"/"))
     elif order is Order.PATH:

@@ -1,6 +1,6 @@
-"""What an unpacked layer still tells of its archive: one walk through its directory, in place, that writes nothing.
+"""Collects what an unpacked layer shows of its archive: one walk through its directory that writes nothing.
 
-Birth times tell the order in which it was unpacked, so a copy of the directory would not do.
+Birth times show the order of unpacking, so a copy of the directory would not work.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Node:
     """A file of the layer.
 
     Attributes:
-        path: without a slash in front or behind; empty for the root.
+        path: without a leading or trailing slash; empty for the root.
         status: as on the disk.
         owner: user and group as the archive has them.
         link: where a symbolic link leads.
@@ -124,7 +124,7 @@ class Scan:
                 stack.append((node, iter(self._names(node))))
 
     def _without_emptied(self, removed: set[bytes]) -> set[bytes]:
-        """Make directories opaque of which all that was below is removed; give the other removals."""
+        """Make a directory opaque if everything below it is removed; return the other removals."""
         left = set(removed)
         folders = {split_name(path)[0] for path in removed}
         for node in self.nodes:

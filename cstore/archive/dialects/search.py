@@ -29,7 +29,7 @@ _MOST_SECONDS = 600
 """How far before the change of its directory a whiteout may have been made."""
 _MOST_ROOTS = 800
 _NEAR = 60
-"""Seconds between a root and the last of its directories: whoever made the tree made both."""
+"""Seconds between a root and the last of its directories if the same program made both."""
 _ROOT_MODES = (0o755, 0o555, 0o700, 0o1777)
 
 
@@ -90,7 +90,7 @@ class Search:
         self._whiteouts = sum(node.whiteout for node in scan.nodes)
 
     def run(self) -> Archive | None:
-        """Give the archive with the recorded digest; None if none was found in time.
+        """Return the archive with the recorded digest; None if none was found in time.
 
         Raises:
             OSError: a file of the layer cannot be read.
@@ -153,7 +153,7 @@ class Search:
         return None, False
 
     def _tries(self, dialect: Dialect) -> Iterator[tuple[Sequence[Node], Guess]]:
-        """What is tried in a dialect, in its order: each order of the files, root and second of the whiteouts."""
+        """Yield the attempts in a dialect: each order of the files, root entry and second of the whiteouts."""
         seconds = self._seconds() if self._whiteouts and not dialect.whiteout_zero else [None]
         roots: list[tuple[int, int] | None] = [None]
         if dialect.root is not None:
@@ -174,7 +174,7 @@ class Search:
         return [*(latest[0] - back for back in range(_MOST_SECONDS)), *latest[1:]]
 
     def _roots(self) -> Iterator[tuple[int, int]]:
-        """What the root's own entry may have said, which most programs do not keep when they unpack."""
+        """Yield the possible entries of the root, which most programs do not keep when they unpack."""
         nodes, root = self._scan.nodes, self._scan.root
         top = {node.seconds for node in nodes if b"/" not in node.path}
         folders = sorted({node.seconds for node in nodes if node.is_directory}, reverse=True)

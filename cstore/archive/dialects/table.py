@@ -17,7 +17,7 @@ class Order(Enum):
 
     WALK = "walk"  # names of each directory by their bytes, what is in a directory right behind it
     PATH = "path"  # all paths by their bytes
-    BIRTH = "birth"  # as the files were made: whoever unpacked the archive followed its order
+    BIRTH = "birth"  # in the order of creation: the unpacking program followed the archive's order
     LISTED = "listed"  # as the file system lists them
 
 
@@ -31,7 +31,7 @@ class Owners(Enum):
 
 
 class Time(Enum):
-    """What becomes of fractions of seconds."""
+    """The treatment of fractions of seconds."""
 
     CUT = "cut"
     ROUND = "round"
@@ -48,7 +48,7 @@ class Attributes(Enum):
 
 
 class Link(Enum):
-    """What the second and later whiteouts are links to, as they share one device: the first one's device, or entry."""
+    """The link target of the second and later whiteouts, which share one device: the first one's device, or entry."""
 
     NONE = "none"
     DEVICE = "device"

@@ -32,7 +32,7 @@ _FIELDS = struct.Struct("100s 24s 12s 12s 8s c 100s 8s 64x 16s 155s 12s")
 
 
 class Entry:
-    """What the headers of one entry say.
+    """The headers of one entry.
 
     Attributes:
         name: as in the archive, not cleaned.
@@ -82,10 +82,10 @@ def parse_header(block: bytes, offset: int) -> Entry:
 
     Args:
         block: 512 bytes, not all of them zero.
-        offset: where the block stands in the stream, for the error.
+        offset: offset of the block in the stream, for the error.
 
     Raises:
-        ArchiveMalformed: wrong checksum, or a field that is no number.
+        ArchiveMalformed: wrong checksum, or a field is not a number.
     """
     name, owner, size, mtime, checksum, kind, link, magic, device, prefix, tail = _FIELDS.unpack(block)
     try:
@@ -117,7 +117,7 @@ def is_gnu(block: bytes) -> bool:
 def _read_star(entry: Entry, fields: bytes) -> bytes:
     """STAR has two times at the end of a shorter prefix, which is returned."""
     entry.atime = _seconds(fields[131:143])
-    _seconds(fields[143:])  # the change time: nobody can set it, but it must be a number
+    _seconds(fields[143:])  # the change time: it cannot be set, but it must be a number
     return fields[:131]
 
 

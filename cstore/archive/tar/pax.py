@@ -29,7 +29,7 @@ def parse_records(body: bytes, offset: int) -> dict[bytes, bytes]:
 
     Args:
         body: without its padding.
-        offset: where the header stands in the stream, for the error.
+        offset: offset of the header in the stream, for the error.
 
     Raises:
         ArchiveMalformed: a record that breaks the rules.
@@ -79,7 +79,7 @@ def parse_decimal(text: bytes) -> int:
     """Read a signed decimal number of 64 bits.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not valid.
     """
     digits = text[1:] if text[:1] in {b"+", b"-"} else text
     if not digits.isdigit() or len(digits) > 1000:
@@ -94,7 +94,7 @@ def parse_time(text: bytes) -> int:
     """Read `[-]SECONDS[.FRACTION]`, in nanoseconds; finer digits are cut off.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not valid.
     """
     seconds, _, fraction = text.partition(b".")
     whole = parse_decimal(seconds) * NANOSECONDS
@@ -110,10 +110,10 @@ def parse_time(text: bytes) -> int:
 
 
 def apply_records(entry: Entry, records: dict[bytes, bytes], offset: int) -> None:
-    """Put the records of an extended header into the entry that follows it. Unknown keys mean nothing.
+    """Apply the records of an extended header to the entry that follows it. Ignores unknown keys.
 
     Raises:
-        ArchiveMalformed: a number or time that is none.
+        ArchiveMalformed: a number or time is not valid.
     """
     xattrs = []
     try:

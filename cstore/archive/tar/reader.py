@@ -51,7 +51,7 @@ class Windows(Protocol):
     """A stream in pieces."""
 
     def advance(self) -> memoryview | None:
-        """Give the next piece, never empty; the one before may be overwritten now. None after the last, and again."""
+        """Return the next piece, never empty; the one before may be overwritten now. None after the last one."""
 
 
 class ReaderWindows:
@@ -68,7 +68,7 @@ class ReaderWindows:
 
 
 def _parsed(block: bytes, offset: int) -> Entry:
-    """Read a header; if the first one of a stream is none, say what the stream is."""
+    """Read a header; if the first one of a stream is invalid, identify the stream."""
     try:
         return parse_header(block, offset)
     except errors.ArchiveMalformed as error:
@@ -196,7 +196,7 @@ class TarReader:
         return entry
 
     def _next_block(self) -> bytes | None:
-        """Read padding and a header block; None at the end of the archive, in whatever form it comes."""
+        """Read padding and a header block; None at the end of the archive, in any form."""
         padding = self._collect(self._pad)
         short = len(padding) < self._pad
         self._pad = 0
@@ -253,10 +253,10 @@ class TarReader:
     # ── the stream ──
 
     def take(self, most: int) -> memoryview:
-        """Give the next bytes of the body: at least one, at most `most`, valid until the next call of anything here.
+        """Return the next bytes of the body: at least one, at most `most`, valid until the next call of any method.
 
         Raises:
-            ArchiveTruncated: there are none.
+            ArchiveTruncated: the stream ends.
         """
         if self.at == self._limit and not self._advance():
             raise errors.ArchiveTruncated("inside the contents of an entry", self.offset)
@@ -266,14 +266,14 @@ class TarReader:
         return piece
 
     def rest(self) -> Iterator[memoryview]:
-        """Give what stands behind the end of the archive, window by window."""
+        """Yield the bytes after the end of the archive, window by window."""
         while self.at < self._limit or self._advance():
             piece = self._view[self.at :]
             self.at = self._limit
             yield piece
 
     def new_rest(self) -> Iterator[memoryview]:
-        """Give the rest of an archive that no store holds yet: where there was no entry, nothing but zeros.
+        """Yield the rest of a new archive: if it has no entry, only zeros are allowed.
 
         Raises:
             ArchiveForeign: it is an image of a file system or disk.

@@ -1,4 +1,4 @@
-"""Sparse files: four ways to say which parts of a file are in the archive (archive 2).
+"""Sparse files: four formats of the map of parts that are in the archive (archive 2).
 
 A map is a tuple of (offset, length) in ascending order; what it leaves out are holes.
 """
@@ -30,8 +30,8 @@ def read_gnu_map(entry: Entry, block: bytes, next_block: Callable[[], bytes], of
     Args:
         entry: its size is that of the body so far.
         block: the header.
-        next_block: gives the next block of the stream, which is no part of the body.
-        offset: where the header stands in the stream, for the error.
+        next_block: returns the next block of the stream, which is not a part of the body.
+        offset: offset of the header in the stream, for the error.
 
     Raises:
         ArchiveMalformed: not of the GNU dialect, or the map makes no sense.
@@ -71,8 +71,8 @@ def read_pax_map(
     Args:
         entry: its size is that of the body.
         records: of its extended header.
-        next_block: gives the next block of the body, where format 1.0 keeps its map.
-        offset: where the header stands in the stream, for the error.
+        next_block: returns the next block of the body, where format 1.0 has its map.
+        offset: offset of the header in the stream, for the error.
 
     Returns:
         The map, or None if the entry is not sparse in a known format.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BLOCK_SIZE = 512
 END = bytes(2 * BLOCK_SIZE)
-"""What an archive ends with; there is no rounding to larger records."""
+"""The end of an archive; not padded to larger records."""
 
 REGULAR, LINK, SYMLINK, CHARACTER, BLOCK, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 TYPES = {
@@ -140,7 +140,7 @@ def _rights(mode: int, uid: int, gid: int) -> bytes:
 
 @lru_cache
 def _tail(kind: bytes, linkname: bytes, device: tuple[int, int], prefix: bytes) -> bytes:
-    """What follows the checksum: the same for all files, and for all directories, with short names."""
+    """The bytes after the checksum: the same for all files, and for all directories, with short names."""
     fields = (kind, linkname.ljust(_NAME_SIZE, b"\0"), *device, prefix.ljust(_PREFIX_SIZE + 12, b"\0"))
     return _TAIL % fields
 

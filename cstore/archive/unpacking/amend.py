@@ -1,4 +1,4 @@
-"""Bringing a tar-split in line with what later entries displaced, so that every line finds its file, and finds it once.
+"""Amends a tar-split after later entries displaced files, so that every line finds its file exactly once.
 
 Only archives with a name twice, a directory that becomes something else, or files behind links come here. Their
 tar-split is written anew once: contents that cannot be found by name become raw bytes in it.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def amend(tar_split: str, tree: str, report: DisplacedReport, *, sync: bool) -> None:
-    """Write the tar-split anew and remove the displaced from the tree.
+    """Rewrite the tar-split and remove the displaced files from the tree.
 
     Raises:
         SystemFailure: it cannot be written, or the displaced not be read or removed.
@@ -85,7 +85,7 @@ class _Judge:
         """Find a line's file.
 
         Returns:
-            None if it is where the line says; else its path in the displaced, or b"" if there is no file to find.
+            None if it is where the line says; otherwise its path among the displaced files, or b"" if there is none.
         """
         place = bisect_left(self._carried, line.position)
         if place < len(self._carried) and self._carried[place] == line.position:
@@ -109,7 +109,7 @@ class _Judge:
 
 
 def _read_verified(displaced: int, path: bytes, line: FileEntry) -> Iterator[bytes]:
-    """Read a displaced file, and make sure that it is the one that was unpacked."""
+    """Read a displaced file, and verify that it is the one that was unpacked."""
     fd = open_beneath(displaced, path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     checksum, size = crc64.go_iso(b""), 0
     try:

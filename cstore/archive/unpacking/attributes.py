@@ -13,7 +13,7 @@ DROPPED: tuple[tuple[bytes, str], ...] = (
     (b"user.containers.override_stat", "it makes a mount program show other owners and modes than the files have"),
     (b"security.selinux", "labels are given by the host when it mounts, never by who made the layer"),
 )
-"""Beginnings of names that are not set. The tar-split has them still, so an export gives them back."""
+"""Prefixes of attributes that are not set. The tar-split keeps them, so an export restores them."""
 
 _PREFIXES = tuple(prefix for prefix, _ in DROPPED)
 

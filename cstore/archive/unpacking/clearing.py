@@ -38,10 +38,10 @@ class Clearing:
         self._paths = paths
 
     def folder(self, path: bytes, base: bytes) -> Folder:
-        """Open the directory in which `base` shall be created, making what is missing.
+        """Open the directory for the new file `base`, and create missing parents.
 
         Raises:
-            EntryFailed: there can be no such directory.
+            EntryFailed: the directory cannot exist.
         """
         try:
             return self._paths.folder(path)
@@ -54,10 +54,10 @@ class Clearing:
     # ── room ──
 
     def clear(self, folder: Folder, base: bytes, position: int) -> bool:
-        """Take away what has the name of a new entry.
+        """Remove the file with the name of a new entry.
 
         Returns:
-            Whether it hid what lies below a tree that is a part of a union, so that a directory in its place must.
+            Whether it hid lower files of a union, so that a directory in its place must hide them too.
         """
         status = os.stat(base, dir_fd=folder.fd, follow_symlinks=False)
         path = join_name(folder.path, base)
@@ -94,14 +94,14 @@ class Clearing:
     # ── owner and attributes ──
 
     def own(self, fd: int, path: bytes, uid: int, gid: int) -> None:
-        """Give an open file to its owner."""
+        """Set the owner of an open file."""
         try:
             os.fchown(fd, uid, gid)
         except OSError as error:
             self._judge_owner(path, uid, gid, error)
 
     def own_name(self, folder: Folder, base: bytes, path: bytes, uid: int, gid: int) -> None:
-        """Give a file to its owner, or a link itself."""
+        """Set the owner of a file, or of a link itself."""
         try:
             os.chown(base, uid, gid, dir_fd=folder.fd, follow_symlinks=False)
         except OSError as error:

@@ -123,7 +123,7 @@ class Dispatcher:
     # ── by kind ──
 
     def _dispatch(self, entry: Entry) -> None:
-        """Treat an entry that is no ordinary file."""
+        """Handle an entry that is not an ordinary file."""
         if entry.type == PAX_GLOBAL:
             if not climbs(entry.name):
                 self._add_bare(entry.name, clean_name(entry.name))
@@ -197,13 +197,13 @@ class Dispatcher:
         if kind == stat.S_IFIFO:
             self._order((codes.NODE, *head, kind, 0))
         elif kind == stat.S_IFCHR and not device:
-            # To the kernel's overlay it is a whiteout, whatever was meant, so it is one in every tree.
+            # To the kernel's overlay it is always a whiteout, so it is one in every tree.
             folder, base, _, uid, gid, times, *_ = head
             if self._terms.tracks:
                 self._order((codes.WHITEOUT, folder, base, uid, gid, times))
             return False
         elif self._terms.in_user_namespace and self._terms.force_mask < 0:
-            return False  # nobody can make devices there
+            return False  # devices cannot be created there
         else:
             self._order((codes.NODE, *head, kind, device))
         return True
@@ -217,7 +217,7 @@ class Dispatcher:
         self._keep_body()
         self._add_bare(entry.name, plain)
         if not self._terms.tracks:
-            return  # nothing lies below
+            return  # there is nothing below
         if base == OPAQUE_NAME:
             self._order((codes.OPAQUE, folder, _times(entry)))
             return

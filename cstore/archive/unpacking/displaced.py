@@ -1,4 +1,4 @@
-"""What later entries of an archive displace: kept until the end, because the archive must come out again with it.
+"""Files that later entries of an archive displace: kept until the end, because the archive must be rebuilt from them.
 
 An archive may hold the same name twice, or replace a directory by a link. The tree ends as the last entry wants it, but
 a file's contents are in no other place than the tree. So they are not deleted: they move to a directory of random name
@@ -22,7 +22,7 @@ NOTHING_KEPT = -1
 
 
 class DisplacedReport:
-    """What the tar-split must be told. Positions are line numbers in it.
+    """The changes for the tar-split. Positions are line numbers in it.
 
     Attributes:
         name: of the directory in the tree's root; empty if there is none.
@@ -73,7 +73,7 @@ class Displaced:
         os.rename(base, self._last_name, src_dir_fd=fd, dst_dir_fd=self._fd)
 
     def supersede(self, path: bytes, position: int) -> None:
-        """What had no contents gave way and was removed, or is a directory listed again."""
+        """A file without contents was displaced and removed, or a directory is listed again."""
         self._note(position, path, NOTHING_KEPT)
 
     def carry(self, fd: int, base: bytes, position: int) -> None:

@@ -88,7 +88,7 @@ class Entries:
 
     def seek(self, order: Order) -> None:
         """Go on elsewhere in the file."""
-        if self._shared:  # what lies between is a hole, whatever the clone has there
+        if self._shared:  # the gap is a hole, whatever the clone has there
             self._cut(self._fd)
         os.lseek(self._fd, order[1], os.SEEK_SET)
 
@@ -107,7 +107,7 @@ class Entries:
         self.unfinished = None
 
     def _keep_findable(self, folder: Folder, order: Order, *, has_line: bool) -> None:
-        """See to a file whose name leads through links; `has_line`: its line has contents, which must be found."""
+        """Handle a file whose name leads through links; `has_line`: its line has contents, which must be found."""
         if has_line:
             self._clearing.displaced.carry(folder.fd, order[2], order[8])
         else:
@@ -142,7 +142,7 @@ class Entries:
         self._shared = False
 
     def _complete(self, fd: int, folder: Folder, order: Order) -> None:
-        """Set what belongs to a file and close it. The order matters: an owner resets modes and capabilities."""
+        """Set a file's attributes and close it. The order matters: setting an owner resets modes and capabilities."""
         _, folder_path, base, mode, uid, gid, times, xattrs, *_ = order
         faithful = folder.faithful
         if uid != self._uid or gid != self._gid or not faithful:
@@ -255,7 +255,7 @@ class Entries:
     # ── hard links ──
 
     def hard_link(self, order: Order) -> None:
-        """Give an existing file another name, and what this entry says about it."""
+        """Link an existing file to another name, and set the entry's attributes."""
         base, target_base = order[2], order[10]
         try:
             folder, target = self._both_ends(order)

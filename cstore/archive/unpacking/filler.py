@@ -1,4 +1,4 @@
-"""The process that fills a tree: confined first, then carrying out orders until there are no more."""
+"""The process that fills a tree: confines itself first, then executes orders until there are no more."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ DONE, REFUSED, SYSTEM, BROKEN = range(4)
 _SYSTEM_TROUBLE = {
     errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE,
 }  # fmt: skip
-"""What is wrong with the file system or the process, whichever entry it happened at."""
+"""Errors of the file system or the process, independent of the entry."""
 
 HELD_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
 """Signals for which the caller may have handlers; held back while the process is forked."""
@@ -115,7 +115,7 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
 
 
 def _handlers(entries: Entries, removal: Removal, outgoing: int) -> list[Callable[[Order], None]]:
-    """What carries out an order, by its code."""
+    """The functions that execute orders, by code."""
     table: dict[int, Callable[[Order], None]] = {
         codes.FILE: entries.file,
         codes.BEGIN: entries.begin,
@@ -228,7 +228,7 @@ class Likeness:
             try:
                 os.fchown(target, meant.uid, meant.gid)
             except OSError as error:
-                if error.errno not in _NO_SUCH_OWNER:  # of a store of somebody else's, seen from a user namespace
+                if error.errno not in _NO_SUCH_OWNER:  # of another user's store, seen from a user namespace
                     raise
             os.fchmod(target, meant.mode)
         self._clearing.set_xattrs(target, path, _attributes(tree, folder))

@@ -72,12 +72,12 @@ class Intake:
 
     @property
     def digest(self) -> str:
-        """Of the uncompressed stream."""
+        """Digest of the uncompressed stream."""
         return f"sha256:{self._hash.hexdigest()}"
 
     @property
     def compressed_digest(self) -> str:
-        """Of the stream as it came; the caller's, if it was known."""
+        """Digest of the stream as it came; the caller's, if it was known."""
         if self._known_digest:
             return self._known_digest
         if self.compression is Compression.NONE or self._compressed is None:
@@ -132,7 +132,7 @@ class Intake:
             thread.join()
 
     def close(self) -> None:
-        """Stop reading, wherever it stands, and make sure that the threads are gone."""
+        """Stop reading, and wait for the threads to end."""
         self._closing = True
         os.write(self._wake_write, b"!")
         self._free.put(None)
@@ -164,7 +164,7 @@ class Intake:
     def _open(self) -> Decoder:
         """Look at the first bytes, all of them: a slow pipe may bring them one by one."""
         self.compression = sniff(self._source.peek(LONGEST_MAGIC))
-        # What is not compressed is hashed once; a digest that the caller knows is not taken again.
+        # Hash an uncompressed stream once; do not compute a digest that the caller knows.
         hashed = self.compression is not Compression.NONE and not self._known_digest
         self._compressed = CountingReader(self._source, "sha256" if hashed else None)
         return open_decoder(self.compression, self._compressed)
@@ -182,7 +182,7 @@ class Intake:
 
 
 class _Interrupted(Exception):
-    """The import has ended; nobody waits for these bytes any more."""
+    """The import has ended; these bytes are no longer needed."""
 
 
 class _InterruptibleReader:
@@ -219,11 +219,11 @@ class _InterruptibleReader:
 
 
 class RingWindows:
-    """Windows onto the ring. Whenever one ends, the orders given so far go to the worker.
+    """Windows onto the ring. At the end of each, the orders so far are sent to the worker.
 
     Attributes:
-        base: place of the present window in the ring.
-        orders: what the worker shall do; to be added to.
+        base: position of the current window in the ring.
+        orders: the pending orders for the worker; callers append to it.
     """
 
     def __init__(
@@ -246,7 +246,7 @@ class RingWindows:
         self._worker_gone = False
 
     def advance(self) -> memoryview | None:
-        """Give the next window (see `tar.reader.Windows`).
+        """Return the next window (see `tar.reader.Windows`).
 
         Raises:
             CstoreError: the stream cannot be read, the worker has failed, or the disk is almost full.
@@ -268,7 +268,7 @@ class RingWindows:
         return self._ring[self.base : self.base + count]
 
     def flush(self) -> None:
-        """Give the worker its orders, and with them the window that has ended."""
+        """Send the worker its orders, and with them the window that has ended."""
         if self._slot >= 0:
             self.orders.append((codes.RELEASE, self._slot))
             self._slot = -1

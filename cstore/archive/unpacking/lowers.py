@@ -1,4 +1,4 @@
-"""What lies below a tree that is a part of a union, as far as the tree itself does not hide it."""
+"""The lower files of a tree that is a part of a union, as far as the tree itself does not hide them."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Below:
         self._union = Union([Lower(tree) for tree in terms.lowers], files=self._files, unseen=terms.unseen)
 
     def look(self, path: bytes) -> os.stat_result | None:
-        """What would be seen at `path` if the tree had nothing there.
+        """Return the file that would be visible at `path` if the tree had none there.
 
         Raises:
-            EntryFailed: that cannot be known.
+            EntryFailed: it may be in a layer that is not read.
             SystemFailure: a directory below cannot be read.
         """
         folder, name = split_name(path)
@@ -57,18 +57,18 @@ class Below:
         return [other for other in self._union.namesakes(path) if self.look(other) is not None]
 
     def directory(self, path: bytes) -> tuple[Tree, bytes]:
-        """The nearest directory at `path`, of which the root is one: its tree, and its path there."""
+        """Return the nearest directory at `path`, which may be the root: its tree, and its path there."""
         return self._union.directory(path)
 
     def names(self) -> list[bytes]:
-        """What can be seen at the top."""
+        """Return the visible names at the top."""
         try:
             return self._union.names(b"") if self._any else []
         except OutOfSight as error:
             raise errors.EntryFailed("/", f"what lies below it is in {error}") from None
 
     def _is_open(self, folder: bytes, name: bytes) -> bool:
-        """Whether nothing in the tree itself hides what lies below: no file, whiteout or mark on the way to a name.
+        """Whether the tree itself hides no lower files: it has no file, whiteout or mark on the way to a name.
 
         A whiteout that is a file counts for the name itself as well: one that is a device is what has the name.
         """
@@ -128,7 +128,7 @@ class CopyUp:
         self._paths, self._below = paths, below
 
     def copy_up(self, folder: bytes, base: bytes) -> bytes | None:
-        """Bring a file up into the tree, under the same name.
+        """Copy a file up into the tree, under the same name.
 
         Args:
             folder: a plain path; links in it are followed as in a mount of all layers.
@@ -186,7 +186,7 @@ class CopyUp:
         return b"/".join(done)
 
     def _link_text(self, folder: bytes, part: bytes) -> bytes | None:
-        """What the link of that name says, in the nearest layer that has the name; None if it is no link."""
+        """Return the target of a link in the nearest layer that has the name; None if it is not a link."""
         try:
             return link_text(self._paths.folder(folder, Missing.REFUSED).fd, part)
         except (FileNotFoundError, NotADirectoryError):
@@ -199,7 +199,7 @@ class CopyUp:
 
 
 def _copy(tree: Tree, folder: bytes, target: int, base: bytes) -> None:
-    """Copy one file that is no directory from a directory of one tree into another directory."""
+    """Copy one file, not a directory, from a directory of one tree into another directory."""
     status = tree.status(folder, base)
     if stat.S_ISREG(status.st_mode):
         _copy_regular(tree, folder, target, base, status)

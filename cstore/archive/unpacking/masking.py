@@ -23,7 +23,7 @@ _NOTHING = (0, 0)  # of the ring: an empty file
 
 
 def masked(give: Callable[[Order], None], mask: int) -> Callable[[Order], None]:
-    """Return what gives orders like `give`, but so that all that is made has the mode `mask` and our own owner.
+    """Return a function that sends orders like `give`, but creates files with the mode `mask` and this process's owner.
 
     Devices and fifos become empty files. Links have no attributes of their own and stay as they are; a hard link has
     its target's.

@@ -1,4 +1,4 @@
-"""The orders that the reading process gives to the one that fills the tree, and what that one must know beforehand.
+"""The orders of the reading process to the one that fills the tree, and the settings for that process.
 
 An order is a tuple that marshal(3) can write; the first item is its code. Those that create something begin alike:
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     HARD_LINK,  # …, folder and base of the target
     NODE,  # …, type bits of the mode, device number
     WHITEOUT,  # folder, victim, uid, gid, times: it is gone
-    OPAQUE,  # folder, times: what lies below it is gone
+    OPAQUE,  # folder, times: everything below it is gone
     RELEASE,  # slot of the ring: nothing before this order needs it, and nothing after it
     FINISH,  # nothing: report and end
 ) = range(13)
@@ -44,11 +44,11 @@ FIRST_CREATING, LAST_CREATING = FILE, NODE
 
 
 class Terms(NamedTuple):
-    """What holds for a whole tree.
+    """The settings of a whole tree.
 
     Attributes:
-        form: how a removal is written.
-        has_lower: the tree holds, or lies above, what other layers made.
+        form: how removals are represented.
+        has_lower: the tree contains, or is stacked on, the files of other layers.
         missing_owner: owner of directories that the archive does not list; None if the ID map has none for 0:0.
         in_user_namespace: EPERM for an attribute is forgiven.
         ignore_chown_errors: an owner that cannot be set is left as it is.
@@ -77,5 +77,5 @@ class Terms(NamedTuple):
 
     @property
     def hides(self) -> bool:
-        """Whether what takes a name must hide what lies below it: a directory says so with a mark."""
+        """Whether a new entry must hide lower files: a directory does so with a mark."""
         return bool(self.form.opaque_xattr) or (self.form is WhiteoutForm.FILES and self.has_lower)

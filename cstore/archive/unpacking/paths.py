@@ -1,4 +1,4 @@
-"""The directories of a tree that is being filled: opened by name from the root, never left, made where missing.
+"""The directories of a tree that is being filled: opened by name from the root, and created if missing.
 
 What stands in the way of a name, by one rule for every driver:
 
@@ -39,11 +39,11 @@ _MOST_ALIASES = 4096
 MOST_LINKS = 40  # in one path, as the kernel has it
 _MISSING_MODE = 0o755
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-"""What is said of a directory that gave way later: to nothing, to a file, or to a link that leads in a circle."""
+"""The reasons why a directory is gone: removed, replaced by a file, or by a link that forms a loop."""
 
 
 class Missing(IntChoice):
-    """What becomes of directories on a way that are not in the tree."""
+    """The treatment of missing directories in a path."""
 
     REFUSED = 0
     SHOWN = 1
@@ -55,10 +55,10 @@ class Folder:
     """An open directory.
 
     Attributes:
-        fd: its descriptor; -1 after it was closed to make room for others.
+        fd: its descriptor; -1 after it was closed to free descriptors.
         path: its plain path, free of links.
         times: access and modification time when it was opened.
-        faithful: whether what is made in here gets the owner and mode that are asked for.
+        faithful: whether files created in it get the requested owner and mode.
         default_acl: whether it gets an ACL that nobody asked for.
     """
 
@@ -116,8 +116,8 @@ class Paths:
 
         Args:
             path: a plain path; links in it that this archive made are followed.
-            missing: what becomes of directories that are missing, or that something else of a layer below is in the
-                place of. Where a link leads, no more is made than what is `SHOWN`.
+            missing: the treatment of directories that are missing, or replaced by something else of a lower layer.
+                Where a link leads, no more is made than what is `SHOWN`.
             revive: make a directory where an overlay whiteout stands.
             links: follow those of other layers, too.
 
@@ -152,7 +152,7 @@ class Paths:
         return not (self.is_ours(path) or self.is_new(path))
 
     def takes_after(self, path: bytes) -> bool:
-        """Whether a directory that was made for what is in it shall be like the one below, if there is one."""
+        """Whether a directory created for its contents copies the attributes of the lower one, if there is one."""
         return path not in self._listed and path not in self._renewed
 
     def renew(self, path: bytes) -> None:
@@ -177,7 +177,7 @@ class Paths:
         self._aliases.clear()
 
     def refresh(self, path: bytes) -> None:
-        """Look anew at a directory whose owner, mode or ACL has changed."""
+        """Examine a directory again after a change of its owner, mode or ACL."""
         if path in self.open_folders:
             if path:
                 self._close(path)
@@ -290,7 +290,7 @@ class Paths:
         return self._admit(fd, inside)
 
     def _dress(self, fd: int, owner: tuple[int, int], parent: Folder, *, always: bool) -> None:
-        """Give a directory that no entry lists its owner and mode; a new one has them already, as a rule."""
+        """Set the owner and mode of a directory that no entry lists; a new one usually has them already."""
         ours = os.geteuid(), self._own_group
         if self._terms.force_mask >= 0:
             self._settle(fd, ours, parent, self._terms.force_mask)
@@ -329,7 +329,7 @@ class Paths:
 
 
 def link_text(fd: int, name: bytes) -> bytes | None:
-    """What a symbolic link says, None if the name is no link."""
+    """Return the target of a symbolic link; None if the name is not a link."""
     try:
         return os.readlink(name, dir_fd=fd)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Removing what lies below a layer, and nothing of what the layer itself brings (archive 5.1, last column)."""
+"""Removes lower files, and none of the layer's own (archive 5.1, last column)."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Removal:
     # ── opaque directories ──
 
     def opaque(self, order: Order) -> None:
-        """Remove what lies below a directory; where the tree is a part of a union, hide it."""
+        """Remove the lower files of a directory or, if the tree is a part of a union, hide them."""
         _, folder_path, self._times = order
         folder = self._folder(folder_path)
         if folder is None:
@@ -112,9 +112,9 @@ class Removal:
     # ── marks that are files ──
 
     def settle(self) -> None:
-        """Take away the marks that would hide what the layer has itself; a directory beside one hides what is below.
+        """Remove the marks that would hide the layer's own files; a directory next to a mark hides the lower files.
 
-        A mount program shows nothing that a mark beside it names, whereas the kernel has one or the other.
+        A mount program hides the file that a mark next to it names; for the kernel, only one of them can exist.
         """
         for path, victim in self._marked:
             try:

@@ -27,8 +27,8 @@ _MASK = (1 << 64) - 1
 class SeenPaths:
     """Remembers paths by 64 bits of hash: eight bytes each, adding is fast, asking less so.
 
-    Two paths out of a million are taken for one with a chance of 1 : 30 million. The hash is keyed anew for each run of
-    the program, so no archive can be made for it.
+    The chance that two of a million paths collide is 1 : 30 million. The hash has a new key for each run of the
+    program, so no archive can provoke collisions.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""Files that share their blocks with those of another tree, where the file system can: of the same layer elsewhere.
+"""Lets files share blocks with another tree of the same layer, where the file system supports it.
 
-The tree is a hint, and nothing of it is believed. A new file is made as a clone of the one with its path over there;
-what the archive then brings is compared with the clone, and written where it differs. The other tree is only read.
+The tree is only a hint and is not trusted. A new file is made as a clone of the one with its path over there; what the
+archive then brings is compared with the clone, and written where it differs. The other tree is only read.
 
 A clone shares blocks, not memory: to compare with it, it has to be read from the disk, although the file that it was
 made of has just been read. So where that is ours, and nobody else's to change unseen, it is compared instead, for as
@@ -18,7 +18,7 @@ from cstore.fs.scoped import open_beneath
 from cstore.kernel.ioctl import clone_file
 
 _SMALLEST = 4096
-"""Bytes of a file that is worth it: smaller ones stand in no block of their own, or are written as fast."""
+"""Smallest file worth it, in bytes: smaller ones have no block of their own, or are written as fast."""
 _PIECE = 1 << 20
 _AHEAD = 8 << 20
 """Bytes that the system begins to read when a file has been cloned."""
@@ -77,7 +77,7 @@ class Donor:
             same = os.pread(self._source, len(data), at) == data
             if same and _state(os.fstat(self._source)) == self._state:
                 return True
-            self._forget()  # whatever it is now, the clone tells
+            self._forget()  # its current state shows in the clone
         return os.pread(fd, len(data), at) == data
 
     def pass_equal(self, fd: int, data: memoryview) -> bool:

@@ -28,7 +28,7 @@ class DirectoryTimes:
         self._listed.add(path, times)
 
     def set_found(self, paths: Paths) -> None:
-        """Give back theirs to directories that were there, and that something was put into, or taken out of."""
+        """Restore the times of existing directories in which files were created or removed."""
         for path, times in paths.found:
             if not paths.is_new(path):
                 _set(paths, path, times, sure=False)

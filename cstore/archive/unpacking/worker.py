@@ -44,13 +44,13 @@ class Worker:
         parent = os.getpid()
         try:
             _widen(self._orders)
-            libc.load()  # which the child cannot, nor should both have to
+            libc.load()  # which the child cannot do, and both should not have to
             errors.load()  # likewise
             self._pid = fork()
             if self._pid == 0:
                 fill_tree(parent, incoming, outgoing, root_fd, ring, terms)
         except BaseException as error:
-            os.close(self._orders)  # if there is a process, it hears from this that nobody wants it
+            os.close(self._orders)  # if there is a process, it ends when this is closed
             os.close(self._answers)
             if isinstance(error, OSError):
                 raise errors.SystemFailure("start", "a worker process", error) from error
@@ -121,7 +121,7 @@ class Worker:
         return outcome
 
     def _fate(self) -> errors.SystemFailure:
-        """What became of a process that ended without a word."""
+        """Describe how a process ended that sent no message."""
         status = self._reap()
         text = f"the process that does it was killed by signal {-status}" if status < 0 else "the process has ended"
         return errors.SystemFailure("unpack into", self._tree, OSError(text))
@@ -180,7 +180,7 @@ def _read_to_end(fd: int) -> bytes:
 
 
 def _rebuild(parts: tuple[str, tuple[Any, ...], dict[str, Any]]) -> errors.CstoreError:
-    """Make an error anew from its name, arguments and attributes."""
+    """Rebuild an error from its name, arguments and attributes."""
     name, arguments, attributes = parts
     kind: type[errors.CstoreError] = getattr(errors, name)
     error = kind.__new__(kind)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class BtrfsDriver(WholeTrees):
-    """Layers as subvolumes, all in one home: snapshots do not leave their disk, so a separate image store is no use."""
+    """Layers as subvolumes, all in one home: snapshots stay on their disk, so a separate image store has no effect."""
 
     name = NAME
 

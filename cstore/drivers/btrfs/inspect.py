@@ -1,4 +1,4 @@
-"""What is doubted of a btrfs store beside the contents of its layers: that each is a subvolume."""
+"""Inspects a btrfs store apart from the contents of its layers: each must be a subvolume."""
 
 from __future__ import annotations
 

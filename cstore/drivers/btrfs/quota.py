@@ -1,4 +1,4 @@
-"""How much a layer may hold: a limit that the kernel keeps, and beside it a file that other programs read."""
+"""Size limits of layers: the kernel enforces them, and a file records them for other programs."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Quotas:
         self._sync = sync
 
     def size_in(self, options: Mapping[str, str]) -> int:
-        """Read the limit from storage options, 0 if they do not speak of any.
+        """Read the limit from storage options; 0 if they set none.
 
         Raises:
-            DriverError: an option that is unknown, or a size that is none or too small.
+            DriverError: an option is unknown, or a size is not valid or too small.
         """
         size = limit_in(NAME, options)
         if size is None:

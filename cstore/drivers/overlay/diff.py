@@ -1,4 +1,4 @@
-"""What a layer changes, read from its own directory without mounting anything (archive 7.2, 8.3).
+"""Reads a layer's changes from its own directory without mounting anything (archive 7.2, 8.3).
 
 The directory holds what was added or modified, and marks for what was removed. What lies below decides between added
 and modified, and whether a mark means anything. Order and rules are those of the Go tool, except that a name is looked
@@ -47,7 +47,7 @@ def open_lowers(lowers: Sequence[Below]) -> Iterator[Union]:
 
 
 def own_changes(place: Place, ancestors: Sequence[Place], usual: WhiteoutForm) -> OwnChanges | None:
-    """Read what a layer's own directory tells of what it changes; None if it takes a mount to see that.
+    """Read a layer's changes from its own directory; None if that needs a mount.
 
     It does not tell of what is elsewhere (renamed directories, files without contents), nor can anybody but the program
     read a mount program's marks. `usual` is the form of layers without any marks.
@@ -79,7 +79,7 @@ def changes_in(
 
 
 class OwnChanges(Value):
-    """What a directory or image `diff` changes: its marks have the form `form`; `lowers` lie below, nearest first."""
+    """Return the changes in a directory or image `diff`: its marks have the form `form`; `lowers` are nearest first."""
 
     diff: str
     lowers: tuple[Below, ...]

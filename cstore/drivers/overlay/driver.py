@@ -171,7 +171,7 @@ class OverlayDriver:
             return self._with_lowers(copy_layer(staging, source, form, mask))
 
     def _with_lowers(self, staged: StagedTree) -> StagedTree:
-        """Say what lies below a staged tree, as far as it can be read."""
+        """Return the layers below a staged tree, as far as they can be read."""
         made = os.path.dirname(staged.tree)
         place = Place(os.path.dirname(made), os.path.basename(made))
         lowers, unseen = place.rotated(), ""
@@ -326,7 +326,7 @@ class OverlayDriver:
             yield path
 
     def _native(self, layer: str, base: str | None) -> OwnChanges | None:
-        """What the layer's own directory tells of its changes against `base`, None if it does not tell all of them."""
+        """Return the changes against `base` from the layer's own directory; None if it does not show all of them."""
         from cstore.drivers.overlay.diff import own_changes
 
         place = self._homes.find(layer)

@@ -83,10 +83,10 @@ def _holds_something(far: str) -> bool:
 
 
 def link_to_far(tree: str, far: str, id_map: IDMap) -> None:
-    """Put a link to a far side in the place of the empty directory `tree`, and say in a file beside it what it is.
+    """Replace the empty directory `tree` with a link to a far layer, and describe that in a file next to it.
 
     Raises:
-        DriverError: the layer is to have other owners than it has there.
+        DriverError: the layer would need other owners than it has there.
         OSError: it cannot be made.
     """
     if id_map:

@@ -1,4 +1,4 @@
-"""Lower directories shown with other owners: ID-mapped mounts (drivers 9.2).
+"""ID-mapped mounts: lower directories with other owners (drivers 9.2).
 
 Layers of images keep the owners that their archives name. A container with an ID map of its own sees them through
 mounts that shift owners on the way; what it writes itself lies in its upper directory with the owners of the host.

@@ -29,13 +29,13 @@ _FROM_DESCRIPTORS = (6, 15)
 
 
 def mount_image(path: str, *, by_loop: bool = False) -> int:
-    """Mount an image; return a descriptor of a mount that hangs nowhere.
+    """Mount an image; return a descriptor of a detached mount.
 
     `by_loop`: by a loop device at once, as where the kernel does not take the file.
 
     Raises:
         DriverError: the kernel refuses.
-        ArchiveError: it is no image, or one that names contents outside of its layer.
+        ArchiveError: it is not an image, or names contents outside of its layer.
         SystemFailure: it cannot be read.
     """
     from cstore.archive.erofs import Image

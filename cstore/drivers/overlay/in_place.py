@@ -77,7 +77,7 @@ def _drop_in(new: int, old: int) -> list[bytes]:
 
 
 def _same_file(new: int, old: int, name: bytes) -> bool:
-    """Whether two files cannot be told apart. A hard link may lead to another file, so it is none of them."""
+    """Whether two files are indistinguishable. Never true for a hard link, which may lead to another file."""
     one, other = (os.stat(name, dir_fd=folder, follow_symlinks=False) for folder in (new, old))
     if (one.st_nlink, _facts(one)) != (1, _facts(other)):
         return False

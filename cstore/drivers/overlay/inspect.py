@@ -93,7 +93,7 @@ class OverlayInspector:
         return found
 
     def _below(self, name: str, ancestors: Callable[[], Sequence[str]]) -> Part:
-        """The layer that a short link stands for, wherever and whatever it is."""
+        """Return the layer of a short link, wherever it is."""
         below = self._homes.behind(name) or self._recorded(name, ancestors()) or self._homes.search(name)
         lost = f"the short link {name} leads to no layer"
         return Part(self._homes.owner_of(name), (), lost) if below is None else _part(below)
@@ -232,7 +232,7 @@ class _OpenHome(NamedTuple):
 
     @classmethod
     def opened(cls, stack: ExitStack, home: str) -> _OpenHome | None:
-        """Open a home for as long as the stack lasts; None if it, or the directory of its links, is no directory."""
+        """Open a home while the stack lasts; None if it, or its directory of links, is not a directory."""
         try:
             layers = stack.enter_context(_opened(home, _FOLDER & ~os.O_NOFOLLOW))
             return cls(home, layers, stack.enter_context(_opened("l", _FOLDER, layers)))
@@ -240,7 +240,7 @@ class _OpenHome(NamedTuple):
             return None
 
     def ordinary(self, name: str) -> Part | None:
-        """The layer of a short link, if it lies here and there is nothing odd about it; else somebody has to look."""
+        """Return the layer of a sound short link in this home; None if it must be examined."""
         try:
             up, layer, diff = os.readlink(name, dir_fd=self.links).split("/")
             if (up, diff) != ("..", "diff") or layer in RESERVED or flaw_of_part(layer):
@@ -289,7 +289,7 @@ def _part(place: Place) -> Part:
 
 
 def runs_through(found: Sequence[str], ancestors: Sequence[str]) -> bool:
-    """Whether a chain of layers has all `ancestors`, in their order, and nothing that is not there.
+    """Whether a chain of layers has all `ancestors`, in their order, and no missing layer.
 
     It may have others between: a layer with other owners than the one it was made of lies on that one, though its
     record names the parent of both (semantics 5).

@@ -1,4 +1,4 @@
-"""What writers of layers left unfinished in the homes: temporary files, and short links that lead to nothing."""
+"""Unfinished files in the homes: temporary files, and dangling short links."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAPPED = "mapped"
 
 
 def unfinished_things(homes: Sequence[str]) -> list[str]:
-    """What never got its name in homes, and in the directories of layers: files, and fresh mount points.
+    """Yield files and new mount points in homes and layers' directories that never got their names.
 
     So are the directories in which a mount shows layers with other owners while it is made, if something is there.
     """
@@ -45,9 +45,9 @@ def _is_unfinished(home: str, relative: str) -> bool:
 
 
 def put_strays_aside(point: str) -> bool:
-    """Put a fresh directory in the place of a mount point that holds files; say whether there were any.
+    """Replace a mount point that contains files with a new directory; return whether there were any.
 
-    Somebody wrote them while nothing was mounted there, and would not see them again: they are kept beside it.
+    They were written while nothing was mounted there, and the mount would hide them, so they are kept next to it.
 
     Raises:
         OSError: as rename(2).
@@ -61,7 +61,7 @@ def put_strays_aside(point: str) -> bool:
 
 
 def renew(point: str) -> None:
-    """Put an empty directory in the place of a mount point, whatever was left in it. Raises OSError."""
+    """Replace a mount point, with any contents, by an empty directory. Raises OSError."""
     fresh = os.path.join(os.path.dirname(point), FRESH)
     with suppress(FileNotFoundError):
         within.rmdir(fresh)

@@ -1,4 +1,4 @@
-"""Where layers are, and what lies below each: short links, `lower` files, and mending of links (drivers 7.1, 7.12).
+"""Finds layers and their ancestors: short links, `lower` files, and repair of links (drivers 7.1, 7.12).
 
     HOME/l/<26 characters>  ──►  ../<layer>/diff
     HOME/<layer>/link            the 26 characters
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 RESERVED = frozenset({"l", "staging", "tempdirs", "backingFsBlockDev", ".has-mount-program"})
-"""Names in a home that are no layers."""
+"""Names in a home that are not layers."""
 DEEPEST = 500
 """Ancestors that a layer can have."""
 
@@ -49,12 +49,12 @@ class Place(Value):
 
     @property
     def diff(self) -> str:
-        """What the layer changes."""
+        """The directory with the layer's changes."""
         return os.path.join(self.home, self.layer, "diff")
 
     @property
     def tree(self) -> str:
-        """What the layer changes, by name: its image if it is a composefs layer, else its `diff`, here or far away."""
+        """The path of the layer's changes: its image if it is a composefs layer, otherwise its `diff`, here or far."""
         if self.is_composefs:
             return os.path.join(self.path, COMPOSEFS_IMAGE)
         return os.path.join(self.far, "diff") if self.is_additional else self.diff
@@ -80,10 +80,10 @@ class Place(Value):
         return within.is_file(self.home, f"{self.layer}/additionallayer")
 
     def require_diff(self) -> None:
-        """Make sure that nothing else stands in the place of `diff`. That it is missing is for others to tell.
+        """Check that `diff` is a directory. Does not report that it is missing.
 
         Raises:
-            ForeignThing: something does.
+            ForeignThing: it is not.
         """
         within.require_directory(self.home, f"{self.layer}/diff", missing=True)
 
@@ -143,7 +143,7 @@ class Homes:
 
     @cached_property
     def _is_read_only(self) -> bool:
-        """Whether the own home is on read-only media, and so to be treated as somebody else's."""
+        """Whether the own home is on read-only media, and must be treated as another store's."""
         return on_read_only_media(self.own)
 
     def __iter__(self) -> Iterator[str]:
@@ -155,7 +155,7 @@ class Homes:
 
         Raises:
             UnsafeID: the ID, which a record may hold, would lead out of the homes.
-            SystemFailure: nobody can tell whether it is there, and the answer shall be `certain`.
+            SystemFailure: its existence is unknown, and the answer must be `certain`.
         """
         if check_part(layer) in RESERVED:
             return None
@@ -190,9 +190,9 @@ class Homes:
         return sorted(found)
 
     def behind(self, name: str) -> Place | None:
-        """The layer that a short link stands for; None if the link is missing, leads elsewhere, or to nothing.
+        """Return the layer of a short link; None if the link is missing, dangling, or leads elsewhere.
 
-        A layer that says that another link is its own is elsewhere.
+        A layer that names another link as its own counts as elsewhere.
         """
         for home in self:
             place = self._target(home, name)
@@ -215,7 +215,7 @@ class Homes:
         return next((place for place in self._linked(name) if place.has_contents), None)
 
     def owner_of(self, name: str) -> str:
-        """The layer that a short link stands for, whether or not its contents are there; "" if nothing tells."""
+        """Return the layer of a short link, even if its contents are missing; "" if unknown."""
         for home in self:
             place = self._target(home, name)
             if place is not None and link_of(place) in {"", name}:
@@ -270,7 +270,7 @@ class Homes:
 
 
 def link_of(place: Place) -> str:
-    """The name of a layer's short link, "" also if something else stands in the place of the file that holds it."""
+    """Return the name of a layer's short link; "" if its file is missing or of another type."""
     try:
         return place.link
     except errors.CstoreError:
@@ -287,10 +287,10 @@ def new_link_name() -> str:
 
 
 def make_link(place: Place, name: str) -> None:
-    """Let the short link `name` lead to the layer, whatever had that name before.
+    """Make the short link `name` lead to the layer; replaces an existing file.
 
     Raises:
-        ForeignThing: the directory of short links is something else.
+        ForeignThing: the directory of short links is of another type.
         OSError: as symlink(2).
     """
     target = f"../{place.layer}/diff"
@@ -308,7 +308,7 @@ def _make_folder(home: str) -> None:
     """Make the directory of short links, unless something is there."""
     folder = os.path.join(home, "l")
     if os.path.lexists(folder):
-        return  # if it is no directory, whoever goes on will hear
+        return  # if it is not a directory, the next access reports it
     with suppress(FileExistsError):
         within.mkdir(folder, 0o755)
         fd = within.open_folder(folder, os.O_RDONLY | os.O_NOFOLLOW)
@@ -357,7 +357,7 @@ def links_to(place: Place) -> Iterator[str]:
 
 
 def layers_in(home: str) -> list[str]:
-    """The names of the directories of layers in a home, unsorted; none if there is no home.
+    """Return the names of the layers' directories in a home, unsorted; empty if there is no home.
 
     Raises:
         SystemFailure: it cannot be read.
@@ -374,7 +374,7 @@ def layers_in(home: str) -> list[str]:
 
 
 def _read(home: str, relative: str) -> str:
-    """Read a small text file; "" if there is none."""
+    """Read a small text file; "" if it does not exist."""
     try:
         return within.read_small(home, relative).decode(errors="surrogateescape")
     except FileNotFoundError:

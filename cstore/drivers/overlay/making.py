@@ -68,7 +68,7 @@ def _root_of(parent: Place) -> tuple[int, tuple[int, int]]:
 
 
 def make_root(folder: str, mode: int, owner: tuple[int, int], mask: int = -1) -> str:
-    """Make `diff` in a layer's directory, and return its path. The mode is exact, whatever the umask.
+    """Make `diff` in a layer's directory, and return its path. The mode is exact, regardless of the umask.
 
     With a mask it has that mode and our own owner, and the others in an attribute.
 
@@ -138,7 +138,7 @@ def sync_home(home: str) -> None:
 
 
 def _lower_of(parent: Place) -> str:
-    """The `lower` file of a child: its parent, and what lies below that."""
+    """Return the `lower` file of a child: its parent, and the parent's ancestors."""
     link = parent.link
     if not link:
         raise errors.DriverError(
@@ -175,7 +175,7 @@ def _read(place: Place, name: str) -> str:
 
 # ── refusals ──
 #
-# What cannot be had of a layer, said before anything is made (drivers 7.6).
+# Refuses unsupported options of a layer before anything is made (drivers 7.6).
 
 
 def contents_lost(place: Place) -> errors.DriverError:
@@ -197,7 +197,7 @@ def program_only(place: Place, program: str) -> errors.DriverError:
 
 
 def refuse_quotas(asked: Iterable[str]) -> None:
-    """Refuse storage options of these names, whichever there are: they promise limits that nobody would keep.
+    """Refuse storage options with these names: they promise limits that would not be enforced.
 
     Raises:
         DriverError: there is one.

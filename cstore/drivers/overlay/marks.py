@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 TRUSTED, USERS, PROGRAMS = "trusted.overlay.", "user.overlay.", "user.fuseoverlayfs."
 OPAQUE, REDIRECT, METACOPY, WHITEOUT = "opaque", "redirect", "metacopy", "whiteout"
 ELSEWHERE = frozenset({REDIRECT, METACOPY})
-"""Marks of what lies under another name, or in another layer."""
+"""Marks of files under another name, or in another layer."""
 _MEANT = frozenset({OPAQUE, *ELSEWHERE, WHITEOUT})
 _HOLDS_WHITEOUTS = b"x"
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -45,7 +45,7 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class Marks(Value):
-    """What is found in a layer, or in several.
+    """The marks found in a layer, or in several.
 
     Attributes:
         trusted: which marks there are of root's.
@@ -81,7 +81,7 @@ class Marks(Value):
         return self.program or self.masked
 
     def form(self, usual: WhiteoutForm) -> WhiteoutForm:
-        """How removals are written; as `usual` if there are none."""
+        """The form of removals; `usual` if there are none."""
         if self.program:
             return WhiteoutForm.FILES
         if self.users:
@@ -93,7 +93,7 @@ class Marks(Value):
 
 
 def form_not_read(place: Place) -> str:
-    """What a layer is, in words, if it is of a form that cstore does not read; "" if it is an ordinary one."""
+    """Return a description of a layer in a form that cstore does not read; "" for an ordinary layer."""
     if place.is_additional:
         from cstore.drivers.overlay.far import far_problem
 
@@ -123,11 +123,11 @@ def _is_hex(name: str, length: int) -> bool:
 
 
 def refuse_not_read(place: Place) -> None:
-    """Make sure that a layer is of a form that can be read.
+    """Check that a layer is in a readable form.
 
     Raises:
         DriverError: it is not.
-        ForeignThing: something else stands in the place of its directory.
+        ForeignThing: its directory is of another type.
     """
     form = form_not_read(place)
     if form:
@@ -208,7 +208,7 @@ def read_marks(path: str, *, files: bool = True, named: bool) -> Marks:
             return _Walk(tree, files=files, named=named).run()
     except errors.SystemFailure as error:
         if error.errno in _GONE:
-            return Marks()  # whoever mounts it, or reads it, says so
+            return Marks()  # mounting or reading it reports this
         raise
 
 
@@ -263,14 +263,14 @@ class _Walk:
                         found.update(_meaning(file, name, mark))
 
     def _marks(self) -> Marks:
-        """What root's mounts have written has root's marks; a user's are contents there, of a store in a container."""
+        """Root's mounts write root's marks; in a store in a container, a user's marks are ordinary attributes."""
         users = self._meant[USERS] if TRUSTED not in self._names else set()
         program = self._program or OPAQUE in self._meant[PROGRAMS]
         return Marks(frozenset(self._meant[TRUSTED]), frozenset(users), program)
 
 
 def _meaning(file: int | bytes, name: str, mark: str) -> set[str]:
-    """What an attribute marks: a directory may also only say that it holds whiteouts."""
+    """Return the meaning of an attribute: a directory may also only say that it contains whiteouts."""
     if mark != OPAQUE:
         return {mark}
     value = os.getxattr(file, name) if isinstance(file, int) else os.getxattr(file, name, follow_symlinks=False)
@@ -294,7 +294,7 @@ def by_program(home: str) -> bool:
 
 
 def by_kernel(home: str) -> bool:
-    """Whether nobody but the kernel has ever written layers here.
+    """Whether only the kernel has ever written layers here.
 
     Raises:
         SystemFailure: as above.
@@ -315,7 +315,7 @@ def leave_word(home: str, *, program: bool) -> None:
 
 @contextmanager
 def word_left(home: str, *, program: bool) -> Iterator[None]:
-    """Say it before somebody writes, and take it back if nobody comes to do so.
+    """Record it before a write, and revert it if there is no write.
 
     Raises:
         SystemFailure: it cannot be written.
@@ -333,7 +333,7 @@ def word_left(home: str, *, program: bool) -> Iterator[None]:
 
 
 def _said(home: str) -> str:
-    """What was said, "" if nothing."""
+    """Return what was recorded, "" if nothing."""
     path = os.path.join(home, _NAME)
     try:
         return within.read_small(home, _NAME).decode("ascii", "replace").strip()

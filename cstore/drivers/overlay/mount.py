@@ -1,4 +1,4 @@
-"""One overlay mount: by descriptors where the kernel can, by one page of text where it cannot, or by a program.
+"""One overlay mount: by descriptors if the kernel supports it, otherwise by one page of text, or by a program.
 
     fsopen, lowerdir+ …, fsmount       Linux 6.5: each directory a parameter of its own, up to 500 of them
     mount(2), absolute paths           as long as they fit into a page
@@ -34,7 +34,7 @@ _LOWERS_ONE_BY_ONE = (6, 5)
 
 
 class Stack(Value):
-    """What is to be mounted over what.
+    """The layers of a mount.
 
     Attributes:
         layer: whose tree it is, for messages.
@@ -76,7 +76,7 @@ class Stack(Value):
 
 
 def mount_stack(stack: Stack, target: str) -> None:
-    """Mount on `target`, for every process in this mount namespace and until somebody unmounts it.
+    """Mount on `target`, for every process in this mount namespace and until it is unmounted.
 
     Raises:
         DriverError: the kernel refuses.
@@ -171,7 +171,7 @@ def _with_complaint(error: OSError, configuration: fsmount.Configuration) -> str
 
 
 def refusal(stack: Stack, target: str, error: OSError) -> errors.DriverError:
-    """Say why a layer could not be mounted, with what usually helps."""
+    """Return the error for a layer that could not be mounted, with a hint."""
     reason = error.strerror or str(error)
     hint = ""
     if stack.label:
@@ -257,7 +257,7 @@ class SortedOptions:
         return [name for flag, name in _WHOLE.items() if self.flags & flag]
 
     def parameters(self) -> list[tuple[str, str | None]]:
-        """What the file system reads, as keys and values; quotes around a value are undone."""
+        """Parse mount data into keys and values; removes quotes around a value."""
         return [_parameter(word) for word in self.data]
 
 

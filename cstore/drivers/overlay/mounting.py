@@ -59,10 +59,10 @@ class Mounter:
         return [path for each in self._homes.ancestors(place) for path in self.directories_of(each, short=short)]
 
     def way(self, place: Place, asked: tuple[str, ...] = (), *, volatile: bool = False) -> Way:
-        """Who mounts a layer with all that is below it, and with which options.
+        """Choose the program to mount a layer with its ancestors, and the options.
 
         Raises:
-            DriverError: nobody here would show it as it was written.
+            DriverError: no program here would show it as it was written.
         """
         marks = marks_beneath(place, self._homes.ancestors(place))
         program = choose_program(place.layer, marks, self._host.program, self._host.kernel_mounts)
@@ -100,7 +100,7 @@ class Mounter:
         return tuple(mount_options)
 
     def _stack(self, place: Place, options: MountOptions | None) -> Stack:
-        """What a mount of a layer is made of; without `options` one that is only read."""
+        """Return the parts of a layer's mount; without `options`, of a read-only one."""
         asked = () if options is None else options.options
         way = self.way(place, asked, volatile=bool(options and options.volatile))
         program, mount_options = way.program, way.options
@@ -301,7 +301,7 @@ class Mounter:
         return mountinfo.is_mountpoint(path)
 
     def refuse_mounted(self, place: Place) -> None:
-        """Make sure that nobody has a layer mounted whose directory is about to be exchanged.
+        """Check that a layer whose directory is about to be exchanged is not mounted.
 
         Raises:
             DriverError: it is mounted.

@@ -18,10 +18,10 @@ _QUOTED_WORDS = r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+'
 
 
 class Options:
-    """What the overlay driver was told.
+    """The options of the overlay driver.
 
     Attributes:
-        mount_options: options of every mount that brings none of its own.
+        mount_options: options of every mount without its own options.
         stores: additional image stores, searched in this order.
         program: mounts in place of the kernel; "" for the kernel.
         skip_mount_home: whether the home is left as it is mounted.

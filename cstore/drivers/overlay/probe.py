@@ -1,4 +1,4 @@
-"""What the kernel and the file system can do for overlay, found out once and kept in the run root (drivers 7.3).
+"""Probes what the kernel and the file system support for overlay, and caches that in the run root (drivers 7.3).
 
     RUN/overlay/<feature>-true, <feature>-false      what one program found out, the Go tools read too
 
@@ -52,7 +52,7 @@ class Cache:
         self._folder = run_home
 
     def known(self, feature: str) -> bool | None:
-        """What was found out about a feature, None if nothing."""
+        """Return the cached result for a feature; None if there is none."""
         for answer in (True, False):
             if within.is_file(self._folder, self._name(feature, answer)):
                 return answer
@@ -79,7 +79,7 @@ class Cache:
 
 
 class Host:
-    """What can be had here."""
+    """The supported features."""
 
     def __init__(self, place: DriverPlace, options: Options) -> None:
         self._home = place.home
@@ -145,7 +145,7 @@ class Host:
         return known if known is not None else self._switched("metacopy")
 
     def status(self) -> list[tuple[str, str]]:
-        """What `cstore status` tells of overlay. A mount program has powers of its own."""
+        """The lines of `cstore status` for overlay. A mount program has its own features."""
         program = bool(self.program)
         facts = {
             "Supports d_type": True,
@@ -242,7 +242,7 @@ class Host:
 
 
 def _try_out(folder: str, backing: str) -> None:
-    """Mount two directories over each other, remove something in the mount, and see that it is gone."""
+    """Mount two directories over each other, remove a file in the mount, and check that it is gone."""
     from cstore.drivers.overlay.mount import Stack, mount_nowhere
     from cstore.fs.tree import remove_tree
     from cstore.kernel.statfs import tells_types

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _DISTRIBUTED, _ITS_OWN = os.fsdecode(ATTRIBUTE), os.fsdecode(PROGRAMS_ATTRIBUTE)
 _SPECIAL = frozenset(',:\\"')
-"""What the options of a program cannot hold."""
+"""Characters that the options of a program cannot contain."""
 _UNMOUNTERS = ("fusermount3", "fusermount")
 
 
@@ -118,7 +118,7 @@ def unmount_program(target: str) -> None:
         finally:
             os.close(fd)
     except OSError:
-        return  # it is served by nobody any more
+        return  # no process serves it any more
 
 
 def _failed(program: str, stack: Stack, target: str, reason: str) -> DriverError:

@@ -94,7 +94,7 @@ class OverlayDriverRepair:
         return [] if leads_here else [short]
 
     def _holder(self, place: Place) -> str:
-        """The layer that the short link in a layer's `link` file belongs to; "" if that is nobody else."""
+        """Return the other layer that owns the short link in a layer's `link` file; "" if there is none."""
         found = self._homes.behind(place.link)
         return found.layer if found is not None and found.link == place.link else ""
 
@@ -140,7 +140,7 @@ class OverlayDriverRepair:
         return made
 
     def _lies_on(self, place: Place) -> list[str]:
-        """The ancestors that the layer's files name now; "" for one of which nothing is left."""
+        """Return the ancestors that the layer's files name; "" for one that is lost."""
         try:
             return [self._homes.owner_of(name) for name in place.lower_names()]
         except CstoreError:

@@ -1,6 +1,6 @@
-"""By whom a stack of layers is mounted, and with which options: as those who wrote the layers need it.
+"""Chooses the program and options to mount a stack of layers, depending on which programs wrote the layers.
 
-What neither the kernel nor a mount program would show as it was meant is refused.
+Refuses layers that neither the kernel nor a mount program would show correctly.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def usual_program() -> str:
 
 
 def choose_program(layer: str, marks: Marks, program: str, kernel_mounts: Callable[[], bool]) -> str:
-    """Say who mounts a layer with these marks, of which `program` is the store's own choice, "" for the kernel.
+    """Choose the program to mount a layer with these marks; `program` is the store's setting, "" for the kernel.
 
     Raises:
-        DriverError: nobody here can.
+        DriverError: no program here can.
     """
     kernels = marks.all & {*ELSEWHERE, WHITEOUT}
     if marks.needs_program:
@@ -65,7 +65,7 @@ def choose_program(layer: str, marks: Marks, program: str, kernel_mounts: Callab
 
 
 def kernel_options_for(layer: str, marks: Marks, options: Sequence[str], version: tuple[int, int]) -> tuple[str, ...]:
-    """The options with which the kernel shows what these marks mean.
+    """Return the options that make the kernel honor these marks.
 
     Raises:
         DriverError: there are none.

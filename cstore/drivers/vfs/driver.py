@@ -32,7 +32,7 @@ class Directories:
         make_root(tree, layer_root)
 
     def copy(self, source: str, tree: str, layer: str, owner: Owners) -> bool:
-        """See `TreeMaker.copy`. No lock is held, so make sure that it was one and the same tree all along."""
+        """See `TreeMaker.copy`. Holds no lock, so it checks that the tree was not replaced meanwhile."""
         from cstore.fs.tree import copy_tree
 
         before = os.stat(source)

@@ -34,7 +34,7 @@ def open_driver(place: DriverPlace) -> Driver:
 
 
 def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
-    """Make what looks for damage beside the contents of layers."""
+    """Return the inspector of the driver's own files."""
     from cstore.drivers.zfs.inspect import ZfsInspector
 
     del place

@@ -61,7 +61,7 @@ def children(dataset: str, properties: Sequence[str] = ()) -> list[Dataset]:
     """List the file systems directly below `dataset`, in the order of zfs(8).
 
     Raises:
-        CommandFailed: there is no such dataset.
+        CommandFailed: the dataset does not exist.
         DriverUnusable: zfs(8) is not installed.
     """
     columns = ",".join(["name", *properties])
@@ -123,16 +123,16 @@ def promote(dataset: str) -> None:
 
 
 def rename(old: str, new: str) -> None:
-    """Give a dataset another name.
+    """Rename a dataset.
 
     Raises:
-        CommandFailed: there is none, or the new name is taken.
+        CommandFailed: it does not exist, or the new name is taken.
     """
     _run("zfs", "rename", old, new)
 
 
 def destroy(dataset: str) -> None:
-    """Remove a dataset with its snapshots. One that is not there is no error.
+    """Remove a dataset with its snapshots. A missing dataset is not an error.
 
     Raises:
         CommandFailed: it is in use, or a clone depends on it.

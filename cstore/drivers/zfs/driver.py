@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class ZfsDriver:
-    """Layers as datasets. Every one is a file system of its own, so a separate image store is no use."""
+    """Layers as datasets. Every one is a separate file system, so a separate image store has no effect."""
 
     name = NAME
     mounts_beside = False
@@ -153,7 +153,7 @@ class ZfsDriver:
             command.rename(made, dataset)
 
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
-        """See `Driver.replace`. The new dataset is a clone of the old one, which shall go first: they swap roles."""
+        """See `Driver.replace`. The new dataset is a clone of the old one, which must go first: they swap roles."""
         del in_use  # a dataset that is mounted is never changed by halves
         from cstore.drivers.contract import StagedRemoval
 
@@ -204,7 +204,7 @@ class ZfsDriver:
         remove_tree(path, detach_mounts=True)
 
     def _given_back(self, dataset: str, was: str) -> bool:
-        """Give a dataset its layer's name again if nothing took its place: whoever was about to replace it died."""
+        """Give a dataset its layer's name again if nothing replaced it: the process that was about to has died."""
         if was in {"", "-"} or self.exists(was):
             return False
         command.rename(dataset, self._places.dataset(was))

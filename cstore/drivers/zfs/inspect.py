@@ -1,4 +1,4 @@
-"""What is doubted of a zfs store beside the contents of its layers: nothing, since it lists what has its property."""
+"""Inspects a zfs store apart from the contents of its layers: nothing, because it lists only its own datasets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Datasets on directories: a layer for its users, a staged tree to be filled, and a tree that only we see.
+"""Mounts of datasets: a layer for its users, a staged tree to fill, and a private tree.
 
 All mounts of one dataset are made alike, because ZFS refuses to have one mounted read-only and writable at a time; what
 shall be read-only is made so for its directory alone.
@@ -82,7 +82,7 @@ class Mounts:
 
     @contextmanager
     def mounted_beside(self, dataset: str, staging: StagingDirectory) -> Iterator[str]:
-        """Mount a dataset beside a staged tree, to copy from, for as long as the context lasts. Raises OSError."""
+        """Mount a dataset next to a staged tree, to copy from, while the context lasts. Raises OSError."""
         source = self._mount_in(staging, _SOURCE, dataset)
         try:
             yield source

@@ -1,4 +1,4 @@
-"""What may be configured: the dataset, mount options, and how much a layer may hold."""
+"""The options: the dataset, mount options, and size limits of layers."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def read_options(options: Sequence[str]) -> Options:
 
 
 def size_in(options: Mapping[str, str]) -> int:
-    """Read the limit from storage options, in bytes, 0 if they do not speak of any.
+    """Read the limit from storage options, in bytes; 0 if they set none.
 
     Raises:
-        DriverError: an option that is unknown, or a size that is none.
+        DriverError: an option is unknown, or a size is not valid.
     """
     return limit_in(NAME, options) or 0

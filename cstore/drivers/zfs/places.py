@@ -13,13 +13,13 @@ _COMPONENT = re.compile(r"[A-Za-z0-9_.-]+")
 _GENERATED = re.compile(r"[0-9a-f]{64}")
 
 OURS = "cstore:layer"
-"""The property, set to `yes`, by which a dataset is known to be a layer, whatever its name."""
+"""The property, set to `yes`, that marks a dataset as a layer, whatever its name."""
 
 WAS = "cstore:was"
 """The property in which a dataset that is being replaced keeps the ID it had."""
 
 STAGED, REMOVED = "staged:", "removed:"
-"""What names begin with that are no layers yet, or no longer; the number of a staging directory follows."""
+"""The prefixes of datasets that are not layers yet, or no longer; the number of a staging directory follows."""
 
 
 class Places:
@@ -30,10 +30,10 @@ class Places:
         self.parent = parent
 
     def dataset(self, layer: str) -> str:
-        """Name the dataset of a layer.
+        """Return the name of a layer's dataset.
 
         Raises:
-            UnsafeID: no path can be made of the ID.
+            UnsafeID: the ID cannot become a path.
             ValueError: it cannot name a dataset, so there is none.
         """
         if not _COMPONENT.fullmatch(check_part(layer)):
@@ -45,7 +45,7 @@ class Places:
         return f"{self.parent}/{kind}{os.path.basename(staging).rpartition('-')[2]}"
 
     def layer_of(self, dataset: str, ours: str) -> str:
-        """The layer that a dataset is, "" if it is none; `ours` is the value of its property OURS.
+        """Return the layer of a dataset, "" if it is not a layer; `ours` is the value of its property OURS.
 
         Beside the layers there may be datasets of other people, so only what cstore made, or what has the form of an
         ID, is taken for a layer.

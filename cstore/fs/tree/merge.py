@@ -61,7 +61,7 @@ class Source(Protocol):
         """Copy a name that is no directory into an open one, where nothing has it."""
 
     def finish_here(self, target: int) -> None:
-        """Give an open directory what this one has but contents."""
+        """Copy a directory's attributes to an open directory."""
 
     def down(self, name: str) -> None:
         """Enter a directory."""
