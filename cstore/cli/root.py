@@ -307,7 +307,7 @@ COMMON = (
     "repair",
     "gc",
 )
-"""What the help names first."""
+"""The commands that the help lists first."""
 
 BORROWED = {
     "attach": "containers are run by Podman: podman attach NAME.",
@@ -331,7 +331,7 @@ BORROWED = {
     "validate": "cstore check looks for damage.",
     "verify": "cstore check looks for damage.",
 }
-"""Commands of other programs, and what to say to somebody who types them."""
+"""Commands of other programs, and the hint for users who type them."""
 
 
 BORROWED_OPTIONS = {

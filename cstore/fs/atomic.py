@@ -1,4 +1,4 @@
-"""Publishing a file in one step: its readers see the old content or the new, never a part.
+"""Publishes a file atomically: readers see the old content or the new, never a part.
 
 What is promised, once `write_file` or `PendingFile.commit` has returned with `sync`: the new content is found under the
 name after a power cut. When it raises: the old content is there, untouched, and no temporary file is left. When the
@@ -25,11 +25,11 @@ TEMPORARY_PREFIX = ".tmp-"
 _LONGEST_NAME = 255
 _NO_SYNC_HERE = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What the kernel says when a file system, or somebody's share of it, is full."""
+"""The kernel's errors when a file system, or a quota, is full."""
 
 
 class PendingFile:
-    """A file that is being written and does not have its name yet. Its directory is held open: nobody can exchange it.
+    """A file that is being written and does not have its name yet. Holds its directory open against an exchange.
 
     Leaving the context without `commit` removes it. `fd` is open for reading and writing and may be used directly.
     `published` is the status of the new file once it has its name, though the sync after that may have failed.
@@ -38,7 +38,7 @@ class PendingFile:
     published: os.stat_result | None = None
 
     def __init__(self, path: str, *, mode: int = 0o600, sync: bool = True) -> None:
-        """Create the temporary file next to `path`; it ends with exactly the bits of `mode`, whatever the umask.
+        """Create the temporary file next to `path`; its final mode is exactly `mode`, regardless of the umask.
 
         Raises:
             SystemFailure: the directory is missing or not writable.
@@ -125,7 +125,7 @@ class PendingFile:
             os.close(fd)
 
     def _abandon(self) -> None:
-        """Let go of the descriptor of a file that nobody shall see: what the disk says of it then is of no interest."""
+        """Close the descriptor of a file that is not to be published, and ignore errors."""
         with suppress(OSError):
             self._close()
         self._leave_folder()
@@ -151,7 +151,7 @@ def write_file(path: str, data: bytes | Iterable[bytes], *, mode: int = 0o600, s
     Args:
         path: the file; its directory must exist.
         data: the content, whole or in parts.
-        mode: the exact permission bits, whatever the umask.
+        mode: the exact permission bits, regardless of the umask.
         sync: survive a power cut: sync the file before, and the directory after the rename.
 
     Returns:
@@ -167,7 +167,7 @@ def write_file(path: str, data: bytes | Iterable[bytes], *, mode: int = 0o600, s
 
 
 def temporary_name(base: str, number: int) -> str:
-    """Name a temporary file for `base` as the Go tool does: the number replaces the last `*`, or stands at the end.
+    """Name a temporary file for `base` as the Go tool does: the number replaces the last `*`, or is appended.
 
     A base so long that no number fits loses its tail; the Go tool cannot write such a file at all.
     """
@@ -204,7 +204,7 @@ def _sync_opened(fd: int, path: str) -> None:
 
 
 def sync_file(path: str) -> None:
-    """Make the bytes of a file survive a power cut. Raises OSError; ForeignThing if it is no file."""
+    """Sync a file to disk. Raises OSError; ForeignThing if it is not a file."""
     fd = within.open_file(*os.path.split(path))
     try:
         os.fsync(fd)

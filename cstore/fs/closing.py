@@ -1,4 +1,4 @@
-"""What is opened for a while, and closed at the end of a block, whatever happens in it."""
+"""Descriptors that are open during a block, and closed at its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(path: str, flags: int) -> Iterator[int]:
-    """Open a path, never for the programs that are started meanwhile; gives a descriptor.
+    """Open a path, not inherited by child programs; yields a descriptor.
 
     Raises:
         SystemFailure: it cannot be opened.

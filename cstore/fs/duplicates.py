@@ -32,7 +32,7 @@ _GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.ELOOP})
 _AT_ONCE = 16 << 20  # as much as btrfs shares in one step
 _BLOCK = 1 << 20
 _NO_PLACE = ioctl.EXTENT_UNKNOWN | ioctl.EXTENT_DELAYED | ioctl.EXTENT_ENCODED
-"""What the kernel says of an extent that cannot be told from others by its place."""
+"""The kernel's flags of an extent whose location does not identify it."""
 
 
 class Sharing(Value):
@@ -304,7 +304,7 @@ def _share(original: _File, target_fd: int, size: int) -> int:
 
 
 def _hasher(method: str) -> Callable[[int], bytes]:
-    """How the contents of a file are told apart."""
+    """How the contents of files are compared."""
     if method == "size":
         return lambda fd: b""  # noqa: ARG005  - it is of the right size already
     return _sha256 if method == "sha256" else _crc

@@ -1,4 +1,4 @@
-"""Who holds a lock that we want: the one question that the kernel answers only in part.
+"""Finds the holder of a lock, which the kernel answers only in part.
 
 A classic lock carries its process ID. A lock that belongs to an open file names nobody, so the processes that have the
 file open are searched; without privileges that finds only our own. (proc(5))
@@ -12,11 +12,11 @@ from cstore.kernel import locks
 
 
 def holder_of(path: str, *, exclusive: bool = True) -> str:
-    """Name the process that keeps us from locking `path`: `PID 123 (podman pull …)`, or "" if nobody can be named.
+    """Name the process that prevents locking `path`: `PID 123 (podman pull …)`, or "" if it is unknown.
 
     Args:
         path: the lock file.
-        exclusive: which kind of lock it keeps us from.
+        exclusive: the type of lock that is wanted.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Lock files shared with the Go tool: who may change a part of the store, and a token that says when somebody did.
+"""Lock files shared with the Go tool: a lock for a part of the store, and a token that changes with each write.
 
 A lock file is never truncated, replaced or unlinked. Its first 64 bytes are the *token*: whoever changed what the lock
 protects has put a fresh one there first, so "the token is the one I saw" means "nothing has changed" (store-format 9).
@@ -39,7 +39,7 @@ _marks = itertools.count(1)
 
 
 def holder_of(path: str, *, exclusive: bool) -> str:
-    """See `holder.holder_of`, which is needed only where somebody waits."""
+    """See `holder.holder_of`, which is imported only to wait for a lock."""
     from cstore.fs import holder
 
     return holder.holder_of(path, exclusive=exclusive)
@@ -53,7 +53,7 @@ class HeldLock:
         self._fd = fd
 
     def token(self) -> bytes:
-        """Return the last writer's token: 64 bytes, or fewer if nobody has written yet. Opaque; compare it as a whole.
+        """Return the last writer's token: 64 bytes, or fewer before the first write. Opaque; compare it as a whole.
 
         Raises:
             SystemFailure: the disk failed.
@@ -92,8 +92,7 @@ class LockFile:
     def shared(self, lock_policy: LockPolicy = FOREVER) -> Iterator[HeldLock]:
         """Hold the lock together with other readers.
 
-        If there is no lock file, nobody has written yet: nothing is locked and, as reading never writes, nothing is
-        made.
+        Without a lock file, there has been no write: locks nothing and, because reading never writes, creates nothing.
 
         Raises:
             LockTimeout: a writer held it too long.
@@ -111,7 +110,7 @@ class LockFile:
         """Hold the lock alone. The file (0644) and missing directories above it (0700) are made.
 
         Raises:
-            LockTimeout: somebody held it too long.
+            LockTimeout: another process held it too long.
             SystemFailure: the file cannot be made, opened for writing or locked.
         """
         fd = self._acquire(lock_policy, exclusive=True)
@@ -182,10 +181,10 @@ class _Wait:
             self._error = error
 
     def _watch(self, lock_policy: LockPolicy, started: float) -> None:
-        """Let a process stand in the kernel's queue, as the Go tools do, and look at the clock meanwhile.
+        """Let a child process wait in the kernel's queue, as the Go tools do, and watch the clock meanwhile.
 
-        Asking again and again instead would lose every race against those who wait in the queue. A thread that is no
-        longer wanted could not be called back. The process shares our open file, so what it locks is ours.
+        Polling would lose every race against those in the queue, and a waiting thread could not be cancelled. The
+        process shares our open file, so what it locks is ours.
         """
         try:
             waiter = _Waiter(self._fd, exclusive=self._exclusive)
@@ -258,9 +257,9 @@ def _try(fd: int, path: str, *, exclusive: bool) -> bool:
 
 
 def _let_go(fd: int) -> None:
-    """Give a lock up and close its file; neither has anything to lose by failing.
+    """Release a lock and close its file; ignores errors.
 
-    It is given up first, because a process that has come by a copy of the descriptor would hold it on.
+    Releases first, because a process with a copy of the descriptor would keep the lock.
     """
     with suppress(OSError):
         locks.unlock(fd)
@@ -277,7 +276,7 @@ def _still_at(path: str, fd: int) -> bool:
 
 
 def make_directories(path: str, *, sync: bool = False) -> None:
-    """Make `path` and what is missing above it, each 0700: `os.makedirs` gives its mode to the last one only.
+    """Create `path` and its missing parents, each 0700: `os.makedirs` sets the mode of the last one only.
 
     With `sync`, the names of those that were missing survive a power cut.
 
@@ -289,7 +288,7 @@ def make_directories(path: str, *, sync: bool = False) -> None:
         return
     make_directories(os.path.dirname(path), sync=sync)
     while not _made(path):
-        pass  # somebody found it empty and removed it, after we had found it there
+        pass  # another process found it empty and removed it, after we had found it there
     if sync:
         from cstore.fs.atomic import sync_directory
 

@@ -1,4 +1,4 @@
-"""Files without a name, for what must wait: nothing can be left of them, whatever happens."""
+"""Unnamed temporary files, which leave nothing behind, even after a crash."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def nameless(directory: str) -> Iterator[int]:
-    """Give a file without a name in a directory, which is made if need be: nothing can be left of it.
+    """Open an unnamed temporary file in a directory, which is created if necessary.
 
     Raises:
         SystemFailure: it cannot be made.

@@ -1,4 +1,4 @@
-"""What is made beside a place before it takes it; whoever makes the same the next time finds what a dead one left.
+"""Partial files and directories next to their final path; the next process with the same target removes leftovers.
 
     .cstore-<hash of the name>-<number>.part      a file or a directory, locked for as long as its maker lives
 
@@ -39,14 +39,14 @@ def clear_parts(path: str) -> None:
 
 def hold(fd: int) -> None:
     """Lock what has such a name, or is going to: while it is open, it is not cleared."""
-    with suppress(OSError):  # a file system without locks: nobody can tell then that we are gone, and it stays
+    with suppress(OSError):  # a file system without locks: a leftover cannot be detected there, and stays
         fcntl.flock(fd, fcntl.LOCK_EX)
 
 
 def make_part(path: str, make: Callable[[str], int]) -> tuple[str, int]:
-    """Make something beside `path`; return its name and an open descriptor, which holds it.
+    """Create a file or directory next to `path`; return its name and an open descriptor, which holds its lock.
 
-    `make` is called with a path; it opens what it makes there, and raises FileExistsError if there is something.
+    `make` is called with a path; it opens what it creates there, and raises FileExistsError if the path exists.
 
     Raises:
         OSError: it cannot be made.
@@ -57,12 +57,12 @@ def make_part(path: str, make: Callable[[str], int]) -> tuple[str, int]:
             hold(fd)
             if is_at(fd, part):
                 return part, fd
-            os.close(fd)  # somebody has cleared it before it was held
+            os.close(fd)  # another process has cleared it before it was locked
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
 
 
 def part_names(path: str) -> list[str]:
-    """What to call what is going to be at `path`: the first that nothing has."""
+    """Return the first free partial name for `path`."""
     from hashlib import sha256
 
     folder, name = os.path.split(path)

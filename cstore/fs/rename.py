@@ -38,7 +38,7 @@ def rename_tree(old: str, new: str) -> None:
 
 
 def rename_within(root: str, old: str, new: str) -> None:
-    """Rename a file or directory to a path in the same file system, both below `root`, whatever is mounted between.
+    """Rename a file or directory within the same file system, both below `root`, across mounts.
 
     The kernel renames within one mount only, and container engines mount a driver's home onto itself. A copy of the
     mount at `root`, which nobody else sees, has nothing mounted in it.
@@ -55,7 +55,7 @@ def rename_within(root: str, old: str, new: str) -> None:
 
 
 def exchange_within(root: str, one: str, other: str) -> None:
-    """Let two directories below `root` take each other's place, in one step, whatever is mounted between.
+    """Exchange two directories below `root` atomically, across mounts.
 
     Raises:
         OSError: as `exchange_trees`.

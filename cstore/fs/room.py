@@ -15,7 +15,7 @@ LEFT, FILES_LEFT = 64 << 20, 4096
 """Bytes, and files, that are left free; on a small file system a twentieth of it."""
 _SHARE = 20
 _HARMLESS = 16 << 20
-"""Bytes that anybody may write, down to the last block: a small layer that fits shall come in."""
+"""Bytes that may be written down to the last block, so that a small layer that fits is accepted."""
 
 
 class RoomWatch:

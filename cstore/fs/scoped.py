@@ -1,7 +1,7 @@
-"""Opening paths that cannot leave a root, whatever links and dots they hold.
+"""Opens paths that cannot leave a root, regardless of links and dots in them.
 
 Both functions resolve the path in the kernel (openat2), or part by part with descriptors where the kernel cannot. They
-raise plain OSError, because only the caller knows what the path stands for.
+raise plain OSError, because only the caller knows the meaning of the path.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 GUARD = "staging.lock"
-"""A file in a place that others may remove while nobody holds its lock: the Go tools do so with partial pulls."""
+"""A file in a place that others may remove while its lock is free: the Go tools do so with partial pulls."""
 _LOCK, _TREE, _STUCK = "lock-", "temp-dir-", "stuck-"
 _TRIES = 100
 _AT_ONCE = 10
@@ -43,7 +43,7 @@ _AT_ONCE = 10
 
 
 class SweepResult(Value):
-    """What a sweep did: the paths of trees removed, and of those that could not be."""
+    """The result of a sweep: the paths of removed trees, and of those that could not be removed."""
 
     removed: list[str]
     stuck: list[str]
@@ -52,11 +52,11 @@ class SweepResult(Value):
 class StagingRoot:
     """A place where staging directories are made. Needs no lock of the store; any number of processes may use it.
 
-    Without `keep` it is there only while something is in it: old Go tools take it for one of the things beside it.
-    `levels` says how many directories are removed then, from `path` upward. With `guarded`, others remove the place
-    while nobody holds the lock of GUARD in it. `beneath` is the directory below which things are renamed into it,
-    whatever is mounted in between; "" if nothing is.
-    `destroy` removes a directory with all that is in it, if that takes more than removing files; it raises CstoreError.
+    Without `keep`, it exists only while it is not empty: old Go tools mistake it for one of its siblings. `levels` says
+    how many directories are removed then, from `path` upward. With `guarded`, others remove the place while nobody
+    holds the lock of GUARD in it. `beneath` is the directory below which things are renamed into it, whatever is
+    mounted in between; "" if nothing is. `destroy` removes a directory with all that is in it, if that takes more than
+    removing files; it raises CstoreError.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class StagingRoot:
         """
         try:
             for attempt in range(_TRIES):
-                if attempt > _AT_ONCE:  # somebody removes it again and again: give them time to come to an end
+                if attempt > _AT_ONCE:  # another process removes it again and again: give it time to end
                     sleep(attempt / 1000)
                 if not self._made():
                     continue
@@ -147,7 +147,7 @@ class StagingRoot:
         return result
 
     def _leave(self) -> None:
-        """Remove the place if nothing is in it; whoever needs it at this moment makes it again."""
+        """Remove the place if it is empty; a process that needs it creates it again."""
         if self._keep:
             return
         with suppress(OSError, errors.ForeignThing):
@@ -155,7 +155,7 @@ class StagingRoot:
                 _drop_guard(self.path)
             path = self.path
             for _ in range(self._levels):
-                with suppress(FileNotFoundError):  # somebody died when this one was gone, and not those above it
+                with suppress(FileNotFoundError):  # a process died after removing this one, but not its parents
                     within.rmdir(path)
                 path = os.path.dirname(path)
 
@@ -180,14 +180,14 @@ class StagingRoot:
         return {name.removeprefix(kind) for name in names for kind in (_LOCK, _TREE, _STUCK) if name.startswith(kind)}
 
     def _take_number(self, number: str) -> int:
-        """Lock a number that nobody uses and make its directory. Return the lock, or -1 to try another number."""
+        """Lock an unused number and create its directory. Return the lock, or -1 to try another number."""
         lock = self._open_and_lock(number, os.O_CREAT | os.O_EXCL)
         if lock < 0:
             return lock
         try:
             within.mkdir(self._name(_TREE, number), 0o700)
         except FileExistsError:
-            os.close(lock)  # somebody's leftover: a sweep will see to it
+            os.close(lock)  # another process's leftover: a sweep removes it
             return -1
         except OSError:
             within.unlink(self._name(_LOCK, number))
@@ -196,7 +196,7 @@ class StagingRoot:
         return lock
 
     def _open_and_lock(self, number: str, create: int) -> int:
-        """Return the lock file, locked; -1 if somebody else has it or it went away under our hands."""
+        """Return the lock file, locked; -1 if another process has it, or it was removed meanwhile."""
         path = self._name(_LOCK, number)
         try:
             fd = within.open_file(*os.path.split(path), os.O_RDWR | create)
@@ -205,7 +205,7 @@ class StagingRoot:
         except FileNotFoundError:
             if self._keep:
                 raise
-            return -1  # somebody found the place empty and removed it
+            return -1  # another process found the place empty and removed it
         return fd if take(fd, path) else -1
 
     def _clear(self, number: str, lock: int, result: SweepResult) -> None:
@@ -258,7 +258,7 @@ def put_aside(
 
 
 def is_held(path: str, *, missing: bool) -> bool:
-    """Whether somebody holds the lock of a file, or may hold it; `missing` is the answer if there is none."""
+    """Whether a process holds the lock of a file, or may hold it; `missing` is the result if there is no file."""
     try:
         fd = within.open_file(*os.path.split(path))
     except FileNotFoundError:
@@ -274,11 +274,11 @@ def is_held(path: str, *, missing: bool) -> bool:
 
 
 def hold_guard(place: str, *, exclusive: bool = False, create: bool = True) -> int:
-    """Lock the file GUARD in `place` and return it; -1 if somebody is in the way, or the place is gone.
+    """Lock the file GUARD in `place` and return it; -1 if another process has it, or the place is gone.
 
     Raises:
         OSError: it cannot be opened or locked.
-        ForeignThing: something else stands in its place.
+        ForeignThing: it is of another type.
     """
     try:
         fd = within.open_file(place, GUARD, os.O_RDWR | (os.O_CREAT if create else 0), 0o644)
@@ -288,7 +288,7 @@ def hold_guard(place: str, *, exclusive: bool = False, create: bool = True) -> i
 
 
 def _drop_guard(place: str) -> None:
-    """Remove the file GUARD of an empty place that nobody else uses. Raises OSError."""
+    """Remove the file GUARD of an empty, unused place. Raises OSError."""
     lock = hold_guard(place, exclusive=True, create=False)
     if lock >= 0:
         within.unlink(os.path.join(place, GUARD))
@@ -296,9 +296,9 @@ def _drop_guard(place: str) -> None:
 
 
 def remove_staged(path: str) -> None:
-    """Remove what something was staged in, with what is mounted there.
+    """Remove a staging directory, and unmount what is mounted in it.
 
-    It is empty as a rule, and then it takes neither a walk nor what is imported for one.
+    It is usually empty, and then needs no walk, and no import for one.
 
     Raises:
         SystemFailure: something is left.
@@ -353,10 +353,10 @@ class StagingDirectory:
         return staged
 
     def remove(self) -> list[str]:
-        """Delete everything in here, and the directory. Call it without locks: it may take long. Twice is no error.
+        """Delete the directory with its contents. Call it without locks: it may take long. May be called twice.
 
         Returns:
-            The paths of what could not be deleted; it is out of the way, and every sweep tries again.
+            The paths that could not be deleted; they are hidden, and every sweep tries again.
         """
         if self._lock < 0:
             return []

@@ -1,4 +1,4 @@
-"""The way to what lies in a store: from one of its top directories down, past no symbolic link, to the right type.
+"""Access to files in a store: from one of its top directories down, through no symbolic link, to the right type.
 
 A *top* is a root of the store, or one of the driver's own directories in it; an administrator may have made it a link.
 Nothing below it may be one. A file is looked at before it is opened, because opening a device is an act of its own, and
@@ -49,7 +49,7 @@ _tops: set[str] = set()
 
 
 def declare_tops(tops: Iterable[str]) -> None:
-    """Say that these directories, given by absolute paths, are tops: no link is followed below them from now on."""
+    """Declare directories, given by absolute paths, as tops: from now on, no link is followed below them."""
     _tops.update(tops)
 
 
@@ -99,10 +99,9 @@ def _descend(path: str, fd: int, names: list[str], flags: int = _FOLDER) -> int:
 
 
 def leave(fd: int) -> None:
-    """Close a directory that things were looked up in, or what was only read.
+    """Close a directory used for lookups, or a file that was only read.
 
-    Nothing is lost with it. An error, which network file systems have here, would tell of a rename that took place that
-    it did not.
+    Ignores errors: network file systems return one here, which would make a rename that succeeded look failed.
     """
     try:
         os.close(fd)
@@ -125,10 +124,10 @@ class _While(Generic[_T]):
 
 
 def parent_of(top: str, relative: str) -> AbstractContextManager[tuple[int, str]]:
-    """Open the directory that holds `relative`, below `top`; give its descriptor and the last part of the path.
+    """Open the directory of `relative`, below `top`; return its descriptor and the last part of the path.
 
     Raises:
-        ForeignThing: something on the way is no directory.
+        ForeignThing: a parent is not a directory.
         OSError: as open(2).
     """
     *folders, name = relative.split("/")
@@ -138,9 +137,9 @@ def parent_of(top: str, relative: str) -> AbstractContextManager[tuple[int, str]
 
 
 def holder(path: str) -> AbstractContextManager[tuple[int | None, str]]:
-    """Give what names `path` to a system call past no link below a top: an open directory, and a name in it.
+    """Return an open directory and a name in it, which name `path` without following a link below a top.
 
-    There is no directory, and the path is whole, where nothing between a top and the name could be a link.
+    Without a directory, and with the whole path, if no link is possible between a top and the name.
 
     Raises:
         OSError: as `open_folder`.
@@ -155,13 +154,13 @@ def _held(path: str) -> tuple[int | None, str]:
 
 
 def open_path(path: str, flags: int, mode: int = 0o600) -> int:
-    """Open whatever is at a path, as open(2) does; the caller closes it. Raises OSError."""
+    """Open a file of any type, as open(2) does; the caller closes it. Raises OSError."""
     with holder(path) as (folder, name):
         return os.open(name, flags | os.O_CLOEXEC, mode, dir_fd=folder)
 
 
 def path_past_links(path: str) -> AbstractContextManager[str]:
-    """Give a path that leads to the same thing for calls that take no directory, past no link below a top.
+    """Return an equivalent path for calls that take no directory, without a link below a top.
 
     Raises:
         OSError: as `open_folder`.
@@ -195,7 +194,7 @@ def rename(old: str, new: str) -> None:
 
 
 def link(old: str, new: str) -> None:
-    """Give a file another name; a link is not followed."""
+    """Rename a file; does not follow a link."""
     with holder(old) as (source, was), holder(new) as (target, name):
         os.link(was, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
 
@@ -269,7 +268,7 @@ def is_directory(top: str, relative: str, *, certain: bool = False) -> bool:
     """Whether `relative`, below `top`, is a directory, and everything on the way to it too.
 
     Raises:
-        OSError: nobody can tell, and the answer shall be `certain`.
+        OSError: it is unknown, and the answer must be `certain`.
     """
     try:
         require_directory(top, relative)
@@ -334,7 +333,7 @@ def list_directory(top: str, relative: str) -> list[str]:
 
 
 def names_in(top: str, relative: str = "") -> list[str]:
-    """List a directory below `top`, or `top` itself, sorted; nothing if it is no directory, or cannot be read."""
+    """List a directory below `top`, or `top` itself, sorted; empty if it is not a directory, or cannot be read."""
     try:
         return sorted(list_directory(top, relative) if relative else os.listdir(top))
     except (OSError, errors.ForeignThing):
@@ -342,10 +341,10 @@ def names_in(top: str, relative: str = "") -> list[str]:
 
 
 def read_link(top: str, relative: str) -> str:
-    """Read the symbolic link `relative` below `top`, without going where it leads.
+    """Read the target of the symbolic link `relative` below `top`.
 
     Raises:
-        ForeignThing: something on the way is no directory.
+        ForeignThing: a parent is not a directory.
         OSError: as readlink(2).
     """
     with parent_of(top, relative) as (folder, name):

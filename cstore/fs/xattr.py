@@ -83,7 +83,7 @@ def put(file: int | str, name: str, value: bytes) -> None:
 
 
 def drop(file: int | str, name: str) -> None:
-    """Remove one attribute; that it is not there is no error.
+    """Remove one attribute; a missing attribute is not an error.
 
     Raises:
         OSError: as removexattr(2).

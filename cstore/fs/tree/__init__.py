@@ -1,7 +1,7 @@
 """Whole directory trees: copy, remove, measure.
 
-In all of them names are any bytes, depth and width have no limit, a path longer than the kernel takes is no obstacle, a
-symbolic link is never followed, and nothing that is mounted inside a tree counts as part of it.
+All of them accept names of any bytes, trees of any depth and width, and paths longer than the kernel's limit. They
+never follow a symbolic link, and ignore everything mounted inside a tree.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def _finish_directories(plan: Plan, directories: list[tuple[int, str]], root: os
 
 
 def _open_empty(path: str) -> int:
-    """Open the destination, and free it of what its files would inherit; all that is set anew in the end."""
+    """Open the destination, and remove inheritable attributes, which are set again at the end."""
     try:
         fd = open_root(path)
     except OSError as error:

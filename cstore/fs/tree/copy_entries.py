@@ -35,7 +35,7 @@ _SPECIAL_BITS = 0o7000
 
 
 class Plan(NamedTuple):
-    """What all workers of one copy know.
+    """The state shared by all workers of one copy.
 
     Attributes:
         source: path of the source, for messages.
@@ -66,14 +66,14 @@ def copy_entries(plan: Plan, worker: int, workers: int) -> list[tuple[int, str]]
         SystemFailure: names the first thing that could not be copied.
     """
     os.umask(0)
-    # Opened anew, because workers that share an open directory share the position in its listing.
+    # Opened again, because workers with a shared descriptor would share the position in the listing.
     source = Trail(plan.source, open_again(plan.source_fd), quiet=True)
     target = Trail("", open_again(plan.target_fd))
     return _Walk(plan, source, target, worker, workers).run()
 
 
 def failure(path: str, error: OSError) -> SystemFailure:
-    """Say that `path` could not be copied, and what may help."""
+    """Return the error for a `path` that could not be copied, with a hint."""
     hint = ""
     if error.errno == errno.EXDEV:
         hint = f"a file system that is not part of the tree is mounted inside it: umount {path}"
@@ -207,7 +207,7 @@ class Copier:
             make(target, name)
 
     def finish(self, source: int, target: int, status: os.stat_result) -> None:
-        """Give the open directory `target` what `source` has but content. Nothing may be made in it later."""
+        """Copy the attributes of `source` to the open directory `target`. Nothing may be created in it later."""
         # The root was not made by us, and may have been born otherwise: look.
         is_now = os.fstat(target)
         wanted = self._wanted_owner(status)
@@ -218,7 +218,7 @@ class Copier:
         os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     def _fill(self, source: int, target: int, status: os.stat_result) -> None:
-        """Give the empty file `target` what `source` contains."""
+        """Copy the contents of `source` to the empty file `target`."""
         self._data.copy(source, target, status)
 
     def _take_attributes(self, source: int | str, target: int | str) -> None:
@@ -282,7 +282,7 @@ class Copier:
             os.mknod(new, status.st_mode, status.st_rdev, dir_fd=at)
         except PermissionError:
             if self._plan.confined and not stat.S_ISFIFO(status.st_mode):
-                return  # nobody can make or use a device in a user namespace
+                return  # devices cannot be created or used in a user namespace
             raise
         self._dress(source, name, status, at, new)
 
@@ -309,7 +309,7 @@ class Copier:
 
 
 def _set_mode(folder: int, name: str, mode: int) -> None:
-    """Change the mode of what cannot be opened; nothing if somebody has put a link in its place."""
+    """Change the mode of a file that cannot be opened; does nothing if it was replaced by a link."""
     fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
         if not stat.S_ISLNK(os.fstat(fd).st_mode):

@@ -1,6 +1,6 @@
-"""Where the files with several names have got their first one, in a copy that has no link room.
+"""Remembers the first names of files with several, in a copy without a link room.
 
-A room would be left behind by who is killed, in a place that is not ours alone and that nobody sweeps.
+A killed process would leave its link room behind, in a shared place that is never swept.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class FirstNames:
         try:
             status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
         except FileNotFoundError:
-            return  # of a device, which nobody can make in a user namespace
+            return  # of a device, which cannot be created in a user namespace
         root, folder = (os.readlink(f"/proc/self/fd/{fd}") for fd in (self._root, folder_fd))
         below = os.path.relpath(folder, root)
         self._found[file] = os.fsencode(below), name, (status.st_dev, status.st_ino)
 
     def link(self, file: str, folder_fd: int, name: str) -> bool:
-        """Give a file that was copied a further name; False if it was not, or its first name is not there any more."""
+        """Add a name to a copied file; False if it was not copied, or its first name is gone."""
         if file not in self._found:
             return False
         below, first, identity = self._found[file]

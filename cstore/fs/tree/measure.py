@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Usage(Value):
-    """What a tree holds, each inode counted once.
+    """The contents of a tree, each inode counted once.
 
     Attributes:
         bytes: the lengths of everything but directories; holes count, the length of a link is that of its target's

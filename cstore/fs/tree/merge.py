@@ -32,7 +32,7 @@ else:
     Protocol = object
 
 _NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.ENOSYS})
-"""What file systems say that have no files without names."""
+"""Errors of file systems without unnamed files."""
 _TRIES = 100
 _COUNT = 8
 """Bytes of a number that two processes share."""
@@ -49,16 +49,16 @@ class Source(Protocol):
     def copied(self) -> int: ...  # noqa: D102  - see above
 
     def where(self, name: str = "") -> str:
-        """What a name in this directory, or the directory, is called in messages."""
+        """Return the path of a name in this directory, or of the directory, for messages."""
 
     def listed(self) -> list[tuple[str, bool]]:
-        """What is in this directory, and whether each is a directory."""
+        """Return the names in this directory, and whether each is a directory."""
 
     def mode(self, name: str) -> int:
         """The type and the permissions of a name in it."""
 
     def copy(self, name: str, target: int) -> None:
-        """Copy a name that is no directory into an open one, where nothing has it."""
+        """Copy a file into an open directory that has no file of that name."""
 
     def finish_here(self, target: int) -> None:
         """Copy a directory's attributes to an open directory."""
@@ -83,7 +83,7 @@ def merge_tree(
     *,
     spare: str | None = None,
 ) -> None:
-    """Copy what is in one directory into another, which is open.
+    """Copy the contents of one directory into another, which is open.
 
     Directories that both have are merged and get the metadata of the source; whatever else is in the way is replaced.
     With `spare`, only files are, and links by links: a device, say, ends the copy.
@@ -135,7 +135,7 @@ def _plan(path: str, source_fd: int, target_fd: int, owner: Owner) -> Plan:
 
 
 def part_name(name: str) -> str:
-    """What a copy is called until it gets its name. The next one to that name finds what a killed one has left."""
+    """The temporary name of a copy. The next copy to the same name finds leftovers of a killed one."""
     from hashlib import sha256
 
     return f".copy-{sha256(os.fsencode(name)).hexdigest()[:16]}"
@@ -340,9 +340,9 @@ class _Merge:
 
 
 def _give_name(fd: int, name: str, folder_fd: int) -> bool:
-    """Give a file without a name one, in place of what has it; False if /proc is not there. Raises OSError."""
+    """Give an unnamed file a name, replacing an existing file; False without /proc. Raises OSError."""
     path, part = f"/proc/self/fd/{fd}", part_name(name)
-    for _ in range(_TRIES):  # others may copy to the same name, and take away what stands in their way
+    for _ in range(_TRIES):  # others may copy to the same name, and remove what is in their way
         try:
             os.link(path, name, dst_dir_fd=folder_fd)
         except FileExistsError:
@@ -361,7 +361,7 @@ def _give_name(fd: int, name: str, folder_fd: int) -> bool:
 
 
 def _sync(name: str, folder_fd: int) -> None:
-    """Bring a file to the disk; what is none has nothing but its name."""
+    """Sync a file to disk; other types have only their name."""
     if stat.S_ISREG(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode):
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
         try:

@@ -1,4 +1,4 @@
-"""What a directory lists and what is there: in a mounted overlay that is not quite the same."""
+"""Distinguishes names in a directory's listing from existing files: in a mounted overlay they differ."""
 
 from __future__ import annotations
 

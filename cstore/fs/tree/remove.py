@@ -1,4 +1,4 @@
-"""Removing a tree whatever stands in the way, but never more than the tree."""
+"""Removes a tree despite all obstacles, but never more than the tree."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SHIELDS = ioctl.FLAG_IMMUTABLE | ioctl.FLAG_APPEND_ONLY
-_MOST_REMEDIES = 100  # for one entry; only somebody who puts obstacles back as fast as we clear them gets there
+_MOST_REMEDIES = 100  # for one entry; reached only if another process restores obstacles as fast as they are cleared
 _MOST_RETURNS = 16  # to a directory that filled up again behind us
 
 
 def remove_tree(path: str, *, detach_mounts: bool = False) -> None:
-    """Remove `path` with all that is below it. That nothing is there is no error; a link is removed, not followed.
+    """Remove `path` with everything below it. A missing path is not an error; a link is removed, not followed.
 
     Immutable and append-only flags are cleared and directories that their owner may not enter are opened up, as far as
     this process may. What resists is left, everything else goes.
@@ -138,7 +138,7 @@ class _Removal:
         return not again
 
     def _insist(self, name: str, act: Callable[[], None]) -> None:
-        """Act on `name`; as long as something stands in the way that can be cleared, clear it and act again."""
+        """Act on `name`; clear any obstacle and act again."""
         lent: list[tuple[int, int]] = []
         try:
             for _ in range(_MOST_REMEDIES):
@@ -158,7 +158,7 @@ class _Removal:
                 os.close(fd)
 
     def _clear_way(self, name: str, error: OSError, lent: list[tuple[int, int]]) -> bool:
-        """Say whether anything was changed that could make a difference."""
+        """Return whether anything relevant was changed."""
         if error.errno in {errno.EBUSY, errno.EXDEV}:
             return self._detach_mounts and self._detach(name)
         if error.errno not in {errno.EPERM, errno.EACCES}:

@@ -52,7 +52,7 @@ def _sync_each(root: int) -> bool:
                 return False
         for each in (*files, *reversed(folders)):
             os.fsync(each)
-    except PermissionError:  # a file of our own that nobody may read
+    except PermissionError:  # a file of our own without permission to read
         return False
     finally:
         for each in (*files, *folders):

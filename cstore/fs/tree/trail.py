@@ -41,10 +41,10 @@ def open_again(fd: int, *, quiet: bool = True) -> int:
 
 
 class Trail(Closing):
-    """Where a walk is. Starts at the root; goes `down` into one directory at a time and `up` again.
+    """The position of a walk. Starts at the root; goes `down` into one directory at a time and `up` again.
 
-    All methods raise OSError; `where` says for which path. A directory that somebody moves while the walk is inside is
-    an error (ESTALE), never a walk through the wrong place.
+    All methods raise OSError; `where` says for which path. A directory that is moved while the walk is inside causes an
+    error (ESTALE), never a walk through the wrong place.
     """
 
     def __init__(self, path: str, root_fd: int, *, quiet: bool = False, bound: bool = False) -> None:
