@@ -1,4 +1,4 @@
-"""Arguments of public functions, held against their annotations before anything is done.
+"""Checks the arguments of public functions against their annotations.
 
 A wrong type would otherwise be found half way, or end in a record that no other program can read. Only what a caller
 could get wrong is looked at: texts, numbers, several of them, requests and what stands in them, sources and targets.
@@ -22,7 +22,7 @@ _NOT_LOOKED_AT = frozenset({"Any", "object", "R", "Found", "Intent", "Process", 
 """Annotations that say nothing, or that only rooms use among themselves."""
 
 _CHECKED = "_arguments_are_checked"
-"""What marks a class whose methods are looked after already."""
+"""The mark of a class whose methods are checked already."""
 _SEVERAL = ("tuple", "Sequence", "Iterable", "list", "frozenset")
 _REQUESTS = frozenset(
     {
@@ -99,7 +99,7 @@ def _check(where: str, annotation: str, value: Any) -> None:
 
 
 def _spoken(kinds: tuple[str, ...], value: Any) -> str:
-    """What a value is instead: its type, or the type of the first thing in it that does not belong there."""
+    """Return a value's type, or the type of its first wrong element."""
     if isinstance(value, (tuple, list, set, frozenset)) and any(_head(kind) in _SEVERAL for kind in kinds):
         inner = [_inner(kind)[0] for kind in kinds if _head(kind) in _SEVERAL]
         wrong = next((each for each in value if not any(_fits(kind, each) for kind in inner)), value)
@@ -108,7 +108,7 @@ def _spoken(kinds: tuple[str, ...], value: Any) -> str:
 
 
 def _read(annotation: str, value: Any) -> Any:
-    """What can be gone through only once has to be kept, to be looked at."""
+    """Materialize an iterator, so that its elements can be checked."""
     once = annotation.startswith("Iterable[") and not isinstance(value, (tuple, list, set, frozenset, dict))
     if not once:
         return value
@@ -138,12 +138,12 @@ def _head(kind: str) -> str:
 
 @cache
 def _inner(kind: str) -> tuple[str, ...]:
-    """What stands in the brackets: `str` and `...` in `tuple[str, ...]`."""
+    """Return the arguments in brackets: `str` and `...` in `tuple[str, ...]`."""
     return _cut(kind.partition("[")[2][:-1], ",")
 
 
 def _cut(text: str, separator: str) -> tuple[str, ...]:
-    """Cut at the separators that stand in no brackets."""
+    """Split at the separators outside of brackets."""
     parts, depth, start = [], 0, 0
     for place, letter in enumerate(text):
         depth += (letter == "[") - (letter == "]")

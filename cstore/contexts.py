@@ -83,7 +83,7 @@ else:
             return
 
     class ExitStack:
-        """A context of as many others as are entered in it, left in the opposite order whatever leaving one raises."""
+        """A context of others, exited in reverse order even if one raises."""
 
         def __init__(self) -> None:
             self._exits: list[Callable[..., Any]] = []
@@ -92,7 +92,7 @@ else:
             return self
 
         def enter_context(self, context: Any) -> Any:
-            """Enter a context; return what it gives."""
+            """Enter a context; return its value."""
             result = context.__enter__()
             self._exits.append(context.__exit__)
             return result

@@ -56,5 +56,5 @@ def algorithm_of(digest: str) -> str:
 
 
 def is_digest_of(digest: str, data: bytes | memoryview) -> bool:
-    """Whether `digest`, a valid one of whatever algorithm, is the one of `data`."""
+    """Whether `digest`, valid and of any algorithm, is that of `data`."""
     return digest_of(data, algorithm_of(digest)) == digest

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _ESCAPED_BY_GO = "<>&\u2028\u2029"
-"""What Go escapes, and the standard library does not."""
+"""The characters that Go escapes and the standard library does not."""
 _ESCAPES = {
     **{chr(code): f"\\u{code:04x}" for code in (*range(0x20), *map(ord, _ESCAPED_BY_GO))},
     '"': '\\"',
@@ -162,7 +162,7 @@ def mapping(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def object_in(data: bytes | str) -> dict[str, Any] | None:
-    """Parse JSON from a store or another program; None unless it is one object, whatever else it is."""
+    """Parse JSON from a store or another program; None unless it is an object."""
     import json
 
     try:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 LARGEST_ID = 2**32 - 1
 _END = 2**32 - 1
-"""Where the kernel's IDs end: the last number stands for "no ID"."""
+"""The end of the kernel's IDs: the last number means "no ID"."""
 _MOST_RANGES = 340
 """As many lines as /proc/PID/uid_map takes."""
 

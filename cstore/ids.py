@@ -22,14 +22,14 @@ _OF_THE_RECORDS = frozenset(
     | {f"{kind}.{end}" for kind in ("layers", "images", "containers") for end in ("lock", "json")}
     | {f"volatile-{kind}.json" for kind in ("layers", "containers")}
 )
-"""What lies beside the directories of data items."""
+"""Names next to the directories of data items."""
 _OF_THE_DRIVERS = frozenset({"l", "staging", "tempdirs", "backingFsBlockDev", ".has-mount-program"})
-"""What lies beside the directories of layers (store-format 11.2)."""
+"""Names next to the directories of layers (store-format 11.2)."""
 _ENDS_OF_THE_RECORDS = (".tar-split.gz", ".replacing.gz", ".replacing.json")
 
 
 def flaw_of_part(text: str) -> str:
-    """Say why `text` cannot be one part of a path, or return "" if it can."""
+    """Return why `text` cannot be one part of a path, or "" if it can."""
     if not text:
         return "it is empty"
     if text in {".", ".."}:
@@ -57,7 +57,7 @@ def check_neighbour(text: str) -> str:
     """Return an ID from the records if it can name a file beside the record files.
 
     Raises:
-        UnsafeID: it is no part of a path, or the name of something else that lies there.
+        UnsafeID: it cannot be a part of a path, or is the name of another file there.
     """
     flaw = flaw_of_part(text) or _clash(text, _OF_THE_RECORDS)
     if flaw:
@@ -82,7 +82,7 @@ def belongs_to_the_driver(name: str) -> bool:
 
 
 def flaw_of_id(text: str) -> str:
-    """Say why `text` cannot be an ID, or return "" if it can.
+    """Return why `text` cannot be an ID, or "" if it can.
 
     The Go tool accepts anything; an ID becomes a directory name, so whatever could leave the directory is refused.
     """

@@ -40,7 +40,7 @@ class Here:
     """Finds modules of cstore in the directories of their packages."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, _: ModuleType | None = None) -> ModuleSpec | None:
-        """Describe a module; None if it is no module of cstore's, or not where it should be."""
+        """Describe a module; None if it is not one of cstore's, or not in its place."""
         if not name.startswith("cstore.") or not path:
             return None
         directory, last = path[0], name[name.rindex(".") + 1 :]
@@ -77,7 +77,7 @@ class Loader(SourceFileLoader):
         return super().get_code(fullname) if code is None else code
 
     def _compiled_code(self) -> CodeType | None:
-        """Return what the compiled file holds; None if there is none, or none that is whole."""
+        """Return the code in the compiled file; None if there is none, or it is incomplete."""
         try:
             content = _content(self._compiled)
             if not content.startswith(self._head):
@@ -101,7 +101,7 @@ class Elsewhere:
     """Looks for a package that is not beside cstore where Python itself looks, as soon as there is one."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, _: ModuleType | None = None) -> ModuleSpec | None:
-        """Describe a module that nobody else has found."""
+        """Describe a module that no other finder has found."""
         if path is not None or self not in sys.meta_path:
             return None
         sys.meta_path.remove(self)

@@ -105,7 +105,7 @@ class Layout:
         self.run_layers, self._run_images, self.run_containers = (
             join(self.run_root, f"{self.driver}-{end}") for end in ends
         )
-        """Of layers and containers, what a reboot forgets."""
+        """The directory of layers' and containers' volatile data."""
         self.layers, images, self.containers = (join(self.graph_root, f"{self.driver}-{end}") for end in ends)
         self.images = join(self.image_store, f"{self.driver}-images") if self.image_store else images
         """The directories of records, and of what belongs to each item."""
@@ -143,7 +143,7 @@ class Layout:
     # ── of one item ──
 
     def tar_split(self, layer: str) -> str:
-        """What rebuilds the tar of `layer`. Raises UnsafeID, like the other paths that are made from an ID."""
+        """The tar-split of `layer`, which rebuilds its tar. Raises UnsafeID, as do all paths made from an ID."""
         return join(self.layers, f"{check_neighbour(layer)}.tar-split.gz")
 
     def layer_data(self, layer: str) -> str:
@@ -155,15 +155,15 @@ class Layout:
         return join(self.images, check_neighbour(image))
 
     def image_directory(self, image: str) -> str:
-        """The directory that `image` has for whoever asks for one."""
+        """The own directory of `image`."""
         return join(self.image_data(image), "userdata")
 
     def image_run_data(self, image: str) -> str:
-        """What `image` has besides its record, as far as a reboot forgets it."""
+        """The volatile data of `image`."""
         return join(self._run_images, check_neighbour(image))
 
     def image_run_directory(self, image: str) -> str:
-        """The directory that `image` has for whoever asks for one that a reboot forgets."""
+        """The run-time directory of `image`."""
         return join(self.image_run_data(image), "userdata")
 
     def container_data(self, container: str) -> str:
@@ -171,17 +171,17 @@ class Layout:
         return join(self.containers, check_neighbour(container))
 
     def container_directory(self, container: str) -> str:
-        """The directory that `container` has for whoever asks for one."""
+        """The own directory of `container`."""
         return join(self.container_data(container), "userdata")
 
     def container_run_data(self, container: str) -> str:
-        """What `container` has besides its record, as far as a reboot forgets it."""
+        """The volatile data of `container`."""
         return join(self.run_containers, check_neighbour(container))
 
     def container_run_directory(self, container: str) -> str:
-        """The directory that `container` has for whoever asks for one that a reboot forgets."""
+        """The run-time directory of `container`."""
         return join(self.container_run_data(container), "userdata")
 
     def digest_lock(self, digest: str) -> str:
-        """The lock of a blob, for whoever works on it; the store itself takes none."""
+        """The lock of a blob, for the process that works on it; the store itself does not take it."""
         return join(self.run_root, f"{self.driver}-locks", digest)

@@ -30,7 +30,7 @@ def open_store(
     lock_policy: LockPolicy | None = None,
     degraded: bool = False,
 ) -> Store:
-    """Open a store. Nothing is written, made or locked until an operation changes something.
+    """Open a store. Writes, creates and locks nothing until an operation changes something.
 
     Args:
         config: where the store is and how it is kept; by default what configuration files and environment say.

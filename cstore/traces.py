@@ -1,4 +1,4 @@
-"""What went on out of sight: something swept, finished for a dead process, tried again, done in another way.
+"""Traces of hidden work: sweeps, recovery from dead processes, retries, fallbacks.
 
 It goes to the logger `cstore`, at the level of debugging, in programs that have imported `logging`. cstore itself
 imports it for `--debug` only: that takes longer than most commands.

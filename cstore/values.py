@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 else:
 
     class _Choices(type):
-        """What a class of choices can do: find the choice that has a value, and name all of them in their order."""
+        """The behavior of a class of choices: finds the choice with a value, and lists all in order."""
 
         def __call__(cls, value: object) -> Choice:
             if isinstance(value, cls):
@@ -189,7 +189,7 @@ _SEVERAL = ("tuple[", "Sequence[", "Iterable[", "frozenset[")
 
 
 class _Shape:
-    """What a kind of value is made of; worked out when the first one is made, for many kinds have none in a command."""
+    """The shape of a kind of value; computed for its first instance, because a command uses only some kinds."""
 
     def __get__(self, instance: Value | None, owner: type[Value]) -> _Parts:
         if owner is Value:
@@ -258,7 +258,7 @@ class Value:
         """Return a copy with other values for some fields.
 
         Raises:
-            TypeError: there is no such field.
+            TypeError: the field does not exist.
         """
         return type(self)(**{**self.__dict__, **changes})
 

@@ -105,7 +105,7 @@ class Lists(Page):
         self.browser.aside(lambda: summary(self.store.context), self._head)
 
     def _take(self, kind: str, rows: list[Row], at: int) -> None:
-        if kind == self._kind:  # else somebody has gone on meanwhile
+        if kind == self._kind:  # otherwise the user has continued meanwhile
             self._rows = rows
             self._marked &= {row.item for row in rows}
             self._fill(at)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cstore.contents import Contents, File
 
 MOST = 5_000
-"""Rows that are shown: nobody scrolls through more, and a search finds the others."""
+"""Limit of rows shown; a search finds the others."""
 
 LARGEST = 256 << 10
 """Bytes of a file that are shown."""
@@ -202,7 +202,7 @@ class Files(Page):
 
 
 def shown_text(contents: Contents, file: File, texts: Texts) -> str:
-    """What a file holds, as far as it is shown, and what is wrong with it."""
+    """The displayed contents of a file, and what is wrong with it."""
     found, note = b"", ""
     try:
         for piece in pieces(contents, file):

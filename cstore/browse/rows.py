@@ -1,4 +1,4 @@
-"""The rows of the lists: what stands in them, by what they are found, and how they are ordered."""
+"""The rows of the lists: cells, search texts and sort keys."""
 
 from __future__ import annotations
 

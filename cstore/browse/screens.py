@@ -1,4 +1,4 @@
-"""What comes up over a list: texts to scroll, and the question before something is deleted."""
+"""The screens over a list: texts to scroll, and the confirmation of a deletion."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class RepairView(App[None]):
         self.run_worker(run, thread=True)
 
     def tell(self, error: CstoreError) -> None:
-        """Say what went wrong."""
+        """Show an error."""
         text = f"{error.message} ({error.hint})" if error.hint else error.message
         self.notify(self.texts.plain(text), severity="error", timeout=15, markup=False)
 
@@ -139,7 +139,7 @@ class Window(ModalScreen[None]):
 
 
 class Preview(ModalScreen[bool]):
-    """What would go, what cannot, and the bytes that are free then; answers whether to do it."""
+    """Shows the items to delete, those that cannot be, and the bytes freed; returns whether to delete."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "agree", "delete"),
@@ -165,7 +165,7 @@ class Preview(ModalScreen[bool]):
 
 
 def preview_lines(plan: Plan, texts: Texts) -> list[str]:
-    """What `cstore rm --dry-run` tells, in words."""
+    """The output of `cstore rm --dry-run`, in words."""
     found = [f"cannot read {texts.plain(path)}: {reason}" for path, reason in plan.unread]
     for refusal in plan.refused:
         found.append(texts.brief(refusal.error.message))

@@ -38,7 +38,7 @@ class Texts(NamedTuple):
         return _ID.sub(lambda found: self.short(found[0]), self.plain(text))
 
     def plain(self, text: str) -> str:
-        """A text that no terminal trips over: bytes that are no UTF-8 are spelled out, too."""
+        """Return a text that is safe on a terminal: bytes that are not UTF-8 are escaped too."""
         shown = self.visible(text)
         try:
             return shown.encode(errors="surrogateescape").decode(errors="backslashreplace")

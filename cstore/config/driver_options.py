@@ -1,6 +1,7 @@
 """Driver options: the strings `DRIVER.key=value` made from a file, and the languages inside them (config spec, 5).
 
-A driver is given only what it knows. What a file asks for in vain is a warning, never a store that cannot be opened.
+A driver gets only options that it knows. An unknown option in a file causes a warning, never a failure to open the
+store.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _GENERIC = ("size", "mount_program", "skip_mount_home", "ignore_chown_errors", "
 _STORES = {keys.MORE_IMAGE_STORES: "imagestore", keys.MORE_LAYER_STORES: "additionallayerstore"}
 _GENERAL = frozenset({*_GENERIC, *_STORES.values(), "use_composefs"})
 _FOREIGN: dict[str, frozenset[str]] = {"aufs": frozenset({"mountopt"})}
-"""Drivers that other tools have or had, whose options nobody needs to be warned of."""
+"""Drivers of other tools, whose options cause no warnings."""
 SYNC_WORDS = ("filesystem", "none")
 
 
@@ -56,14 +57,14 @@ def file_options(settings: FileSettings, driver: str) -> tuple[list[str], list[e
 
 
 def _family(driver: str) -> str:
-    """The name that a driver goes by, whatever it is called here."""
+    """Return the canonical name of a driver."""
     from cstore.drivers.registry import reported_name
 
     return reported_name(driver)
 
 
 def _accepted(driver: str) -> frozenset[str] | None:
-    """The options that a driver accepts; None for one that nobody knows, which judges for itself."""
+    """Return the options that a driver accepts; None for an unknown driver, which checks them itself."""
     from cstore.drivers.registry import facts_of
 
     facts = facts_of(driver)
@@ -297,7 +298,7 @@ def parse_flag(text: str) -> bool:
     """Read one of the words 1 t T TRUE true True 0 f F FALSE false False.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: it is not one of them.
     """
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
@@ -333,7 +334,7 @@ def parse_mask(text: str) -> int:
     """Read `shared`, `private` or octal digits.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: it is not one of them.
     """
     import re
 

@@ -68,7 +68,7 @@ def check_options(settings: FileSettings) -> None:
 
 
 def with_value(path: str, text: str, key: str, value: Any) -> str:
-    """The text of the file at `path`, with `key` given `value`.
+    """Return the text of the file at `path`, with `key` set to `value`.
 
     Raises:
         ConfigError: the text is wrong, before or after, or the key stands in it in a way that cannot be edited.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Environment(Value):
-    """What the environment says (config spec, 11). "" means unset or empty, unless None is possible.
+    """The settings in the environment (config spec, 11). "" means unset or empty, unless None is possible.
 
     Attributes:
         config_file, override_file: CONTAINERS_STORAGE_CONF and CONTAINERS_STORAGE_CONF_OVERRIDE.

@@ -60,7 +60,7 @@ def plain_path(path: str) -> str:
 def expand_settings(
     settings: FileSettings, variables: Mapping[str, str], uid: int
 ) -> tuple[FileSettings, list[errors.ConfigError]]:
-    """Fill the variables into every path of a file and make it plain.
+    """Expand the variables in every path of a file and normalize it.
 
     Returns:
         The settings, and a remark for each variable that was not set.

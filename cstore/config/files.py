@@ -179,7 +179,7 @@ def _names(directory: str) -> list[str]:
 
 
 def _irregular(path: str) -> str:
-    """Why `path` is no drop-in; "" if it is one."""
+    """Return why `path` is not a drop-in; "" if it is one."""
     try:
         mode = os.lstat(path).st_mode
     except OSError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class Kind:
-    """What a key takes: the phrase that completes "it must be …"."""
+    """The type of a key: the phrase that completes "it must be …"."""
 
     TEXT = "a string"
     TEXTS = "an array of strings"
@@ -74,7 +74,7 @@ KEYS: dict[str, str] = {
     SYNC: Kind.FLAG,
     LOCK_TIMEOUT: Kind.SECONDS,
 }
-"""The keys that are no driver's of cstore's own: each of these says in its package what its table has."""
+"""The keys apart from those of cstore's drivers, whose packages define their tables."""
 
 _TABLES = frozenset(name[:place] for name in KEYS for place, letter in enumerate(name) if letter == ".")
 
@@ -90,7 +90,7 @@ def kind_of(key: str) -> str:
 
 
 def is_table(key: str) -> bool:
-    """Whether keys stand in a table of that name."""
+    """Whether there are keys in a table of that name."""
     from cstore.drivers.registry import DRIVERS
 
     return key in _TABLES or (key.startswith(f"{OPTIONS}.") and key[len(OPTIONS) + 1 :] in DRIVERS)

@@ -1,4 +1,4 @@
-"""Where each key of a TOML text stands, for messages that name a line.
+"""Finds the line of each key in a TOML text, for messages.
 
 `tomllib` gives values without their places. This scanner gives places without values: it is run only when there is
 something to complain about, and only over text that `tomllib` has accepted, so it need not judge anything.

@@ -1,4 +1,4 @@
-"""What each key of storage.conf means, its default, and which tools know it: for `config explain` and `config init`."""
+"""The meaning of each key of storage.conf, its default, and its tools: for `config explain` and `config init`."""
 
 from __future__ import annotations
 

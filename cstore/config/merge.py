@@ -95,7 +95,7 @@ def _driver_options(
 
 
 def _given(overrides: Overrides, environment: Environment) -> tuple[FileSettings, ...]:
-    """What variables and options say of keys; the roots are in the settings already."""
+    """The keys set by variables and options; the roots are in the settings already."""
     said: tuple[tuple[str, str, object], ...] = (
         ("STORAGE_DRIVER", keys.DRIVER, environment.driver or None),
         ("--storage-driver", keys.DRIVER, overrides.driver or None),

@@ -1,4 +1,4 @@
-"""What a store is told: frozen values with their defaults, and nothing that acts."""
+"""The settings of a store: immutable values with their defaults."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Appended(list[str]):
 
 
 class FileSettings(Value):
-    """What one file says, or several files together: values as written, checked for their type, nothing filled in.
+    """The settings in one file, or in several files together: values as written, with checked types, without defaults.
 
     Attributes:
         source: the file's path, "" for no file at all.
@@ -69,7 +69,7 @@ class FileSettings(Value):
         return None if value is None or value == float("inf") else float(value)
 
     def line(self, key: str) -> int:
-        """The line that `key` stands on, 0 if that cannot be told."""
+        """Return the line of `key`, 0 if unknown."""
         from cstore.config.lines import line_of
 
         return line_of(self._part(key).text, key)
@@ -97,7 +97,7 @@ class FileSettings(Value):
         return FileSettings(self.source, self.text, {**self.values, **values}, self.remarks, parts)
 
     def place(self, key: str) -> str:
-        """File and line of a key, or the option or variable that gives it; "" if nothing does."""
+        """Return the file and line of a key, or the option or variable that sets it; "" if nothing does."""
         part = self._part(key)
         line = part.line(key) if key in part.values else 0
         return f"{part.source}, line {line}" if line else part.source
@@ -113,7 +113,7 @@ class FileSettings(Value):
 class Overrides(Value, kw_only=True):
     """Settings of the command line, or of the calling program, that override the files. None, "" and () mean: not set.
 
-    `lock_timeout` is in seconds; `float("inf")` waits for ever, whatever the file says.
+    `lock_timeout` is in seconds; `float("inf")` waits forever, regardless of the file.
     """
 
     graph_root: str = ""
@@ -128,7 +128,7 @@ class Overrides(Value, kw_only=True):
 
 
 class DriverChoice(Value):
-    """What a configuration is made of, kept to make driver options again once a driver has been chosen, and to tell.
+    """The sources of a configuration, kept to compute driver options once a driver is chosen, and for `--sources`.
 
     Attributes:
         settings: what the files say together.

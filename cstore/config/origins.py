@@ -27,7 +27,7 @@ class Origin(Value):
 
 
 def origins_of(config: StoreConfig) -> list[Origin]:
-    """The keys that something gives a value, in the order of the manual; after them the driver options given at once.
+    """The keys that have a value, in the order of the manual; then the driver options that were set directly.
 
     Options of the command line come before variables, these before files, and the defaults of the roots last.
     """

@@ -22,7 +22,7 @@ def read_file(path: str) -> FileSettings:
     """Read a configuration file.
 
     Raises:
-        ConfigError: it cannot be read, is not TOML, or gives a known key a value that the key does not take.
+        ConfigError: it cannot be read, is not TOML, or sets a known key to an invalid value.
     """
     return read_settings(path, _read_text(path))
 
@@ -31,7 +31,7 @@ def read_settings(path: str, text: str) -> FileSettings:
     """Read the text of a configuration file, which is or will be at `path`.
 
     Raises:
-        ConfigError: it is not TOML, or gives a known key a value that the key does not take.
+        ConfigError: it is not TOML, or sets a known key to an invalid value.
     """
     reading = _Reading(path, text)
     reading.walk(_parse_toml(path, text), "")
@@ -206,7 +206,7 @@ class _Reading:
 
 
 def nearest_key(key: str) -> str:
-    """The known key or table that somebody who wrote `key` most likely meant; "" if none is near."""
+    """Return the known key or table most similar to `key`; "" if none is similar."""
     from difflib import get_close_matches
 
     plain = {known.replace("-", "_"): known for known in sorted(all_keys().keys() | all_tables())}

@@ -1,4 +1,4 @@
-"""TOML as configuration files are usually written, read without `tomllib`: importing that takes as long as a command.
+"""Parses TOML as configuration files are usually written, without `tomllib`, whose import takes as long as a command.
 
 Understood are comments, `[tables]`, bare keys, texts without escapes, `true`, `false` and `inf`, decimal integers,
 lists, and inline tables. Whatever else stands in a file, and all that might be a mistake, is a matter for `tomllib`.
@@ -26,7 +26,7 @@ def read_plain(text: str) -> dict[str, Any] | None:
 
 
 class _NotPlain(Exception):
-    """Something that is no part of this small language, or out of place."""
+    """The text is outside of this small language, or invalid."""
 
 
 class _Reader:

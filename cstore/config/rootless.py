@@ -1,4 +1,4 @@
-"""Who runs cstore, and where the store of somebody who is not root lives (config spec, 7)."""
+"""The user who runs cstore, and the location of an ordinary user's store (config spec, 7)."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _CAP_SYS_ADMIN = 21
 _WHOLE_MAP = "4294967295"
 RECORDS = {"-layers": "layers.json", "-images": "images.json", "-containers": "containers.json"}
-"""What a store's directories end in, after the driver's name, and the record file in each."""
+"""The suffixes of a store's directories, after the driver's name, and the record file in each."""
 
 
 class Process(Value):
-    """What the kernel says about a process. `admin`: it has CAP_SYS_ADMIN. `whole_map`: it sees every user ID."""
+    """The kernel's facts about a process. `admin`: it has CAP_SYS_ADMIN. `whole_map`: it sees every user ID."""
 
     uid: int
     euid: int
@@ -144,7 +144,7 @@ def data_root(environment: Environment, identity: Identity) -> str:
 
 
 def runtime_directory(environment: Environment, identity: Identity, places: Places) -> str:
-    """The directory that holds the user's volatile files. It is chosen and checked here; the store creates it.
+    """Return the directory of the user's volatile files. Chooses and checks it; the store creates it.
 
     Raises:
         ConfigError: XDG_RUNTIME_DIR names nothing, or the last resort belongs to somebody else.
@@ -165,7 +165,7 @@ def runtime_directory(environment: Environment, identity: Identity, places: Plac
 
 
 def user_runtime_directory(environ: Mapping[str, str] | None = None) -> str:
-    """The same for whoever runs this process, or has this environment.
+    """The same for the user of this process, or of this environment.
 
     Raises:
         ConfigError: as `runtime_directory`; or a variable that must be a number is none.
@@ -174,7 +174,7 @@ def user_runtime_directory(environ: Mapping[str, str] | None = None) -> str:
 
 
 def inherited(system: FileSettings, driver: str) -> FileSettings:
-    """What a user without a file of their own takes over from the system's file.
+    """The settings that a user without a configuration file inherits from the system's file.
 
     `driver` is a driver that was named already, "" if none was. Roots, stores and mount options are not for users.
     """
@@ -252,7 +252,7 @@ def _lines(path: str) -> list[str]:
 
 
 def _is_own(path: str, identity: Identity) -> bool:
-    """Whether `path` is a directory of the user's own, no link, to which nobody else may write."""
+    """Whether `path` is a directory owned by the user, not a link, and not writable by others."""
     try:
         found = os.lstat(path)
     except OSError:

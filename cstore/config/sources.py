@@ -98,7 +98,7 @@ def _in_force(
 
 
 def load_file(path: str, *, environ: Mapping[str, str] | None = None, strict: bool = False) -> StoreConfig:
-    """What one file says by itself: no defaults, no expansion, but with the environment's driver and driver options.
+    """Return the settings of one file alone: not defaults or expansion, but with the environment's driver options.
 
     Raises:
         ConfigError: the file cannot be read or makes no sense.
@@ -170,7 +170,7 @@ class _Choice:
         except errors.ConfigError:
             return settings, ()  # what only older tools read is wrong: their concern
         new, old = self._store(settings), self._store(older)
-        same_driver = new[1] == old[1] or not (new[1] and old[1])  # a driver that nobody names is that of the store
+        same_driver = new[1] == old[1] or not (new[1] and old[1])  # without a driver, that of the store
         if (new[0] == old[0] and same_driver) or not _has_store(*old):
             return settings, ()
         names = [f"{root} ({driver})" if new[0] == old[0] else root for root, driver in (new, old)]
@@ -275,7 +275,7 @@ class _Choice:
         return os.path.basename(os.path.dirname(path)) == str(self._identity.uid)
 
     def _older(self) -> FileSettings:
-        """What tools up to 1.60 make of the same machine."""
+        """Return the configuration that tools up to 1.60 use on this machine."""
         system = self._main(self._environment.config_file, self._places.administrator_file)
         if not system.source and not self._environment.config_file:
             system = self._main(self._places.distribution_file)

@@ -24,10 +24,10 @@ Range = tuple[int, int]
 
 
 def read_ranges(owner: str, path: str) -> tuple[Range, ...]:
-    """The ranges of `owner`, lowest first; those of `ALL` are everybody's. A missing file gives none.
+    """Return the ranges of `owner`, lowest first, or with `ALL` those of all users. A missing file has none.
 
     Raises:
-        ConfigError: the file cannot be read, or a line of this owner makes no sense.
+        ConfigError: the file cannot be read, or a line of this owner is not valid.
     """
     names = _names_of(owner)
     ranges: list[Range] = []
@@ -68,7 +68,7 @@ def line_to_add(owner: str, count: int, path: str) -> str:
 
 
 def owner_of(number: int, path: str) -> str:
-    """The name for which an ID is set aside, "" if for nobody.
+    """Return the user to whom an ID is assigned, "" if to none.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -83,7 +83,7 @@ def owner_of(number: int, path: str) -> str:
 
 
 def packed(ranges: Sequence[Range], first: int = 0) -> tuple[IDRange, ...]:
-    """Give the ranges consecutive IDs inside, from `first` upward."""
+    """Map the ranges to consecutive IDs inside, from `first` upward."""
     result = []
     for start, count in ranges:
         result.append(IDRange(first, start, count))

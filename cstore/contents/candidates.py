@@ -1,4 +1,4 @@
-"""What may be looked for in the directories of layers: read once, by several processes where there is much to read."""
+"""The candidate files in the directories of layers: read once, by several processes if there are many."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _MOST = 100_000
 
 
 class Candidates(NamedTuple):
-    """What may fit in one directory of a chain.
+    """The candidates in one directory of a chain.
 
     Attributes:
         paths: sorted.
-        sure: whether all of them fit, so that nothing more need be asked.
+        sure: whether all of them match, so that no further test is needed.
     """
 
     paths: list[bytes]
@@ -81,7 +81,7 @@ def candidates(
 
 
 def in_order(path: bytes) -> bytes:
-    """What to sort paths by to have them as a walk has: a directory before what is in it, and that before the next."""
+    """Sort key for paths in the order of a walk: a directory, then its contents, then the next one."""
     return path.replace(b"/", b"\0")
 
 
@@ -98,7 +98,7 @@ def _is_sure(chain: Chain, number: int, criteria: Criteria) -> bool:
 
 
 class _Asked(NamedTuple):
-    """What is looked for: in each directory of the chain, and of all; `marks`: whether names may be marks."""
+    """The criteria for each directory of the chain, and for all; `marks`: whether names may be marks."""
 
     wanted: Mapping[int, Wanted]
     criteria: Criteria

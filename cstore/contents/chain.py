@@ -38,7 +38,7 @@ class Root(NamedTuple):
 
 
 class View(NamedTuple):
-    """What is seen from one of the directories down, which is number `offset` of the chain."""
+    """The visible tree from one of the directories down, number `offset` of the chain."""
 
     union: Union
     offset: int
@@ -120,14 +120,14 @@ class Chain(Closing):
         return found
 
     def view(self, offset: int = 0) -> View:
-        """What is seen from a directory down; of whole trees, that is all that the layer shows."""
+        """Return the visible tree from a directory down; for whole trees, the layer's tree."""
         if self.whole:
             return View(Union([Lower(self.tree(offset), ())], plain=True), offset)
         lowers = [Lower(self.tree(number)) for number in range(offset, len(self.roots))]
         return View(Union(lowers, files=self.has_files_for_marks, users=lambda: self.honors_users), offset)
 
     def alone(self, number: int) -> Union:
-        """What one directory of changes shows, or hides; it raises OutOfSight for what may lie below."""
+        """The entries that one directory of changes shows or hides; raises OutOfSight for what may be below."""
         lower = Lower(self.tree(number))
         return Union([lower], files=self.has_files_for_marks, unseen="a layer below", users=lambda: self.honors_users)
 
@@ -167,15 +167,15 @@ class Chain(Closing):
         return found
 
     def tar_split(self, layer: str) -> str:
-        """The path of the file that tells of a layer's archive, whether it is there or not.
+        """Return the path of a layer's tar-split, whether it exists or not.
 
         Raises:
-            UnsafeID: there can be none.
+            UnsafeID: the ID cannot become a path.
         """
         return layout_of_layer(self._tables, self._context.layout, layer).tar_split(layer)
 
     def override(self, number: int, path: bytes) -> Override | None:
-        """What something in a directory shall count as, where owners and modes are in attributes."""
+        """Return a file's effective attributes, where owners and modes are in attributes."""
         return self._override(number, path) if self.is_masked(number) else None
 
     def is_masked(self, number: int) -> bool:

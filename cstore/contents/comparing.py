@@ -1,4 +1,4 @@
-"""What differs between two items: which files one has more, or less, or otherwise, and in what."""
+"""Compares the files of two items: added, removed and changed files, and their differences."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Comparison:
             old = [(tree.root, place) for tree, place in self._old.view.union.shown_in(old_path)]
             return old == [(tree.root, place) for tree, place in self._new.view.union.shown_in(new_path)]
         except CstoreError:
-            return False  # whoever reads it will say so
+            return False  # its reader reports that
 
     def judge(self, path: bytes, old: File | None, new: File | None) -> Difference | None:
         """The difference at one path, where a file may be missing; None if there is none, or it cannot be known."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cstore.store import Store
 
 _MOST_KEPT = 1_000_000
-"""Places that are kept for the images to come, of which most may have many in common."""
+"""Cache size for places, which later images may share."""
 
 
 class _Spot(NamedTuple):
@@ -104,7 +104,7 @@ class _Everywhere:
         return (path for path, _ in shown)
 
     def _seen(self, contents: Contents) -> list[_Spot] | None:
-        """What an image shows; None if that is found by going through it from the top only."""
+        """Return an image's matches; None if that needs a walk from the top."""
         roots = contents.chain.roots
         if contents.chain.whole or self._kept > _MOST_KEPT:
             return None
@@ -124,7 +124,7 @@ class _Everywhere:
         return self._shown[stack]
 
     def _seen_from(self, contents: Contents, number: int, deeper: list[_Spot]) -> list[_Spot]:
-        """What fits in a layer, and what the layer does not hide of what fits in those below it."""
+        """Return the matches in a layer, and those below that it does not hide."""
         chain, left = contents.chain, list[_Spot]()
         own, alone = self._fitting(contents, number), chain.alone(number)
         top = _names_at_the_top(chain, number) if deeper else frozenset()
@@ -163,4 +163,4 @@ def _names_at_the_top(chain: Chain, number: int) -> frozenset[bytes]:
     try:
         return frozenset({b"", *(name for name, _ in chain.tree(number).names(b""))})
     except (OSError, CstoreError):
-        return frozenset()  # whoever looks for something there will say so
+        return frozenset()  # a later lookup reports that

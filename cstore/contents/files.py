@@ -173,7 +173,7 @@ class Contents(Closing):
     def _below(
         self, top: bytes, read: Callable[[bytes], Sequence[tuple[bytes, T]]], is_entered: Callable[[T], bool]
     ) -> Iterator[tuple[bytes, T]]:
-        """What `read` tells of a directory and then, depth-first, of those in it that are entered."""
+        """Yield the result of `read` for a directory and then, depth-first, for its subdirectories."""
         stack = [self._listed(read, top)]
         while stack:
             each = next(stack[-1], None)

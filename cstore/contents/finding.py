@@ -106,7 +106,7 @@ class Criteria(Value, kw_only=True):
         return any(bound is not None for bound in asked)
 
     def in_directory(self, owner: Callable[[tuple[int, int]], tuple[int, int]]) -> Wanted:
-        """What to look for in a directory of a layer; `owner` tells whose a file is for those inside a container."""
+        """Return the criteria for a directory of a layer; `owner` maps a file's owner to the one inside a container."""
         formats = frozenset({stat.S_IFREG}) if self.is_sized else self.formats
         only = next(iter(formats)) if len(formats) == 1 and formats <= _TOLD_BY_DIRECTORIES else 0
         test = self.status_test(owner) if self.asks_for_more or (formats and not only) else None
@@ -185,7 +185,7 @@ class Criteria(Value, kw_only=True):
 
 @cache
 def _pattern(glob: bytes) -> Pattern[str]:
-    """What a pattern stands for: characters, as a shell has it, where names are text."""
+    """Translate a shell pattern, in which wildcards match characters, if names are text."""
     import re  # not at once: most of what is looked for has one plain name
     from fnmatch import translate
 
@@ -215,7 +215,7 @@ def find_paths(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[b
 
 
 def _likely(contents: Contents, criteria: Criteria) -> Callable[[Found], object] | None:
-    """What tells of something that it does not fit, before more is made of it; None if its status tells nothing."""
+    """Return a quick test that rejects a file by its status; None if the criteria need more."""
     layers, offset = contents.chain, contents.view.offset
 
     @cache

@@ -111,7 +111,7 @@ def _damaged(layer: str, file: File, reason: str) -> errors.ContentDamaged:
 
 
 def _expected(contents: Contents, layer: str, top: bytes) -> dict[bytes, FileEntry]:
-    """What the archive of a layer says of a path and all below it; nothing if there is none."""
+    """Return a layer's archive entries for a path and everything below it; empty without an archive."""
     try:
         path = contents.chain.tar_split(layer)
         return last_files(path, top) if os.path.exists(path) else {}

@@ -49,7 +49,7 @@ class Event(Value):
 
 @checked
 def blame(store: Store, contents: Contents, path: bytes) -> list[Event]:
-    """What the layers of an item did to a path, the last first. The path may be of something that is gone.
+    """List the layers' changes to a path, newest first. The file may no longer exist.
 
     Raises:
         FileUnknown: no layer ever had it.
@@ -113,7 +113,7 @@ def _event(
         return Event(layer, REMOVED) if below is not None else None
     if below is None or lower is None:
         return Event(layer, ADDED, (), seen)
-    # The time of a directory tells of what is put into it.
+    # The time of a directory depends on the files created in it.
     comparison = Comparison(lower, upper, times=seen.format != stat.S_IFDIR)
     found = comparison.judge(path, below, seen)
     upper.problems += comparison.problems
@@ -140,7 +140,7 @@ def blame_everywhere(store: Store, path: bytes, problems: list[str]) -> Iterator
 
 
 class History:
-    """Which step of an image's history made which layer: the steps that are not empty, and the layers, in their order.
+    """Match an image's history steps to its layers: the non-empty steps and the layers, in order.
 
     Of an item that is no image, the steps are those of an image that has its layers.
     """

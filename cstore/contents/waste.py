@@ -1,4 +1,4 @@
-"""Bytes that nobody sees: of files that layers above overwrite or delete."""
+"""Wasted bytes: files that upper layers overwrite or delete."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def waste_of(contents: Contents) -> list[Waste]:
 
 
 def _of_whole_trees(contents: Contents) -> Iterator[Waste]:
-    """What a tree has that the one above has not, or not so: if that has not been there as it is one tree deeper."""
+    """Yield the files that one tree adds or changes and the next tree overwrites or deletes."""
     chain = contents.chain
     for number in range(len(chain.roots) - 1, 0, -1):
         lower, upper = Contents(chain, contents.item, number), Contents(chain, contents.item, number - 1)
@@ -72,12 +72,12 @@ def _of_changes(contents: Contents) -> Iterator[Waste]:
     seen = _seen(contents)
     for number, root in enumerate(contents.chain.roots):
         if number == 0:
-            continue  # nothing lies above it
+            continue  # nothing is above it
         shown = seen[root.path]
         for folder, name, size, inode in _files_in(contents, number):
             if not size or inode in shown:
                 continue
-            shown.add(inode)  # its other names are no waste of their own
+            shown.add(inode)  # its other names do not waste more
             path = join_name(folder, name)
             reason = OVERWRITTEN if contents.find(path) is not None else DELETED
             yield Waste(root.layer, path, size, reason, (root.path, folder, name))
@@ -116,7 +116,7 @@ def _files_in(contents: Contents, number: int) -> Iterator[tuple[bytes, bytes, i
 
 
 class StoreWaste(NamedTuple):
-    """What a store wastes.
+    """The wasted bytes of a store.
 
     Attributes:
         images: each image with the number of files that it hides, and their bytes.
@@ -129,7 +129,7 @@ class StoreWaste(NamedTuple):
 
 @checked
 def waste_of_store(store: Store, problems: list[str]) -> StoreWaste:
-    """What the images of a store hide. A file that one of them shows is not wasted, whatever the others hide."""
+    """The files that the images of a store hide. A file that one image shows is not wasted."""
     images: list[tuple[Image, int, int]] = []
     hidden: dict[str, dict[Place, Waste]] = {}
     for image in store.images.list():

@@ -39,7 +39,7 @@ class Link(Value):
 
     @property
     def rank(self) -> tuple[bool, bool, str]:
-        """What is preferred of several layers with the same ChainID sorts first."""
+        """Sort key: of several layers with the same ChainID, the preferred one sorts first."""
         return self.layer.id != self.canonical_id, bool(self.layer.id_map), self.layer.created
 
 

@@ -63,7 +63,7 @@ def commit(
             identifier = make_noted(store, images, whole, intent, names, parent=config.digest, built_locally=True)
         finally:
             if made is not None:
-                layers.release(made)  # the image holds it now, or nobody does
+                layers.release(made)  # the image holds it now, or nothing does
     return identifier
 
 

@@ -1,4 +1,4 @@
-"""What Docker's engine puts into the init layer of every container, for its runtime to mount over (docker 3.6)."""
+"""The files that Docker's engine creates in the init layer of every container, as mount points (docker 3.6)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _directory(root: str, path: str) -> int:
 
 
 def _clear(name: str, folder: int) -> None:
-    """Remove what has that name and is no directory."""
+    """Remove a file of that name that is not a directory."""
     with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
         os.unlink(name, dir_fd=folder)
 

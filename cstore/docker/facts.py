@@ -1,4 +1,4 @@
-"""What Docker knows of an image and a cstore store has no field for: its parent, when it was tagged, who built it.
+"""Docker's facts about an image without a field in records: its parent, tagging time, whether it was built here.
 
 Each is a data item of the image record, under a name that other programs do not look at, and is absent (or empty) until
 it is set: an image that was only imported has none, and looks like one that skopeo or Podman stored (docker 8, 15).

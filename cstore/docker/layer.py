@@ -74,7 +74,7 @@ class ReadOnlyLayer:
 
     @property
     def descriptor(self) -> Mapping[str, Any]:
-        """What it was registered with, such as the media type, size and digest of its blob; nothing if with nothing."""
+        """The description given when it was registered: media type, size and digest of its blob; empty if none."""
         import json
 
         if DESCRIPTOR not in self._line[0].layer.data_names:
@@ -116,8 +116,8 @@ class ReadOnlyLayer:
         """Write the archive that was registered, byte for byte.
 
         Raises:
-            ContentDamaged: a file is no longer the one that was registered.
-            LayerNotVerified: the whole has another digest. It is found out at the end; all bytes were written.
+            ContentDamaged: a file has changed since it was registered.
+            LayerNotVerified: the digest differs, which is known only at the end, after all bytes were written.
         """
         from cstore.archive.compression import Compression
         from cstore.archive.streams import HashingSink
@@ -147,7 +147,7 @@ class ReadOnlyLayer:
 
 
 class EmptyLayer:
-    """The layer that holds nothing and is in no store; what a commit without changes stands for."""
+    """The empty layer, which is in no store and stands for a commit without changes."""
 
     chain_id = EMPTY_DIFF_ID
     diff_id = EMPTY_DIFF_ID

@@ -153,7 +153,7 @@ class LayerStore:
             self._store.layers.put(request, source, progress, accept)
         except IDTaken:
             if next_chain(below.chain_id if below else "", diff_id) in self._index():
-                return  # somebody else was faster
+                return  # another process was faster
             os.lseek(source, start, os.SEEK_SET)
             other = new_id(lambda each: self._store.layers.find(each) is not None)  # that one is another layer's
             if intent is not None:

@@ -88,7 +88,7 @@ class WritableLayers:
         return self.get(name)
 
     def _limits(self, said: Mapping[str, str]) -> dict[str, str]:
-        """Refuse what is no storage option of Docker's."""
+        """Refuse options that are not Docker storage options."""
         for key in said:
             if key.lower() != _SIZE:
                 raise InvalidOption(
@@ -122,7 +122,7 @@ class WritableLayers:
         """Return another reference to the writable layer of that name.
 
         Raises:
-            WritableLayerUnknown: there is none.
+            WritableLayerUnknown: there is no such layer.
         """
         layer = self._get(name)
         found = WritableLayer(self._store, name, layer.id, self._parent_of(layer))
@@ -133,7 +133,7 @@ class WritableLayers:
         """The ID of the writable layer of that name.
 
         Raises:
-            WritableLayerUnknown: there is none.
+            WritableLayerUnknown: there is no such layer.
         """
         return self._get(name).id
 

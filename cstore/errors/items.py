@@ -22,7 +22,7 @@ class UnknownItem(CstoreError):
     listing: ClassVar[str] = "cstore layers"
     go_phrase: ClassVar[str] = "identifier is not a layer, image, or container"
     phrase: ClassVar[str] = ""
-    """What the sentence begins with, if not with the Go tool's own words, which scripts look for."""
+    """The beginning of the sentence, unless it is the Go tool's text, which scripts look for."""
 
     def __init__(self, item: str) -> None:
         self.item = item
@@ -211,7 +211,7 @@ _NAME_TAKEN = {
     "container": 'the container name "{}" is already in use by {}. '
     "You have to remove that container to be able to reuse that name: ",
 }
-"""What the Go tool says of some kinds first."""
+"""The beginning of the Go tool's text for some kinds."""
 
 
 class IDTaken(Taken):

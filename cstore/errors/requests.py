@@ -150,7 +150,7 @@ class NotAgreed(Refused):
 
 
 class DoesNotFit(Refused):
-    """What is to be brought needs more space than there is; both in bytes."""
+    """The data to be stored needs more space than there is; both in bytes."""
 
     def __init__(self, what: str, path: str, needed: int, free: int) -> None:
         self.what, self.path, self.needed, self.free = what, path, needed, free

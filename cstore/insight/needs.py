@@ -1,4 +1,4 @@
-"""What needs what: layers of images and containers, by the records of one moment."""
+"""Dependencies: the layers of images and containers, by the records of one moment."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Needs:
 
     @cached_property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the chains of layers, as sentences, each once; not what is only unknown."""
+        """The flaws of the chains of layers, as sentences, each once; not what is only unknown."""
         seen: set[str] = set()
         found: list[str] = []
         tops = [(f" of image {each}", top) for each in self.images for top in self.tops("image", each) if top]
@@ -92,7 +92,7 @@ class Needs:
 
     @cached_property
     def users(self) -> dict[str, set[Key]]:
-        """Who needs each layer: images, containers, and layers that are nobody's and that nothing builds on.
+        """The users of each layer: images, containers, and unused layers without children.
 
         A container counts as its image does, on whose layers it is; its own layer is its own.
         """

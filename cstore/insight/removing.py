@@ -1,4 +1,4 @@
-"""What goes when a set of items goes, and how many bytes that frees; and making it go, in an order that breaks nothing.
+"""Plans the deletion of items and the bytes that it frees, and deletes them in a safe order.
 
 Containers go first, each with its layer; then images, each with the layers that nothing else needs; then layers, those
 on top first. What something outside the set holds is refused, and then nothing goes. The plan is made of the records of
@@ -107,7 +107,7 @@ def plan_removal(store: Store | Context, items: Iterable[Item], *, force: bool =
 
     Args:
         store: the store.
-        items: what is to go.
+        items: the items to delete.
         force: take the containers of images along, as long as nobody lives in them, and the containers among `items`
             whoever lives in them.
 
@@ -183,7 +183,7 @@ def remove(store: Store | Context, plan: Plan) -> Removed:
 
 
 class Removal:
-    """What is left of the records while items go, one after the other."""
+    """The remaining records while items are deleted, one after the other."""
 
     def __init__(self, context: Context, tables: Snapshot, needs: Needs | None = None) -> None:
         self.needs = needs or Needs(context, tables)
@@ -207,7 +207,7 @@ class Removal:
 
     @cached_property
     def mounts(self) -> MountTable:
-        """What is mounted, by the counts."""
+        """The mounted layers, by their counts."""
         return Reader(self._context).mounts()
 
     def take(self, items: Iterable[Item], *, force: bool) -> None:
@@ -226,7 +226,7 @@ class Removal:
         self.take_layers([item.id for item in wanted if item.item_kind is ItemKind.LAYERS])
 
     def take_container(self, identifier: str, goes_with: str = "", *, force: bool = False) -> None:
-        """Let a container go, with its layer; with `force`, whoever lives in it."""
+        """Delete a container with its layer; with `force`, even if a process runs in it."""
         container = self._containers.get(identifier)
         if container is None:
             return
@@ -305,7 +305,7 @@ class Removal:
         return self._holder(layer) is None
 
     def _holder(self, layer: str) -> CstoreError | None:
-        """What keeps a layer, as an error."""
+        """Return what keeps a layer, as an error."""
         children = self._children.get(layer)
         if children:
             return LayerHasChildren(layer, sorted(children))
@@ -369,7 +369,7 @@ def everything(context: Context, tables: Snapshot) -> Tally:
 
 
 def mounted_at(context: Context, mounts: MountTable, layers: Iterable[str]) -> str:
-    """Where one of some layers is mounted just now; "" if none is, whatever the counts say."""
+    """Return where one of some layers is mounted now, regardless of counts; "" if none is."""
     for layer in layers:
         mount = mounts.get(layer)
         if mount is not None and not flaw_of_part(layer) and context.driver.is_mounted(layer, mount.path):

@@ -63,7 +63,7 @@ def destroy_subvolume(folder_fd: int, name: str) -> None:
 
     Raises:
         OSError: ENOTEMPTY if another subvolume is in it, EPERM for an ordinary user unless the disk is mounted with
-            user_subvol_rm_allowed, EINVAL if it is no subvolume.
+            user_subvol_rm_allowed, EINVAL if it is not a subvolume.
     """
     _by_name(folder_fd, _SNAP_DESTROY, name)
 
@@ -82,7 +82,7 @@ def make_writable(fd: int) -> bool:
     """Let the subvolume `fd` be changed, if it was made read-only; say whether it was.
 
     Raises:
-        OSError: EPERM if it belongs to somebody else, ENOTTY if this is not btrfs.
+        OSError: EPERM if it belongs to another user, ENOTTY if this is not btrfs.
     """
     number = _flags_of(fd)
     if number & _READ_ONLY:
@@ -118,7 +118,7 @@ def subvolume_id(fd: int) -> int:
 
 
 def enable_quotas(fd: int) -> None:
-    """Have the disk count what each subvolume holds. That they are counted already is no error.
+    """Enable quota accounting for each subvolume. It is not an error if it is enabled already.
 
     Raises:
         OSError: EPERM without CAP_SYS_ADMIN.

@@ -59,7 +59,7 @@ def openat2(dir_fd: int, path: bytes, flags: int, mode: int = 0, resolve: int = 
 
 
 def punch_hole(fd: int, offset: int, size: int) -> None:
-    """Give the disk space of a part of a file back; what is read there from now on is zeros.
+    """Release the disk space of a part of a file, which then reads as zeros.
 
     Raises:
         OSError: EOPNOTSUPP where the file system cannot, and what fallocate(2) raises.
@@ -104,7 +104,7 @@ def syncfs(fd: int) -> None:
 
 
 def start_writing(fd: int) -> None:
-    """Let the kernel begin to write what a file has in memory only; nobody waits for it. Costs at most time."""
+    """Make the kernel start to write a file's dirty pages, without waiting."""
     from ctypes import c_int64
 
     from cstore.contexts import suppress

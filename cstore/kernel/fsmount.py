@@ -76,7 +76,7 @@ class Configuration:
         self._fd = _call(_FSOPEN)(os.fsencode(fstype), _CLOEXEC)
 
     def set(self, key: str, value: str) -> None:
-        """Give a parameter a value of at most LONGEST_VALUE bytes.
+        """Set a parameter to a value of at most LONGEST_VALUE bytes.
 
         Raises:
             OSError: the kernel refuses it; `complaint` may know why.
@@ -84,7 +84,7 @@ class Configuration:
         _call(_FSCONFIG)(self._fd, _SET_STRING, os.fsencode(key), os.fsencode(value), 0)
 
     def set_flag(self, key: str) -> None:
-        """Give a parameter that has no value.
+        """Set a parameter without a value.
 
         Raises:
             OSError: as `set`.
@@ -108,7 +108,7 @@ class Configuration:
         return _call(_FSMOUNT)(self._fd, _CLOEXEC, attributes)
 
     def complaint(self) -> str:
-        """What the kernel had to say about the last failures; often nothing."""
+        """The kernel's messages about the last failures; often empty."""
         lines = []
         while True:
             try:

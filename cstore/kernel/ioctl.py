@@ -38,7 +38,7 @@ def clone_file(source_fd: int, target_fd: int) -> None:
 def share_range(source_fd: int, target_fd: int, offset: int, length: int) -> int:
     """Make a range of the target share its blocks with the same range of the source, if both hold the same bytes.
 
-    The kernel compares them, with both files locked; nobody sees the target change, not even its times.
+    The kernel compares them with both files locked; the target does not change visibly, not even its times.
 
     Returns:
         How many bytes of the range are shared now, which may be fewer than asked for; 0 if the ranges differ.
@@ -73,10 +73,10 @@ class Extent(Value):
 
 
 def extents(fd: int) -> list[Extent]:
-    """Say where the contents of a file are; holes have no extent. What is only in memory is written first.
+    """Return the extents of a file; holes have none. Dirty pages are written first.
 
     Raises:
-        OSError: EOPNOTSUPP or ENOTTY where the file system does not tell.
+        OSError: EOPNOTSUPP or ENOTTY where the file system does not support it.
     """
     found: list[Extent] = []
     start = 0

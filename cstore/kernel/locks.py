@@ -72,12 +72,12 @@ def wait_lock(fd: int, *, exclusive: bool) -> None:
 
 
 def unlock(fd: int) -> None:
-    """Give the lock up. Closing the last descriptor of the open file does the same."""
+    """Release the lock. Closing the last descriptor of the open file does the same."""
     fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _request(fcntl.F_UNLCK))
 
 
 def conflicting_process(fd: int, *, exclusive: bool) -> int | None:
-    """Say who stands in the way of a lock on the open file `fd`.
+    """Return the holder of a conflicting lock on the open file `fd`.
 
     Returns:
         None if nobody does; a process ID; -1 if a lock of this kind does, which names nobody; 0 if the process lives in

@@ -1,4 +1,4 @@
-"""Loop devices: a file as a block device, for file systems that take nothing else."""
+"""Loop devices: a file as a block device, for file systems that need one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _attach(file: int) -> tuple[str, int]:
     info = _INFO.pack(0, 0, 0, 0, 0, 0, 0, 0, _READ_ONLY | _AUTOCLEAR, b"", b"", b"", 0, 0)
     control = os.open(_CONTROL, os.O_RDWR | os.O_CLOEXEC)
     try:
-        for _ in range(_ATTEMPTS):  # somebody else may be faster
+        for _ in range(_ATTEMPTS):  # another process may be faster
             name = f"/dev/loop{ioctl(control, _GET_FREE)}"
             device = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
             try:

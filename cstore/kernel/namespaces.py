@@ -1,4 +1,4 @@
-"""User namespaces: whether we are in one, and entering one without starting the program anew."""
+"""User namespaces: detects one, and enters one without restarting the program."""
 
 from __future__ import annotations
 

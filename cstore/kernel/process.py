@@ -32,7 +32,7 @@ def spawn(work: Callable[[], int], keep: AbstractSet[int]) -> int:
     Raises:
         OSError: no process may be started.
     """
-    load()  # before the fork: the child shall load nothing
+    load()  # before the fork, because the child must not load anything
     parent = os.getpid()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
     try:
@@ -102,7 +102,7 @@ def may_ever_have(capability: int) -> bool:
 
 
 def _status(field: str, base: int) -> int:
-    """Read a number that the kernel tells of this process; -1 if it does not tell."""
+    """Read one of the kernel's numbers about this process; -1 if it is unknown."""
     try:
         with open("/proc/self/status", encoding="utf-8", errors="replace") as status:
             return next((int(line.split()[1], base) for line in status if line.startswith(f"{field}:")), -1)

@@ -1,4 +1,4 @@
-"""What kind of file system a path is on."""
+"""Determines the type of a path's file system."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Child(Value, kw_only=True):
-    """What is new in a child image. `config` and `container_config` are container configs, with Docker's keys."""
+    """The changes of a child image. `config` and `container_config` are container configs, with Docker's keys."""
 
     diff_id: str = EMPTY_DIFF_ID
     author: str = ""

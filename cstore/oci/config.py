@@ -114,7 +114,7 @@ class ImageConfig(Value):
 
     @property
     def comment(self) -> str:
-        """What was said of it, or ""."""
+        """Its comment, or ""."""
         return self.text("comment")
 
     @property
@@ -161,7 +161,7 @@ class ImageConfig(Value):
         return parse_config(encode({**kept, **written}, sort_keys=True))
 
     def text(self, key: str) -> str:
-        """The text under a key at the top, "" if there is none."""
+        """The string under a top-level key, "" if there is none."""
         return _text(self.document, key)
 
     def check_history(self) -> None:
@@ -193,7 +193,7 @@ class ImageConfig(Value):
 
 
 def empty_config() -> ImageConfig:
-    """The config of an image of which nothing is said yet, to be filled by `changed`."""
+    """An empty image config, to be filled by `changed`."""
     return parse_config(b'{"rootfs":{"type":"layers","diff_ids":[]}}')
 
 

@@ -31,7 +31,7 @@ def changed(config: Mapping[str, Any], changes: Iterable[str]) -> Config:
     """Return a run config with changes made to it, one after the other.
 
     Raises:
-        UsageMistake: one of them is no instruction, or not one for a config.
+        UsageMistake: one of them is not an instruction, or not one for a config.
     """
     result: Config = dict(config)
     for change in changes:
@@ -182,7 +182,7 @@ def _unquoted(value: str) -> str:
 
 
 def _json_list(value: str) -> list[str] | None:
-    """Read a JSON list; None if it is none, as `[ -e /x ] && run`, which is for a shell."""
+    """Parse a JSON list; None if it is not one, as `[ -e /x ] && run`, which is for a shell."""
     try:
         found = json.loads(value)
     except ValueError:

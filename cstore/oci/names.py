@@ -49,7 +49,7 @@ def parse_name(text: str, *, home: str = DOCKER) -> ImageName:
     """Read a name and complete it: the domain, `library/` where Docker's own images are, and the tag `latest`.
 
     Raises:
-        InvalidName: it is none.
+        InvalidName: it is not a valid name.
     """
     named, _, digest = text.partition("@")
     repository, tag = _without_tag(named)

@@ -25,7 +25,7 @@ _ARCHITECTURES = {
     "loongarch64": ("loong64", ""),
     "mips64": ("mips64", ""),
 }
-"""What the kernel calls a machine → what image writers call it."""
+"""The kernel's name of a machine → its name in images."""
 
 _MOST_PARTS = 3
 
@@ -53,10 +53,10 @@ def parse_platform(text: str) -> Platform:
 
 
 def wanted_platform(text: str) -> Platform:
-    """The platform that was asked for, or with "" that of this machine.
+    """Return the requested platform, or with "" that of this machine.
 
     Raises:
-        UsageMistake: it is none.
+        UsageMistake: it is not a platform.
     """
     return parse_platform(text) if text else host_platform()
 

@@ -78,7 +78,7 @@ def open_item(directory: str, key: str, *, noun: str = "layer", path: str = "") 
     item is if it does not have its name yet.
 
     Raises:
-        InvalidDataName: there can be no such item.
+        InvalidDataName: the key is not valid.
         DataItemUnknown: there is none.
         SystemFailure: it cannot be opened, or is not a regular file.
     """
@@ -96,10 +96,10 @@ def read_item(directory: str, key: str, *, noun: str = "layer", path: str = "") 
     """Read an item whole; otherwise as `open_item`.
 
     Raises:
-        InvalidDataName: there can be no such item.
+        InvalidDataName: the key is not valid.
         DataItemUnknown: there is none.
         SystemFailure: it cannot be read.
-        ForeignThing: it is no file, or too large to be held in memory.
+        ForeignThing: it is not a file, or too large for memory.
     """
     path = path or os.path.join(directory, file_name(key, noun))
     fd = open_item(directory, key, noun=noun, path=path)

@@ -27,7 +27,7 @@ _ALWAYS_IN_CONTAINERS = _ALWAYS | {"image", "layer"}
 
 
 class Contents(Value):
-    """What a file holds. With flaws, `records` are those that can be known all the same."""
+    """The contents of a file. With flaws, `records` are the readable ones."""
 
     records: list[Any]
     flaws: list[Flaw]

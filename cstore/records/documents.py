@@ -29,7 +29,7 @@ def container(record: Container) -> dict[str, Any]:
 
 
 def _document(record: Record, always: Sequence[str]) -> dict[str, Any]:
-    """What a record holds, by its keys on disk and in their order, without what is empty and not there `always`."""
+    """Return a record's fields by their keys on disk, in order, without empty ones, except those written `always`."""
     given, found = vars(record), {}
     for name, key, form in _fields(type(record)):
         value = given.get(name)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cstore.records.shapes import Check
 
 _BLOCK = 1000
-_PLAIN = rb'"[ !#-%\'-;=?-\[\]-~]++"'  # text that has no escapes, neither JSON's nor those that Go adds
+_PLAIN = rb'"[ !#-%\'-;=?-\[\]-~]++"'  # text without escapes, neither JSON's nor those that Go adds
 _FORMS: dict[Check, bytes] = {
     shapes.text: _PLAIN,
     shapes.texts: rb"\[%b(?:,%b)*+\]" % (_PLAIN, _PLAIN),

@@ -56,13 +56,13 @@ def with_valid_digests(image: Image) -> Image:
 
 
 def with_names(image: Image, names: tuple[str, ...]) -> Image:
-    """Give an image other names: each is pushed to the front of the history in turn (semantics 9)."""
+    """Replace an image's names: each is pushed to the front of the history in turn (semantics 9)."""
     history = tuple(dict.fromkeys((*reversed(names), *image.names_history)))
     return image.with_(names=names, names_history=history)
 
 
 def flaw(image: Image) -> str:
-    """Say what is wrong with an image's digests, or return "": the Go tool does not load a file with such an image."""
+    """Return what is wrong with an image's digests, or "": the Go tool does not load a file with invalid ones."""
     try:
         for digest in _recorded_digests(image):
             check_digest(digest)

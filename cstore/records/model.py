@@ -70,7 +70,7 @@ class IDMapEntry(Value):
 
 
 class Record(Value, kw_only=True):
-    """What layers, images and containers have in common. The order of a kind's fields is their order on disk."""
+    """The common fields of layers, images and containers. The order of a kind's fields is their order on disk."""
 
     if TYPE_CHECKING:  # each kind declares them itself, for the sake of that order
         id: str

@@ -86,7 +86,7 @@ class MountTable:
         """Write the mount table, changed or not.
 
         Raises:
-            RecordsChanged: somebody wrote it meanwhile.
+            RecordsChanged: another process wrote it meanwhile.
             SystemFailure: it could not be written; the old file is untouched.
         """
         if not self.is_current():

@@ -95,7 +95,7 @@ class Parsed:
         return found if self.spans else []
 
     def scan(self) -> None:
-        """Go over the list that the text is.
+        """Parse the text as a list.
 
         Raises:
             ValueError, StopIteration, RecursionError, SystemError: it is none.

@@ -25,9 +25,9 @@ HUGE = 1 << 24  # bytes from which on a file is not held in memory several times
 class Section(Generic[R]):
     """The records of one file.
 
-    A row is a record's place in the file. It holds the record, or only its head as long as nobody asked for more, or
-    None once the record was removed. The first `_base_rows` rows are those of `_base`, the bytes that were read; rows
-    behind them were added since, and `_tail` has the bytes in which they were saved, if they were.
+    A row is a record's place in the file. It holds the record, only its head until more is needed, or None after the
+    record was removed. The first `_base_rows` rows are those of `_base`, the bytes that were read; rows behind them
+    were added since, and `_tail` has the bytes in which they were saved, if they were.
 
     Attributes:
         kind: the class of its records.
@@ -298,7 +298,7 @@ class Section(Generic[R]):
 
         Raises:
             RecordsDamaged: what was read could not be trusted; it stays as it is.
-            RecordsChanged: somebody wrote the file meanwhile.
+            RecordsChanged: another process wrote the file meanwhile.
             SystemFailure: it could not be written; the old file is untouched. If only the sync of the directory failed,
                 the new one is there, and this section tells of that.
         """

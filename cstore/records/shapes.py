@@ -23,7 +23,7 @@ _NAMES = {str: "str", int: "int", float: "float", bool: "bool", list: "array", d
 
 
 class Flaw(Value):
-    """What is wrong in a file, and at which byte, if known."""
+    """A flaw in a file, and its byte offset, if known."""
 
     reason: str
     offset: int | None = None

@@ -36,7 +36,7 @@ def identity_at(path: str) -> Identity | None:
     """Return the identity of the file at `path`; None if there is none.
 
     Raises:
-        SystemFailure: it cannot be told.
+        SystemFailure: it cannot be examined.
     """
     try:
         return identity_of(os.lstat(path))

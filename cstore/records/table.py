@@ -106,7 +106,7 @@ class Table(Generic[R]):
 
     @property
     def flaws(self) -> list[errors.RecordsDamaged]:
-        """What could not be read so far: all there is after `verify`. A file with a flaw is never written."""
+        """The flaws found so far: all of them after `verify`. A file with a flaw is never written."""
         return [flaw for section in self._sections for flaw in section.flaws]
 
     def verify(self) -> None:
@@ -226,7 +226,7 @@ class Table(Generic[R]):
         """Say in which file a record lives.
 
         Raises:
-            UnknownItem: there is none with that ID (the kind's own class).
+            UnknownItem: no record has that ID (the kind's own class).
         """
         return self._section_of(identifier).location
 
@@ -281,7 +281,7 @@ class Table(Generic[R]):
         return conflicts
 
     def assign_names(self, identifier: str, names: Iterable[str]) -> R:
-        """Give a record exactly these names, taking them away from whoever has them (semantics 9).
+        """Set a record's names, and remove them from other records (semantics 9).
 
         Raises:
             UnknownItem: there is no record with that ID (the kind's own class).

@@ -23,7 +23,7 @@ def list_repositories(wire: Wire) -> list[str]:
     """The repositories of a registry, sorted, as far as it tells (`_catalog`).
 
     Raises:
-        RegistryError: it gives no list.
+        RegistryError: it returns no list.
     """
     path, scopes = "/v2/_catalog?n=1000", ("registry:catalog:*",)
     return sorted(listed(wire, path, ("repositories", is_path), scopes, "list repositories"))

@@ -31,7 +31,7 @@ class Manifest(Value):
 
 
 def media_type_of(wire: Wire, response: urllib3.BaseHTTPResponse, raw: bytes, action: str) -> str:
-    """What a manifest is. Header and document must not contradict each other."""
+    """Determine a manifest's media type. Header and document must not contradict each other."""
     document = wire.parsed(raw, action)
     header = response.headers.get("Content-Type", "").partition(";")[0].strip()
     inside = document.get("mediaType")

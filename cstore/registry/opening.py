@@ -1,4 +1,4 @@
-"""From a name to a repository that can be spoken to: configuration, credentials and certificates put together."""
+"""Opens the repository of a name: combines configuration, credentials and certificates."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _LAST_PORT = 65535
 
 @checked
 def parse_reference(text: str) -> ImageName:
-    """Read what stands behind `docker:`, or the whole: a name in full, or one that is Docker's own.
+    """Parse the part after `docker:`, or the whole: a full name, or one of Docker's own.
 
     Raises:
-        InvalidName: it is none.
+        InvalidName: it is not a valid name.
     """
     return parse_name(text.removeprefix(_TRANSPORT))
 
@@ -58,16 +58,16 @@ def open_repository(
 
 
 def _endpoint(location: Location, access: Access, settings: Settings, meant: str) -> Endpoint:
-    if location.registry != meant:  # what was given for one registry is not for another one, that stands in for it
+    if location.registry != meant:  # credentials for one registry are not for its mirror
         access = access.with_(credentials=None)
     return Endpoint(_wire(location, access, settings), location.repository, access.retrying)
 
 
 def _wire(location: Location, access: Access, settings: Settings) -> Wire:
-    """The way to the registry of a location.
+    """Return the client for the registry of a location.
 
     Raises:
-        InvalidName: its port is none.
+        InvalidName: its port is not valid.
     """
     port = location.registry.rpartition(":")[2]
     if port.isdecimal() and port != location.registry and int(port[:6]) > _LAST_PORT:
@@ -92,11 +92,11 @@ def _wire(location: Location, access: Access, settings: Settings) -> Wire:
 
 
 def open_registry(registry: str, access: Access, settings: Settings) -> Wire:
-    """The way to a registry as a whole.
+    """Return the client for a whole registry.
 
     Raises:
         RegistryBlocked, ConfigError: as for `open_repository`.
-        InvalidName: it is no host.
+        InvalidName: it is not a host.
     """
     host = registry.partition("/")[0]
     name = parse_name(f"{host}/any")
@@ -123,10 +123,10 @@ def check_login(registry: str, access: Access, settings: Settings) -> None:
 
 @checked
 def catalog(registry: str, *, access: Access | None = None, settings: Settings | None = None) -> list[str]:
-    """The repositories of a registry, as far as it tells.
+    """List the repositories of a registry, as far as it reports them.
 
     Raises:
-        RegistryError: it gives no list.
+        RegistryError: it returns no list.
     """
     access = access or Access()
     wire = open_registry(registry, access, settings or load_settings(auth_file=access.auth_file))
@@ -138,7 +138,7 @@ def catalog(registry: str, *, access: Access | None = None, settings: Settings |
 
 @checked
 def registry_key(text: str) -> str:
-    """What credentials for a registry, or for a path there, are kept under, from what somebody typed.
+    """Return the key of the credentials for a registry, or for a path there, from the user's input.
 
     Raises:
         Refused: it is not a registry.

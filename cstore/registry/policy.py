@@ -1,6 +1,6 @@
-"""policy.json: which images are accepted. What is not understood refuses.
+"""policy.json: decides which images are accepted. Unknown requirements refuse an image.
 
-Without a policy file, digests are the proof: an image is what its digest says, and nobody vouches for it.
+Without a policy file, only digests are verified, and images need no signature.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _LARGEST = 8 << 20
 
 
 class Policy(Value):
-    """What a policy file says.
+    """The contents of a policy file.
 
     Attributes:
         source: the file, "" if there is none and everything is accepted.
-        default: the requirements for what nothing else is said of.
+        default: the requirements without a more specific scope.
         transports: those for scopes of a transport, by transport and scope.
     """
 

@@ -63,7 +63,7 @@ class Location(Value):
 
 
 class RegistriesConfig(Value):
-    """What registries.conf and its drop-ins say together.
+    """The merged settings of registries.conf and its drop-ins.
 
     Attributes:
         search: the registries where a short name may be.
@@ -142,7 +142,7 @@ def read_toml(path: str) -> dict[str, Any] | None:
     """Read a TOML file; None if there is none.
 
     Raises:
-        ConfigError: it cannot be read, or is no TOML.
+        ConfigError: it cannot be read, or is not TOML.
     """
     import tomllib
 
@@ -189,10 +189,10 @@ def _merged(config: RegistriesConfig, document: dict[str, Any], path: str) -> Re
 
 
 def merge_aliases(before: Mapping[str, str], found: object, path: str) -> dict[str, str]:
-    """Aliases with others laid over them; an empty one erases one from before.
+    """Merge aliases; an empty one erases an earlier one.
 
     Raises:
-        ConfigError: one is no alias.
+        ConfigError: one is not a valid alias.
     """
     if not isinstance(found, dict):
         raise ConfigError(path, "must be a table", key="aliases")

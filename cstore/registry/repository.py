@@ -43,7 +43,7 @@ class Endpoint:
         return f"/v2/{self.repository}/{rest}"
 
     def scopes(self, actions: str, *others: str) -> tuple[str, ...]:
-        """What a token must allow: `actions` here, and to pull from other repositories."""
+        """Return the scopes of a token: `actions` here, and to pull from other repositories."""
         return (f"repository:{self.repository}:{actions}", *(f"repository:{one}:pull" for one in others))
 
 
@@ -80,14 +80,14 @@ class Repository:
     # ── manifests ──
 
     def manifest(self, reference: str = "") -> Manifest:
-        """Fetch a manifest or index, by tag or digest; the one of the name that was asked for, if none is given.
+        """Fetch a manifest or index, by tag or digest; by default that of the requested name.
 
-        The digest of what came has been checked.
+        Verifies its digest.
 
         Raises:
-            NotInRegistry: there is none.
-            AnswerInvalid: it is not what it should be.
-            RegistryError: no registry gives it.
+            NotInRegistry: it does not exist.
+            AnswerInvalid: it fails verification.
+            RegistryError: no registry delivers it.
         """
         wanted = reference or self.name.digest or self.name.tag
         try:
@@ -97,10 +97,10 @@ class Repository:
             raise
 
     def manifest_digest(self, reference: str = "") -> str:
-        """The digest of a manifest; "" if there is none. The manifest itself is fetched only if it must be.
+        """Return the digest of a manifest; "" if it does not exist. Fetches the manifest itself only if necessary.
 
         Raises:
-            RegistryError: no registry tells.
+            RegistryError: no registry answers.
         """
         wanted = reference or self.name.digest or self.name.tag
         try:
@@ -138,7 +138,7 @@ class Repository:
         """Delete a manifest, with all of its tags.
 
         Raises:
-            NotInRegistry: there is none.
+            NotInRegistry: it does not exist.
             RegistryError: the registry does not delete it.
         """
         endpoint, action = self.endpoints[-1], f"delete the manifest {check_digest(digest)}"
@@ -164,8 +164,8 @@ class Repository:
 
         Raises:
             NotInRegistry: there is no such repository.
-            AnswerInvalid: the list makes no sense, or has no end.
-            RegistryError: no registry gives it.
+            AnswerInvalid: the list is not valid, or endless.
+            RegistryError: no registry delivers it.
         """
         return sorted(
             self._at_first(
@@ -180,12 +180,12 @@ class Repository:
         )
 
     def referrers(self, digest: str, artifact_type: str = "") -> list[dict[str, Any]]:
-        """The descriptors of what refers to a manifest: signatures, bills of materials.
+        """Return the descriptors of a manifest's referrers: signatures, bills of materials.
 
-        Registries that know no such question are asked for the tag `ALGORITHM-HEX`, which stands for the answer.
+        For registries without the referrers API, uses the tag `ALGORITHM-HEX`.
 
         Raises:
-            RegistryError: no registry gives the list.
+            RegistryError: no registry delivers the list.
         """
         check_digest(digest)
         found = self._at_first(lambda endpoint: self._referrers(endpoint, digest))
@@ -201,11 +201,11 @@ class Repository:
         return BlobReader(self._in_order(), check_digest(digest), size, offset)
 
     def read_blob(self, digest: str, size: int, limit: int = MANIFEST_LIMIT) -> bytes:
-        """Fetch a small blob, such as a config, whole; its digest has been checked.
+        """Fetch a small blob, such as a config, and verify its digest.
 
         Raises:
-            AnswerInvalid: it is not what it should be, or larger than `limit`.
-            RegistryError: no registry gives it.
+            AnswerInvalid: it fails verification, or is larger than `limit`.
+            RegistryError: no registry delivers it.
         """
         if not 0 <= size <= limit:
             reason = f"cannot fetch blob {digest}: {size} bytes exceed the limit of {limit} bytes"

@@ -34,7 +34,7 @@ class AuthFile(Value):
 
 
 class Settings(Value):
-    """What the machine and the user have configured.
+    """The configuration of the machine and the user.
 
     Attributes:
         registries: registries.conf with its drop-ins.
@@ -100,7 +100,7 @@ def _home(environment: Environment, identity: Identity) -> str:
 
 
 def _own_directory(home: str, config_home: str = "") -> str:
-    """The user's directory for all tools for containers; "" if there is none.
+    """The user's configuration directory for all container tools; "" if there is none.
 
     XDG_CONFIG_HOME counts for credentials only, as with Podman and skopeo.
     """

@@ -27,7 +27,7 @@ def is_short(text: str) -> bool:
 def resolve(
     text: str, settings: Settings, choose: Callable[[Sequence[ImageName]], ImageName] | None = None
 ) -> list[ImageName]:
-    """Find out which images a name may mean, in the order in which they are to be tried.
+    """Return the images that a name may refer to, in the order to try.
 
     A name in full means one. A short one is looked up among the aliases; if it is none, every registry that is searched
     may have it.

@@ -1,4 +1,4 @@
-"""Signatures of sigstore, by key: what a policy wants of them, and whether an image has one that it accepts.
+"""Sigstore signatures by key: the requirements of a policy, and whether an image meets them.
 
 A signature stands in the image's own repository, under the tag `ALGORITHM-HEX.sig`: a manifest whose layers are small
 documents that name the image, each with its signature in an annotation. The keys are checked with the package
@@ -41,11 +41,11 @@ _IDENTITIES: dict[str, frozenset[str]] = {
     "exactRepository": frozenset({"dockerRepository"}),
     "remapIdentity": frozenset({"prefix", "signedPrefix"}),
 }
-"""What the name in a signature may be compared with, and the keys that say so."""
+"""The ways to compare the name in a signature, and their keys."""
 
 
 class Required(Value):
-    """What a policy wants: a signature by one of some keys, for a name that agrees with an identity.
+    """A requirement of a policy: a signature by one of several keys, for a name that matches an identity.
 
     Attributes:
         keys: public keys, in PEM.
@@ -108,7 +108,7 @@ def read_required(requirement: Mapping[str, Any], source: str) -> Required:
 
 
 def why_unsigned(required: Required, name: ImageName, repository: Repository, digest: str) -> str:
-    """Look for a signature that meets a requirement; "" if there is one, else what is wrong.
+    """Find a signature that meets a requirement; return "" if there is one, otherwise what is wrong.
 
     Args:
         required: keys and identity.
@@ -192,7 +192,7 @@ def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _agrees(signed: str, identity: Mapping[str, str], name: ImageName) -> bool:
-    """Whether the name in a signature is one that may stand for the image that was asked for."""
+    """Whether the name in a signature matches the requested image."""
     kind = identity["type"]
     try:
         of = parse_name(signed)
@@ -227,10 +227,10 @@ def _remapped(name: ImageName, prefix: str, signed: str) -> ImageName:
 
 
 def _verifier(pem: bytes, source: str) -> Callable[[bytes, bytes], bool]:
-    """What tells whether a signature is one of some bytes by a key.
+    """Return a function that verifies signatures by a key.
 
     Raises:
-        ConfigError: it is no public key, or the package is missing.
+        ConfigError: it is not a public key, or the package is missing.
     """
     try:
         from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm

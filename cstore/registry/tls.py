@@ -25,10 +25,10 @@ class Trust(Value):
     client: tuple[tuple[str, str], ...] = ()
 
     def context(self, *, insecure: bool, show_client: bool) -> ssl.SSLContext:
-        """What TLS is spoken with; `show_client` for the registry itself, and for nobody else.
+        """Return the TLS settings; `show_client` for the registry itself only.
 
         Raises:
-            ConfigError: a file is no certificate, or no key to it.
+            ConfigError: a file is not a certificate, or not its key.
         """
         import ssl
 
@@ -74,7 +74,7 @@ def find_trust(registry: str, directories: Iterable[str], given: str = "") -> Tr
         try:
             names = sorted(os.listdir(folder))
         except OSError as error:
-            # What is not there says nothing, nor what is somebody else's: as with the Go tools.
+            # Ignores missing and unreadable directories, as the Go tools do.
             if given or not isinstance(error, FileNotFoundError | PermissionError):
                 raise SystemFailure("read", folder, error) from None
             continue

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cstore.registry.repository import Endpoint
 
     class Readable(Protocol):
-        """What a blob's bytes come from."""
+        """The source of a blob's bytes."""
 
         def readinto(self, buffer: memoryview, /) -> int | None:
             """Fill a buffer, or some of it; 0 at the end."""
@@ -44,7 +44,7 @@ _TOLD = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.ASCII)
 
 
 class Sent(Value):
-    """What an upload has cost. `sent`: bytes of bodies that went out; `resumed`: how often it went on after a cut."""
+    """The cost of an upload. `sent`: bytes of bodies sent; `resumed`: how often it continued after a cut."""
 
     sent: int = 0
     resumed: int = 0
@@ -169,7 +169,7 @@ class Upload:
                 buffer = memoryview(bytearray(min(left, _PIECE)))
                 try:
                     count = reader.readinto(buffer) or 0
-                except OSError as error:  # which is none of the connection
+                except OSError as error:  # which is not an error of the connection
                     raise SystemFailure("read", f"blob {self._digest}", error) from None
                 if not count:
                     raise InvalidOption(f"cannot {self._action}: the source ended {left} bytes early")
@@ -195,7 +195,7 @@ class Upload:
         finish(response)
 
     def _find_offset(self) -> None:
-        """Ask the registry how much it has; begin anew where it does not know."""
+        """Ask the registry how much it has; start again if it does not know."""
         location, self._location = self._location, ""
         if not location:
             return

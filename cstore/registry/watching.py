@@ -18,7 +18,7 @@ LEAST = 1 << 10
 
 
 class _Watched(io.RawIOBase):
-    """Reads a socket. Only the time that it takes to read counts: whoever reads may be as slow as they like."""
+    """Reads a socket, and limits only the time of reads: the consumer may be as slow as it likes."""
 
     def __init__(self, sock: socket.socket, patience: float) -> None:
         super().__init__()

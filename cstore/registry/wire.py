@@ -60,7 +60,7 @@ class Request(Value, kw_only=True):
     Attributes:
         method, path: `path` begins with a slash; it may have a query.
         action: what it is for, as a message says it after "cannot".
-        expect: the statuses that are no errors.
+        expect: the statuses that are not errors.
         scopes: what a token must allow.
         headers, body: `body` makes the body, for each attempt anew; None for none.
         repeatable: whether it may be sent again if nobody knows what became of it.
@@ -115,10 +115,10 @@ class Wire:
     # ── requests ──
 
     def send(self, request: Request) -> urllib3.BaseHTTPResponse:
-        """Send a request, again where that helps, and return the answer; its body has not been read.
+        """Send a request, with retries, and return the response; its body has not been read.
 
         Raises:
-            RegistryError: the answer is none that was expected, or there is none.
+            RegistryError: the response is not an expected one, or there is none.
         """
         return self._trying(request.action, lambda: self._once(request), request.expect, again=request.repeatable)
 
@@ -220,7 +220,7 @@ class Wire:
                 failure = self._failure(response, action)
                 if not later or wait > retrying.longest_wait:
                     raise failure
-                # What was refused for now was not done.
+                # A request that was refused for now had no effect.
                 again = again or response.status in {429, 503}
             if not again or attempt >= retrying.attempts:
                 raise failure
@@ -230,7 +230,7 @@ class Wire:
         url = f"{self._known_scheme()}://{self.registry}{request.path}"
         sent = self._authorization.header(request.scopes)
         response, by_registry = self._exchange(request, url, sent)
-        if response.status == 401 and by_registry:  # else somebody else wants credentials, and gets none
+        if response.status == 401 and by_registry:  # otherwise another host wants credentials, and gets none
             challenges = response.headers.getlist("WWW-Authenticate")
             finish(response)
             sent = self._authorization.answer(challenges, request.scopes, sent)
@@ -328,7 +328,7 @@ class Wire:
         """Read a JSON object.
 
         Raises:
-            AnswerInvalid: it is none.
+            AnswerInvalid: it is not valid.
         """
         try:
             document = json.loads(data)
@@ -357,7 +357,7 @@ class Wire:
         return RegistryFailed(self.registry, f"cannot {action}: HTTP status {status}{because}", status)
 
     def _told(self, response: urllib3.BaseHTTPResponse) -> str:
-        """What a registry says about an error, cleaned."""
+        """Return a registry's error message, cleaned."""
         try:
             data = response.read1(1 << 16, decode_content=False)
             first = json.loads(data)["errors"][0]

@@ -1,4 +1,4 @@
-"""What a report of a store tells: its blocks, its images, its layers, and what a check found."""
+"""The data of a report on a store: its blocks, images and layers, and the findings of a check."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class LayerFacts(Value):
 
 
 class Report(Value):
-    """What there is to tell of a store.
+    """The data of a report on a store.
 
     Attributes:
         made: when, in seconds since 1970.
@@ -206,7 +206,7 @@ def _group_of_layer(layer: str, needs: Needs) -> str:
 
 
 def _from_records(needs: Needs) -> Bundle:
-    """What the records say; layers without a recorded size count nothing."""
+    """The sizes in the records; layers without a recorded size count nothing."""
     blocks = [
         Block(_group_of_layer(layer.id, needs), "layer", layer.id, layer.names, max(recorded_size(layer) or 0, 0))
         for layer in needs.layers.values()
@@ -285,7 +285,7 @@ def _moment(created: str) -> float:
 
 
 def _waste(store: Store, needs: Needs, problems: list[str]) -> dict[str, dict[str, tuple[int, int]]]:
-    """Of each image, the bytes of each of its layers that are overwritten, and that are deleted."""
+    """For each image, the bytes of each layer that are overwritten, and that are deleted."""
     from cstore.contents.chain import add_new
     from cstore.contents.files import open_item
     from cstore.contents.waste import DELETED, waste_of

@@ -1,4 +1,4 @@
-"""What is in the layers of a data root, read from their directories: nothing is mounted (docker 17)."""
+"""Reads the layers of a data root from their directories, without a mount (docker 17)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_layer(place: Place, line: Sequence[DockerLayer], sink: Sink) -> None:
 
     layer = line[-1]
     hashed = HashingSink(sink)
-    # What was unpacked through a link of a lower layer is in that link's target, further down.
+    # A file unpacked through a link of a lower layer is in that link's target, further down.
     needed = reversed(line) if place.is_union else [layer]
     rebuild(layer.tar_split, [place.tree(one.cache_id) for one in needed], hashed, layer.chain_id, clean=scoped_name)
     if hashed.digest != layer.diff_id:

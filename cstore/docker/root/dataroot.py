@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class DockerRoot:
-    """What one driver keeps in a Docker data root. Everything is read once, when it is first asked for.
+    """The data of one driver in a Docker data root. Everything is read once, when it is first needed.
 
     There is no lock to take: a running daemon may change things meanwhile. Files that vanish are left out; what was
     read halfway is found by its digest.

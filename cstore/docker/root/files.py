@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 LARGEST = 64 << 20
-"""Bytes. No record comes near; a larger file is none."""
+"""Limit in bytes, far above any record; a larger file is not one."""
 
 
 def read(path: str) -> bytes | None:
-    """Read a file; None if there is none: a daemon may be at work.
+    """Read a file; None if it does not exist: a daemon may be running.
 
     Raises:
-        DockerRootDamaged: it is a link or no regular file, or too large to be a record.
+        DockerRootDamaged: it is a link, not a regular file, or too large to be a record.
         SystemFailure: it cannot be read.
     """
     try:

@@ -113,7 +113,7 @@ def _named(images: Mapping[str, DockerImage], ref: str) -> DockerImage | None:
 
 
 def names_meant(image: DockerImage, ref: str) -> tuple[str, ...]:
-    """Those of an image's names that `ref` is, familiar or full; none if it is no name of it."""
+    """Return the names of an image that `ref` refers to, familiar or full; empty if there are none."""
     from cstore.docker.root.names import full_name
 
     try:

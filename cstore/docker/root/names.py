@@ -1,4 +1,4 @@
-"""The names that a data root gives to its images (docker 9)."""
+"""The names of images in a data root (docker 9)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def read_names(place: Place) -> dict[str, list[str]]:
     """Read `repositories.json`: the familiar names and digest references of each image, sorted, by its ID.
 
-    What is no name (docker 9.1) is left out.
+    Leaves out invalid names (docker 9.1).
 
     Raises:
         DockerRootDamaged: it is damaged.
@@ -43,6 +43,6 @@ def full_name(familiar: str, *, podman: bool = False) -> str:
     """Complete a familiar name: `child:1` is `docker.io/library/child:1`, or as Podman has it `localhost/child:1`.
 
     Raises:
-        InvalidName: it is none.
+        InvalidName: it is not a valid name.
     """
     return str(parse_name(familiar, home=LOCAL if podman else DOCKER))

@@ -1,4 +1,4 @@
-"""What Docker notes of an image, for a store into which the image has been imported."""
+"""Docker's notes on an image, for a store into which the image was imported."""
 
 from __future__ import annotations
 

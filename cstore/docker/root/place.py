@@ -80,7 +80,7 @@ def find_place(path: str, driver: str = "") -> Place:
         driver: whose records, if several drivers have some.
 
     Raises:
-        InvalidOption: it is no data root, or several drivers or remapped users have records in it.
+        InvalidOption: it is not a data root, or several drivers or remapped users have records in it.
         Unsupported: its images are with containerd.
         SystemFailure: it cannot be read.
     """
