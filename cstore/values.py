@@ -214,7 +214,7 @@ class Value:
         """Return a copy with some fields changed.
 
         Raises:
-            TypeError: there is no such field.
+            TypeError: the field does not exist.
         """
         return type(self)(**{**self.__dict__, **changes})
 

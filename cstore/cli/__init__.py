@@ -28,7 +28,7 @@ _TROUBLES = frozenset(
         errno.ESTALE, errno.ENOLCK, errno.EINTR, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO, errno.EBADF,
     }
 )  # fmt: skip
-"""What is wrong with the machine, and not with what it was asked."""
+"""Errors of the machine, not of the request."""
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
@@ -138,7 +138,7 @@ def _understood(words: Sequence[str], *, as_json: bool) -> Line | int:
 
 
 def _explain(error: Exception, session: Session) -> int:
-    """Say what went wrong, and how the process shall end."""
+    """Report an error, and return the exit status."""
     from cstore.cli.output.complaints import internal_error
     from cstore.errors import CstoreError, SystemFailure, UnknownItem
 
@@ -148,14 +148,14 @@ def _explain(error: Exception, session: Session) -> int:
     if isinstance(error, CstoreError):
         session.complain(error)
         if isinstance(error, UnknownItem):
-            session.close()  # it may stand in a record file that could not be read, or there is no store at all
+            session.close()  # it may be in a record file that could not be read, or there is no store at all
         return error.exit_code
     internal_error(error, traceback=session.debug)
     return 1
 
 
 def _as_failure(error: Exception) -> Exception:
-    """Make an error of the system, wherever it came from, a sentence: a disk that fails is no bug of ours."""
+    """Turn any system error into a sentence: a failing disk is not a bug."""
     from cstore.errors import SystemFailure
 
     if isinstance(error, MemoryError):
@@ -163,7 +163,7 @@ def _as_failure(error: Exception) -> Exception:
     if not isinstance(error, OSError) or error.errno not in _TROUBLES:
         return error
     if error.errno == errno.EBADF and error.filename is None:
-        return SystemFailure("write", "standard output", error)  # whoever started us has closed it
+        return SystemFailure("write", "standard output", error)  # the parent process has closed it
     path = error.filename if isinstance(error.filename, str) else "files"
     return SystemFailure("work with", path, error)
 
@@ -176,7 +176,7 @@ def _say_interrupted() -> int:
 
 
 def _reader_went_away() -> int:
-    """Nobody reads our output any more: no error of ours, and nobody to tell."""
+    """The reader of the output has exited: not an error, and there is no one to report it to."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
 

@@ -55,7 +55,7 @@ def understand(words: Sequence[str], *, as_json: bool = False) -> Line | int:
             return error.exit_code
         told = StringIO()
         error.show(told)
-        say(told.getvalue().rstrip("\n"))  # it quotes the words of the line, whatever is in them
+        say(told.getvalue().rstrip("\n"))  # it quotes the words of the line, which may contain anything
         return error.exit_code
     except click.Abort as error:
         raise KeyboardInterrupt from error
@@ -65,7 +65,7 @@ def understand(words: Sequence[str], *, as_json: bool = False) -> Line | int:
 
 
 def _asks_for_json(words: Sequence[str]) -> bool:
-    """Whether whoever wrote a line that cannot be understood reads JSON."""
+    """Whether the user of an invalid command line expects JSON."""
     before_dashes = words[: words.index("--")] if "--" in words else words
     return "--json" in before_dashes or "-j" in before_dashes
 
@@ -198,7 +198,7 @@ class StoreCommand(click.Command):
         return super().parse_args(ctx, written)
 
     def invoke(self, ctx: click.Context) -> Line:
-        """Say what was understood, instead of doing it."""
+        """Return the parsed line, instead of running it."""
         return _line(self.declaration, ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -220,7 +220,7 @@ def _unless_half_typed(
     try:
         return _in_full(args, options, ctx, anywhere=anywhere)
     except click.UsageError:
-        if ctx.resilient_parsing:  # a line that waits to be completed is no mistake
+        if ctx.resilient_parsing:  # an incomplete line is not a mistake during completion
             return args
         raise
 

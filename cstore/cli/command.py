@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 
 SWITCH, TEXT, TEXTS, SECONDS = "switch", "text", "texts", "seconds"
-"""What an option takes: nothing; a value; a value, and it may be repeated; a duration."""
+"""The argument of an option: none; a value; a repeatable value; a duration."""
 
 COMMAND, SESSION, NOBODY = "command", "session", "nobody"
-"""Who is told of an option: the command's function, the session, or nobody."""
+"""The receiver of an option: the command's function, the session, or none."""
 
 
 class Option(Value, kw_only=True):
-    """An option: all its spellings, what it takes, who is told, and what the help says.
+    """An option: its spellings, argument, receiver and help.
 
-    Left out, a switch is off, a text is "", and texts are none; the session is not told at all. With `choices`, the
-    value is one of them.
+    If left out, a switch is off, a text is "", and texts are empty; the session is not told. With `choices`, the value
+    is one of them.
     """
 
     spellings: tuple[str, ...]
@@ -47,7 +47,7 @@ class Option(Value, kw_only=True):
 
     @property
     def name(self) -> str:
-        """What the value is called: the first long spelling."""
+        """The name of the value: the first long spelling."""
         return next(word for word in self.spellings if word.startswith("--"))[2:].replace("-", "_")
 
     @property
@@ -77,7 +77,7 @@ def _seconds(text: str) -> float:
 
 
 class Word(Value, kw_only=True):
-    """A positional word, or with `many` all that are left. What follows the first one of `verbatim` is no option."""
+    """A positional argument, or with `many` all that are left. After the first one with `verbatim`, options end."""
 
     name: str
     metavar: str

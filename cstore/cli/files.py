@@ -1,7 +1,7 @@
-"""Files that the user names: archives and data read from them, results written to them.
+"""Files named by the user: archives and data read from them, results written to them.
 
-A named regular file appears whole or not at all: it is written beside its name and renamed when it is done. Devices,
-pipes and what the shell has opened are written as they are.
+A named regular file appears only when it is complete: it is written to a temporary name and renamed. Devices, pipes and
+files that the shell has opened are written directly.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LARGEST_WHOLE = 1 << 26
 
 @contextmanager
 def archive_source(path: str, *, directory: bool = False) -> Iterator[int]:
-    """Open the archive at `path`, or standard input if that is ""; gives a descriptor. `directory`: it may be one.
+    """Open the archive at `path`, or standard input if that is ""; yields a descriptor. `directory`: it may be one.
 
     Raises:
         InvalidOption: standard input is a terminal.
@@ -138,7 +138,7 @@ class _TerminalSink(FileSink):
         self._write_shown = escaping(super().write)
 
     def write(self, data: bytes | memoryview) -> None:
-        """Write all of `data`, but for what would steer the terminal."""
+        """Write all of `data`, with control characters escaped."""
         if data:
             self._write_shown(bytes(data))
 

@@ -1,4 +1,4 @@
-"""What somebody may have meant who named an item that is not there."""
+"""Suggestions for the name of an item that does not exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN = 3
 
 
 def meant(store: Store, error: UnknownItem) -> str:
-    """Say what the word is a name of, if not what was asked for, or not in the way that this command reads; or ""."""
+    """Return what the word names instead, or names in another way than this command reads; or ""."""
     from cstore.errors import UnknownItem
 
     try:
@@ -33,7 +33,7 @@ def meant(store: Store, error: UnknownItem) -> str:
 
 
 def guess(store: Store, error: UnknownItem) -> str:
-    """Say which items have an ID that begins like the word, or a name that looks like it; "" if none has."""
+    """Return the items whose ID begins with the word, or whose name is similar; "" if there are none."""
     heads = list(_heads(store, error.noun))
     begun = sorted({identifier for identifier, _ in heads if error.item and identifier.startswith(error.item)})
     if len(begun) > 1:

@@ -1,6 +1,6 @@
-"""What the lists of images, containers and layers have in common: their options, and what these do.
+"""The common options of the lists of images, containers and layers.
 
-A list without options takes nothing from here but the declarations, so that it stays quick.
+A list without options uses only the declarations, so that it stays quick.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def listing_options(function: F) -> F:
 
 
 def query_of(kind: str, wanted: Mapping[str, Any], contrary: str = "") -> Query | None:
-    """Read the options; None if there are none. `contrary` is an option that shows something else than columns.
+    """Read the options; None if there are none. `contrary` is an option that shows something other than columns.
 
     Raises:
-        UsageMistake: they make no sense.
+        UsageMistake: they are not valid.
     """
     if not (wanted["sort"] or wanted["filter"] or wanted["columns"]):
         return None

@@ -1,4 +1,4 @@
-"""What commands that move images have in common: their options, and what those mean."""
+"""The common options of commands that move images."""
 
 from __future__ import annotations
 
@@ -90,10 +90,10 @@ def moving(request: CopyRequest, wanted: dict[str, Any]) -> CopyRequest:
 
 
 def number_of_jobs(said: str, default: int) -> int:
-    """How many things to do at once, as `--jobs` says.
+    """Return the number of concurrent jobs from `--jobs`.
 
     Raises:
-        UsageMistake: it is no such number.
+        UsageMistake: it is not a valid number.
     """
     if not said:
         return default

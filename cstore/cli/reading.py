@@ -1,4 +1,4 @@
-"""Command lines that are wholly in order, understood without click, whose import takes longer than most commands run.
+"""Parses correct command lines without click, whose import takes longer than most commands run.
 
 Whatever raises the slightest doubt is left to `clicked`, which explains mistakes, shows help, and understands the same
 lines in the same way: a test holds the two against each other.
@@ -27,7 +27,7 @@ _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 
 class Misspelt(Exception):
-    """A word that is no option, one that there is not, or one whose value is missing or makes no sense."""
+    """An invalid or unknown option, or one whose value is missing or not valid."""
 
     def __init__(self, sentence: str = "", *, option: str = "") -> None:
         super().__init__(sentence)
@@ -38,7 +38,7 @@ class Misspelt(Exception):
 def split_options(
     words: Sequence[str], options: Iterable[Option], *, anywhere: bool = False
 ) -> tuple[list[tuple[Option, str | bool]], list[str]]:
-    """Take the options from a command line: from its front, or with `anywhere` also from between the words.
+    """Parse the options of a command line: at its front, or with `anywhere` also between the words.
 
     Returns:
         Each option as often as it was given, with its text, or whether it was switched on; and the other words.
@@ -68,7 +68,7 @@ def split_options(
 
 
 def _spellings(word: str) -> list[tuple[str, str | None]]:
-    """Take one option word apart into (spelling, value after "=") pairs; a bundle gives several."""
+    """Split one option word into (spelling, value after "=") pairs; a bundle yields several."""
     head, equals, tail = word.partition("=")
     name = head.lstrip("-")
     if not name or name[0] == "-" or head.startswith("---"):
@@ -107,10 +107,10 @@ def _truth(spelling: str, value: str | None) -> bool:
 
 
 class Line(Value, kw_only=True):
-    """A command line that was understood: the command, what its function is called with, and what the session is told.
+    """A parsed command line: the command, the arguments of its function, and the options for the session.
 
-    The session is told only what stands on the line, before the command or after it. A later value replaces an earlier
-    one; texts add up.
+    The session gets only options on the line, before the command or after it. A later value replaces an earlier one;
+    texts accumulate.
     """
 
     command: Command

@@ -135,7 +135,7 @@ def command_page(one: Described) -> str:
 
 
 def _findings() -> tuple[tuple[str, list[str]], ...]:
-    """What a check can find, and how bad that is: the words are those of its JSON."""
+    """The kinds of findings and their severity, in the words of the JSON output."""
     from cstore.check import KINDS, Severity
 
     kinds = KINDS.values()
@@ -145,7 +145,7 @@ def _findings() -> tuple[tuple[str, list[str]], ...]:
 
 
 def _severity_status(severity: Severity) -> str:
-    """What the exit status is for a finding of a severity."""
+    """The exit status for a finding of a severity."""
     if severity.is_serious:
         return "Check exits 1, and repair if it remains."
     return "Check exits 1, repair 0." if severity.counts else "Check and repair exit 0."
@@ -162,7 +162,7 @@ _EXIT_STATUS: dict[str, list[str]] = {
     "mounted": ["0: all items are known, mounted or not. 1: an item is unknown. 2: usage error."],
     "unshare": ["That of the program; 126 or 127 if it cannot be run or found, 1 if there is no user namespace."],
 }
-"""What the exit status of a command tells, where that is more than done, failed or misused."""
+"""The exit status of a command, where it means more than success, failure or misuse."""
 _DASH = r"\-"
 _DAMAGE_PAGE = r"\fBcstore\-damage\fR(7)"
 _OTHER_PAGES = (r"\fBcstore\-storage.conf\fR(5)", r"\fBcstore\-layout\fR(5)", _DAMAGE_PAGE)

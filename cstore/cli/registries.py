@@ -32,14 +32,14 @@ def registry_options(function: F) -> F:
 
 
 def registry_access(wanted: dict[str, Any], *, credentials: str = "") -> tuple[Access, Settings]:
-    """Turn the values of `registry_options` into what a client wants, and read the configuration.
+    """Turn the values of `registry_options` into the client's settings, and read the configuration.
 
     Args:
         wanted: the values, by name.
-        credentials: `USER:PASSWORD`, as --creds gives them; "" for those of the files.
+        credentials: `USER:PASSWORD`, as in --creds; "" for those of the files.
 
     Raises:
-        UsageMistake: an option makes no sense.
+        UsageMistake: an option is not valid.
         ConfigError: the configuration makes no sense.
     """
     from cstore import __version__
@@ -75,7 +75,7 @@ def truth(word: str, option: str) -> bool | None:
 
 
 def named_images(name: str, settings: Settings) -> list[ImageName]:
-    """The images of registries that a name may mean, in the order in which they are to be tried.
+    """Return the registry images that a name may refer to, in the order to try.
 
     With `docker://` in front it means one, as with skopeo; without, short names are looked up, as with Podman, and
     somebody at a terminal may be asked.

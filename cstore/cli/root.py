@@ -302,7 +302,7 @@ COMMON = (
     "repair",
     "gc",
 )
-"""What the help names first."""
+"""The commands that the help lists first."""
 
 BORROWED = {
     "attach": "containers are run by Podman: podman attach NAME.",
@@ -326,7 +326,7 @@ BORROWED = {
     "validate": "cstore check looks for damage.",
     "verify": "cstore check looks for damage.",
 }
-"""Commands of other programs, and what to say to somebody who types them."""
+"""Commands of other programs, and the hint for users who type them."""
 
 
 BORROWED_OPTIONS = {

@@ -1,4 +1,4 @@
-"""What a command receives: the settings in force, the store, and a place to put its result."""
+"""The argument of a command: the settings in effect, the store, and the output of its result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Intent:
-    """What a command is going to do with the store; it says so when it opens it."""
+    """The access to the store that a command declares when it opens it."""
 
     RECORDS = "read records"
     CONTENT = "read the trees of layers"
@@ -25,7 +25,7 @@ class Intent:
 
 
 class View(Value):
-    """A result in its three forms, each of which is made only if it is the one that is wanted.
+    """A result in its three forms; only the requested one is generated.
 
     Attributes:
         document: makes the JSON document; one that may be very long is `structured.Streamed`.
@@ -75,13 +75,13 @@ class Session:
 
     @property
     def overrides(self) -> Overrides:
-        """What the command line says of the configuration."""
+        """The configuration settings of the command line."""
         made: Overrides = _overrides(self.settings)
         return made
 
     @property
     def raw(self) -> bool:
-        """Whether a terminal shall get what a pipe would."""
+        """Whether a terminal gets the output of a pipe."""
         return bool(self.settings.get("raw"))
 
     @property
@@ -218,7 +218,7 @@ class Session:
     # ── failures ──
 
     def warn(self, sentences: Iterable[str]) -> None:
-        """Say what does not stop the command."""
+        """Print warnings."""
         for sentence in sentences:
             from cstore.cli.output.complaints import warn
 
@@ -255,7 +255,7 @@ class Session:
         complain(error, word=word, hint=self._guess(error), as_json=self.json)
 
     def _guess(self, error: CstoreError) -> str:
-        """Find out what may have been meant. A search for what looks alike is for somebody at a terminal."""
+        """Find a suggestion. Searches for similar names only on a terminal."""
         from cstore.errors import AmbiguousItem, CstoreError, DataItemUnknown, UnknownItem
 
         if self._store is None or not isinstance(error, UnknownItem):
@@ -265,11 +265,11 @@ class Session:
         from cstore.cli.guess import guess, meant
 
         try:
-            general = error.hint == f"see {error.listing}"  # a better one is known to whoever made the error
+            general = error.hint == f"see {error.listing}"  # the error has a better one
             told = meant(self._store, error) if general else ""
             return told or (guess(self._store, error) if sys.stderr.isatty() else "")
         except CstoreError:
-            return ""  # what stands in the way of guessing has been, or will be, told for itself
+            return ""  # errors while guessing are reported separately
 
     def close(self) -> None:
         """End the run: say what could not be read, whether or not the command got by without it."""

@@ -297,7 +297,7 @@ def parse_flag(text: str) -> bool:
     """Parse one of the words 1 t T TRUE true True 0 f F FALSE false False.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: it is not one of them.
     """
     if text in _TRUE or text in _FALSE:
         return text in _TRUE
@@ -333,7 +333,7 @@ def parse_mask(text: str) -> int:
     """Parse `shared`, `private` or octal digits.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: it is not one of them.
     """
     import re
 

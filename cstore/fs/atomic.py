@@ -151,7 +151,7 @@ def write_file(path: str, data: bytes | Iterable[bytes], *, mode: int = 0o600, s
     Args:
         path: the file; its directory must exist.
         data: the content, whole or in parts.
-        mode: the exact permission bits, whatever the umask.
+        mode: the exact permission bits, regardless of the umask.
         sync: survive a power cut: sync the file before, and the directory after the rename.
 
     Returns:

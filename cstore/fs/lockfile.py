@@ -53,7 +53,7 @@ class HeldLock:
         self._fd = fd
 
     def token(self) -> bytes:
-        """Return the last writer's token: 64 bytes, or fewer if nobody has written yet. Opaque; compare it as a whole.
+        """Return the last writer's token: 64 bytes, or fewer before the first write. Opaque; compare it as a whole.
 
         Raises:
             SystemFailure: an I/O error.

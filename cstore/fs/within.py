@@ -155,7 +155,7 @@ def _held(path: str) -> tuple[int | None, str]:
 
 
 def open_path(path: str, flags: int, mode: int = 0o600) -> int:
-    """Open whatever is at a path, as open(2) does; the caller closes it. Raises OSError."""
+    """Open a file of any type, as open(2) does; the caller closes it. Raises OSError."""
     with holder(path) as (folder, name):
         return os.open(name, flags | os.O_CLOEXEC, mode, dir_fd=folder)
 

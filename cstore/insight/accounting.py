@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ITEMS = ("image", "container", "layer")
 _SPLIT = "tar-splits and data items of layers"
 _OWN_MOUNTS = frozenset({"merged", "shm"})
-"""What is mounted for containers that run."""
+"""The mounts of running containers."""
 
 
 class FileSystem(Value):
@@ -119,7 +119,7 @@ class Summary(Value):
 
 
 def file_system(path: str) -> FileSystem | None:
-    """Look at the file system that holds a directory; None if there is none."""
+    """Examine the file system of a directory; None if it does not exist."""
     try:
         found = os.statvfs(path)
     except OSError:

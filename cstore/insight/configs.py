@@ -1,4 +1,4 @@
-"""What the config of an image says, in short: the platform, how a container of it is run, and how it was made."""
+"""A summary of an image's config: the platform, how its containers are run, and how it was built."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ConfigSummary(Value):
-    """What an image's config says. What is not said, or is of another type than it should be, is empty.
+    """The fields of an image's config. Missing fields, and those of a wrong type, are empty.
 
     Attributes:
         digest: that of the config.
@@ -50,7 +50,7 @@ def image_config(context: Context, image: Image) -> ConfigSummary | None:
         None if the image has neither, as one that was made by hand.
 
     Raises:
-        ImageInvalid: it is no config.
+        ImageInvalid: it is not a config.
         DataItemUnknown, SystemFailure: it cannot be read.
     """
     from cstore.oci.config import parse_config
@@ -75,7 +75,7 @@ def _named_in_manifest(context: Context, image: Image) -> str:
 
 
 def summary(config: ImageConfig) -> ConfigSummary:
-    """Say in short what a config says."""
+    """Summarize a config."""
     run = {str(key).lower(): value for key, value in config.run_config.items()}
     return ConfigSummary(
         digest=config.digest,
@@ -102,7 +102,7 @@ def _text(value: Any) -> str:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    """The items of a list, the keys of an object, or a text that stands for a list of one."""
+    """Return the items of a list, the keys of an object, or a text as a list of one."""
     if isinstance(value, str):
         return (value,)
     return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list | dict) else ()

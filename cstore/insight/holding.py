@@ -185,7 +185,7 @@ class _Search:
         yield from self._above(layer, "builds on it", depth)
 
     def _above(self, layer: str, how: str, depth: int) -> Iterator[Holder]:
-        """The layers that build on one; of a row of layers that nobody knows, the last stands for all."""
+        """Return the child layers of a layer; a chain of unused layers is represented by the last one."""
         for child in self._children_of(layer):
             if child.id in self._seen or depth > _DEEPEST:
                 continue

@@ -124,7 +124,7 @@ class _Search:
                 yield from self._of_target(path)
 
     def _elsewhere(self, path: str) -> Iterator[Identity]:
-        """What a path in an additional store is."""
+        """Identify a path in an additional store."""
         for extra in self._tables.additional:
             root = os.path.realpath(extra.layout.graph_root)
             if extra.images_only or not _is_in(path, root):
@@ -185,7 +185,7 @@ class _Search:
         return tuple(dict.fromkeys(known))
 
     def problems_of(self, kind: str, identifier: str) -> tuple[str, ...]:
-        """What is wrong with the layers of an item."""
+        """Return what is wrong with the layers of an item."""
         from cstore.store.lookup import chain_of_layer
 
         tables: dict[str, Any] = {
@@ -218,7 +218,7 @@ class _Search:
             yield from self._of_target(os.path.realpath(os.path.dirname(path)) + f"/{name}")
 
     def _of_target(self, link: str) -> Iterator[Identity]:
-        """What a link in the store leads to, if that is in the store as well."""
+        """Return the target of a link in the store, if that is in the store too."""
         target = os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link)))
         part = self._part_of(target)
         if part is not None and not part.leads_on:
@@ -268,7 +268,7 @@ class _Search:
     # ── processes and mounts ──
 
     def _of_process(self, pid: int) -> Iterator[Identity]:
-        """What the root and the directory of a process are, and which container its control group names."""
+        """Return the root and the directory of a process, and the container of its control group."""
         try:
             root = os.readlink(f"/proc/{pid}/root")
             mounts = read_mounts(pid)
@@ -303,7 +303,7 @@ class _Search:
                     yield Identity("container", identifier, names, "", "", how)
 
     def _of_mounted(self, path: str) -> Iterator[Identity]:
-        """What is mounted where a path is."""
+        """Return the mount at a path."""
         with suppress(OSError, ValueError):
             over = [each for each in read_mounts() if _is_in(path, each.mount_point)]
             if over:

@@ -223,7 +223,7 @@ class _Look:
         return {path: counted.count if (counted := counts.get(layer)) else 0 for layer, path in mounted.items()}
 
     def _directories(self, record: Any) -> dict[str, str]:
-        """What belongs to the item on the disk, as far as it is there."""
+        """Return the existing files and directories of the item."""
         layout, found = self._context.layout, dict[str, str]()
         if flaw_of_part(record.id):
             return {}

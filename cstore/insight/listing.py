@@ -1,6 +1,6 @@
-"""Lists of images, containers and layers: their columns, in which order they stand, and which of them are wanted.
+"""Lists of images, containers and layers: columns, sort orders and filters.
 
-Each kind has a table of columns and one of filters; whoever adds a row there has added it everywhere.
+Each kind has a table of columns and one of filters; a new row there takes effect everywhere.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cstore.store.reading import Reader
 from cstore.values import Value, cached_property
 
 Cell = str | int | tuple[str, ...] | None
-"""What a column says of an item: a text, a number, several texts, or nothing."""
+"""The value of a column for an item: a text, a number, several texts, or nothing."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Listing:
 
     @cached_property
     def needs(self) -> Needs:
-        """What needs what."""
+        """The dependencies between items."""
         return Needs(self.context, self.tables)
 
     @property
@@ -161,7 +161,7 @@ class Listing:
 
     @cached_property
     def children(self) -> dict[str, list[str]]:
-        """What was made from each image: names or IDs of containers."""
+        """The containers of each image, by name or ID."""
         found: dict[str, list[str]] = {}
         for container in self.needs.containers.values():
             found.setdefault(container.image, []).append(_called(container))
@@ -198,7 +198,7 @@ def _called(record: Any) -> str:
 
 
 def _rank(column: str, cell: Cell) -> Any:
-    """What a cell is sorted by; None if it has no value."""
+    """Return the sort key of a cell; None if it has no value."""
     if column == "created":
         return moment(str(cell))
     if isinstance(cell, tuple):

@@ -69,7 +69,7 @@ def _of_home(home: str) -> Iterator[_Place]:
 
 
 def naming_lines(old: Collection[str], homes: Collection[str], known: Collection[str]) -> Iterator[NamingLine]:
-    """Find the lines that name a path or one below it; comments are none, and what cannot be read says nothing.
+    """Find the lines that name a path or one below it; ignores comments and unreadable files.
 
     Args:
         old: spellings of the path.
@@ -90,7 +90,7 @@ def naming_lines(old: Collection[str], homes: Collection[str], known: Collection
 
 
 def pattern_of(old: Collection[str]) -> re.Pattern[str]:
-    """What matches any of some paths, or a path below one, and no longer name that only begins or ends so."""
+    """Return a pattern for some paths and paths below them, but not for longer names with the same beginning or end."""
     spelled = "|".join(re.escape(path) for path in sorted(old))
     return re.compile(rf"(?<![\w./-])(?:{spelled})(?![\w.-])")
 
@@ -109,7 +109,7 @@ def _files(top: str) -> Iterator[str]:
 
 
 def _opened(path: str, limit: int) -> int:
-    """Open a regular file that is not too large, whatever else may stand there; -1 for anything else."""
+    """Open a regular file that is not too large; -1 for anything else."""
     with suppress(OSError):
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         status = os.fstat(fd)

@@ -1,4 +1,4 @@
-"""What files take among the metadata of btrfs, told by the items that a file has there: nobody tells it otherwise.
+"""Estimates the space of files in the metadata of btrfs, by counting the items of each file.
 
 Items lie in leaves, most of which are not full; a disk may keep each leaf twice. So this is an estimate: it is small
 beside the data of most layers, but several percent of it where files are small.
@@ -32,7 +32,7 @@ _SECTOR = 512
 
 
 class Metadata:
-    """Counts the items of files by owner. Of what snapshots have in common, all owners are kept."""
+    """Counts the items of files by owner. Items shared by snapshots keep all owners."""
 
     def __init__(self, root: str) -> None:
         self._copies = metadata_copies(root)
@@ -62,7 +62,7 @@ class Metadata:
             self._common[key] = size, (*owners, owner)
 
     def only_of(self, owners: set[Hashable]) -> int:
-        """The bytes of the disk that a set of owners has there and nobody else."""
+        """Return the bytes on disk that belong only to a set of owners."""
         size = sum(self._own.get(owner, 0) for owner in owners) + len(self._trees & owners) * _NODES_OF_TREE
         size += sum(size for size, theirs in self._common.values() if owners.issuperset(theirs))
         return int(size * self._copies)

@@ -1,4 +1,4 @@
-"""What needs what: layers of images and containers, by the records of one moment."""
+"""Dependencies: the layers of images and containers, by the records of one moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each path of a store is: told from its place and the records alone, one directory at a time.
+"""Identifies each path of a store by its place and the records alone, one directory at a time.
 
 A path is of one of these kinds:
 
@@ -51,7 +51,7 @@ _PODMANS: Mapping[str, str] = {
     "mounts": "mount points of other tools",
     "lost+found": "the file system's own",
 }
-"""What other tools keep in the same graph root."""
+"""The files of other tools in the same graph root."""
 
 
 class Part(Value):
@@ -131,7 +131,7 @@ class Parts:
         return [layout.graph_root] if inside or not layout.image_store else [layout.graph_root, layout.image_store]
 
     def at(self, path: str) -> Part:
-        """Say what a path is that lies in a directory which leads on, or is one of the roots."""
+        """Identify a path in a directory of directories, or one of the roots."""
         if path in self.leading:
             return Part(path, "directory", how="it is a directory of the store")
         folder, name = os.path.split(path)
@@ -182,7 +182,7 @@ class Parts:
         return Part(path, "foreign", how="no record has that ID, and no tool creates this name")
 
     def _beside_trees(self, path: str, name: str) -> Part:
-        """What is in a home whose trees are in a directory of their own."""
+        """Return the entries of a home whose trees are in a separate directory."""
         if name in {"staging", "tempdirs", OWN}:
             return Part(path, "staging", how="trees are created and removed there")
         return Part(path, "driver", how="it is the storage driver's own")

@@ -1,4 +1,4 @@
-"""Which images may go by rules: what nothing uses, without names, of some age, beyond a number, or over a budget.
+"""Chooses images to delete by rules: unused, unnamed, by age, beyond a number, or over a budget.
 
 What is used by anything is never chosen: by a container, by a mount, or, of an image without names, by another image
 that was built on it.
@@ -40,7 +40,7 @@ _HOMES = ("docker.io/library/", "docker.io/", "localhost/")
 
 
 class Rules(Value):
-    """Which images may go; all rules have to agree.
+    """The rules for deleting images; an image must match all of them.
 
     Attributes:
         dangling: only those without names.

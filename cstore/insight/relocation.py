@@ -1,4 +1,4 @@
-"""What still names the place of a store that has been copied elsewhere: until nothing does, it cannot be deleted."""
+"""Finds references to the old place of a store that was copied elsewhere, which prevent its deletion."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def plan_removal(store: Store | Context, items: Iterable[Item], *, force: bool =
 
     Args:
         store: the store.
-        items: what is to go.
+        items: the items to delete.
         force: take the containers of images along, as long as nobody lives in them, and the containers among `items`
             whoever lives in them.
 
@@ -183,7 +183,7 @@ def remove(store: Store | Context, plan: Plan) -> Removed:
 
 
 class Removal:
-    """What is left of the records while items go, one after the other."""
+    """The remaining records while items are deleted, one after the other."""
 
     def __init__(self, context: Context, tables: Snapshot, needs: Needs | None = None) -> None:
         self.needs = needs or Needs(context, tables)
@@ -205,7 +205,7 @@ class Removal:
 
     @cached_property
     def mounts(self) -> MountTable:
-        """What is mounted, by the counts."""
+        """The mounted layers, by their counts."""
         return Reader(self._context).mounts()
 
     def take(self, items: Iterable[Item], *, force: bool) -> None:
@@ -224,7 +224,7 @@ class Removal:
         self.take_layers([item.id for item in wanted if item.item_kind is ItemKind.LAYERS])
 
     def take_container(self, identifier: str, goes_with: str = "", *, force: bool = False) -> None:
-        """Let a container go, with its layer; with `force`, whoever lives in it."""
+        """Delete a container with its layer; with `force`, even if a process runs in it."""
         container = self._containers.get(identifier)
         if container is None:
             return
@@ -365,7 +365,7 @@ def everything(context: Context, tables: Snapshot) -> Tally:
 
 
 def mounted_at(context: Context, mounts: MountTable, layers: Iterable[str]) -> str:
-    """Where one of some layers is mounted just now; "" if none is, whatever the counts say."""
+    """Return where one of some layers is mounted now, regardless of counts; "" if none is."""
     for layer in layers:
         mount = mounts.get(layer)
         if mount is not None and not flaw_of_part(layer) and context.driver.is_mounted(layer, mount.path):

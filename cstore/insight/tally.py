@@ -78,7 +78,7 @@ class Tally:
     # ── counting ──
 
     def add(self, owner: Hashable, path: str, *, inside: bool = True) -> bool:
-        """Count what is at `path`, with all that is in it if it is a directory, unless `inside` is not wanted.
+        """Count the file or tree at `path`; without `inside`, not the contents of a directory.
 
         Returns:
             Whether it is a directory that can be looked into, and of which `inside` was not wanted.
@@ -120,7 +120,7 @@ class Tally:
     def _failed(self, path: str, error: OSError) -> None:
         if error.errno == errno.EXDEV:
             self.elsewhere.append(path)
-        elif error.errno != errno.ENOENT:  # what somebody removes meanwhile takes no space
+        elif error.errno != errno.ENOENT:  # a file that is removed meanwhile takes no space
             self.unread.append((path, error))
 
     def _count(self, owner: Hashable, status: os.stat_result, name: str, trail: Trail | None) -> None:
@@ -150,7 +150,7 @@ class Tally:
         self._own[owner] = self._own.get(owner, 0) + size
 
     def _note_inline(self, owner: Hashable, status: os.stat_result) -> int:
-        """Note a file that has no blocks, as it lies among the metadata; give the bytes of it that others may have.
+        """Note a file without blocks, which is stored in the metadata; return its bytes that may be shared.
 
         A snapshot has the same until it is changed, which shows in its time of change.
         """
@@ -186,7 +186,7 @@ class Tally:
         return self._du.get(owner, 0)
 
     def once(self, owners: Iterable[K]) -> dict[K, int]:
-        """What each owner has, shared blocks at the first who has them. The order counts only there."""
+        """The bytes of each owner; shared blocks count for the first. The order matters only for those."""
         found = {owner: self._own.get(owner, 0) for owner in owners}
         for each in self.shared():
             for owner in each.owners[:1]:
@@ -194,11 +194,11 @@ class Tally:
         return found
 
     def all_of(self, owners: Collection[Hashable]) -> int:
-        """What a set of owners has, with what others have, too."""
+        """The bytes of a set of owners, including those shared with others."""
         return self._sum(owners, lambda each, wanted: not wanted.isdisjoint(each.owners))
 
     def only_of(self, owners: Collection[Hashable]) -> int:
-        """What a set of owners has and nobody else."""
+        """The bytes that belong only to a set of owners."""
         return self._sum(owners, lambda each, wanted: each.complete and wanted.issuperset(each.owners))
 
     def freed_by(self, owners: Collection[Hashable]) -> int:
@@ -235,7 +235,7 @@ class Tally:
         return self._shared
 
     def _pieces(self) -> list[Shared]:
-        """Cut the runs wherever one begins or ends. One that only one file has is shared with somebody not seen."""
+        """Split the runs wherever one begins or ends. A run of only one file is shared with a file not counted."""
         edges = sorted({edge for start, end, _ in self._runs for edge in (start, end)})
         found: list[dict[Hashable, int]] = [{} for _ in edges]
         for start, end, holder in self._runs:

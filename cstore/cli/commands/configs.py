@@ -90,7 +90,7 @@ def release_image(session: Session, named: tuple[str, ...], yes: bool) -> None:
 
 
 def _released(record: Image, freed: Sequence[Freed]) -> View:
-    """What went with an image."""
+    """The deletions of an image."""
     from cstore.cli.output import docker as output
 
     return View(lambda: output.released_document(record, freed), lambda: output.released_lines(record, freed))

@@ -1,4 +1,4 @@
-"""Questions before something goes that nobody can bring back; scripts are never asked."""
+"""Confirmation before irreversible deletions; scripts are never asked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def agreed(question: str) -> bool:
 
 
 def may_delete(kind: str, items: Sequence[str], *, yes: bool) -> bool:
-    """Whether items may go: `yes` was given, nobody is there to ask, or a person agrees."""
+    """Whether items may be deleted: `yes` was given, there is no terminal, or the user agrees."""
     from cstore.cli.output.text import visible
 
     if yes or not can_ask():

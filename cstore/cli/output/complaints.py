@@ -1,4 +1,4 @@
-"""What goes wrong, said on stderr: one line each, or one JSON object each."""
+"""Errors and warnings on stderr: one line or one JSON object each."""
 
 from __future__ import annotations
 

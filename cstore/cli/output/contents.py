@@ -101,7 +101,7 @@ def file_document(contents: Contents, file: File, *, layer: str = "", digest: st
 
 
 def _known(contents: Contents, ask: Callable[[File], T], file: File, otherwise: T) -> T:
-    """What can be read of a file; if that cannot be, `otherwise`, and the answer is a part of the truth."""
+    """Return the readable part of a file, or `otherwise` if it cannot be read; the output is then incomplete."""
     from cstore.errors import CstoreError
 
     try:

@@ -1,6 +1,6 @@
-"""What is said of layers by ChainID, of images and their parents, and of a Docker data root.
+"""Output for layers by ChainID, images and their parents, and Docker data roots.
 
-Each kind has plain lines, a JSON document and, imported with rich when a person looks, a table.
+Each kind has plain lines, a JSON document and, imported with rich for a terminal, a table.
 """
 
 from __future__ import annotations
@@ -102,14 +102,14 @@ def writable_table(layers: Iterable[WritableLayer]) -> None:
 
 
 def released_lines(image: Image, freed: Iterable[Freed]) -> Iterator[str]:
-    """What went with an image, as Docker tells it."""
+    """The deletions of an image, as Docker prints them."""
     yield from (f"Untagged: {name}" for name in image.names)
     yield f"Deleted: sha256:{image.id}"
     yield from (f"Deleted: {one.chain_id}" for one in freed)
 
 
 def released_document(image: Image, freed: Iterable[Freed]) -> dict[str, Any]:
-    """What went with an image."""
+    """The deletions of an image."""
     layers = [freed_document(one) for one in freed]
     return {**image_document(image.id, image.names), "layers": layers}
 
@@ -120,7 +120,7 @@ def image_document(image: str, names: Iterable[str]) -> dict[str, Any]:
 
 
 def lineage_document(images: ImageStore, image: str) -> dict[str, Any]:
-    """What is noted of an image."""
+    """The notes on an image."""
     from cstore.errors import ParentImageUnknown
 
     try:

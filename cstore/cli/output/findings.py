@@ -1,4 +1,4 @@
-"""What a check has found: as the Go tool's groups of lines, as JSON, or alike findings together for a person."""
+"""Output of a check: the Go tool's groups of lines, JSON, or alike findings grouped for people."""
 
 from __future__ import annotations
 
@@ -115,19 +115,19 @@ _STYLES = {"data": "bold red", "records": "red", "export": "magenta", "leftover"
 
 
 def subject_of(one: Finding | Unrepairable | Step) -> str:
-    """What a finding or a step is about, for people."""
+    """The subject of a finding or a step, for people."""
     subject = one.subject
     return subject.path if subject.kind == "store" else f"{subject.kind} {short_id(subject.id)}"
 
 
 def advice(finding: Finding) -> str:
-    """What helps, and the command that does it."""
+    """The remedy, and its command."""
     remedy = finding.remedy
     return f"{remedy.sentence}: {remedy.command}" if remedy.command else remedy.sentence
 
 
 def summary(report: Report) -> str:
-    """What came of a check, in a line."""
+    """The summary of a check, in a line."""
     layers = len(report.examined)
     looked = f"the contents of {layers} {'layer was' if layers == 1 else 'layers were'} read"
     if not report.findings:
@@ -153,7 +153,7 @@ def severities(report: Report) -> str:
 
 
 def next_command(report: Report) -> str:
-    """What to run next: a repair where there is damage, else what the worst finding says."""
+    """The next command: a repair if there is damage, otherwise the remedy of the worst finding."""
     worst = min(report.findings, key=lambda finding: finding.severity.rank)
     if worst.severity.value in {"data", "records"}:
         return "cstore repair --dry-run"

@@ -20,10 +20,10 @@ class Group(Value):
     """Alike things.
 
     Attributes:
-        cells: what stands in the columns before the sentence.
-        sentence: what holds for all of them.
+        cells: the columns before the sentence.
+        sentence: the common sentence.
         places: where each of them is; the first ones are shown.
-        notes: more about all of them, such as what helps.
+        notes: notes on all of them, such as the remedy.
     """
 
     cells: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What is said of a host: as lines, as JSON, as metrics, as a table for a person."""
+"""Output for a host: lines, JSON, metrics, or a table for people."""
 
 from __future__ import annotations
 

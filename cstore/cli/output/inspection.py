@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cstore.transfer import SeenImage
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
-"""What a record says that does not know the time."""
+"""The time in a record without one."""
 
 
 def document(found: Inspection) -> dict[str, Any]:

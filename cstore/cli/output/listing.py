@@ -22,7 +22,7 @@ USUAL = {
     "container": ("names", "id", "image", "created", "state"),
     "layer": ("names", "id", "parent", "size", "created", "used-by"),
 }
-"""The columns of a table if nobody asks for others."""
+"""The default columns of a table."""
 
 _MANY = 50
 """Rows from which on they are written without rich, which takes two milliseconds for each."""

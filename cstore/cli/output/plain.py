@@ -52,7 +52,7 @@ def tree(branches: Iterable[Branch]) -> Iterator[str]:
 
 
 def notes(row: LayerRow | None) -> Iterator[str]:
-    """What a tree says of one layer."""
+    """The line of one layer in a tree."""
     if row is None:
         return
     for name in row.layer.names:
@@ -67,7 +67,7 @@ def notes(row: LayerRow | None) -> Iterator[str]:
 
 
 def layer(record: Layer, *, read_only: bool) -> Iterator[str]:
-    """What is recorded of one layer."""
+    """The record of one layer."""
     yield f"ID: {record.id}"
     for kind, ranges in (("UID", record.uid_map), ("GID", record.gid_map)):
         for part in ranges:
@@ -90,7 +90,7 @@ def images(found: Iterable[ImageFacts]) -> Iterator[str]:
 
 
 def image(one: ImageFacts, size: int | str) -> Iterator[str]:
-    """What is recorded of one image. `size` is its size in bytes, or why that is not known."""
+    """The record of one image. `size` is its size in bytes, or why it is unknown."""
     yield f"ID: {one.image.id}"
     for name in one.image.names:
         yield f"Name: {name}"
@@ -115,7 +115,7 @@ def containers(records: Iterable[Container]) -> Iterator[str]:
 
 
 def container(one: ContainerFacts, size: int | str) -> Iterator[str]:
-    """What is recorded of one container. `size` is its size in bytes, or why that is not known."""
+    """The record of one container. `size` is its size in bytes, or why it is unknown."""
     record = one.container
     yield f"ID: {record.id}"
     for name in record.names:
@@ -162,6 +162,6 @@ def listed(values: Iterable[str]) -> str:
 
 
 def leftovers(found: Iterable[Leftover]) -> Iterator[str]:
-    """What garbage collection found: kind, bytes and path, separated by tabs."""
+    """The result of garbage collection: kind, bytes and path, separated by tabs."""
     for leftover in found:
         yield f"{leftover.kind}\t{leftover.bytes}\t{leftover.path}"

@@ -1,4 +1,4 @@
-"""How far long work is, on standard error: a bar at a terminal; elsewhere nothing, unless it is asked for.
+"""The progress of long work, on standard error: a bar on a terminal; elsewhere nothing, unless requested.
 
 With --progress=plain one line a minute, for logs; with --progress=json one document an event, for programs:
 `{"progress":{"work":"importing","done":1048576,"total":2097152}}`, at the beginning, at the end, and once a second
@@ -28,10 +28,10 @@ style = "auto"
 
 @contextmanager
 def progress_bar(label: str, total: int | None, *, quiet: bool = False) -> Iterator[Callable[[int], None] | None]:
-    """Show how far the work is for as long as the context lasts.
+    """Show the progress of the work while the context lasts.
 
-    Gives what the work calls with the bytes done so far, or None where nobody looks. It is shown from within those
-    calls: a thread of its own would be in the way of work that forks.
+    Yields a function for the work to call with the bytes done so far, or None if nothing is shown. It displays within
+    those calls, because a separate thread would interfere with work that forks.
     """
     if quiet or style == "none" or (style == "auto" and not sys.stderr.isatty()):
         yield None
@@ -78,7 +78,7 @@ class _Lines:
 
 
 def say_event(told: dict[str, Any]) -> None:
-    """Say how far work is, as JSON on standard error."""
+    """Report progress as JSON on standard error."""
     from cstore.cli.output.streams import say
     from cstore.gojson import encode
 
@@ -102,7 +102,7 @@ def _bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     known = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     columns = (
         TextColumn("{task.description}"),
-        # Of what has no end that could be known, there is no part that is done.
+        # Without a known total, there is no percentage.
         *(known if total is not None else (FileSizeColumn(), TransferSpeedColumn())),
     )
     with Progress(*columns, console=console(stderr=True), transient=True, auto_refresh=False) as progress:

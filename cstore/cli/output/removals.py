@@ -1,4 +1,4 @@
-"""What goes with some items, and what that frees: for scripts, in JSON and for people."""
+"""Output of deletions and the bytes freed: for scripts, in JSON and for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a repair plans and does: as lines, as JSON, as a table for a person."""
+"""Output of repairs: lines, JSON, or a table for people."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _together(run: list[tuple[int, Step]]) -> Group:
 
 
 def _place(step: Step) -> str:
-    """What one of many alike steps is about."""
+    """The subject of one of many alike steps."""
     if len(step.parts) == 1 and step.parts[0].startswith("/"):
         return step.parts[0]
     subject = subject_of(step)
@@ -87,7 +87,7 @@ def _place(step: Step) -> str:
 
 
 def _given_up(members: list[Unrepairable]) -> Group:
-    """What cannot be healed for the same reason."""
+    """Findings that cannot be healed for the same reason."""
     from cstore.cli.output.grouped import Group
 
     first, count = members[0], len(members)
@@ -126,7 +126,7 @@ _MANY = {
     "count-mounts": "correct the mount counts",
     "take-out": "move items that cannot be healed, and files without an owner, into quarantine",
 }
-"""What many steps of one action do, by the action's word."""
+"""The description of many steps of one action, by the action."""
 
 
 def text(planned: Plan) -> Iterator[str]:
@@ -165,7 +165,7 @@ def document(result: Repaired) -> dict[str, Any]:
 
 
 def summary(result: Repaired) -> Iterator[str]:
-    """What was done, where the old things are, and whether all is well now."""
+    """The summary of a repair: what was done, where the old data is, and whether the store is sound now."""
     if not result.done and not result.failed:
         yield "nothing needs repair" if result.healed else "nothing could be healed"
     else:

@@ -23,7 +23,7 @@ _AT_ONCE = 1000
 def print_rows(out: Console, table: Table, rows: Sequence[Sequence[Shown]]) -> bool:
     """Print rows below the titles of a table that has one row, with the widest cells of all of them.
 
-    Says whether that was done: nothing is printed where there is no room even for the titles.
+    Returns whether that was done: prints nothing if there is no room even for the titles.
     """
     widths = [width - len(_APART) for width in table._calculate_column_widths(out, out.options)]  # noqa: SLF001  - nothing public tells them
     widths[-1] += len(_APART)  # nothing stands behind the last column
@@ -69,7 +69,7 @@ def _placed(text: str, width: int, at_right: bool) -> str:
 
 
 def _look(out: Console, style: str) -> tuple[str, str]:
-    """What a terminal gets before and after a text in a style."""
+    """The escape sequences before and after a text in a style."""
     with out.capture() as capture:
         out.print(Text("x", style=style), end="")
     before, _, after = capture.get().partition("x")

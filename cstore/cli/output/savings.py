@@ -1,4 +1,4 @@
-"""What sharing blocks between equal files came to: for scripts, in JSON, and for people."""
+"""Output of deduplication: for scripts, in JSON, and for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def lines(found: Sharing, *, dry_run: bool, verbose: bool) -> Iterator[str]:
-    """Give the Go tool's line; it counts what earlier runs shared, too. With `verbose`, what is new follows."""
+    """Return the Go tool's line, which includes what earlier runs shared. With `verbose`, the new savings follow."""
     if dry_run:
         yield f"Deduplication would save {found.saved} bytes in {found.files} files"
         return
@@ -21,7 +21,7 @@ def lines(found: Sharing, *, dry_run: bool, verbose: bool) -> Iterator[str]:
 
 
 def document(found: Sharing, *, dry_run: bool, verbose: bool) -> dict[str, Any]:
-    """Give the Go tool's object; what else is known is there only when it was asked for."""
+    """Return the Go tool's object; other keys only on request."""
     told: dict[str, Any] = {"Deduped": 0 if dry_run else found.shared}
     if dry_run or verbose:
         told |= {"DryRun": dry_run, "Saved": found.saved, "Files": found.files, "Failures": list(found.failures)}

@@ -85,7 +85,7 @@ def _write(data: bytes) -> None:
     """Write bytes to standard output.
 
     Raises:
-        BrokenPipeError: nobody reads them any more.
+        BrokenPipeError: the reader has exited.
         SystemFailure: they cannot be written for another reason.
     """
     try:

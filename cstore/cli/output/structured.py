@@ -123,5 +123,5 @@ def owners(item: str, uids: Sequence[int], gids: Sequence[int]) -> dict[str, Any
 
 
 def leftovers(found: Iterable[Leftover]) -> list[dict[str, Any]]:
-    """What garbage collection found."""
+    """The result of garbage collection."""
     return [{"path": leftover.path, "kind": leftover.kind, "bytes": leftover.bytes} for leftover in found]

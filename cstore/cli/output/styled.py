@@ -70,14 +70,14 @@ def layer_details(found: Iterable[Inspection]) -> None:
 
 
 def _print_facts(facts: Iterable[Fact]) -> None:
-    """Show what there is to be said of one thing, a line each; several values of one label below each other."""
+    """Show the fields of one item, a line each; several values of one label below each other."""
     shown = [(label, (value,) if isinstance(value, str) else value) for label, value in facts if value]
     width = max((cell_len(label) for label, _ in shown), default=0)
     out = console()
     for label, values in shown:
         for number, value in enumerate(values):
             line = Text.assemble((("" if number else label).ljust(width + 2), "dim"), visible(value))
-            out.print(line, soft_wrap=True)  # whoever copies an ID from a narrow terminal gets all of it
+            out.print(line, soft_wrap=True)  # an ID copied from a narrow terminal is complete
 
 
 def _facts(one: Inspection) -> list[Fact]:
@@ -230,7 +230,7 @@ _TOLD = frozenset({"", "Made by", "What"})
 
 
 def cell_of(title: str, text: str, style: str = "") -> Text | Fitted | Sentence:
-    """A cell below a title. In a column that gives way, it loses what is in its middle."""
+    """A cell below a title. In a shrinkable column, it is cut in the middle."""
     if title in _TOLD:
         return Sentence(text, style)
     return Fitted([text], style) if title in _FITTED else Text(visible(text), style=style)

@@ -1,4 +1,4 @@
-"""Who reads the result: a person at a terminal, or a program behind a pipe; and whether they want colour.
+"""Whether the result goes to a terminal or a pipe, and whether it has color.
 
 Variables that are obeyed, the first that applies:
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 _NARROWEST = 20
-"""Columns that every terminal is taken to have, whatever COLUMNS says."""
+"""The minimum number of columns of a terminal, regardless of COLUMNS."""
 
 
 def for_people() -> bool:
-    """Whether standard output shall show tables and colour."""
+    """Whether standard output gets tables and color."""
     return sys.stdout.isatty() or colour_wish() is True
 
 
 def colour_wish() -> bool | None:
-    """What the environment says about colour; None if nothing."""
+    """The environment's setting for color; None if there is none."""
     from cstore.config import read_environment
 
     variables = read_environment().variables

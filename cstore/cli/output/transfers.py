@@ -1,4 +1,4 @@
-"""What is said while images are copied, on standard error, and of what was copied, on standard output.
+"""Progress of copies on standard error, and their results on standard output.
 
 At a terminal a bar for each blob and one for all; elsewhere a line for each blob when it is done. With --progress=json
 one document an event, for programs:
@@ -35,7 +35,7 @@ _SHOWN = 19
 
 @contextmanager
 def told(*, quiet: bool = False) -> Iterator[Tell]:
-    """Give what hears the events of a copy, for as long as the context lasts."""
+    """Yield a receiver for the events of a copy, while the context lasts."""
     if quiet or progress.style == "none":
         yield _nothing
     elif progress.style == "json":
@@ -52,7 +52,7 @@ def _nothing(_event: Event) -> None:
 
 
 def _line(event: Event) -> None:
-    """Say what is done, a line for each blob."""
+    """Report finished blobs, a line each."""
     from cstore.cli.output.streams import say
     from cstore.cli.output.text import human_size
     from cstore.transfer import BlobDone, BlobPresent, Retried
@@ -169,7 +169,7 @@ def plan_lines(plan: Planned) -> Iterator[str]:
 
 
 def copied_document(image: CopiedImage, plan: Planned | None = None) -> dict[str, Any]:
-    """What was copied, for programs; with the plan if that is all that was done."""
+    """The copied image, for programs; with the plan in a dry run."""
     return {
         "version": VERSION,
         "source": image.source,

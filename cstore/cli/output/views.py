@@ -1,4 +1,4 @@
-"""What there is to show, before anybody decides how: the one model behind plain lines, JSON and tables."""
+"""The data to show: one model for plain lines, JSON and tables."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class ImageFacts(Value):
 
 
 def image_facts(store: Store, images: Iterable[Image]) -> list[ImageFacts]:
-    """Gather what is to be said of images in a list: all but whether they are only read."""
+    """Gather the data for images in a list: everything except whether they are read-only."""
     return [ImageFacts(image, store.images.digests(image)) for image in images]
 
 
 def all_image_facts(store: Store, images: Iterable[Image]) -> list[ImageFacts]:
-    """Gather what is to be said of images one by one."""
+    """Gather the data to show for single images."""
     return [facts.with_(read_only=store.images.read_only(facts.image.id)) for facts in image_facts(store, images)]
 
 
@@ -64,7 +64,7 @@ class ContainerFacts(Value):
 
 
 def container_facts(store: Store, containers: Sequence[Container]) -> list[ContainerFacts]:
-    """Gather what is to be said of containers. An image that is gone has no names."""
+    """Gather the data to show for containers. A missing image has no names."""
     mounts, names = store.layers.mount_points(), dict[str, tuple[str, ...]]()
     for image in {container.image: None for container in containers if container.image}:
         found = store.images.find(image)

@@ -297,7 +297,7 @@ def make_link(place: Place, name: str) -> None:
     """Make the short link `name` lead to the layer, replacing another link with that name.
 
     Raises:
-        ForeignThing: the directory of short links is something else.
+        ForeignThing: the directory of short links is of another type.
         OSError: as symlink(2).
     """
     target = f"../{place.layer}/diff"

@@ -61,7 +61,7 @@ def children(dataset: str, properties: Sequence[str] = ()) -> list[Dataset]:
     """Return the file systems directly below `dataset`, in the order of zfs(8).
 
     Raises:
-        CommandFailed: there is no such dataset.
+        CommandFailed: the dataset does not exist.
         DriverUnusable: zfs(8) is not installed.
     """
     columns = ",".join(["name", *properties])

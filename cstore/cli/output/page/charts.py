@@ -92,7 +92,7 @@ def _block(group: str, box: Box, name: str, title: str) -> str:
 
 
 def _words(block: Block, users: Mapping[str, str]) -> tuple[str, str]:
-    """What a block is called in its rectangle, and in full."""
+    """Return the label of a block in its rectangle, and its full description."""
     if block.kind == "layer":
         name = name_of(block.names, block.id)
         whose = users.get(block.id, "")
@@ -104,7 +104,7 @@ def _words(block: Block, users: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _users(images: Sequence[ImageFacts]) -> dict[str, str]:
-    """Of each layer, the image that needs it, and how many others do."""
+    """Return, for each layer, an image that needs it, and the number of others."""
     found: dict[str, list[str]] = {}
     for image in images:
         for part in image.slices:

@@ -1,4 +1,4 @@
-"""Text for a page: whatever a store holds becomes text there, and nothing else."""
+"""Text for a page: escapes everything that comes from a store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def safe(text: str) -> str:
 
 
 def name_of(names: tuple[str, ...], identifier: str) -> str:
-    """What to call an item: its first name, or its ID; not escaped yet. What nobody could read is cut."""
+    """Return an item's first name, or its ID; not escaped yet. Cuts overlong names."""
     return cut(names[0], _LONGEST) if names else short_id(identifier)
 
 
