@@ -49,7 +49,7 @@ def printed(kind: type[Record]) -> Callable[[bytes], object]:
 
     fields = [
         rb"(?:,%b)%b" % (b'"%b":%b' % (key.encode(), _FORMS[check]), b"" if key == "created" else b"?+")
-        for key, (_, check) in shapes.COLUMNS[kind].items()
+        for key, (_, check) in shapes.columns_of(kind).items()
         if check in _FORMS and key != "id"
     ]
     record = rb'\{"id":%b%b\}' % (_PLAIN, b"".join(fields))

@@ -38,8 +38,6 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
 
     Exit status: 2 if there is no such column or filter.
     """
-    from cstore.cli.output import plain, structured, views
-
     query = query_of("layer", wanted, "--quiet" if quick else "")
     if tree and (digest or query is not None):
         from cstore.errors import UsageMistake
@@ -52,18 +50,28 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
         return
 
     def lines() -> Iterable[str]:
+        if quick and not tree:
+            return store.layers.ids()
+        from cstore.cli.output import plain, views
+
         if tree:
             return plain.tree(views.branches(views.layer_rows(store)))
-        return store.layers.ids() if quick else plain.layers(store.layers.heads(), views.holders(store))
+        return plain.layers(store.layers.heads(), views.holders(store))
 
     def table() -> None:
-        from cstore.cli.output import styled
+        from cstore.cli.output import styled, views
 
         styled.tree(views.branches(views.layer_rows(store)))
 
-    listed = View(lambda: structured.Listed(store.layers.documents()), lines, table if tree else None)
+    listed = View(lambda: _documents(store.layers.documents()), lines, table if tree else None)
     whole, plainly = wanted["no_trunc"], quick or tree
     session.show(in_columns(listed, store, "layer", store.layers.list, None, whole=whole, quiet=plainly))
+
+
+def _documents(records: Iterable[Layer | bytes]) -> object:
+    from cstore.cli.output.structured import Listed
+
+    return Listed(records)
 
 
 def _of_digest(store: Store, digest: str) -> Sequence[Layer]:
@@ -75,14 +83,15 @@ def _some(
     session: Session, store: Store, found: Sequence[Layer], query: Query | None, *, quick: bool, **wanted: Any
 ) -> None:
     """List the layers that were asked for."""
-    from cstore.cli.output import plain, structured, views
 
     def lines() -> Iterable[str]:
         if quick:
             return (layer.id for layer in found)
+        from cstore.cli.output import plain, views
+
         return plain.layers([(layer.id, layer.names) for layer in found], views.holders(store))
 
-    listed = View(lambda: structured.Listed(found), lines)
+    listed = View(lambda: _documents(found), lines)
     plainly = quick or query is None
     session.show(in_columns(listed, store, "layer", lambda: found, query, whole=wanted["no_trunc"], quiet=plainly))
 
