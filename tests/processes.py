@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
+import time
 
 _earlier: set[int] = set()
 permanent: set[int] = set()
@@ -30,3 +32,16 @@ def _all_children() -> set[int]:
         ):
             found.update(int(word) for word in file.read().split())
     return found - permanent
+
+
+def thread_count() -> int:
+    """How many threads this process has beside its first one: those too that `threading` does not know."""
+    return _thread._count()
+
+
+def wait_for_threads(count: int) -> None:
+    """Make sure that there are no more threads than that. One whose work is done takes a moment to be gone."""
+    deadline = time.monotonic() + 5
+    while thread_count() > count and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert thread_count() <= count

@@ -66,7 +66,8 @@ def opened(paths: Sequence[str], access: int) -> Iterator[list[Tree]]:
         SystemFailure: a directory cannot be opened.
     """
     each = max(2, _DESCRIPTORS // max(len(paths), 1))
-    _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
+    if paths:
+        _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
     with ExitStack() as stack:
         yield [enter_tree(stack, path, access, each) for path in paths]
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-
 INPUT_SIZE = 1 << 18
 """Bytes of compressed input read at once."""
 

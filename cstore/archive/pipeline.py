@@ -9,11 +9,11 @@ from cstore.archive.streams import BUFFER_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import threading
     from types import TracebackType
     from typing import Self
 
     from cstore.archive.streams import Sink
+    from cstore.kernel.threads import Thread
 
 _WORTH_A_THREAD = 0.0001
 """Seconds per buffer above which a sink gets a thread; switching between threads costs about as much."""
@@ -37,7 +37,7 @@ class PipelinedSink:
         self._view = memoryview(self._current)
         self._used = 0
         self._slow = 0
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
         self._failure: Exception | None = None
         self._abandoned = False
 
@@ -135,7 +135,7 @@ class PipelinedSink:
         self._filled: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
         for _ in range(self._buffers - 1):
             self._free.put(bytearray(BUFFER_SIZE))
-        self._thread = start_thread("cstore-sink", self._drain)
+        self._thread = start_thread(self._drain)
 
     def _stop(self) -> None:
         if self._thread is not None:

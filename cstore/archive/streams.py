@@ -229,7 +229,7 @@ class HashingSink:
             return
         from cstore.kernel.threads import start_thread
 
-        hashing = start_thread("cstore-hash", self._hash.update, data)
+        hashing = start_thread(self._hash.update, data)
         try:
             self._sink.write(data)
         finally:

@@ -35,6 +35,8 @@ LONGEST_LINE = 1 << 26
 _FILE, _SEGMENT = 1, 2
 _CHECKSUM_SIZE = 8
 _BATCH = 1 << 19
+_FEW_LINES = 1 << 17
+_MOST_BATCHES = 8  # a stream of headers alone must not pile up in memory before the compressor
 _LEVEL = 1
 MANY_LINES = 5_000
 """Lines from which on the JSON decoder pays off: it takes a third of the time per line, but must be imported first."""
@@ -137,6 +139,20 @@ def _name_field(name: bytes) -> bytes:
 # ── the file ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _compressor(size: int) -> Any:
+    """Return a compressor: the fast library's, unless the first batch of lines, of `size` bytes, is small.
+
+    A small first batch is the whole file, and importing the fast library would take longer than it saves.
+    """
+    if size < _FEW_LINES:
+        import zlib
+
+        return zlib.compressobj(_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    from isal import isal_zlib
+
+    return isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
+
+
 class SplitFile:
     """A new gzipped tar-split file with mode 0600. `write` is a sink for a `Packer`; a thread compresses the lines.
 
@@ -144,24 +160,22 @@ class SplitFile:
     """
 
     def __init__(self, path: str, *, sync: bool) -> None:
-        from threading import Semaphore
-
-        from isal import isal_zlib
-
         from cstore.kernel.threads import start_thread
 
         self._path = path
         self._sync = sync
-        self._compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
+        self._compressor: Any = None
         self._failure: Exception | None = None
         self._queue: SimpleQueue[list[bytes] | None] = SimpleQueue()
-        self._room = Semaphore(8)  # limits memory: a stream of headers alone may be faster than the compressor
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(_MOST_BATCHES):
+            self._room.put(None)
         try:
             self._fd = within.open_path(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         except OSError as error:
             raise errors.SystemFailure("create", path, error) from error
         try:
-            self._thread = start_thread("cstore-tar-split", self._drain)
+            self._thread = start_thread(self._drain)
         except errors.SystemFailure:
             os.close(self._fd)
             raise
@@ -173,7 +187,7 @@ class SplitFile:
             SystemFailure: earlier lines could not be written.
         """
         self._raise_failure()
-        self._room.acquire()
+        self._room.get()
         self._queue.put(lines)
 
     def __enter__(self) -> Self:
@@ -205,7 +219,7 @@ class SplitFile:
 
     def _finish(self) -> None:
         try:
-            self._put(self._compressor.flush())
+            self._put(self._compressor.flush() if self._compressor else _compressor(0).flush())
             if self._sync:
                 os.fdatasync(self._fd)
         except OSError as error:
@@ -214,10 +228,12 @@ class SplitFile:
     def _drain(self) -> None:
         # After a failure, keep emptying the queue: the producer must not wait for room in it.
         while (lines := self._queue.get()) is not None:
-            self._room.release()
+            self._room.put(None)
             if self._failure is None:
                 try:
-                    self._put(self._compressor.compress(b"".join(lines)))
+                    text = b"".join(lines)
+                    self._compressor = self._compressor or _compressor(len(text))
+                    self._put(self._compressor.compress(text))
                 except Exception as error:  # noqa: BLE001  - it is raised again in the producer's thread
                     self._failure = error
 

@@ -12,7 +12,7 @@ import time
 from cstore.records.model import Container, IDMapEntry
 from cstore.records.rows import parse, parse_whole
 from cstore.records.scanner import REFUSALS, after_blank, scan
-from cstore.records.shapes import COLUMNS, Flaw, divide, text
+from cstore.records.shapes import Flaw, columns_of, divide, text
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -48,7 +48,7 @@ def decode(kind: type[R], data: bytes) -> Contents:
 
 def from_row(kind: type[R], row: Any) -> R | None:
     """Convert a row to a record if its known fields are in canonical form; None if that takes `decode_one`."""
-    columns = COLUMNS[kind]
+    columns = columns_of(kind)
     try:
         fields = {}
         for key, value in row.items():
@@ -158,7 +158,7 @@ def _present(record: Record) -> Iterator[tuple[str, str, Any]]:
     """Yield a record's fields that are written: name, key on disk, value; empty ones are omitted."""
     kind = type(record)
     always = _ALWAYS_IN_CONTAINERS if kind is Container else _ALWAYS
-    for key, (name, _) in COLUMNS[kind].items():
+    for key, (name, _) in columns_of(kind).items():
         value = getattr(record, name)
         if value or key in always:
             yield name, key, value
@@ -193,7 +193,7 @@ def _fields_of(kind: type, raw: bytes) -> tuple[dict[str, bytes], dict[str, byte
 
         value = lenient.scan(b"[%s]" % raw).elements[0].value
         parts = {key: gojson.encode(item, record_file=True) for key, item in value.items()}
-    known, unknown = divide(parts, {key: key for key in COLUMNS[kind]})
+    known, unknown = divide(parts, {key: key for key in columns_of(kind)})
     return {key: text for key, text in known.items() if text != b"null"}, unknown
 
 

@@ -51,7 +51,7 @@ def printed(kind: type[Record]) -> Callable[[bytes], object]:
 
     fields = [
         rb"(?:,%b)%b" % (b'"%b":%b' % (key.encode(), _FORMS[check]), b"" if key == "created" else b"?+")
-        for key, (_, check) in shapes.COLUMNS[kind].items()
+        for key, (_, check) in shapes.columns_of(kind).items()
         if check in _FORMS and key != "id"
     ]
     record = rb'\{"id":%b%b\}' % (_PLAIN, b"".join(fields))
@@ -84,7 +84,7 @@ def _cutter(kind: type[Record], fields: Sequence[str]) -> Callable[[bytes], Iter
     """Return a function that yields the values of some fields of the records in a block that is `printed`."""
     import re
 
-    shown = [(key, name, check) for key, (name, check) in shapes.COLUMNS[kind].items() if check in _FORMS]
+    shown = [(key, name, check) for key, (name, check) in shapes.columns_of(kind).items() if check in _FORMS]
     last = max(place for place, (_, name, _) in enumerate(shown) if name in fields)
     cuts = {name: _CUTS[check] for _, name, check in shown if name in fields}
     ways = [

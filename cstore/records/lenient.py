@@ -12,7 +12,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from cstore.records.shapes import COLUMNS, ENTRY_KEYS, Flaw, divide, lower
+from cstore.records.shapes import ENTRY_KEYS, Flaw, columns_of, divide, lower
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def to_record(kind: type[R], value: object) -> R:
     """
     if not isinstance(value, dict):
         raise ValueError(f"it is {_name_of(value)}, not an object")  # noqa: TRY004  - data, not a programming error
-    columns = COLUMNS[kind]
+    columns = columns_of(kind)
     known, _ = divide(value, {key: key for key in columns})
     if not known.get("id"):
         raise ValueError("it has no ID")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 
 from cstore.records.scanner import REFUSALS, after_blank, load, scan
-from cstore.records.shapes import COLUMNS
+from cstore.records.shapes import columns_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def read_rows(kind: type, data: bytes) -> Parsed | Cut | None:
         if cut is not None:
             return cut
     parsed = parse(data)
-    columns = COLUMNS[kind].keys()
+    columns = columns_of(kind).keys()
     return parsed if parsed is not None and all(_has_head(row, columns) for row in parsed.rows) else None
 
 

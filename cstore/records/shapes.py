@@ -6,13 +6,15 @@ the name of its field for the error. Lists become tuples.
 
 from __future__ import annotations
 
-from cstore.records.model import Container, IDMapEntry, Image, Layer, key_of
+from cstore.records.model import IDMapEntry, key_of
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from cstore.records.model import Record
 
     Check = Callable[[Any, str], Any]
 
@@ -161,8 +163,13 @@ SHAPES: dict[str, Check] = {
 
 ENTRY_KEYS = frozenset(IDMapEntry.field_names())
 
-COLUMNS: dict[type, dict[str, tuple[str, Check]]] = {
-    kind: {key_of(name): (name, SHAPES[key_of(name)]) for name in kind.field_names()}
-    for kind in (Layer, Image, Container)
-}
-"""By kind of record: key on disk → field and check, in the order of the keys on disk."""
+_COLUMNS: dict[type, dict[str, tuple[str, Check]]] = {}
+
+
+def columns_of(kind: type[Record]) -> dict[str, tuple[str, Check]]:
+    """Return the fields of a kind: key on disk → field and check, in the order of the keys on disk."""
+    found = _COLUMNS.get(kind)
+    if found is None:
+        keys = ((name, key_of(name)) for name in kind.field_names())
+        found = _COLUMNS[kind] = {key: (name, SHAPES[key]) for name, key in keys}
+    return found

@@ -11,11 +11,9 @@ from cstore.records.snapshot import read_readable, read_together
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
-    from typing import Any, TypeVar
+    from typing import Any
 
     from cstore.records.rows import Head
-
-    T = TypeVar("T")
 
 __all__ = ["Kind", "Location", "NameConflict", "Table"]
 
@@ -131,7 +129,7 @@ class Table(Generic[R]):
     # ── queries ──
 
     def __iter__(self) -> Iterator[R]:
-        every = _chained([section.records() for section in self._sections])
+        every = (record for records in [section.records() for section in self._sections] for record in records)
         if not self._hides():
             return every
         firsts: dict[str, R] = {}
@@ -143,7 +141,7 @@ class Table(Generic[R]):
         """Iterate over the records for printing; many of them may be bytes: their JSON documents with commas."""
         if self._hides():
             return iter(self)
-        return _chained([section.documents() for section in self._sections])
+        return (each for documents in [section.documents() for section in self._sections] for each in documents)
 
     def columns(self, *fields: str) -> Iterator[tuple[Any, ...]]:
         """Yield the values of some fields of all records, in load order, much faster than reading records."""
@@ -153,7 +151,7 @@ class Table(Generic[R]):
 
     def heads(self) -> Iterator[Head]:
         """Iterate over the IDs and names of the records, in load order; this is cheap for thousands of records."""
-        every = _chained([section.heads() for section in self._sections])
+        every = (head for heads in [section.heads() for section in self._sections] for head in heads)
         if not self._hides():
             return every
         firsts: dict[str, Head] = {}
@@ -165,7 +163,7 @@ class Table(Generic[R]):
         """Iterate over all records that contain `text` in a field, and possibly others; cheap if there are few."""
         if self._hides():
             return iter(self)  # only all records together show which are hidden
-        return _chained(section.mentioning(text) for section in self._sections)
+        return (record for section in self._sections for record in section.mentioning(text))
 
     def _hides(self) -> bool:
         """Return whether records are hidden by others with the same ID, which only other programs write."""
@@ -388,10 +386,6 @@ class Table(Generic[R]):
         for section in sorted(self._sections, key=lambda section: section.location in self._losers):
             section.save(sync=sync and section.location is not Location.VOLATILE)
         self._losers.clear()
-
-
-def _chained(parts: Iterable[Iterator[T]]) -> Iterator[T]:
-    return (each for part in parts for each in part)  # `itertools` would be imported for it
 
 
 def _flaw_of(kind: Kind[R]) -> Callable[[R], str] | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 from cstore.records.layers import incomplete
 from cstore.store.lookup import find_layer, get_layer
 from cstore.store.places import ItemKind
@@ -50,8 +48,10 @@ class Layers:
 
     def documents(self) -> Iterator[Layer | bytes]:
         """Yield the layers of `list` for printing; many may be replaced by their JSON documents, with commas."""
-        own = (each for each in self._reader.layers.documents() if isinstance(each, bytes) or not each.incomplete)
-        return chain(own, *(store.layers.documents() for store in self._reader.additional))
+        own = self._reader.layers.documents()
+        yield from (each for each in own if isinstance(each, bytes) or not each.incomplete)
+        for store in self._reader.additional:
+            yield from store.layers.documents()
 
     def ids(self) -> Sequence[str]:
         """Return the IDs of all complete layers, in the order of `list`."""

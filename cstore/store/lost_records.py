@@ -10,11 +10,8 @@ import os
 
 from cstore import errors, presence
 from cstore.fs import within
-from cstore.ids import flaw_of_part
-from cstore.records.containers import CONTAINERS
-from cstore.records.layers import LAYERS
 from cstore.records.table import Location, Table
-from cstore.store.places import ItemKind
+from cstore.store.places import ItemKind, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,11 +57,17 @@ def _has_lost_trees(context: Context, path: str, known: Container[str]) -> bool:
     layout = context.layout
     home = layout.image_store if layout.image_store and path == layout.image_store_layers else layout.graph_root
     imported = {name.removesuffix(TAR_SPLIT) for name in _names(layout.layers) if name.endswith(TAR_SPLIT)}
-    lost = {layer for layer in imported if layer not in known and not flaw_of_part(layer)}
+    lost = {layer for layer in imported if layer not in known and not _flaw_of_part(layer)}
     if not lost:
         return False
     trees = map(context.driver.path_of, lost - transient_layers(layout))
     return any(tree.startswith(home.rstrip("/") + "/") and presence.is_directory(tree) for tree in trees)
+
+
+def _flaw_of_part(name: str) -> str:
+    from cstore.ids import flaw_of_part
+
+    return flaw_of_part(name)
 
 
 def transient_layers(layout: Layout) -> set[str]:
@@ -72,7 +75,9 @@ def transient_layers(layout: Layout) -> set[str]:
     return {
         layer
         for place in _hidden(layout, layout.run_layers, layout.layers)
-        for layer in Table.load(LAYERS, {Location.VOLATILE: os.path.join(place, "volatile-layers.json")}).ids()
+        for layer in Table.load(
+            kind_of(ItemKind.LAYERS), {Location.VOLATILE: os.path.join(place, "volatile-layers.json")}
+        ).ids()
     }
 
 
@@ -86,7 +91,9 @@ def hidden_containers(layout: Layout) -> list[model.Container]:
     return [
         container
         for place in _hidden(layout, layout.run_containers, layout.containers)
-        for container in Table.load(CONTAINERS, {Location.VOLATILE: os.path.join(place, "volatile-containers.json")})
+        for container in Table.load(
+            kind_of(ItemKind.CONTAINERS), {Location.VOLATILE: os.path.join(place, "volatile-containers.json")}
+        )
     ]
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
 from zlib import adler32
 
 from cstore import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 BLOCK = 512
 ZERO_BLOCK = bytes(BLOCK)
@@ -141,7 +143,26 @@ def _read_gnu(entry: Entry, fields: bytes) -> None:
 # parsing.
 
 
-@lru_cache(4096)
+class _Made(dict[bytes, "Any"]):
+    """What a function has made of fields; of as many as `most`."""
+
+    def __init__(self, make: Callable[[bytes], object], most: int) -> None:
+        self._make, self._most = make, most
+
+    def __missing__(self, field: bytes) -> object:
+        made = self._make(field)
+        if len(self) >= self._most:
+            self.clear()
+        self[field] = made
+        return made
+
+
+def _cached(most: int) -> Callable[[Callable[[bytes], T]], Callable[[bytes], T]]:
+    """Do as `functools.lru_cache` does, which takes long to import."""
+    return lambda make: _Made(make, most).__getitem__
+
+
+@_cached(4096)
 def parse_number(field: bytes) -> int:
     """Read a number: octal text, or base 256 in two's complement if the top bit is set.
 
@@ -169,19 +190,19 @@ def _parse_octal(field: bytes) -> int:
     return int(digits, 8)
 
 
-@lru_cache(4096)
+@_cached(4096)
 def _owner(field: bytes) -> tuple[int, int, int]:
     """Read mode, user and group."""
     return parse_number(field[:8]), parse_number(field[8:16]), parse_number(field[16:])
 
 
-@lru_cache(4096)
+@_cached(4096)
 def _seconds(field: bytes) -> int:
     """Read a time; return it in nanoseconds."""
     return parse_number(field) * NANOSECONDS
 
 
-@lru_cache(256)
+@_cached(256)
 def _device(field: bytes) -> tuple[int, int]:
     return parse_number(field[:8]), parse_number(field[8:])
 
@@ -192,7 +213,7 @@ _NO_DEVICE = (0, 0)
 # ── checksum ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@lru_cache(16384)
+@_cached(16384)
 def _expected_sum(field: bytes) -> int:
     """Return the sum of a block's bytes, with the checksum field itself, that a checksum field implies."""
     return _parse_octal(field) - 8 * 0x20 + sum(field)

@@ -75,8 +75,8 @@ class _Locator:
     """Decides for each line whether its file is at the path in its name."""
 
     def __init__(self, report: DisplacedReport) -> None:
-        self._carried, self._items = report.carried, report.items
-        self._dropped = report.dropped
+        self._carried, self._items = report.carried.view(), report.items.view()
+        self._dropped = report.dropped.view()
         self._displaced: dict[bytes, list[tuple[int, int]]] = {}
         for position, path, item in report.displaced:
             self._displaced.setdefault(path, []).append((position, item))

@@ -9,7 +9,8 @@ entry. This module runs in the filling process; `cstore.archive.unpacking.amend`
 from __future__ import annotations
 
 import os
-from array import array
+
+from cstore.archive.unpacking.seen import Numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,21 +37,21 @@ class DisplacedReport:
     def __init__(self) -> None:
         self.name = b""
         self.displaced: list[tuple[int, bytes, int]] = []
-        self.carried, self.items, self.dropped = array("Q"), array("Q"), array("Q")
+        self.carried, self.items, self.dropped = Numbers(), Numbers(), Numbers()
 
     def __bool__(self) -> bool:
         return bool(self.displaced or self.carried or self.dropped)
 
     def pack(self) -> tuple[Any, ...]:
         """Return the report in a form that marshal can write."""
-        return (self.name, self.displaced, self.carried.tobytes(), self.items.tobytes(), self.dropped.tobytes())
+        return (self.name, self.displaced, self.carried.pack(), self.items.pack(), self.dropped.pack())
 
     @classmethod
     def unpack(cls, parts: tuple[Any, ...]) -> DisplacedReport:
         """Create a report from the result of `pack`."""
         report = cls()
         report.name, report.displaced, *numbers = parts
-        report.carried, report.items, report.dropped = (array("Q", packed) for packed in numbers)
+        report.carried, report.items, report.dropped = map(Numbers, numbers)
         return report
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 import select
 import stat
-import threading
+from _thread import allocate_lock  # `threading` imports a dozen modules
 
 from cstore import errors
 from cstore.archive.compression import LONGEST_MAGIC, Compression, open_decoder, sniff
 from cstore.archive.streams import CountingReader, FileReader, PeekingReader, fill
 from cstore.archive.unpacking import orders as codes
+from cstore.digests import digest_from, little_hash, new_hash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _hashlib import HASH
     from collections.abc import Callable
     from queue import SimpleQueue
 
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
     from cstore.archive.unpacking.orders import Order
     from cstore.archive.unpacking.worker import Worker
     from cstore.fs.room import RoomWatch
+    from cstore.kernel.threads import Thread
 else:
     from _queue import SimpleQueue  # `queue` takes longer to import
 
 SLOT_SIZE = 1 << 20
 SLOTS = 8
+_LITTLE = 1 << 17  # bytes of an archive that is hashed sooner than the fast library is loaded
 _HOLDERS = 2  # of each filled slot: the hasher, and the worker that takes bodies from it
 
 
@@ -57,15 +60,15 @@ class Intake:
             obey(self._wake_read)  # other readers end by themselves
         self._source = PeekingReader(reader)
         self._compressed: CountingReader | None = None
-        self._hash = hashlib.sha256(usedforsecurity=False)
+        self._hash: HASH | None = None
         self._free: SimpleQueue[int | None] = SimpleQueue()
         self._filled: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
         self._to_hash: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
         self._holders = [0] * SLOTS
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._failure: BaseException | None = None
         self._closing = False
-        self._threads: list[threading.Thread] = []
+        self._threads: list[Thread] = []
         self.compression = Compression.NONE
         self.size = 0
 
@@ -74,7 +77,7 @@ class Intake:
     @property
     def digest(self) -> str:
         """The digest of the uncompressed stream."""
-        return f"sha256:{self._hash.hexdigest()}"
+        return digest_from(self._hash or little_hash())
 
     @property
     def compressed_digest(self) -> str:
@@ -98,8 +101,8 @@ class Intake:
 
         for slot in range(SLOTS):
             self._free.put(slot)
-        for work, name in ((self._read, "cstore-reader"), (self._hash_all, "cstore-hasher")):
-            self._threads.append(start_thread(name, work))
+        for work in (self._read, self._hash_all):
+            self._threads.append(start_thread(work))
 
     def next(self) -> tuple[int, int] | None:
         """Wait for the next filled slot.
@@ -175,6 +178,8 @@ class Intake:
             while (item := self._to_hash.get()) is not None:
                 slot, count = item
                 start = slot * SLOT_SIZE
+                if self._hash is None:  # a slot that is not full is the last one
+                    self._hash = little_hash() if count < _LITTLE else new_hash()
                 self._hash.update(self._ring[start : start + count])
                 self.release(slot)
         except BaseException as error:  # noqa: BLE001  - it is raised again in the main thread

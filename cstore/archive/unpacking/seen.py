@@ -1,10 +1,11 @@
-"""Sets and lists of paths that take little memory, for archives of millions of entries."""
+"""Sets and lists of paths, and of numbers, that take little memory, for archives of millions of entries."""
 
 from __future__ import annotations
 
 import marshal
+import struct
+import sys
 import zlib
-from array import array
 from bisect import bisect_left
 
 from cstore.values import Generic
@@ -33,13 +34,14 @@ class SeenPaths:
 
     def __init__(self) -> None:
         self._fresh: set[int] = set()
-        self._sorted: list[array[int]] = []
+        self._sorted: list[memoryview[int]] = []
 
     def add(self, path: bytes) -> None:
         """Add a path."""
         self._fresh.add(hash(path) & _MASK)
         if len(self._fresh) >= _FRESH:
-            self._sorted.append(array("Q", sorted(self._fresh)))
+            packed = struct.pack(f"{len(self._fresh)}Q", *sorted(self._fresh))
+            self._sorted.append(memoryview(packed).cast("Q"))
             self._fresh.clear()
 
     def __contains__(self, path: bytes) -> bool:
@@ -47,9 +49,31 @@ class SeenPaths:
         return number in self._fresh or any(_holds(numbers, number) for numbers in self._sorted)
 
 
-def _holds(numbers: array[int], number: int) -> bool:
+def _holds(numbers: memoryview[int], number: int) -> bool:
     place = bisect_left(numbers, number)
     return place < len(numbers) and numbers[place] == number
+
+
+class Numbers:
+    """A row of numbers of 64 bits, eight bytes each. `array` has the same, and imports `collections` for it."""
+
+    def __init__(self, packed: bytes = b"") -> None:
+        self._packed = bytearray(packed)
+
+    def append(self, number: int) -> None:
+        """Put a number at the end."""
+        self._packed += number.to_bytes(8, sys.byteorder)
+
+    def __len__(self) -> int:
+        return len(self._packed) // 8
+
+    def pack(self) -> bytes:
+        """A form that marshal(3) can write."""
+        return bytes(self._packed)
+
+    def view(self) -> memoryview[int]:
+        """All of them, to be looked up by place. Nothing can be added as long as it is there."""
+        return memoryview(self._packed).cast("Q")
 
 
 class PathList(Generic[_T]):

@@ -17,11 +17,11 @@ from cstore.kernel.process import fork
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    import threading
     from collections.abc import Callable, Iterator
     from typing import Any, NoReturn
 
     from cstore.archive.unpacking.orders import Order, Terms
+    from cstore.kernel.threads import Thread
 else:
     import _signal as signal  # `signal` also imports enumerations, which takes longer
 
@@ -38,7 +38,7 @@ class Worker:
     def __init__(self, tree: str, root_fd: int, ring: memoryview, terms: Terms) -> None:
         self._tree = tree
         self._report: bytes | None = None
-        self._listener: threading.Thread | None = None
+        self._listener: Thread | None = None
         incoming, self._orders = os.pipe()
         self._answers, outgoing = os.pipe()
         parent = os.getpid()
@@ -63,7 +63,7 @@ class Worker:
         """Start the thread that reads answers: it calls `release` with each free slot, and `gone` at the end."""
         from cstore.kernel.threads import start_thread
 
-        self._listener = start_thread("cstore-answers", self._read_answers, release, gone)
+        self._listener = start_thread(self._read_answers, release, gone)
 
     def send(self, batch: list[Order]) -> None:
         """Send orders.

@@ -14,7 +14,7 @@ from cstore.errors import CstoreError
 from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.records import lenient
 from cstore.records.model import Container, Image, Layer
-from cstore.records.shapes import COLUMNS
+from cstore.records.shapes import columns_of
 from cstore.records.snapshot import read_file
 from cstore.store.places import ItemKind
 
@@ -131,9 +131,9 @@ def _sound_fields(kind: type[Any], row: dict[str, Any]) -> dict[str, Any]:
     """Keep the valid fields of a row."""
     fields = {}
     for key, value in row.items():
-        if key not in COLUMNS[kind] or value is None:
+        if key not in columns_of(kind) or value is None:
             continue
-        name, check = COLUMNS[kind][key]
+        name, check = columns_of(kind)[key]
         try:
             fields[name] = check(value, key)
         except (ValueError, TypeError, AttributeError, LookupError):

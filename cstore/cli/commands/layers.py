@@ -44,8 +44,6 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
 
     Exit status: 2 if there is no such column or filter.
     """
-    from cstore.cli.output import plain, structured
-
     query = query_of("layer", wanted, "--quiet" if quick else "")
     if tree and (digest or query is not None):
         from cstore.errors import UsageMistake
@@ -60,6 +58,8 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
     def lines() -> Iterable[str]:
         if quick and not tree:
             return store.layers.ids()
+        from cstore.cli.output import plain
+
         if tree:
             from cstore.cli.output import trees
 
@@ -73,7 +73,7 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
 
         styled.tree(trees.branches(trees.layer_rows(store)))
 
-    listed = View(lambda: structured.Listed(store.layers.documents()), lines, table if tree else None)
+    listed = View(lambda: _documents(store.layers.documents()), lines, table if tree else None)
     whole, plainly = wanted["no_trunc"], quick or tree
     session.show(
         in_columns(session, listed, store, "layer", lambda: _of_digest(store, ""), None, whole=whole, quiet=plainly)
@@ -82,6 +82,12 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
         from cstore.insight import Listing
 
         session.warn_of_damage(Listing(store.context, "layer").needs.problems)
+
+
+def _documents(records: Iterable[Layer | bytes]) -> object:
+    from cstore.cli.output.structured import Listed
+
+    return Listed(records)
 
 
 def _of_digest(store: Store, digest: str) -> Sequence[Listed]:
@@ -95,14 +101,15 @@ def _some(
     session: Session, store: Store, found: Sequence[Listed], query: Query | None, *, quick: bool, **wanted: Any
 ) -> None:
     """List the layers that were asked for."""
-    from cstore.cli.output import plain, structured, views
 
     def lines() -> Iterable[str]:
         if quick:
             return (layer.id for layer in found)
+        from cstore.cli.output import plain, views
+
         return plain.layers([(layer.id, layer.names) for layer in found], views.holders(store))
 
-    listed = View(lambda: structured.Listed(_whole(store, found)), lines)
+    listed = View(lambda: _documents(_whole(store, found)), lines)
     plainly = quick or query is None
     session.show(
         in_columns(session, listed, store, "layer", lambda: found, query, whole=wanted["no_trunc"], quiet=plainly)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-from cstore.cli.output.text import go_quoted
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -131,6 +129,8 @@ def container(one: ContainerFacts, size: int | str) -> Iterator[str]:
 
 def changes(found: Iterable[Change]) -> Iterator[str]:
     """Changes of one layer, a verb and a quoted path each."""
+    from cstore.cli.output.text import go_quoted
+
     for change in found:
         yield f"{CHANGE_VERBS[change.kind]} {go_quoted(change.path)}"
 
