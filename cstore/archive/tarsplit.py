@@ -37,6 +37,8 @@ _BATCH = 1 << 19
 _LEVEL = 1
 _MANY_LINES = 5_000
 """The JSON decoder reads a line in a third of the time, but to load it takes as long as so many lines."""
+_MANY_BYTES = 1 << 19
+"""A compressed file of so many has more lines than that: the decoder is loaded at once."""
 
 _SEGMENT_HEAD = b'{"type":2,"payload":"'
 _FILE_HEAD = [b"{", b"type", b":1,", b"name", b":"]
@@ -229,9 +231,17 @@ def read_lines(path: str) -> Iterator[Segment | FileEntry]:
         TarSplitDamaged: not gzip, cut, or not such lines.
         SystemFailure: it cannot be read.
     """
+    few = _MANY_LINES if _size_of(path) < _MANY_BYTES else 0
     for number, text in enumerate(_read_texts(path), 1):
-        line = _read_common(text) if number < _MANY_LINES else None
+        line = _read_common(text) if number < few else None
         yield line or _read_line(text, path, number)
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.stat(path, follow_symlinks=False).st_size
+    except OSError:
+        return 0  # whoever opens it says what is wrong
 
 
 def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
