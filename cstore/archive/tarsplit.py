@@ -40,6 +40,8 @@ _MOST_BATCHES = 8  # a stream of headers alone must not pile up in memory before
 _LEVEL = 1
 MANY_LINES = 5_000
 """Lines from which on the JSON decoder pays off: it takes a third of the time per line, but must be imported first."""
+_MANY_BYTES = 1 << 19
+"""Size of a compressed file that certainly has more lines than that."""
 
 SEGMENT_HEAD = b'{"type":2,"payload":"'
 _FILE_HEAD = [b"{", b"type", b":1,", b"name", b":"]
@@ -253,8 +255,16 @@ def read_lines(path: str) -> Iterator[Segment | FileEntry]:
         TarSplitDamaged: the file is not gzip, is truncated, or has an invalid line.
         SystemFailure: it cannot be read.
     """
+    few = MANY_LINES if _size_of(path) < _MANY_BYTES else 0
     for number, text in enumerate(_read_texts(path), 1):
-        yield read_line(text, path, few=number < MANY_LINES)
+        yield read_line(text, path, few=number < few)
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.stat(path, follow_symlinks=False).st_size
+    except OSError:
+        return 0  # opening the file reports the error
 
 
 def read_line(text: bytes, path: str, *, few: bool) -> Segment | FileEntry:

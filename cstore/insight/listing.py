@@ -1,7 +1,4 @@
-"""Lists of images, containers and layers: columns, sort orders and filters.
-
-Each kind has a table of columns and one of filters; a new row there takes effect everywhere.
-"""
+"""Lists of images, containers and layers: tables of columns, sort orders and filters for each kind."""
 
 from __future__ import annotations
 
