@@ -108,8 +108,7 @@ def plan_removal(store: Store | Context, items: Iterable[Item], *, force: bool =
     Args:
         store: the store.
         items: the items to delete.
-        force: take the containers of images along, as long as nobody lives in them, and the containers among `items`
-            whoever lives in them.
+        force: also delete the idle containers of images, and the containers among `items` even if a process uses them.
 
     Raises:
         RecordsDamaged: a record file is damaged, so it is unknown what is needed.
