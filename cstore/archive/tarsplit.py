@@ -40,8 +40,6 @@ _MOST_BATCHES = 8  # a stream of headers alone must not pile up in memory before
 _LEVEL = 1
 MANY_LINES = 5_000
 """Lines from which on the JSON decoder pays off: it takes a third of the time per line, but must be imported first."""
-_MANY_BYTES = 1 << 19
-"""Size of a compressed file that certainly has more lines than that."""
 
 SEGMENT_HEAD = b'{"type":2,"payload":"'
 _FILE_HEAD = [b"{", b"type", b":1,", b"name", b":"]
@@ -255,16 +253,12 @@ def read_lines(path: str) -> Iterator[Segment | FileEntry]:
         TarSplitDamaged: the file is not gzip, is truncated, or has an invalid line.
         SystemFailure: it cannot be read.
     """
-    few = MANY_LINES if _size_of(path) < _MANY_BYTES else 0
-    for number, text in enumerate(_read_texts(path), 1):
-        yield read_line(text, path, few=number < few)
-
-
-def _size_of(path: str) -> int:
-    try:
-        return os.stat(path, follow_symlinks=False).st_size
-    except OSError:
-        return 0  # opening the file reports the error
+    count = 0
+    for piece in read_pieces(path):
+        texts = piece[:-1].split(b"\n")
+        count += len(texts)
+        for text in texts:
+            yield read_line(text, path, few=count < MANY_LINES)
 
 
 def read_line(text: bytes, path: str, *, few: bool) -> Segment | FileEntry:
@@ -321,7 +315,8 @@ def _read_line(text: bytes, path: str) -> Segment | FileEntry:
     try:
         return _to_line(_line_decoder()(text))
     except (msgspec.MsgspecError, ValueError) as error:
-        number = next(number for number, line in enumerate(_read_texts(path), 1) if line == text)
+        lines = (line for piece in read_pieces(path) for line in piece[:-1].split(b"\n"))
+        number = next(number for number, line in enumerate(lines, 1) if line == text)
         raise errors.TarSplitDamaged(path, f"line {number}: {error}") from None
 
 
@@ -362,12 +357,6 @@ def _to_line(line: Any) -> Segment | FileEntry:
     if line.size and checksum is None:
         raise ValueError("a file has contents but no checksum")
     return FileEntry(line.name_raw or line.name.encode(), line.size, checksum, line.position)
-
-
-def _read_texts(path: str) -> Iterator[bytes]:
-    """Yield the lines of a gzipped file, without line ends."""
-    for piece in read_pieces(path):
-        yield from piece[:-1].split(b"\n")
 
 
 def read_pieces(path: str) -> Iterator[bytes]:

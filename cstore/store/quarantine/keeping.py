@@ -61,7 +61,7 @@ def keeping(context: Context, by: str) -> Iterator[QuarantineWriter]:
     """
     with ExitStack() as stack:
         quarantine = QuarantineWriter(context, by, lambda: stack.enter_context(quarantine_lock(context)))
-        if os.path.isdir(context.layout.graph_root) and not _in_the_way(context):  # what is not there stays so
+        if presence.is_directory(context.layout.graph_root) and not _in_the_way(context):  # what is not there stays so
             quarantine.take_lock()
         try:
             yield quarantine

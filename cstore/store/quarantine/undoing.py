@@ -49,7 +49,7 @@ def undo(context: Context, ref: str) -> Undone:
         QuarantineDamaged: its journal cannot be read; its things are in its directory.
         RecordsDamaged: damaged record files prevent records from being restored.
     """
-    if not os.path.lexists(context.layout.quarantine):
+    if not presence.is_there(context.layout.quarantine):
         find_case(context, ref)  # which tells that there is none
     with quarantine_lock(context):
         ended = [name for name in remove_broken_off(context) if ref and name.startswith(ref)]
