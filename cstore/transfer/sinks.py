@@ -51,6 +51,7 @@ class LayoutSink(BlobSink):
 
         Raises:
             InvalidOption: there is something else of that name.
+            ImageArchiveError, ConfigError, SystemFailure: the layout that is there has no usable index.
         """
         self.shown = self.room = path
         self._path, self._naming, self._sync = path, _Naming(reference), sync
@@ -58,6 +59,7 @@ class LayoutSink(BlobSink):
         self._added = reference is not None and os.path.lexists(os.path.join(path, LAYOUT))
         if not self._added:
             require_new(path)
+        self._before()  # an index that nothing can be added to is found out before anything is written
         self._entries: list[dict[str, Any]] = []
         self._package: DirectoryPackage | None = None
         self._written: set[str] = set()
