@@ -83,7 +83,7 @@ def find_trust(registry: str, directories: Iterable[str], given: str = "") -> Tr
             names = sorted(os.listdir(folder))
         except OSError as error:
             # Missing and unreadable directories are skipped, as in the Go tools.
-            if given or not isinstance(error, FileNotFoundError | PermissionError):
+            if given or not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
                 raise SystemFailure("read", folder, error) from None
             continue
         return _trust_in(folder, names)

@@ -51,6 +51,7 @@ class LayoutSink(BlobSink):
 
         Raises:
             InvalidOption: something else has that name.
+            ImageArchiveError, ConfigError, SystemFailure: the existing layout has no usable index.
         """
         self.shown = self.room = path
         self._path, self._naming, self._sync = path, _Naming(reference), sync
@@ -58,6 +59,7 @@ class LayoutSink(BlobSink):
         self._added = reference is not None and presence.is_there(os.path.join(path, LAYOUT))
         if not self._added:
             require_new(path)
+        self._before()  # fails before anything is written if the index cannot be extended
         self._entries: list[dict[str, Any]] = []
         self._package: DirectoryPackage | None = None
         self._written: set[str] = set()

@@ -249,3 +249,27 @@ def test_a_short_name_means_what_it_means_elsewhere(cli: CommandLine, tmp_path: 
         with tarfile.open(out) as archive:
             (document,) = json.load(archive.extractfile("manifest.json") or io.BytesIO())
         assert document["RepoTags"] == [name]
+
+
+def test_an_image_for_another_platform_is_not_taken_for_the_wanted_one(
+    cli: CommandLine, archive: str, tmp_path: Path
+) -> None:
+    """Also where there is only one: whoever names a platform gets an image for it, or is told what there is."""
+    cli("copy-image", "-q", archive, f"oci:{tmp_path}/one:v1").ok()
+
+    for target in ("kept", f"dir:{tmp_path}/dir"):
+        told = cli("copy-image", "--platform", "linux/s390x", f"oci:{tmp_path}/one:v1", target)
+        assert told.code == 1
+        assert "it has no image for linux/s390x (it has: linux/amd64)" in told.err
+    assert cli("images").ok().out == ""
+
+
+def test_nothing_is_added_to_a_layout_without_a_usable_index(cli: CommandLine, archive: str, tmp_path: Path) -> None:
+    """It is found out before a blob is written."""
+    cli("copy-image", "-q", archive, f"oci:{tmp_path}/layout:v1").ok()
+    (tmp_path / "layout/index.json").write_text("[")
+    for blob in os.listdir(tmp_path / "layout/blobs/sha256"):
+        os.unlink(tmp_path / "layout/blobs/sha256" / blob)
+
+    assert cli("copy-image", "-q", archive, f"oci:{tmp_path}/layout:v2").code == 1
+    assert os.listdir(tmp_path / "layout/blobs/sha256") == []

@@ -96,7 +96,8 @@ def _ordered(repair_view: RepairView, outcomes: Iterable[Step | Unrepairable]) -
     if any(step.phase == Phase.DRIVER for step in kept):
         kept = [step for step in kept if step.phase != Phase.ASIDE]  # the repair may give these a layer
     kept.sort(key=lambda step: (step.phase, _depth(repair_view, step)))
-    return Plan(tuple(kept), tuple(unrepairable.values()))
+    stays = (one for one in unrepairable.values() if one.subject.kind != "layer" or one.subject.id not in anew)
+    return Plan(tuple(kept), tuple(stays))
 
 
 def _depth(repair_view: RepairView, step: Step) -> int:

@@ -56,6 +56,13 @@ def test_steps_go_by_phase_and_parents_before_children(tables: Tables) -> None:
     ]  # fmt: skip
 
 
+def test_what_a_rebuilt_layer_solves_is_not_told_to_stay(tables: Tables) -> None:
+    """An attribute that could not be set again comes with the archive; of another layer, it stays."""
+    outcomes = (lost("base", "nobody knows its time"), step(Action.REMAKE_LAYER, "base"), lost("top", "likewise"))
+
+    assert [one.subject.id for one in _ordered(tables.view(), outcomes).unrepairable] == ["top"]
+
+
 def test_each_step_is_done_once(tables: Tables) -> None:
     """Several findings may ask for it; another part is another step."""
     again = step(Action.RESTORE_FILES, "top", "a")
