@@ -120,6 +120,7 @@ def plan_removal(store: Store | Context, items: Iterable[Item], *, force: bool =
     removal.take(wanted := tuple(items), force=force)
     plan = measured(context, tables, removal)
     tops = (top for item in wanted for top in removal.needs.tops(item.kind, item.id))
+    tables.hand_on()  # to whoever removes
     return plan.with_(problems=(*removal.needs.problems_of(*tops), *plan.problems))
 
 

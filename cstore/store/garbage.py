@@ -90,7 +90,10 @@ def collect(
         awaited = unfinished_moves(context)
         found = [each for each in _found_twice(context) if foreign or each.kind != _FOREIGN or each.path in awaited]
         return [*_staged(context), *found, *half, *old]
-    staged, unfinished = list(_staged(context)), list(_unfinished(context, Trusted(context)))
+    tables = Trusted(context)
+    staged, unfinished = list(_staged(context)), list(_unfinished(context, tables))
+    tables.layers.verify()
+    tables.hand_on()
     with ExitStack() as stack:
         promised = Promised(context, stack)
         quarantine = stack.enter_context(keeping(context, "cstore gc --foreign")) if foreign else None

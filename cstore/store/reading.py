@@ -156,6 +156,10 @@ class Snapshot:
         """The container records."""
         return self._tables[ItemKind.CONTAINERS]
 
+    def hand_on(self) -> None:
+        """Leave what is sound to whoever looks next, and reads it again only if it was changed."""
+        self.context.tables.update({kind: table for kind, table in self._tables.items() if table.promote()})
+
     @property
     def flaws(self) -> Iterator[tuple[ItemKind, errors.RecordsDamaged, bool]]:
         """The damage in record files: kind, flaw, and whether it is in an additional store."""
