@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LARGEST_FILE = 1 << 20
+_PIECE = 1 << 16
 _UNITS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600}
 _ELSEWHERE = "correct the file, or name another one in CONTAINERS_STORAGE_CONF"
 
@@ -52,11 +53,20 @@ def parse_seconds(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
+def _read_start(path: str) -> bytes:
+    """Read a file, of a very large one no more than tells that it is."""
+    descriptor, data = os.open(path, os.O_RDONLY | os.O_CLOEXEC), b""
+    try:
+        while len(data) <= _LARGEST_FILE and (part := os.read(descriptor, _PIECE)):
+            data += part
+    finally:
+        os.close(descriptor)
+    return data
+
+
 def _read_text(path: str) -> str:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
+        data = _read_start(path)
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise errors.ConfigError(path or '""', f"cannot be read: {reason}", hint=_ELSEWHERE) from error

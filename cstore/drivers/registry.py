@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from cstore.drivers.contract import Driver
-else:
-    Protocol = object
+
+    class DriverPackage(Protocol):
+        """What a driver's package is expected to have."""
+
+        FACTS: DriverFacts
+
+        def open_driver(self, place: DriverPlace) -> Driver:
+            """Make the driver object. Writes nothing."""
 
 
 class DriverPlace(Value):
@@ -77,15 +83,6 @@ A driver is a package here of the same name, and one line in this table. The pac
 - `open_inspector(driver, place)`, `open_driver_repair(driver, place)`: what looks for damage beside the contents of
   layers, and what heals it, if the driver keeps more than trees.
 """
-
-
-class DriverPackage(Protocol):
-    """What a driver's package is expected to have."""
-
-    FACTS: DriverFacts
-
-    def open_driver(self, place: DriverPlace) -> Driver:
-        """Make the driver object. Writes nothing."""
 
 
 def package_of(name: str) -> DriverPackage:

@@ -6,7 +6,6 @@ import os
 
 from cstore import errors
 from cstore.contexts import contextmanager
-from cstore.idmap import IDENTITY
 from cstore.store.lookup import container_of_layer, layer_by_id, layer_or_container_layer
 from cstore.store.places import is_made
 from cstore.store.reading import Reader
@@ -119,6 +118,9 @@ def count_up(context: Context, mounts: MountTable, layer: str, options: Callable
 def _options(context: Context, tables: Tables, layer: Layer, label: str, options: tuple[str, ...]) -> MountOptions:
     """How a layer is mounted: for a container as that was created, unless the caller says otherwise."""
     found = container_of_layer(tables, layer.id)
+    from cstore.drivers.contract import MountOptions
+    from cstore.idmap import IDENTITY
+
     id_map = IDENTITY if found is None or found.id_map == layer.id_map else found.id_map
     if id_map and not context.driver.can_shift(id_map):
         raise errors.DriverError(
@@ -128,8 +130,6 @@ def _options(context: Context, tables: Tables, layer: Layer, label: str, options
             go_text=f"cannot mount layer {layer.id}: shifting not enabled",
         )
     recorded = () if found is None else found.mount_options
-    from cstore.drivers.contract import MountOptions
-
     return MountOptions(
         label=label or layer.mount_label,
         options=options or recorded,
