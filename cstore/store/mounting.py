@@ -233,13 +233,13 @@ def _found_mounted(context: Context) -> dict[str, str]:
 
     Their count is lost with the run root, and with a process that dies between mounting and counting.
     """
-    from cstore.kernel.mountinfo import read_mounts
+    from cstore.kernel.mountinfo import mounted_below
 
     homes = (context.layout.driver_home, context.layout.driver_run_home)
     inside = tuple(os.path.realpath(home) + "/" for home in homes)
     found: dict[str, str] = {}
     try:
-        points = [each.mount_point for each in read_mounts() if each.mount_point.startswith(inside)]
+        points = mounted_below(home.removesuffix("/") for home in inside)
     except OSError as error:
         raise errors.SystemFailure("read", "the mounts of this process", error) from None
     for point in points:
