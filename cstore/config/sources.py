@@ -12,8 +12,7 @@ import os
 from cstore import errors, presence
 from cstore.config import keys
 from cstore.config.driver_options import file_options, sentence
-from cstore.config.environment import Environment, read_environment
-from cstore.config.expand import expand_settings, plain_path
+from cstore.config.environment import Environment, expand_settings, plain_path, read_environment
 from cstore.config.files import Found, combine, find_files, is_there, read_all
 from cstore.config.merge import merge
 from cstore.config.options import AUTO_USERNS_USER, GRAPH_ROOT, RUN_ROOT, FileSettings, Overrides, StoreConfig

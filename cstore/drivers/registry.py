@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from cstore.drivers.contract import Driver
-else:
-    Protocol = object
+
+    class DriverPackage(Protocol):
+        """What a driver's package is expected to have."""
+
+        FACTS: DriverFacts
+
+        def open_driver(self, place: DriverPlace) -> Driver:
+            """Make the driver object. Writes nothing."""
 
 
 class DriverPlace(Value):
@@ -77,15 +83,6 @@ A driver is a package of the same name here, and one line in this table. The pac
 - `open_inspector(driver, place)`, `open_driver_repair(driver, place)`: inspect and repair the driver's own files, if
   it has any besides the trees.
 """
-
-
-class DriverPackage(Protocol):
-    """The interface of a driver's package."""
-
-    FACTS: DriverFacts
-
-    def open_driver(self, place: DriverPlace) -> Driver:
-        """Create the driver object. Writes nothing."""
 
 
 def package_of(name: str) -> DriverPackage:

@@ -6,6 +6,10 @@ import os
 
 from cstore.values import Value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _TABLE = "/proc/self/mountinfo"
 _ESCAPED = " \t\n\\"
 
@@ -58,6 +62,18 @@ def read_mounts(pid: int = 0) -> list[MountInfo]:
     """
     with open(f"/proc/{pid}/mountinfo" if pid else _TABLE, "rb") as table:
         return [parse_line(line) for line in table]
+
+
+def mounted_below(folders: Iterable[str]) -> list[str]:
+    """Where something is mounted below any of `folders`, without links in their paths; in mount order.
+
+    Raises:
+        OSError: /proc is not there.
+    """
+    inside = tuple(_escaped(folder) + b"/" for folder in folders)
+    with open(_TABLE, "rb") as table:
+        points = [line.split(b" ", 5)[4] for line in table]
+    return [_plain(point) for point in points if point.startswith(inside)]
 
 
 def is_mountpoint(path: str) -> bool:

@@ -6,7 +6,6 @@ import os
 
 from cstore import errors
 from cstore.contexts import contextmanager
-from cstore.idmap import IDENTITY
 from cstore.store.lookup import container_of_layer, layer_by_id, layer_or_container_layer
 from cstore.store.places import is_made
 from cstore.store.reading import Reader
@@ -119,6 +118,9 @@ def count_up(context: Context, mounts: MountTable, layer: str, options: Callable
 def _options(context: Context, tables: Tables, layer: Layer, label: str, options: tuple[str, ...]) -> MountOptions:
     """Return how to mount a layer: by the caller's options, or else by those of its container."""
     found = container_of_layer(tables, layer.id)
+    from cstore.drivers.contract import MountOptions
+    from cstore.idmap import IDENTITY
+
     id_map = IDENTITY if found is None or found.id_map == layer.id_map else found.id_map
     if id_map and not context.driver.can_shift(id_map):
         raise errors.DriverError(
@@ -128,8 +130,6 @@ def _options(context: Context, tables: Tables, layer: Layer, label: str, options
             go_text=f"cannot mount layer {layer.id}: shifting not enabled",
         )
     recorded = () if found is None else found.mount_options
-    from cstore.drivers.contract import MountOptions
-
     return MountOptions(
         label=label or layer.mount_label,
         options=options or recorded,
@@ -233,13 +233,13 @@ def _found_mounted(context: Context) -> dict[str, str]:
 
     Their count is lost with the run root, or if a process dies between mounting and counting.
     """
-    from cstore.kernel.mountinfo import read_mounts
+    from cstore.kernel.mountinfo import mounted_below
 
     homes = (context.layout.driver_home, context.layout.driver_run_home)
     inside = tuple(os.path.realpath(home) + "/" for home in homes)
     found: dict[str, str] = {}
     try:
-        points = [each.mount_point for each in read_mounts() if each.mount_point.startswith(inside)]
+        points = mounted_below(home.removesuffix("/") for home in inside)
     except OSError as error:
         raise errors.SystemFailure("read", "the mounts of this process", error) from None
     for point in points:
