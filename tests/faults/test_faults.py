@@ -59,6 +59,7 @@ def test_a_sample_of_faults(laboratory: Laboratory, command: str) -> None:
         ("load", "rename", "SIGKILL"),
         ("load", "rename", "ENOSPC"),
         ("undo-keep", "fsync", "SIGKILL"),
+        ("undo-keep", "rename", "EIO"),
         ("unmount", "open", "EMFILE"),
         ("unmount", "rename", "EIO"),
     ],
