@@ -95,7 +95,6 @@ MORE: dict[str, list[str]] = {
     "copy-to-layout": ["copy-image", "--quiet", "app", "oci:{store}/host/layout:tag"],
     "copy-to-directory": ["copy-image", "--quiet", "app", "dir:{store}/host/directory"],
     "copy-directory": ["copy", "{inputs}/folder", "plain:/"],
-    "rm-several": ["rm", "--yes", "--force", "img", "going", "app"],
     "prune-policy": ["prune", "--yes", "--policy", "{inputs}/policy.toml"],
     "mount-image": ["mount", "--read-only", "docker.io/library/app:latest"],
     "image-directory": ["get-image-dir", "img"],

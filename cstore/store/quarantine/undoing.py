@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,8 @@ class _Progress:
     def __init__(self, entries: list[Kept | Recorded]) -> None:
         self.done: list[str] = []
         self.left: list[str] = []
+        self._failed = self._recorded = False
+        self._lost: set[str] = set()
         self._remaining = {id(entry): entry for entry in entries}
 
     @property
@@ -104,16 +107,37 @@ class _Progress:
         return tuple(self._remaining.values())
 
     def note(self, entry: Kept | Recorded, subject: str, act: Callable[[], str]) -> None:
-        """Undo one entry, which restores `subject`; `act` returns why it cannot be undone, or ""."""
+        """Undo one entry, which restores `subject`; `act` returns why it cannot be undone, or "".
+
+        A record is not restored if restoring what it describes, which was tried just before, or the record of the layer
+        below failed.
+        """
+        if self._recorded and isinstance(entry, Kept):
+            self._failed = False
+        self._recorded = isinstance(entry, Recorded)
         try:
-            reason = act()
+            reason = self._hindrance(entry) or act()
         except CstoreError as error:
             reason = error.message
+            self._failed |= isinstance(entry, Kept)
+        if reason and isinstance(entry, Recorded) and entry.item_kind is ItemKind.LAYERS:
+            self._lost.add(_id_of(entry))
         if reason:
             self.left.append(f"{subject}: {reason}")
             return
         del self._remaining[id(entry)]
         self.done.append(f"{subject} was restored")
+
+    def _hindrance(self, entry: Kept | Recorded) -> str:
+        if isinstance(entry, Kept) or entry.after:
+            return ""
+        if self._failed:
+            return "what it describes was not restored"
+        with suppress(ValueError):  # a sentence of its own
+            record = entry.record(entry.before)
+            below = record.parent if entry.item_kind is ItemKind.LAYERS else record.layer
+            return f"layer {below} was not restored" if below in self._lost else ""
+        return ""
 
 
 def _bring_back(writer: Writer, case: Case, kept: Kept) -> str:
