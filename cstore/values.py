@@ -231,7 +231,7 @@ class Value:
             raise TypeError(self._misfit(given))
         for name in several:
             if isinstance(given.get(name), (str, bytes)):
-                raise TypeError(f"{type(self).__name__}: {name} takes several values, ({given[name]!r},), and no text")
+                raise TypeError(f"{type(self).__name__}: {name} takes several values, ({given[name]!r},), not a text")
         self.__dict__.update(given)
 
     def _misfit(self, given: dict[str, Any]) -> str:
@@ -267,10 +267,10 @@ class Value:
         return {name: getattr(self, name) for name in self.field_names()}
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} does not change; with_() makes another one")
+        raise AttributeError(f"{type(self).__name__} is immutable; with_() makes a changed copy")
 
     def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"{type(self).__name__} does not change; with_() makes another one")
+        raise AttributeError(f"{type(self).__name__} is immutable; with_() makes a changed copy")
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

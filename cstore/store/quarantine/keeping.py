@@ -209,7 +209,7 @@ class QuarantineWriter:
                 sync_directory(os.path.dirname(path))
                 sync_directory(case.directory)
         except OSError as error:
-            hint = "it lies on another file system than the graph root, or is mounted"
+            hint = "it is on another file system than the graph root, or is mounted"
             raise SystemFailure("exchange", path, error, hint=hint) from None
 
     def succeed(self, path: str, why: str = "") -> None:
@@ -309,7 +309,7 @@ def move_aside(context: Context, case: Case, kept: Kept) -> None:
             sync_directory(os.path.dirname(kept.path))
             sync_directory(case.directory)
     except OSError as error:
-        hint = "it lies on another file system than the graph root, or is mounted"
+        hint = "it is on another file system than the graph root, or is mounted"
         raise SystemFailure("take out", kept.path, error, hint=hint) from None
 
 
