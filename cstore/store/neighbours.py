@@ -81,7 +81,7 @@ def command_here(config: StoreConfig, layout: Layout, command: str) -> str:
 
 def passed_over(layout: Layout) -> Iterator[str]:
     """Return which stores of other drivers in the same root a check of this one skips."""
-    if _has_records(layout):
+    if any(map(os.path.lexists, (layout.stable_layers, layout.stable_images, layout.stable_containers))):
         for way in _others(layout.graph_root, layout, "cstore check"):
             yield f"only the {layout.driver} store in {layout.graph_root} was checked; there is {way}"
 
@@ -136,7 +136,3 @@ def _additional_store_gone(store: str, layout: Layout) -> Iterator[str]:
             f"the additional image store {store} {problem}; "
             "if its disk is not mounted, mount it, or remove it from additionalimagestores"
         )
-
-
-def _has_records(layout: Layout) -> bool:
-    return any(map(os.path.lexists, (layout.stable_layers, layout.stable_images, layout.stable_containers)))
