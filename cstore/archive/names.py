@@ -27,7 +27,7 @@ def clean_name(name: bytes) -> bytes:
         plain = _clean_parts(name)
     if len(plain) > LONGEST_PATH:
         raise errors.EntryFailed(
-            show_name(name), f"its name has {len(plain)} bytes, and a path takes at most {LONGEST_PATH}"
+            show_name(name), f"its name has {len(plain)} bytes, but a path may have at most {LONGEST_PATH}"
         )
     return plain
 

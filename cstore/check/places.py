@@ -34,7 +34,10 @@ class Place(Value):
 
 def place_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
     """Yield a finding for each flaw in the store's directories and lock files."""
-    owner = _owner_of(snapshot.layout.graph_root)
+    try:
+        owner = os.stat(snapshot.layout.graph_root).st_uid
+    except OSError:
+        owner = -1
     for place in _places(snapshot):
         yield from _directory(place, owner)
     for lock, neighbour in _locks(snapshot):
@@ -64,13 +67,6 @@ def _locks(snapshot: StoreSnapshot) -> list[tuple[str, str]]:
 def _beside(lock: str, files: list[str]) -> str:
     folder = os.path.dirname(lock)
     return next((path for path in files if os.path.dirname(path) == folder), "")
-
-
-def _owner_of(path: str) -> int:
-    try:
-        return os.stat(path).st_uid
-    except OSError:
-        return -1
 
 
 def _directory(place: Place, owner: int) -> Iterator[Finding]:

@@ -98,7 +98,7 @@ def number_of_jobs(said: str, default: int) -> int:
     if not said:
         return default
     if not (said.isascii() and said.isdecimal() and 0 < int(said) <= _MOST_JOBS):
-        raise UsageMistake(f"--jobs is a number from 1 to {_MOST_JOBS}, not {said!r}")
+        raise UsageMistake(f"--jobs must be a number from 1 to {_MOST_JOBS}, not {said!r}")
     return int(said)
 
 
@@ -110,5 +110,5 @@ def _size(said: str, option: str) -> int:
     except ValueError:
         size = 0
     if size <= 0:
-        raise UsageMistake(f"{option} is a size such as 512k or 64m, not {said!r}")
+        raise UsageMistake(f"{option} must be a size such as 512k or 64m, not {said!r}")
     return size

@@ -59,8 +59,9 @@ def find_files(environment: Environment, identity: Identity, places: Places, pla
     if named:
         main, dropped, is_own = named, [], True
     else:
-        main = _first(_main_files(own, places), passed, planned)
-        is_own = own is not None and main == os.path.join(own, MAIN)
+        users = [] if own is None else [os.path.join(own, MAIN)]
+        main = _first([*users, places.administrator_file, places.distribution_file], passed, planned)
+        is_own = main in users
         dropped = _drop_ins(_directories(own, identity, places), passed, planned)
     files = (*([main] if main else []), *dropped, *([override] if override else []))
     return Found(main, is_own, files, tuple(passed), override)
@@ -115,13 +116,6 @@ def read_all(found: Found, planned: tuple[str, str] = ("", "")) -> FileSettings:
             error.hint = "correct the file, or name another one in CONTAINERS_STORAGE_CONF_OVERRIDE"
         raise
     return combine(parts, found.main)
-
-
-def _main_files(own: str | None, places: Places) -> Iterator[str]:
-    if own is not None:
-        yield os.path.join(own, MAIN)
-    yield places.administrator_file
-    yield places.distribution_file
 
 
 def _first(paths: Iterable[str], passed: list[tuple[str, str]], planned: str) -> str:

@@ -77,7 +77,7 @@ def since(key: str) -> str:
 
 def starting_text() -> str:
     """Return the text of a file that has every key in a comment, and so changes nothing."""
-    lines = ["# Settings of the container store, read by cstore and Podman 6 after the main storage.conf."]
+    lines = ["# Settings of the container store, read by cstore, Podman 6 and newer tools after the main storage.conf."]
     table = ""
     for key, kind in all_keys().items():
         above, _, name = key.rpartition(".")

@@ -30,6 +30,7 @@ def merge(
     driver, spelled, remarks = _driver(settings, overrides, environment)
     options, choice, ignored = _driver_options(settings, overrides, environment, (driver, spelled))
     image_store, ambiguous = _image_store(settings, overrides)
+    lock_timeout = settings.seconds(keys.LOCK_TIMEOUT) if overrides.lock_timeout is None else overrides.lock_timeout
     config = StoreConfig(
         graph_root=settings.string(keys.GRAPH_ROOT),
         run_root=settings.string(keys.RUN_ROOT),
@@ -47,7 +48,7 @@ def merge(
         disable_volatile=settings.flag(keys.DISABLE_VOLATILE),
         transient_store=_first(overrides.transient_store, settings.flag(keys.TRANSIENT_STORE)),
         sync=_first(overrides.sync, settings.flag(keys.SYNC, default=True)),
-        lock_timeout=_lock_timeout(settings, overrides),
+        lock_timeout=None if lock_timeout == float("inf") else lock_timeout,
         source=settings.source,
         choice=choice,
     )
@@ -159,12 +160,6 @@ def _id_map(settings: FileSettings) -> IDMap | None:
             settings.file(key), error.message, line=settings.line(key), key=key, hint=error.hint
         ) from None
     return whole
-
-
-def _lock_timeout(settings: FileSettings, overrides: Overrides) -> float | None:
-    if overrides.lock_timeout is None:
-        return settings.seconds(keys.LOCK_TIMEOUT)
-    return None if overrides.lock_timeout == float("inf") else overrides.lock_timeout
 
 
 def _first(flag: bool | None, setting: bool) -> bool:

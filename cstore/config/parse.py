@@ -151,7 +151,9 @@ class _Reading:
             written = f"{above}.{name}" if above else name
             key = written.lower()
             if kind := kind_of(key):
-                self._refuse_duplicate(key, written)
+                first = self._spelled.setdefault(key, written)
+                if first != written:  # they differ in case only, so it is unclear which one counts
+                    raise self._error(key, f"it is given twice, as {first} and as {written}", "remove one of them")
                 self.values[key] = self._checked(key, kind, value)
             elif not is_table(key):
                 self.remarks.append(self._unknown(written, key))
@@ -164,12 +166,6 @@ class _Reading:
         from cstore.config.lines import line_of
 
         return errors.ConfigError(self._path, reason, line=line_of(self._text, key), key=key, hint=hint)
-
-    def _refuse_duplicate(self, key: str, written: str) -> None:
-        """Refuse two spellings of a key that differ only in case: it is undefined which of them wins."""
-        first = self._spelled.setdefault(key, written)
-        if first != written:
-            raise self._error(key, f"it is given twice, as {first} and as {written}", "remove one of them")
 
     def _unknown(self, written: str, key: str) -> errors.ConfigError:
         if note := RETIRED.get(key):

@@ -144,7 +144,7 @@ class NotAgreed(Refused):
     def __init__(self, steps: int) -> None:
         self.steps = steps
         super().__init__(
-            f"the plan has {steps} {'step' if steps == 1 else 'steps'}, and nobody confirmed it; nothing was changed",
+            f"the plan has {steps} {'step' if steps == 1 else 'steps'}, but it was not confirmed; nothing was changed",
             hint="confirm it with --yes",
         )
 

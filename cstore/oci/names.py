@@ -86,11 +86,10 @@ def _is_domain(text: str) -> bool:
         address, closed, port = text[1:].partition("]")
         return bool(closed and address) and _IN_ADDRESS.issuperset(address) and (not port or _is_port(port))
     host, colon, port = text.partition(":")
-    return all(map(_is_label, host.split("."))) and (not colon or _is_port(colon + port))
-
-
-def _is_label(text: str) -> bool:
-    return bool(text) and _IN_LABEL.issuperset(text) and "-" not in {text[0], text[-1]}
+    labels = all(
+        label and _IN_LABEL.issuperset(label) and "-" not in {label[0], label[-1]} for label in host.split(".")
+    )
+    return labels and (not colon or _is_port(colon + port))
 
 
 def _is_port(text: str) -> bool:

@@ -40,21 +40,16 @@ def file_name(key: str, noun: str = "layer") -> str:
         encoded = key.encode()
     except UnicodeEncodeError:
         raise errors.InvalidDataName(noun, key, "it is not valid UTF-8") from None
-    name = (key if _stays_plain(key) else _scramble(encoded)).rstrip("/")
+    name = key
+    if not all(char in _PLAIN for char in key[:-1]):
+        from binascii import b2a_base64
+
+        name = "=" + b2a_base64(encoded, newline=False).decode()
+    name = name.rstrip("/")
     reason = _flaw_of(name, noun)
     if reason:
         raise errors.InvalidDataName(noun, key, reason)
     return name
-
-
-def _stays_plain(key: str) -> bool:
-    return all(char in _PLAIN for char in key[:-1])
-
-
-def _scramble(encoded: bytes) -> str:
-    from binascii import b2a_base64
-
-    return "=" + b2a_base64(encoded, newline=False).decode()
 
 
 def _flaw_of(name: str, noun: str) -> str:

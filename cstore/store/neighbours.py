@@ -82,7 +82,7 @@ def command_here(config: StoreConfig, layout: Layout, command: str) -> str:
 
 def passed_over(layout: Layout) -> Iterator[str]:
     """Yield notes about stores of other drivers in the same root, which a check of this store does not read."""
-    if _has_records(layout):
+    if any(map(presence.is_there, (layout.stable_layers, layout.stable_images, layout.stable_containers))):
         for way in _others(layout.graph_root, layout, "cstore check"):
             yield f"only the {layout.driver} store in {layout.graph_root} was checked; there is {way}"
 
@@ -137,7 +137,3 @@ def _additional_store_gone(store: str, layout: Layout) -> Iterator[str]:
             f"the additional image store {store} {problem}; "
             "if its disk is not mounted, mount it, or remove it from additionalimagestores"
         )
-
-
-def _has_records(layout: Layout) -> bool:
-    return any(map(presence.is_there, (layout.stable_layers, layout.stable_images, layout.stable_containers)))

@@ -84,11 +84,13 @@ class ArchiveSource:
 
     def planned(self, store: Store) -> ImagePlan:  # noqa: ARG002  - it is the same for every store
         """Return what a store is to take in (see `contract.PlannedSource`), with the sizes of the members."""
-        return self.plan.with_(layers=tuple(map(self._sized, self.plan.layers)))
-
-    def _sized(self, layer: LayerPlan) -> LayerPlan:
-        part = self.find(layer.member) if layer.size == -1 else None
-        return layer if part is None else layer.with_(size=part.size)
+        parts = [self.find(layer.member) if layer.size == -1 else None for layer in self.plan.layers]
+        return self.plan.with_(
+            layers=tuple(
+                layer if part is None else layer.with_(size=part.size)
+                for layer, part in zip(self.plan.layers, parts, strict=True)
+            )
+        )
 
     @contextmanager
     def open(self, blob: Descriptor, offset: int = 0) -> Iterator[ReadInto]:
@@ -124,31 +126,34 @@ class ArchiveImages:
         self.shown = shown
         self.warnings: list[str] = []
         self._source, self._wanted = source, wanted
-        self._guessed: list[ImagePlan] = []
-        self._guesses = 0
-        self._taker: Arrivals | None = None
 
     @contextmanager
     def opened(self, store: Store, taker: Arrivals, tell: Callable[[int], None]) -> Iterator[list[ArchiveSource]]:
         """See `contract.SeveralImages.opened`."""
-        self._taker = taker
-        with open_members(store, self._source, self.shown, self, tell) as opened, ExitStack() as entered:
+        guess = _Guess(self._wanted, taker)
+        with open_members(store, self._source, self.shown, guess, tell) as opened, ExitStack() as entered:
             members = settled(opened, entered)
             yield [ArchiveSource(members, plan) for plan in read_plans(members, self._wanted, self.warnings)]
 
-    def arrived(self, members: Catalogue, name: str, body: ReadInto) -> bool:
-        """Offer a member of a stream to the sink (see `opening.Arrivals`), once the documents have told what it is."""
-        if not self._guessed:
-            self._guess(members)
-        return bool(self._guessed) and self._taker is not None and self._taker.arrived(self._guessed, name, body)
 
-    def _guess(self, members: Catalogue) -> None:
-        """Try to read the documents, if all of them have come. Reports no errors: reading the whole archive does."""
-        if self._guesses == _MOST_GUESSES or not any(map(members.has, (MANIFEST, INDEX))):
-            return
-        self._guesses += 1
-        with suppress(CstoreError):
-            self._guessed = read_plans(members, self._wanted, [], complete=False)
+class _Guess:
+    """Offers the members of a stream to a sink, once the documents have told what they are."""
+
+    def __init__(self, wanted: LoadRequest, taker: Arrivals) -> None:
+        self._wanted, self._taker = wanted, taker
+        self._plans: list[ImagePlan] = []
+        self._tries = 0
+
+    def __call__(self, members: Catalogue, name: str, body: ReadInto) -> bool:
+        """Offer a member that arrives (see `opening.open_members`).
+
+        Until they can be read, tries to read the documents. Reports no errors: reading the whole archive does.
+        """
+        if not self._plans and self._tries < _MOST_GUESSES and any(map(members.has, (MANIFEST, INDEX))):
+            self._tries += 1
+            with suppress(CstoreError):
+                self._plans = read_plans(members, self._wanted, [], complete=False)
+        return bool(self._plans) and self._taker.arrived(self._plans, name, body)
 
 
 @checked

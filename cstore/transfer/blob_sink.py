@@ -97,7 +97,7 @@ class BlobSink(ABC):
         if request.all_platforms and not self.several:
             raise Unsupported(f"{self.shown} accepts one image, not an index of several", hint="omit --all")
         if request.platform and request.all_platforms:
-            raise UsageMistake("one platform and all platforms cannot both be wanted", hint="omit --platform or --all")
+            raise UsageMistake("one platform and all platforms exclude each other", hint="omit --platform or --all")
         from cstore.transfer.copy_loop import ImageCopy
 
         try:

@@ -104,7 +104,7 @@ def check(wanted: LoadRequest) -> None:
     if wanted.format not in _FORMATS:
         raise UsageMistake(f"there is no format {wanted.format!r}", hint="choose docker or oci")
     if wanted.platform and wanted.all_platforms:
-        raise UsageMistake("one platform and all platforms cannot both be wanted", hint="omit --platform or --all")
+        raise UsageMistake("one platform and all platforms exclude each other", hint="omit --platform or --all")
     for name in (*wanted.names, *filter(None, [wanted.tag])):
         parse_name(name)
     wanted_platform(wanted.platform)

@@ -203,7 +203,10 @@ def _descriptor(found: object, where: str, *, sized: bool = True) -> Descriptor:
         not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 1 << 63
     ):  # more than that, Go cannot read
         raise ImageArchiveError(where, f"expected a size in bytes, found {size!r}")
-    about = _annotations(found, where), _platform(found, where), urls_in(found)
+    annotations = found.get("annotations") or {}
+    if not isinstance(annotations, dict) or not all(isinstance(text, str) for text in annotations.values()):
+        raise ImageArchiveError(where, "expected texts under 'annotations'")
+    about = annotations, _platform(found, where), urls_in(found)
     return Descriptor(media_type, _digest(digest, where), size, *about)
 
 
@@ -220,13 +223,6 @@ def _digest(found: object, where: str) -> str:
         return check_digest(found)
     except InvalidDigest as error:
         raise ImageArchiveError(where, f"expected a digest, found {found!r}: {error.reason}") from None
-
-
-def _annotations(found: Mapping[str, Any], where: str) -> Mapping[str, str]:
-    annotations = found.get("annotations") or {}
-    if not isinstance(annotations, dict) or not all(isinstance(text, str) for text in annotations.values()):
-        raise ImageArchiveError(where, "expected texts under 'annotations'")
-    return annotations
 
 
 def _platform(found: Mapping[str, Any], where: str) -> Platform | None:

@@ -177,7 +177,7 @@ def plain_name(name: str, wanted: str) -> str:
     except CstoreError:
         plain = b""
     if not plain or b"\0" in raw:
-        raise ImageArchiveError(show_name(raw), f"{wanted} names it, and it is no member of this archive")
+        raise ImageArchiveError(show_name(raw), f"{wanted} names it, but it is not a member of this archive")
     return os.fsdecode(plain)
 
 

@@ -287,7 +287,7 @@ def chosen_instances(entries: Sequence[Descriptor], choice: Choice, shown: str) 
     """
     images = [entry for entry in entries if _may_be_image(entry)]
     if entries and not images:
-        raise NoImage(f"the entry {entries[0].digest}", "neither it nor its neighbors are images")
+        raise NoImage(f"the entry {entries[0].digest}", "no entry of its index is an image")
     ordered: list[Descriptor] = []
     left = list(images)
     while (place := best([entry.platform for entry in left], choice.platform)) >= 0:
@@ -328,7 +328,7 @@ def check_size(member: str, expected: int, found: int) -> None:
         ImageArchiveError: it differs.
     """
     if expected not in {-1, found}:
-        raise ImageArchiveError(member, f"expected {expected} bytes, and it has {found}", go_text="blob size mismatch")
+        raise ImageArchiveError(member, f"expected {expected} bytes, found {found}", go_text="blob size mismatch")
 
 
 def require_digest(member: str, digest: str, data: bytes) -> None:
@@ -344,4 +344,4 @@ def require_digest(member: str, digest: str, data: bytes) -> None:
 def digest_differs(member: str, expected: str, found: str, what: str = "digest") -> ImageArchiveError:
     """Return the error for a member with the wrong digest."""
     go_text = f"Digest did not match, expected {expected}, got {found}"
-    return ImageArchiveError(member, f"expected {what} {expected}, and it has {found}", go_text=go_text)
+    return ImageArchiveError(member, f"expected {what} {expected}, found {found}", go_text=go_text)

@@ -20,19 +20,18 @@ from cstore.transfer.verifying import uncompressed
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Protocol
+    from typing import TypeAlias
 
     from cstore.archive.streams import ReadInto
     from cstore.store import Store
     from cstore.transfer.members import Members
 
-else:
-    Protocol = object
+    Offer: TypeAlias = Callable[[Catalogue, str, ReadInto], bool]
 
 
 @contextmanager
 def open_members(
-    store: Store, source: int | ReadInto, shown: str, arrivals: Arrivals, tell: Callable[[int], None]
+    store: Store, source: int | ReadInto, shown: str, offer: Offer, tell: Callable[[int], None]
 ) -> Iterator[Members]:
     """Open an archive.
 
@@ -40,7 +39,8 @@ def open_members(
         store: on whose disk members are spooled until they are needed.
         source: a descriptor of a directory, a file, or a stream; or something that reads.
         shown: what to call it in messages.
-        arrivals: offered the members of a stream, or of a compressed file, as they arrive.
+        offer: called with each member of a stream, or of a compressed file, as it arrives; reads all of the body and
+            returns True, or touches nothing of it and returns False.
         tell: called with the number of bytes read from the stream.
 
     Raises:
@@ -58,7 +58,7 @@ def open_members(
         with nameless(store.config.graph_root) as spool:
             counted = CountingReader(FileReader(source, shown) if isinstance(source, int) else source, None)
             with naming(shown):
-                found = read_stream(uncompressed(_Telling(counted, tell)), spool, shown, arrivals)
+                found = read_stream(uncompressed(_Telling(counted, tell)), spool, shown, offer)
             yield found
 
 
@@ -161,13 +161,6 @@ def _ignore(data: bytes) -> None:
 # ── a stream ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Arrivals(Protocol):
-    """Whoever may have use for a member the moment it arrives."""
-
-    def arrived(self, members: Catalogue, name: str, body: ReadInto) -> bool:
-        """Read all of `body` and return True, or touch nothing of it and return False."""
-
-
 class BodyReader:
     """The contents of the present entry of a stream."""
 
@@ -183,7 +176,7 @@ class BodyReader:
         return len(piece)
 
 
-def read_stream(source: ReadInto, spool: int, shown: str, arrivals: Arrivals) -> Catalogue:
+def read_stream(source: ReadInto, spool: int, shown: str, offer: Offer) -> Catalogue:
     """Read a tar to its end. Writes members that are not taken on arrival into the file `spool`.
 
     Raises:
@@ -202,7 +195,7 @@ def read_stream(source: ReadInto, spool: int, shown: str, arrivals: Arrivals) ->
             continue
         name = found.add(entry, at)
         is_file, is_sparse = entry.type in {REGULAR, GNU_SPARSE}, entry.sparse is not None
-        if tar.left and not is_sparse and arrivals.arrived(found, name, BodyReader(tar)):
+        if tar.left and not is_sparse and offer(found, name, BodyReader(tar)):
             continue
         at += entry.stored if is_file else 0
         while tar.left:

@@ -82,13 +82,13 @@ class StoreSink:
             CstoreError: see `contract.ImageSink`; the store is as it was.
         """
         with self.store.begin() as intent:
-            intake = _Intake(self.store, progress, intent)
-            with images.opened(self.store, intake.layers, intake.layers.tell) as sources:
+            layers = LayerIntake(self.store, progress, intent)
+            with images.opened(self.store, layers, layers.tell) as sources:
                 planned = [(source, source.planned(self.store)) for source in sources]
                 for _, plan in planned:
                     check_image(self.store, plan)
-                intake.layers.bring(planned)
-                return intake.finish([plan for _, plan in planned], images.warnings)
+                layers.bring(planned)
+                return self._finish([plan for _, plan in planned], layers, intent, images.warnings)
 
     def take_planned(
         self,
@@ -112,48 +112,27 @@ class StoreSink:
             CstoreError: see `contract.ImageSink`; the store is as it was.
         """
         with self.store.begin() as intent:
-            intake = _Intake(self.store, progress, intent, window)
-            intake.layers.fetch(members, plans, settle)
-            return intake.finish(plans, ())
+            layers = LayerIntake(self.store, progress, intent, window)
+            layers.fetch(members, plans, settle)
+            return self._finish(plans, layers, intent)
 
-
-def check_image(store: Store, plan: ImagePlan) -> Image | None:
-    """Find the image of a plan's ID in the store.
-
-    Raises:
-        TopLayerDiffers: it has other layers.
-    """
-    found = store.images.find(plan.config.id)
-    if found is None or found.id != plan.config.id:
-        return None
-    top = (plan.layer_ids or ("",))[-1]
-    if found.layer != top:
-        raise TopLayerDiffers(found.id, found.layer)
-    return found
-
-
-class _Intake:
-    """One transaction: layers, then images, then names."""
-
-    def __init__(self, store: Store, progress: Callable[[int], None] | None, intent: Intent, window: int = 0) -> None:
-        self.layers = LayerIntake(store, progress, intent, window)
-        self._store, self._intent = store, intent
-
-    def finish(self, plans: Sequence[ImagePlan], warnings: Sequence[str]) -> LoadResult:
-        """Make the images, when their layers are there, and name them."""
-        images = [self._bring_image(plan) for plan in plans]
-        self.layers.drop_unused(plans)
+    def _finish(
+        self, plans: Sequence[ImagePlan], layers: LayerIntake, intent: Intent, warnings: Sequence[str] = ()
+    ) -> LoadResult:
+        """Make the images, when their layers are there, and then name them."""
+        images = [self._bring_image(plan, layers, intent) for plan in plans]
+        layers.drop_unused(plans)
         for plan in plans:
-            self._intent.note(of=plan.config.id, names=list(plan.names[::-1]))
-        self._intent.note(complete=True)
+            intent.note(of=plan.config.id, names=list(plan.names[::-1]))
+        intent.note(complete=True)
         for plan in plans:
             if plan.names:
                 # The Go tools add one name after the other, and so the last one stands first.
-                self._store.add_names(plan.config.id, plan.names[::-1])
-        oddities = tuple(dict.fromkeys((*warnings, *self.layers.oddities)))
-        return LoadResult(tuple(images), oddities, self.layers.waited)
+                self.store.add_names(plan.config.id, plan.names[::-1])
+        oddities = tuple(dict.fromkeys((*warnings, *layers.oddities)))
+        return LoadResult(tuple(images), oddities, layers.waited)
 
-    def _bring_image(self, plan: ImagePlan) -> LoadedImage:
+    def _bring_image(self, plan: ImagePlan, intake: LayerIntake, intent: Intent) -> LoadedImage:
         """Make the image's record and data, or add to those of an image that is there."""
         config, layers = plan.config, plan.layer_ids
         manifest = plan.manifest or made_up_manifest(config.raw, self._sizes(plan))
@@ -170,21 +149,21 @@ class _Intake:
             created=recorded_time(config.created),
             data=data,
         )
-        if not self._made(plan, request) and not plan.spares:
+        if not self._made(plan, request, intent) and not plan.spares:
             for key, value in data.items():
-                self._store.images.set_data(config.id, key, value)
-        new = tuple(layer for layer in layers if layer in self.layers.made)
+                self.store.images.set_data(config.id, key, value)
+        new = tuple(layer for layer in layers if layer in intake.made)
         return LoadedImage(config.id, digest_of(manifest), plan.names, layers, new)
 
-    def _made(self, plan: ImagePlan, request: NewImage) -> bool:
+    def _made(self, plan: ImagePlan, request: NewImage, intent: Intent) -> bool:
         """Make an image; return False if it is there, or another process has just made it."""
-        if check_image(self._store, plan) is not None:
+        if check_image(self.store, plan) is not None:
             return False
-        self._intent.note(image=request.id)
+        intent.note(image=request.id)
         try:
-            self._store.images.create(request)
+            self.store.images.create(request)
         except IDTaken:
-            if check_image(self._store, plan) is None:
+            if check_image(self.store, plan) is None:
                 raise
             return False
         return True
@@ -195,7 +174,22 @@ class _Intake:
         For a link, skopeo and Podman record the link's own size, 0. The manifest must have the same digest as theirs.
         """
         for layer, identifier in zip(plan.layers, plan.layer_ids, strict=True):
-            yield layer.diff_id, 0 if layer.linked else self._store.layers.get(identifier).diff_size
+            yield layer.diff_id, 0 if layer.linked else self.store.layers.get(identifier).diff_size
+
+
+def check_image(store: Store, plan: ImagePlan) -> Image | None:
+    """Find the image of a plan's ID in the store.
+
+    Raises:
+        TopLayerDiffers: it has other layers.
+    """
+    found = store.images.find(plan.config.id)
+    if found is None or found.id != plan.config.id:
+        return None
+    top = (plan.layer_ids or ("",))[-1]
+    if found.layer != top:
+        raise TopLayerDiffers(found.id, found.layer)
+    return found
 
 
 def recorded_time(text: str) -> str:

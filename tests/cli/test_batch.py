@@ -158,7 +158,7 @@ def test_a_number_of_jobs_makes_sense(run: Runner, number: str) -> None:
     refused = run("batch", f"--jobs={number}", stdin=b"layers\n")
 
     assert refused.code == 2
-    assert "--jobs is a number from 1 to 64" in refused.stderr
+    assert "--jobs must be a number from 1 to 64" in refused.stderr
 
 
 def test_who_waits_for_an_answer_gets_it(store_roots: StoreRoots, private_config: str, tmp_path: Path) -> None:

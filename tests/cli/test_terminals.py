@@ -229,7 +229,7 @@ def test_only_a_person_is_asked_before_a_command_of_ours_deletes(cli: CommandLin
         cli("create-writable", name).ok()
 
     told = terminal("delete-writable", "one", typed="no\n")
-    assert told == "Delete writable layer one, and what is free then? [y/N] "
+    assert told == "Delete writable layer one, and everything that becomes unused? [y/N] "
     assert "one" in cli("writables").ok().out
     terminal("delete-writable", "one", typed="y\n")
     assert "[y/N]" not in terminal("delete-writable", "--yes", "two")

@@ -34,4 +34,4 @@ def may_delete(kind: str, items: Sequence[str], *, yes: bool) -> bool:
     if yes or not can_ask():
         return True
     noun = kind if len(items) == 1 else f"{kind}s"
-    return agreed(f"Delete {noun} {', '.join(map(visible, items))}, and what is free then?")
+    return agreed(f"Delete {noun} {', '.join(map(visible, items))}, and everything that becomes unused?")
