@@ -79,7 +79,7 @@ class Containers:
     def write_directory(self, ref: str, sink: Target) -> bool:
         """Write what the container's own directory holds as a tar; see `container_files.write_directory`.
 
-        Raises ContainerUnknown, SystemFailure.
+        Raises ContainerUnknown, SystemFailure, Unsupported.
         """
         from cstore.store import container_files
         from cstore.store.ends import opened_sink
