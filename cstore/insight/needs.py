@@ -33,7 +33,7 @@ class Needs:
         parents: of the layers of the store itself, whole or not, the IDs of their parents.
         images: its images by ID, those of the graph root beside a separate image store among them.
         containers: its containers by ID, with those that only a transient store shows.
-        elsewhere: the same of the layers of additional stores, as far as there is none of the same ID here.
+        elsewhere: like `parents`, of the layers of additional stores, as far as there is none of the same ID here.
     """
 
     def __init__(self, context: Context, tables: Tables) -> None:
