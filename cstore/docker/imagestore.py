@@ -1,8 +1,7 @@
 """Docker's image store on a cstore store: images by the digest of their config (docker 7).
 
-An image made here has a config, which names its layers, and a manifest made up from it, as every image of a store needs
-one. What is said of an image besides, such as its parent, is in `facts`. IDs are given and taken as `sha256:<hex>`;
-where one is taken, the bare hex will do.
+An image created here has a config, which names its layers, and a generated manifest, because every image of a store
+needs one. Other facts, such as its parent, are in `facts`. IDs have the form `sha256:<hex>`; arguments may be bare hex.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Docker's layer store on a cstore store: layers addressed by ChainID, held by references, released in a cascade.
 
-What holds a layer, so that a release leaves it: references of this object, a layer on top of it, an image, a container,
-a mount, and a name, which somebody gave it on purpose. Only the first is this process's own; the rest is in the
-records, for every program to see (docker 3, 15). One object is for one thread.
+A layer is kept by references of this object, a layer on top of it, an image, a container, a mount, or a name. Only the
+references belong to this process; the rest is in the records, visible to every program (docker 3, 15). Use an object in
+one thread only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Writable layers by name, with an init layer between them and their parent if wanted (docker 3.6).
 
-In the store a writable layer is a layer with that name and a flag. Containers that Podman makes are another matter:
-these layers are for whoever speaks Docker's layer interface.
+In the store, a writable layer is a layer with that name and a flag. These layers serve Docker's layer interface and are
+not containers of Podman.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Between the bytes of a record file and its records.
+"""Decodes and encodes record files.
 
-Reading is strict and fast first; only what that refuses goes through `lenient`. Writing is canonical: keys in the order
-of store-format 4, nothing that is empty, Go's escapes. What nobody changed is never rewritten at all: a file is put
-together again from the slices it was read as.
+Reading is strict and fast first; a file that this rejects goes through `lenient`. Writing is canonical: keys in the
+order of store-format 4, no empty fields, Go's escapes. Unchanged records are never rewritten: a file is assembled from
+the slices that were read.
 """
 
 from __future__ import annotations

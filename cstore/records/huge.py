@@ -27,7 +27,7 @@ _FORMS: dict[Check, bytes] = {
     shapes.number: rb"-?[1-9][0-9]{0,17}+",
     shapes.owners: rb"\[(?:0|[1-9][0-9]{0,8}+)(?:,(?:0|[1-9][0-9]{0,8}+))*+\]",
 }
-"""How values that are not empty are written, of the fields that are alike in a file and in a document."""
+"""Formats of non-empty values, for the fields that are equal in a file and in a document."""
 
 
 def blocks(count: int) -> Iterator[tuple[int, int]]:
@@ -57,7 +57,7 @@ def printed(kind: type[Record]) -> Callable[[bytes], object]:
 
 
 def texts_in(block: bytes, field: str) -> Iterator[str]:
-    """What a field of text holds in the records of a block that is `printed`, where no text has a quotation mark."""
+    """Return a text field of the records in a `printed` block in which no text has a quotation mark."""
     import re
 
     return (text.decode() for text in re.findall(b'"%b":"([^"]++)"' % key_of(field).encode(), block))

@@ -48,7 +48,7 @@ def with_digest(image: Image) -> Image:
 
 
 def with_valid_digests(image: Image) -> Image:
-    """Leave out every digest for which an image would be found, and that is none."""
+    """Leave out invalid digests by which an image would be found."""
     keys = image.data_digests.items()
     data = {key: text for key, text in keys if not key.startswith(MANIFEST) or _is_digest(text)}
     own = image.digest if _is_digest(image.digest) else ""

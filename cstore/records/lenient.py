@@ -1,8 +1,8 @@
-"""Read what Go reads and a strict parser refuses, and say exactly where a file breaks.
+"""Reads what Go accepts and a strict parser rejects, and locates the flaw in a damaged file.
 
-Go matches keys whatever their case, takes `null` for a zero value, and lets invalid UTF-8 and lone surrogates pass as
-U+FFFD (store-format 3). No program of today writes such files; people with editors do. This is the slow path: it is
-only taken for files, or single records, that the strict one refused.
+Go matches keys in any case, reads `null` as a zero value, and replaces invalid UTF-8 and lone surrogates by U+FFFD
+(store-format 3). No current program writes such files, but people with editors do. This is the slow path, only for
+files or single records that the strict parser rejects.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 _MOST_DIGITS = 309
-"""A longer number is none for Go, which reads numbers of unknown meaning as floating point."""
+"""Go rejects a longer number, because it reads unknown numbers as floating point."""
 _CUT = re.compile(r"(?:t(?:ru?)?|f(?:a(?:ls?)?)?|n(?:ul?)?|-|\\?u?[0-9a-fA-F]{0,3})\Z")
-"""What is left of a text that ends within a word, a number or an escape."""
+"""The rest of a text that ends within a word, a number or an escape."""
 _NOT_UNICODE = re.compile("[\ud800-\udfff]")
 _MAP_ENTRY_KEYS = {key: key for key in ENTRY_KEYS}
 _MAPS, _OWNERS = frozenset({"uidmap", "gidmap"}), frozenset({"uidset", "gidset"})
@@ -150,7 +150,7 @@ def _fit_element(key: str, element: Any) -> Any:
 
 
 def clean(value: Any) -> Any:
-    """Put U+FFFD in the place of whatever in a parsed value is not Unicode."""
+    """Replace everything in a parsed value that is not Unicode by U+FFFD."""
     if isinstance(value, str):
         return value if value.isascii() else _NOT_UNICODE.sub("\ufffd", value)
     if isinstance(value, list):

@@ -1,10 +1,9 @@
-"""A record file taken apart into rows: one a record, of which no more is read than its ID and its names.
+"""Splits a record file into rows, one for each record, of which only the ID and the names are read.
 
-A small file is parsed, which takes no time. In a large one only the seams between its records are looked for. They
-cannot be mistaken in a file without white space whose records begin with their ID, as the Go tools and cstore write
-them; and a file that was cut short, or filled with zeros, as crashes leave it, has not that shape. What is wrong inside
-a record is found when somebody asks for it. Whatever has another shape is parsed, and what cannot be parsed is a matter
-for `lenient`.
+A small file is parsed, which takes no time. A large one is only searched for the boundaries between records. They are
+unambiguous in a file without white space whose records begin with their ID, as the Go tools and cstore write them; a
+file that a crash truncated or filled with zeros does not have that form. Flaws inside a record are found when it is
+read. A file in another form is parsed, and `lenient` handles a file that cannot be parsed.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ _PLAIN = bytes(code for code in range(0x20, 0x7F) if code not in b'"\\')
 
 
 def read_rows(kind: type, data: bytes) -> Parsed | Cut | None:
-    """Take a file apart; None if that takes more tolerance, or more words, than is to be had here."""
+    """Split a file; None if it needs the lenient parser or is too irregular."""
     if len(data) >= LARGE:
         cut = cut_at_seams(data)
         if cut is not None:
@@ -128,7 +127,7 @@ class Parsed:
 
 
 def parse_whole(data: bytes) -> list[Any] | None:
-    """Parse a file like `parse`, where nobody asks for the places of its rows."""
+    """Parse a file like `parse`, without the positions of its rows."""
     at_work = gc.isenabled()
     gc.disable()  # it would go over thousands of new objects again and again
     try:

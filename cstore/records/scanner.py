@@ -29,7 +29,7 @@ def _no_constant(name: str) -> object:
 
 
 class _Rules:
-    """What the scanner asks for: how to make numbers, and that texts hold no control characters."""
+    """The scanner's settings: number types, and no control characters in texts."""
 
     strict = True
     parse_int = int

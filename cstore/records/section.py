@@ -284,7 +284,7 @@ class Section(Generic[R]):
     # ── writing ──
 
     def establish(self, *, sync: bool) -> None:
-        """Put an empty list where there is no file, or one without bytes. Only before anything is changed."""
+        """Create an empty list in place of a missing or empty file. Call it before any change."""
         before = self.identity
         if not (self._base or self._rows or self.flaws):
             try:
@@ -371,7 +371,7 @@ class Section(Generic[R]):
         return [text for text, row in zip(texts, self._rows, strict=False) if row is not None]
 
     def _pieces(self) -> list[bytes | memoryview] | None:
-        """The same of a huge file, which is not copied: what lies between two changes is one piece of it."""
+        """The same for a huge file, which is not copied: the bytes between two changes are one slice of it."""
         from cstore.records.huge import pieces
 
         source = self._source or cut_at_seams(self._base)  # none is kept of what was written last

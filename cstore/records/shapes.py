@@ -30,7 +30,7 @@ class Flaw(Value):
 
 
 def divide(value: dict[str, Any], keys: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Separate an object's known keys, in any case, from the others. Of a repeated key the last counts."""
+    """Separate an object's known keys, in any case, from the others. The last of repeated keys counts."""
     known: dict[str, Any] = {}
     unknown: dict[str, Any] = {}
     for key, item in value.items():

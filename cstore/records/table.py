@@ -362,7 +362,7 @@ class Table(Generic[R]):
     # ── saving ──
 
     def is_established(self) -> bool:
-        """Whether the stable file is there and says something, be it that there are no records."""
+        """Whether the stable file exists and is not empty; it may be an empty list."""
         stable = (section for section in self._sections if section.location is Location.STABLE)
         return not any(section.identity is None or section.empty for section in stable)
 

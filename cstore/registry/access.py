@@ -1,4 +1,4 @@
-"""What a caller may say about how a registry is spoken to: credentials, trust, retries and time limits."""
+"""Settings of a caller for registries: credentials, trust, retries and time limits."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class Retry(Value):
 
 
 class Clock:
-    """Time as the client sees it. A test gives another one, that does not wait.
+    """The client's clock. Tests pass one that does not wait.
 
     Attributes:
-        hear: told of every retry before the wait for it, by whichever thread.
+        hear: called before the wait of every retry, from any thread.
     """
 
     hear: Callable[[Retry], None] | None = None
@@ -97,7 +97,7 @@ class Clock:
             raise RegistryUnreachable("the registry", "the operation was stopped")
 
     def stop(self) -> None:
-        """End every wait, from whichever thread; there is none any more from now on."""
+        """End every wait, from any thread; from now on, nothing waits."""
         self._stopped.set()
 
 

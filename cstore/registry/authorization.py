@@ -29,14 +29,14 @@ _EARLY = 5.0
 
 
 class Challenge(Value):
-    """What a registry asks for: a scheme in lower case, and its parameters."""
+    """A challenge of a registry: a scheme in lower case, and its parameters."""
 
     scheme: str
     parameters: Mapping[str, str]
 
 
 def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
-    """Read WWW-Authenticate headers, each of which may have several challenges. What makes no sense ends one."""
+    """Read WWW-Authenticate headers, each of which may have several challenges. An invalid part ends a challenge."""
     found: list[tuple[str, dict[str, str]]] = []
     for header in headers:
         place = 0
@@ -52,7 +52,7 @@ def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
 
 
 class TokenRequest(Value):
-    """What to ask a token service: by POST with a form, if there is one, and else by GET."""
+    """A request to a token service: POST with a form if there is one, otherwise GET."""
 
     url: str
     query: tuple[tuple[str, str], ...]
@@ -142,7 +142,7 @@ class Authorization:
         return f"Bearer {token}"
 
     def _scopes(self, scopes: tuple[str, ...]) -> tuple[str, ...]:
-        """What the request needs, else what the registry says it needs."""
+        """The scopes that the request needs, otherwise those that the registry names."""
         asked = self._challenge.parameters.get("scope", "") if self._challenge else ""
         return scopes or tuple(asked.split())
 

@@ -26,7 +26,7 @@ _LANES = 16
 
 
 class _QuietPool(HTTPSConnectionPool):
-    """A pool that does not warn, through Python's process-wide filters, of certificates that nobody asked to check."""
+    """A pool that does not warn of unverified certificates if verification is off."""
 
     def _validate_conn(self, conn: Connection) -> None:
         if conn.is_closed:

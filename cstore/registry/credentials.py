@@ -1,6 +1,6 @@
-"""Credentials: found in auth.json and its kin and in credential helpers, the most specific first, and kept there.
+"""Credentials: reads and stores them in auth.json, similar files and credential helpers, the most specific first.
 
-What is found never goes into a message. Files are replaced whole, mode 0600, and keep the keys that are not understood.
+Secrets never appear in a message. Files are replaced atomically, with mode 0600, and keep unknown keys.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HUB = "docker.io"
 HUB_HOST = "registry-1.docker.io"
 """Where docker.io really answers."""
 HUB_KEY = "https://index.docker.io/v1/"
-"""What Docker's own file calls docker.io."""
+"""The name of docker.io in Docker's own file."""
 _LARGEST = 8 << 20
 
 
@@ -94,7 +94,7 @@ def _helper_key(registry: str) -> str:
 
 
 def _entry(auths: dict[str, Any], key: str, *, exact: bool, path: str) -> Credentials | None:
-    """What a table says of a key. The key of a registry may also be a URL, as Docker writes it."""
+    """Look up a key in a table. The key of a registry may also be a URL, as Docker writes it."""
     keys = [key]
     if not exact:
         wanted = _same(key)

@@ -1,4 +1,4 @@
-"""What goes wrong with registries, as errors of the family. No secret is ever in one: texts of others are cleaned."""
+"""The errors of registries. They never contain a secret: messages of servers are cleaned."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class RegistryFailed(RegistryError):
 
 
 class AnswerInvalid(RegistryError):
-    """What the registry sent has another digest or size than expected, or makes no sense."""
+    """The registry's response has an unexpected digest or size, or is not valid."""
 
 
 class RegistryBlocked(RegistryError):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MODES = ("enforcing", "permissive", "disabled")
 AUTH_FILES = "containers-auth.json"
-"""What `credential-helpers` calls the files with credentials."""
+"""The name of the credential files in `credential-helpers`."""
 _MIRROR_USES = ("all", "digest-only", "tag-only")
 
 

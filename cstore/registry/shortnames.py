@@ -29,8 +29,8 @@ def resolve(
 ) -> list[ImageName]:
     """Return the images that a name may refer to, in the order to try.
 
-    A name in full means one. A short one is looked up among the aliases; if it is none, every registry that is searched
-    may have it.
+    A full name refers to one image. A short one is looked up among the aliases; otherwise, every searched registry may
+    have it.
 
     Args:
         text: the name, as somebody typed it.

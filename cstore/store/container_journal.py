@@ -1,14 +1,12 @@
-"""A container and its layer come and go together, though their records are in two files.
+"""Creates and removes a container together with its layer, although their records are in two files.
 
-The container's record decides. While one of the two may be there without the other, a journal beside the layer records
-names them:
+The container's record decides. While only one of the two may exist, a journal next to the layer records names them:
 
     making      journal ──► layer ──► container's record ──► journal gone
     removing    journal ──► container's record gone ──► layer gone ──► journal gone
 
-So whoever finds the journal, holding the layer lock, needs one look: if no container has that layer, it goes. There is
-one journal for all, for whoever writes it holds the layer lock. Programs that do not know it see at worst a layer that
-nobody uses.
+A process that finds the journal, with the layer lock held, removes the layer if no container has it. There is only one
+journal, because its writer holds the layer lock. Programs that do not know it see at worst an unused layer.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The state that all operations of an open store share: its paths, driver, settings and lock policy.
 
-Opening a store finds out which driver it has, which stores lie beside it, and what there is to say of that. It writes
-nothing.
+Opening a store determines its driver, its neighbor stores, and warnings about them. It writes nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Files and trees into layers and out of them; a layer's paths never lead out of the layer (cli 9).
+"""Copies files and trees into and out of layers; a layer's paths never lead out of the layer (cli 9).
 
-A layer is mounted for as long as it takes; one to read that has a composefs image, or lies on one, is read by name
-instead, which needs no root. A path in it is resolved as a process would whose root it is: links and dots
-stop at its top. Owners are those of inside: mapped in by the source's ID map, mapped out by the target's.
+A layer is mounted during the copy; a source with a composefs image, or on top of one, is read by name instead, which
+needs no root. A path is resolved as by a process whose root is the layer: links and dots stop at its top. Owners are
+those inside: mapped by the source's ID map, and back by the target's.
 """
 
 from __future__ import annotations
@@ -258,7 +258,7 @@ def _open_source(source: LayerPath, side: _Side, name: str) -> int:
                 raise InvalidOption(f"{name} is a socket, which cannot be copied")
             return os.open(
                 f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC
-            )  # this very file, whatever has its name now
+            )  # this file, even if another one has its name now
         finally:
             os.close(fd)
     except OSError as error:

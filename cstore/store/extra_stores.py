@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class ExtraStore:
     """One additional store, read again after one of its files is replaced.
 
-    Damage is set aside in `flaws` if it is `degraded`, or else raised.
+    If it is `degraded`, collects damage in `flaws`; otherwise raises it.
 
     Attributes:
         layout: its paths.

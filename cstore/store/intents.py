@@ -2,8 +2,8 @@
 
     GRAPH/cstore-intents/<number>     0600  a line of JSON for each step; locked for as long as its owner lives
 
-Containers with their layers have a journal of their own, as they come and go under one lock. Here, other work goes on
-between the steps. An intent whose lock is free has lost its owner, and the next writer concludes it:
+Containers with their layers have a separate journal, because one lock covers their creation. Here, other work goes on
+between the steps. If the lock of an intent is free, its owner has died, and the next writer concludes it:
 
     {"layers": [ID, ...]}             go, unless something needs them, or a living owner counts on them
     {"free": [ID, ...]}               likewise, and unless they have a name or are mounted by then
@@ -14,8 +14,7 @@ between the steps. An intent whose lock is free has lost its owner, and the next
     {"names": [...], "of": ID}        to be given to the image, once there is
     {"complete": true}                all items are there: nothing of them goes, and the names are given
 
-Other programs do not know of it. What they leave alone, and what they take up, is for them to say: nothing that
-anything refers to is ever removed.
+Other programs do not know the journal, and may use or remove the items: nothing that is referenced is ever removed.
 """
 
 from __future__ import annotations

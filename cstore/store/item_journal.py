@@ -1,14 +1,14 @@
 """Changes a data item together with its record, although they are two files.
 
-The new bytes are put beside the old ones, under a name that nobody takes for an item; then a journal says what the
-record is going to tell of them; then the record is saved, and decides; then the bytes get their name:
+The new bytes are written next to the old ones, under a name that is not an item's; then a journal notes their future
+record; then the record is saved, and decides; then the bytes get their name:
 
     bytes aside ──► journal ──► record ──► bytes in place ──► journal gone
 
-An item that goes is in the journal as well, with a size of -1: its file goes once the record no longer lists it.
+A deleted item is in the journal too, with a size of -1: its file is removed when the record no longer lists it.
 
-There is one journal for a kind, for whoever writes it holds the lock of its records. A reader who finds one has the
-item where the record says it is. (store-format 6)
+There is one journal for each kind, because its writer holds the lock of the records. A reader that finds one uses the
+item that matches the record (store-format 6).
 """
 
 from __future__ import annotations

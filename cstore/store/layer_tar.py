@@ -29,7 +29,7 @@ def write_tree(context: Context, ref: str, sink: Sink) -> None:
     layer = get_layer(tables, ref)
     id_map = map_of_owners(context, tables, layer)
     if id_map != layer.id_map and container_of_layer(tables, layer.id):
-        # What the container has written has other owners than what lies below, unless all is shown to it.
+        # The container's own files have other owners than the lower files, unless the driver maps all of them.
         with mounted_meanwhile(context, layer.id) as path:
             pack_tree(path, sink, id_map)
         return

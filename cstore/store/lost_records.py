@@ -1,7 +1,7 @@
 """Distinguishes a store that lost its records from one that never had any, by the data that they described.
 
-A record file that is absent or empty holds no records, says the format. But nobody writes an empty one, and nobody
-removes one; if what it should describe is there all the same, it is damaged, and what it described is no garbage.
+In the format, an absent or empty record file has no records. But no program writes an empty file, or removes one. If
+the data that it should describe exists, the file is damaged, and that data is not garbage.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def recover(writer: Writer) -> None:
 
 
 def _holds_anything(directory: str, word: str) -> bool:
-    """Whether a name in a directory has `word` in it; where that cannot be told, whoever goes on will hear."""
+    """Whether a name in a directory contains `word`; False if unknown, as a later access reports the error."""
     try:
         return any(word in name for name in os.listdir(directory))
     except (FileNotFoundError, NotADirectoryError):

@@ -1,15 +1,15 @@
 """Replaces a layer's contents, so that a crash leaves either the old or the new ones.
 
-Three things must change together: the tree, the tar-split and the record. A journal beside the tar-split says what they
-will be; it is written once all of it is on disk, and from then on the tree decides:
+Three things must change together: the tree, the tar-split and the record. A journal next to the tar-split describes
+their future state; it is written when everything is on disk, and from then on the tree decides:
 
     <layer>.replacing.json        the new record, and what the new tree is known by
     <layer>.replacing.gz          the new tar-split
 
-If the tree in place is that one, the exchange has happened and the rest is done again; otherwise nothing has, and
-the journal is dropped. The window is a few milliseconds under the layer lock; other programs do not know the journal.
-They may have renamed the layer since, or made another one of that ID: of the record, only what describes the contents
-is taken over, and only by a layer of the same age.
+If the tree in place is the new one, the exchange has happened and the other steps are repeated; otherwise, the journal
+is dropped. The window is a few milliseconds under the layer lock. Other programs do not know the journal, and may have
+renamed the layer since, or created another one with that ID: so only the fields on the contents are applied, and only
+to a layer of the same age.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ _PLENTY = 4
 
 @contextmanager
 def kept_back(layout: Layout) -> Iterator[None]:
-    """Make the reserve first, where there is none and there is room enough. It is missed on a full disk only."""
+    """Create the reserve first if it is missing and there is room. It is needed only on a full disk."""
     with suppress(OSError, errors.ForeignThing):
         if not _is_there(layout) and not _short(layout, _PLENTY):
             _fill(layout)

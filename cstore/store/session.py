@@ -158,7 +158,7 @@ class Writer(Trusted):
     def finish(self) -> None:
         """Do the deferred work.
 
-        Failures leave leftovers that the next sweep finds, and are no failures of the operation.
+        Failures leave leftovers for the next sweep, and do not make the operation fail.
         """
         for removal in self._afterwards:
             removal.finish()

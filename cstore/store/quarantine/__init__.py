@@ -1,4 +1,4 @@
-"""What repair takes out of the store, kept so that it can be brought back.
+"""The quarantine: items that a repair removed from the store, kept so that they can be restored.
 
     GRAPH/cstore-quarantine/            0700
     ├── lock                            0644  held by whoever takes out, brings back or throws away

@@ -1,7 +1,7 @@
-"""What a killed command was about to put into quarantine, and what it had not come to.
+"""Finishes the work of a killed command that was moving items into quarantine.
 
-A case notes all that is to go before the first record does. After a crash there may be things without a record, which
-are to be kept all the same, and layers with one that only the image or container needed which is gone.
+A case lists all items before the first record is removed. After a crash, there may be items without a record, which
+must still be kept, and recorded layers that only the removed image or container needed.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def _is_of_store(context: Context, path: str) -> bool:
 def _was_never_replaced(source: str, kept: Kept) -> bool:
     """Whether the repair was killed between preparing to replace an item and replacing it.
 
-    A file has then two names, and what was to be a tree's successor lies in the case.
+    The file then has two names, or the new tree is in the case.
     """
     if kept.successor.startswith(TREE):
         return tree_mark(source) == kept.successor
@@ -169,7 +169,7 @@ def _was_never_replaced(source: str, kept: Kept) -> bool:
     if os.path.samestat(old, present):
         return True
     if old.st_size != present.st_size:
-        return False  # and nobody waits until a monster has been read
+        return False  # so that a huge file delays nobody
     return bool(found := digest_of(source)) and found == digest_of(kept.path)  # or a copy, where no second name can be
 
 
