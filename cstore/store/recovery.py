@@ -54,7 +54,7 @@ def recover(writer: Writer) -> None:
 
 
 def _holds_anything(directory: str, word: str) -> bool:
-    """Whether a name in a directory contains `word`; False if unknown, as a later access reports the error."""
+    """Whether a name in a directory contains `word`; True if it cannot be read: a later access reports why."""
     try:
         return any(word in name for name in os.listdir(directory))
     except (FileNotFoundError, NotADirectoryError):
