@@ -29,9 +29,16 @@ _BLOCK = 1 << 20
 
 
 def item_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
+<<<<<<< HEAD
     """Yield a finding for each flaw in the data items of the `wanted` layers, images and containers."""
+=======
+    """Everything that is wrong with data items of the items that are `wanted`, by kind and ID.
+
+    Those of layers whose removal has begun may be gone: the next writer removes the rest.
+    """
+>>>>>>> wt-d
     for layer, read_only in snapshot.all_layers.values():
-        if layer.data_names and wanted("layer", layer.id):
+        if layer.data_names and not layer.incomplete and wanted("layer", layer.id):
             owner = _Owner("layer", layer.id, {}, {}, read_only=read_only)
             yield from _look(owner, layer, snapshot.layout_of(layer.id))
     for image, read_only in snapshot.all_images.values():
