@@ -265,7 +265,7 @@ def _open_source(source: LayerPath, side: _Side, name: str) -> int:
                 raise InvalidOption(f"{name} is a socket, which cannot be copied")
             return os.open(
                 f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC
-            )  # this very file, whatever has its name now
+            )  # this file, even if another one has its name now
         finally:
             os.close(fd)
     except OSError as error:

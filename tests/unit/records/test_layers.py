@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.records.layers import LAYERS, children, incomplete
+from cstore.records.layers import LAYERS, children, end_of, follow, incomplete, line
 from cstore.records.model import Layer
 from cstore.records.table import Location, Table
 
@@ -88,3 +88,30 @@ def test_children_in_a_hidden_duplicate_do_not_count(tmp_path: Path) -> None:
     table = layers_in(str(tmp_path), b'[{"id":"a","parent":"p"},{"id":"b"},{"id":"b","parent":"p"}]')
 
     assert [layer.id for layer in children(table, "p")] == ["a"]
+
+
+CHAINS = {name: Layer(id=name, parent=parent) for name, parent in ("ab", "bc", ("c", ""), "ed", "xy", "yz", "zy")}
+
+
+@pytest.mark.parametrize(
+    ("top", "known", "found", "problem", "end"),
+    [
+        ("a", (), "abc", "", ""),
+        ("a", ("c",), "ab", "", "c"),
+        ("e", (), "e", "layer d, the parent of layer e, is not there", "d"),
+        ("d", (), "", "layer d is not there", "d"),
+        ("x", (), "xyz", "layer y is its own ancestor", "y"),
+        ("", (), "", "", ""),
+    ],
+)
+def test_a_chain_is_followed_to_its_end(top: str, known: tuple[str, ...], found: str, problem: str, end: str) -> None:
+    """To its base or a layer that is known; what is wrong is told, and where it breaks off."""
+    chain, told = follow(CHAINS.get, top, known)
+
+    assert ("".join(chain), told, end_of(chain, top)) == (found, problem, end)
+
+
+@pytest.mark.parametrize(("top", "ids"), [("a", "abc"), ("e", "ed"), ("d", "d"), ("x", "xyz"), ("", "")])
+def test_the_ids_of_a_chain_name_a_missing_layer_last(top: str, ids: str) -> None:
+    """And a ring once."""
+    assert "".join(line(CHAINS.get, top)) == ids
