@@ -536,7 +536,7 @@ complete -c cstore -n '__cstore_is push' -l tls-verify -x -d 'true: TLS with a t
 complete -c cstore -n '__cstore_is push' -s j -l json -d 'Print JSON.'
 complete -c cstore -n '__cstore_is push' -s h -l help -d 'Show this message and exit.'
 complete -c cstore -n '__cstore_is push' -k -a '(__cstore_items images)'
-complete -c cstore -n '__cstore_is sync' -l list -r -F -d 'Sync the images named in FILE, one per line; names without a registry are SOURCE'\''s.'
+complete -c cstore -n '__cstore_is sync' -l list -r -F -d 'Sync the images named in FILE, one per line; SOURCE'\''s if without a registry.'
 complete -c cstore -n '__cstore_is sync' -l platform -x -d 'Sync the images for this platform, instead of all platforms.'
 complete -c cstore -n '__cstore_is sync' -l scoped -d 'At a registry, put the registry of an image'\''s name in front of its path.'
 complete -c cstore -n '__cstore_is sync' -l containers -d 'Also sync the containers of a store: records, data items and writable layers.'
