@@ -1,10 +1,10 @@
-"""Container storage in Python: the store of Podman, Buildah, skopeo and CRI-O, safe to read and change while they run.
+"""Container storage in Python: read and change the store of Podman, Buildah, skopeo and CRI-O, safely beside them.
 
     >>> from cstore import open_store
     >>> for layer in open_store().layers.list():
     ...     print(layer.id, layer.diff_size)
 
-Names are imported when they are first used, so that a program pays only for what it touches.
+Names are imported on first use, so that a program loads only what it needs.
 """
 
 from __future__ import annotations
@@ -96,9 +96,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for (PEP 562)."""
+    """Import a public name on first access (PEP 562)."""
     if name == "errors":
-        return __import__("cstore.errors", fromlist=["errors"])
+        return __import__("cstore.errors", fromlist=["CstoreError"])
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'cstore' has no attribute {name!r}")
@@ -108,5 +108,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """Name what the door offers, imported or not."""
+    """Return all public names, imported or not."""
     return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""`python -m cstore`, and what the installed `cstore` command calls."""
+"""The entry point of `python -m cstore` and of the installed `cstore` command."""
 
 from __future__ import annotations
 

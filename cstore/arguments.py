@@ -1,8 +1,8 @@
-"""Checks the arguments of public functions against their annotations.
+"""Check the arguments of public functions against their annotations, before anything is done.
 
-A wrong type would otherwise be found half way, or end in a record that no other program can read. Only what a caller
-could get wrong is looked at: texts, numbers, several of them, requests and what stands in them, sources and targets.
-Imports nothing but the standard library, and is itself imported when there is something to look at.
+A wrong type would otherwise be found halfway through, or end in a record that no other program can read. Only arguments
+that a caller may get wrong are checked: texts, numbers, collections of them, requests and their fields, sources and
+targets. This module imports only the standard library, and is itself imported only when it is needed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     K = TypeVar("K", bound=type)
 
 _NOT_LOOKED_AT = frozenset({"Any", "object", "R", "Found", "Intent", "Process", "Environment", "Places"})
-"""Annotations that say nothing, or that only rooms use among themselves."""
+"""Annotations that allow anything, or are used only between internal packages."""
 
 _CHECKED = "_arguments_are_checked"
-"""The mark of a class whose methods are checked already."""
+"""The attribute that marks a class whose methods are checked."""
 _SEVERAL = ("tuple", "Sequence", "Iterable", "list", "frozenset")
 _REQUESTS = frozenset(
     {
@@ -31,22 +31,22 @@ _REQUESTS = frozenset(
         "LayerPath", "StoreConfig", "CopyRequest", "SyncRequest", "RegistryAccess", "Access", "Retrying", "Place",
     }
 )  # fmt: skip
-"""Values that a caller makes, so that their fields are looked at, too."""
+"""Values that a caller creates, so their fields are checked, too."""
 
 
 def checked(function: F) -> F:
-    """Hold the arguments of every call against the annotations; the function raises TypeError, which names one."""
+    """Check the arguments of every call against the annotations; a wrong one raises a TypeError that names it."""
 
     @wraps(function)
     def call(*values: Any, **named: Any) -> Any:
         values, named = check_call(function, values, named)
         return function(*values, **named)
 
-    return call  # type: ignore[return-value]  # the same to whoever calls it
+    return call  # type: ignore[return-value]  # it has the same signature
 
 
 def checked_methods(kind: K) -> K:
-    """Do that for the public methods of a class, once."""
+    """Check the arguments of a class's public methods in every call; decorate them only once."""
     if _CHECKED in vars(kind):
         return kind
     setattr(kind, _CHECKED, True)
@@ -61,7 +61,7 @@ def checked_methods(kind: K) -> K:
 
 
 def check_classes(*kinds: type) -> None:
-    """Do that for several classes."""
+    """Apply `checked_methods` to several classes."""
     for kind in kinds:
         checked_methods(kind)
 
@@ -69,10 +69,10 @@ def check_classes(*kinds: type) -> None:
 def check_call(
     function: Callable[..., Any], values: tuple[Any, ...], named: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Look at the arguments of a call; return them, iterators read to their end.
+    """Check the arguments of a call; return them, with iterators read to their end.
 
     Raises:
-        TypeError: one is not of its type; the message names it. A wrong number of them is for the function to tell.
+        TypeError: an argument has a wrong type; the message names it. The function itself reports a wrong number.
     """
     code, annotations = function.__code__, function.__annotations__
     names = code.co_varnames[: code.co_argcount]
@@ -99,7 +99,7 @@ def _check(where: str, annotation: str, value: Any) -> None:
 
 
 def _spoken(kinds: tuple[str, ...], value: Any) -> str:
-    """Return a value's type, or the type of its first wrong element."""
+    """Describe a wrong value: its type, or the type of its first wrong element."""
     if isinstance(value, (tuple, list, set, frozenset)) and any(_head(kind) in _SEVERAL for kind in kinds):
         inner = [_inner(kind)[0] for kind in kinds if _head(kind) in _SEVERAL]
         wrong = next((each for each in value if not any(_fits(kind, each) for kind in inner)), value)
@@ -108,7 +108,7 @@ def _spoken(kinds: tuple[str, ...], value: Any) -> str:
 
 
 def _read(annotation: str, value: Any) -> Any:
-    """Materialize an iterator, so that its elements can be checked."""
+    """Read an iterable that can be iterated only once into a tuple, and check it."""
     once = annotation.startswith("Iterable[") and not isinstance(value, (tuple, list, set, frozenset, dict))
     if not once:
         return value
@@ -119,7 +119,7 @@ def _read(annotation: str, value: Any) -> Any:
 
 @cache
 def _fields(kind: type) -> dict[str, str]:
-    """The annotations of a value's fields."""
+    """Return the annotations of a value's fields."""
     every: dict[str, str] = {}
     for each in reversed(kind.__mro__):
         every |= vars(each).get("__annotations__", {})
@@ -128,7 +128,7 @@ def _fields(kind: type) -> dict[str, str]:
 
 @cache
 def _alternatives(annotation: str) -> tuple[str, ...]:
-    """`A[X | Y] | B` has two: `A[X | Y]` and `B`."""
+    """Return the alternatives of an annotation: `A[X | Y]` and `B` for `A[X | Y] | B`."""
     return _cut(annotation, "|")
 
 
@@ -138,12 +138,12 @@ def _head(kind: str) -> str:
 
 @cache
 def _inner(kind: str) -> tuple[str, ...]:
-    """Return the arguments in brackets: `str` and `...` in `tuple[str, ...]`."""
+    """Return the parts in the brackets of an annotation: `str` and `...` for `tuple[str, ...]`."""
     return _cut(kind.partition("[")[2][:-1], ",")
 
 
 def _cut(text: str, separator: str) -> tuple[str, ...]:
-    """Split at the separators outside of brackets."""
+    """Split at the separators that are not in brackets."""
     parts, depth, start = [], 0, 0
     for place, letter in enumerate(text):
         depth += (letter == "[") - (letter == "]")
@@ -181,16 +181,16 @@ _SIMPLE: dict[str, Callable[[Any], bool]] = {
     "Target": lambda value: _is_path(value) or isinstance(value, bytearray) or hasattr(value, "write"),
 }
 _SPOKEN = {
-    "str": "a text", "bytes": "bytes", "bool": "True or False", "int": "an integer", "float": "a number",
+    "str": "a string", "bytes": "bytes", "bool": "True or False", "int": "an integer", "float": "a number",
     "Source": "a path, bytes, a descriptor or something to read from",
     "Target": "a path, a descriptor or something to write to",
-    "Tell": "something to call", "ImageSource": "a source of images", "ImageSink": "a sink of images",
-    "Iterable[str]": "several texts", "Sequence[str]": "several texts", "tuple[str, ...]": "a tuple of texts",
+    "Tell": "a callable", "ImageSource": "a source of images", "ImageSink": "a sink of images",
+    "Iterable[str]": "several strings", "Sequence[str]": "several strings", "tuple[str, ...]": "a tuple of strings",
 }  # fmt: skip
 
 
 def _fits(kind: str, value: Any) -> bool:
-    """Whether a value is what one annotation says, without alternatives."""
+    """Return whether a value matches one annotation without alternatives."""
     if "|" in kind and "[" not in kind:
         return any(_fits(each, value) for each in _alternatives(kind))
     if (simple := _SIMPLE.get(kind)) is not None:
@@ -215,7 +215,7 @@ def _are(head: str, inner: tuple[str, ...], value: Any) -> bool:
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         return False
     if not isinstance(value, (tuple, list, set, frozenset)):
-        return head in {"Iterable", "Sequence"}  # a sequence of its own kind, or what is read first
+        return head in {"Iterable", "Sequence"}  # another class of sequence, or an iterable that is read first
     if head == "tuple" and inner[-1] != "...":
         return len(value) == len(inner) and all(map(_fits_any, inner, value))
     return all(_fits_any(inner[0], each) for each in value)

@@ -1,8 +1,8 @@
-"""Context managers: as much of `contextlib` as the commands of every day need.
+"""Context managers: the part of `contextlib` that common commands need.
 
-`contextlib` imports `functools`, `collections` and more, which together takes as long as a small command itself does.
-For type checkers these are the real ones, and they behave alike, except that a generator's function cannot be used as
-a decorator. Imports nothing.
+`contextlib` imports `functools`, `collections` and more, which takes as long as a small command itself. For type
+checkers these are the originals. They behave alike, except that the contexts cannot be used as decorators. This module
+imports nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 else:
 
     class _Generated:
-        """A context that is entered where a generator yields, and left where it goes on."""
+        """A context manager that runs a generator to its `yield` on entry, and to its end on exit."""
 
         def __init__(self, generator: Iterator[Any]) -> None:
             self._generator = generator
@@ -39,7 +39,7 @@ else:
             except StopIteration as stop:
                 return stop is not error
             except BaseException as raised:
-                # What the generator let pass comes out as it is; Python turns a StopIteration into a RuntimeError.
+                # An exception that the generator lets pass is unchanged; a StopIteration becomes a RuntimeError.
                 turned = isinstance(error, StopIteration) and isinstance(raised, RuntimeError)
                 error.__traceback__ = trace
                 if raised is error or (turned and raised.__cause__ is error):
@@ -48,7 +48,7 @@ else:
             raise RuntimeError("the generator of a context yielded again after an error")
 
     def contextmanager(function: Callable[..., Iterator[Any]]) -> Callable[..., _Generated]:
-        """Let a generator function make contexts: up to its `yield` to enter them, from there on to leave them."""
+        """Make a generator function return context managers, which run it to its `yield`, and later to its end."""
 
         def make(*values: Any, **named: Any) -> _Generated:
             return _Generated(function(*values, **named))
@@ -58,8 +58,8 @@ else:
         make.__wrapped__ = function
         return make
 
-    class suppress:  # noqa: N801  - called like the one it stands for
-        """A context that errors of these classes end, and nothing else does."""
+    class suppress:  # noqa: N801  - named like the original
+        """A context manager that suppresses exceptions of these classes."""
 
         def __init__(self, *kinds: type[BaseException]) -> None:
             self._kinds = kinds
@@ -70,8 +70,8 @@ else:
         def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
             return kind is not None and issubclass(kind, self._kinds)
 
-    class nullcontext:  # noqa: N801  - likewise
-        """A context that does nothing."""
+    class nullcontext:  # noqa: N801  - named like the original
+        """A context manager that does nothing."""
 
         def __init__(self, result: object = None) -> None:
             self._result = result
@@ -83,7 +83,7 @@ else:
             return
 
     class ExitStack:
-        """A context of others, exited in reverse order even if one raises."""
+        """A context manager for others that are entered in it; it exits all in reverse order, even if one raises."""
 
         def __init__(self) -> None:
             self._exits: list[Callable[..., Any]] = []
@@ -98,7 +98,7 @@ else:
             return result
 
         def callback(self, function: Callable[..., object], /, *values: Any, **named: Any) -> None:
-            """Call a function at the end."""
+            """Register a function to be called at the end."""
 
             def leave(*_: object) -> None:
                 function(*values, **named)
@@ -113,7 +113,7 @@ else:
                 try:
                     if self._exits.pop()(None if now is None else type(now), now, now and now.__traceback__):
                         now = None
-                except BaseException as raised:  # noqa: BLE001  - it is raised when all are left
+                except BaseException as raised:  # noqa: BLE001  - it is raised after all exits
                     now = raised
             if now is not None and now is not error:
                 raise now

@@ -1,7 +1,7 @@
-"""JSON as Go writes it, byte for byte: no spaces, keys as given, Go's escapes and Go's numbers; and objects read.
+"""Write JSON byte for byte as Go does: no spaces, keys as given, Go's escapes and numbers; and parse JSON objects.
 
-Two dialects: what programs print, and what the record files hold, which differ in backspace, form feed and small floats
-(store-format 3). Pure; shared by the records and the command line.
+There are two dialects, that of program output and that of record files, which differ in backspace, form feed and small
+floats (store-format 3). These functions are pure; the records and the command line share them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _ESCAPED_BY_GO = "<>&\u2028\u2029"
-"""The characters that Go escapes and the standard library does not."""
+"""Characters that Go escapes, but the standard library does not."""
 _ESCAPES = {
     **{chr(code): f"\\u{code:04x}" for code in (*range(0x20), *map(ord, _ESCAPED_BY_GO))},
     '"': '\\"',
@@ -25,23 +25,23 @@ _SHORT_ESCAPES = {**_ESCAPES, "\b": "\\b", "\f": "\\f"}
 
 
 def encode(value: object, *, record_file: bool = False, sort_keys: bool = False, without_floats: bool = False) -> bytes:
-    r"""Write a value as compact JSON.
+    r"""Encode a value as compact JSON.
 
     Args:
         value: None, bool, int, float, str, list, tuple or dict with str keys, nested. Lone surrogates become `\ufffd`.
-        record_file: the dialect of the record files (`\u0008`, `1e-07`) and not that of output (`\b`, `1e-7`).
-        sort_keys: sort every object bytewise, as Go does with its maps; else keys stay in their order.
-        without_floats: there is no float in it, which makes it much faster.
+        record_file: use the dialect of record files (`\u0008`, `1e-07`), not that of output (`\b`, `1e-7`).
+        sort_keys: sort the keys of every object by their bytes, as Go does for maps; else keep their order.
+        without_floats: the value contains no floats, which makes this much faster.
 
     Raises:
-        ValueError: a float that is not finite, which JSON cannot express.
-        TypeError: a value of another type.
+        ValueError: a float is not finite, which JSON cannot express.
+        TypeError: a value has another type.
     """
     if without_floats and not sort_keys and _write is not None:
         text = "".join(_write(value, 0))
     else:
         text = _Writer(_quote, sort_keys=sort_keys, two_digits=record_file).text_of(value)
-    for char in _ESCAPED_BY_GO:  # outside of a string, there is none
+    for char in _ESCAPED_BY_GO:  # they occur only in strings
         if char in text:
             text = text.replace(char, _ESCAPES[char])
     try:
@@ -49,13 +49,13 @@ def encode(value: object, *, record_file: bool = False, sort_keys: bool = False,
             return text.encode()
     except UnicodeEncodeError:
         pass
-    # Lone surrogates, or what may be a backspace or a form feed, which few texts have.
+    # Rarely, there are lone surrogates, or escapes that may be a backspace or form feed.
     escapes = str.maketrans(_ESCAPES if record_file else _SHORT_ESCAPES)
     return _Writer(_quoter(escapes), sort_keys=sort_keys, two_digits=record_file).text_of(value).encode()
 
 
 def _quoter(escapes: Mapping[int, str]) -> Callable[[str], str]:
-    """Make what writes a string, character by character, with these escapes."""
+    """Return a function that encodes a string character by character, with these escapes."""
 
     def quote(text: str) -> str:
         escaped = text.translate(escapes)
@@ -71,10 +71,10 @@ def _no_form(value: object) -> NoReturn:
 
 
 def _of_the_standard_library() -> tuple[Callable[[str], str], Callable[[object, int], Iterable[str]] | None]:
-    """Return what it writes strings with, and values: `json` itself takes long to import."""
+    """Return its encoders of strings and of values, without importing `json`, which takes long."""
     try:
         from _json import encode_basestring, make_encoder
-    except ImportError:  # they are CPython's own
+    except ImportError:  # only CPython has them
         return _quoter(str.maketrans(_SHORT_ESCAPES)), None
     return encode_basestring, make_encoder(None, _no_form, encode_basestring, None, ":", ",", False, False, False)
 
@@ -83,7 +83,7 @@ _quote, _write = _of_the_standard_library()
 
 
 class _Writer:
-    """One dialect. The same few keys occur in thousands of records, so their text is kept."""
+    """The encoder of one dialect. It caches the texts of keys, because thousands of records have the same few keys."""
 
     def __init__(self, quote: Callable[[str], str], *, sort_keys: bool, two_digits: bool) -> None:
         self._quote = quote
@@ -116,7 +116,7 @@ class _Writer:
             return "true" if value else "false"
         if isinstance(value, float):
             return _number(value, two_digits=self._two_digits)
-        # What remains are the likes of an enumeration's members and named tuples.
+        # Subclasses, such as members of enumerations and named tuples.
         if isinstance(value, str):
             return self._quote(str.__str__(value))
         if isinstance(value, int):
@@ -133,7 +133,7 @@ class _Writer:
 
 
 def _number(value: float, *, two_digits: bool) -> str:
-    """Go's shortest form: plain from 1e-6 up to 1e21, beyond that with an exponent."""
+    """Format a float in Go's shortest form: plain from 1e-6 up to 1e21, otherwise with an exponent."""
     import math
 
     if not math.isfinite(value):
@@ -148,7 +148,7 @@ def _number(value: float, *, two_digits: bool) -> str:
 
 
 def _plain(shortest: str) -> str:
-    """Spell a float's shortest form without an exponent."""
+    """Format a float's shortest form without an exponent."""
     if "e" not in shortest:
         return shortest.removesuffix(".0")
     from decimal import Decimal
@@ -157,12 +157,12 @@ def _plain(shortest: str) -> str:
 
 
 def mapping(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A map, its keys in the order of their bytes, which is that of their characters in UTF-8."""
+    """Return a map with its keys sorted by code points, which is the order of their bytes in UTF-8."""
     return dict(sorted(values.items())) if len(values) > 1 else dict(values)
 
 
 def object_in(data: bytes | str) -> dict[str, Any] | None:
-    """Parse JSON from a store or another program; None unless it is an object."""
+    """Parse JSON from a store or another program; None unless it is one valid object."""
     import json
 
     try:

@@ -1,4 +1,4 @@
-"""ID-map arithmetic: which user and group inside a container is which on the host. Pure; no files, no processes."""
+"""Map user and group IDs between containers and the host. These functions are pure: no files, no processes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 LARGEST_ID = 2**32 - 1
 _END = 2**32 - 1
-"""The end of the kernel's IDs: the last number means "no ID"."""
+"""The end of the kernel's IDs: the last number stands for "no ID"."""
 _MOST_RANGES = 340
-"""As many lines as /proc/PID/uid_map takes."""
+"""The largest number of lines in /proc/PID/uid_map."""
 
 
 class IDRange(Value):
-    """`size` consecutive IDs: `container_id` inside is `host_id` outside, and so on upward."""
+    """A range of `size` IDs, from `container_id` in the container and `host_id` on the host."""
 
     container_id: int
     host_id: int
@@ -25,7 +25,7 @@ class IDRange(Value):
 
 
 class IDMap(Value):
-    """Ranges of user and group IDs. Without ranges of a kind, its IDs are the same inside and outside."""
+    """Ranges of user and group IDs. Without ranges of a kind, IDs of this kind are the same inside and outside."""
 
     uids: tuple[IDRange, ...] = ()
     gids: tuple[IDRange, ...] = ()
@@ -35,7 +35,7 @@ class IDMap(Value):
 
     @property
     def is_contiguous(self) -> bool:
-        """Whether the ranges of each kind are contiguous, inside and outside."""
+        """Whether the ranges of each kind have no gaps, neither inside nor outside."""
         return is_contiguous(self.uids) and is_contiguous(self.gids)
 
     def to_host(self, uid: int, gid: int) -> tuple[int, int]:
@@ -55,7 +55,7 @@ class IDMap(Value):
         return map_in(self.uids, uid, "UID"), map_in(self.gids, gid, "GID")
 
     def within(self, outer: IDMap) -> IDMap:
-        """This map as it looks from outside a namespace that has the map `outer`. What that lacks is not covered."""
+        """Return this map as seen from outside a namespace with the map `outer`, without IDs that `outer` lacks."""
         return IDMap(_within(self.uids, outer.uids), _within(self.gids, outer.gids))
 
 
@@ -77,7 +77,7 @@ def _within(inner: Sequence[IDRange], outer: Sequence[IDRange]) -> tuple[IDRange
 
 
 def is_contiguous(ranges: Sequence[IDRange]) -> bool:
-    """Whether ranges leave no hole, inside and outside."""
+    """Return whether ranges have no gaps, inside and outside."""
     from itertools import pairwise
 
     inside = sorted((part.container_id, part.size) for part in ranges)
@@ -108,7 +108,7 @@ def map_in(ranges: Sequence[IDRange], number: int, noun: str) -> int:
 
 
 def parse_ranges(text: str, noun: str = "uid") -> tuple[IDRange, ...]:
-    """Read `container:host:size[:container:host:size…]`; an empty text gives no ranges.
+    """Parse `container:host:size[:container:host:size…]`; an empty text has no ranges.
 
     Raises:
         InvalidIDMap: not triples of numbers from 0 to 2**32 - 1. `noun` is "uid" or "gid", for the Go tool's text.
@@ -118,7 +118,7 @@ def parse_ranges(text: str, noun: str = "uid") -> tuple[IDRange, ...]:
     words = text.split(":")
     malformed = f'initializing ID mappings: {noun} setting is malformed expected ["uint32:uint32:uint32"]: ["{text}"]'
     if len(words) % 3:
-        raise errors.InvalidIDMap(text, "it does not consist of triples", go_text=malformed)
+        raise errors.InvalidIDMap(text, "it does not consist of triples CONTAINER:HOST:SIZE", go_text=malformed)
     for word in words:
         if not (word.isascii() and word.isdecimal() and int(word) <= LARGEST_ID):
             raise errors.InvalidIDMap(text, f"{word!r} is not a number from 0 to {LARGEST_ID}", go_text=malformed)
@@ -127,24 +127,24 @@ def parse_ranges(text: str, noun: str = "uid") -> tuple[IDRange, ...]:
 
 
 def format_ranges(ranges: Iterable[IDRange]) -> str:
-    """Write ranges as `parse_ranges` reads them."""
+    """Return ranges in the format that `parse_ranges` reads."""
     return ":".join(f"{part.container_id}:{part.host_id}:{part.size}" for part in ranges)
 
 
 def check_possible(id_map: IDMap) -> None:
-    """See that the kernel would take a map: Go records others, too, and only a later mount fails.
+    """Check that the kernel would accept a map; Go also records others, and only a later mount fails.
 
     Raises:
-        InvalidIDMap: a range is empty, goes beyond the last ID, or overlaps another one, or there are too many.
+        InvalidIDMap: a range is empty, exceeds the last ID, or overlaps another one, or there are too many.
     """
     for ranges in (id_map.uids, id_map.gids):
         for part in ranges:
             if part.size < 1:
-                raise errors.InvalidIDMap(format_ranges([part]), "its size is not 1 or more")
+                raise errors.InvalidIDMap(format_ranges([part]), "its size is less than 1")
             if min(part.container_id, part.host_id) < 0 or max(part.container_id, part.host_id) + part.size > _END:
                 raise errors.InvalidIDMap(
                     format_ranges([part]),
-                    f"it does not stay between 0 and {_END - 1}, the last ID",
+                    f"it is not between 0 and {_END - 1}, the last ID",
                     hint="give a smaller size",
                 )
         if len(ranges) > _MOST_RANGES:
@@ -163,7 +163,7 @@ def check_possible(id_map: IDMap) -> None:
 
 
 def _overlapping(ranges: Sequence[IDRange]) -> Iterator[str]:
-    """Name every range that overlaps an earlier one, inside or outside, as Go does."""
+    """Yield the text of every range that overlaps an earlier one, inside or outside, as Go does."""
     inside: list[tuple[int, int]] = []
     outside: list[tuple[int, int]] = []
     for part in ranges:

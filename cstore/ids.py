@@ -1,4 +1,4 @@
-"""IDs and names of layers, images and containers: what is allowed, and how new IDs are made."""
+"""IDs and names of layers, images and containers: check them, and generate new IDs."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 LONGEST_ID = 200
-"""Bytes. `<id>.tar-split.gz` and its temporary name must fit the 255 bytes of a file name."""
+"""Bytes in the longest ID: `<id>.tar-split.gz` and its temporary name must fit the 255 bytes of a file name."""
 
 _HEX, _GENERATED_LENGTH = frozenset("0123456789abcdef"), 64
 _LONGEST_PART = 255
-"""Bytes of a file's name, on every file system that a store may be on."""
+"""Bytes in the longest file name, on every file system that a store may be on."""
 
 _OF_THE_RECORDS = frozenset(
     {"tmp", "container.json", "item.json"}
     | {f"{kind}.{end}" for kind in ("layers", "images", "containers") for end in ("lock", "json")}
     | {f"volatile-{kind}.json" for kind in ("layers", "containers")}
 )
-"""Names next to the directories of data items."""
+"""Other files beside the directories of data items."""
 _OF_THE_DRIVERS = frozenset({"l", "staging", "tempdirs", "backingFsBlockDev", ".has-mount-program"})
-"""Names next to the directories of layers (store-format 11.2)."""
+"""Other files beside the directories of layers (store-format 11.2)."""
 _ENDS_OF_THE_RECORDS = (".tar-split.gz", ".replacing.gz", ".replacing.json")
 
 
 def flaw_of_part(text: str) -> str:
-    """Return why `text` cannot be one part of a path, or "" if it can."""
+    """Return the reason why `text` cannot be one part of a path, or "" if it can."""
     if not text:
         return "it is empty"
     if text in {".", ".."}:
@@ -42,10 +42,10 @@ def flaw_of_part(text: str) -> str:
 
 
 def check_part(text: str) -> str:
-    """Return an ID from the records if it can be one part of a path. The Go tool accepts, and records, anything.
+    """Return an ID from the records if it can be one part of a path. The Go tool accepts, and records, any ID.
 
     Raises:
-        UnsafeID: it cannot.
+        UnsafeID: it cannot be part of a path.
     """
     flaw = flaw_of_part(text)
     if flaw:
@@ -57,7 +57,7 @@ def check_neighbour(text: str) -> str:
     """Return an ID from the records if it can name a file beside the record files.
 
     Raises:
-        UnsafeID: it cannot be a part of a path, or is the name of another file there.
+        UnsafeID: it cannot be part of a path, or is the name of another file there.
     """
     flaw = flaw_of_part(text) or _clash(text, _OF_THE_RECORDS)
     if flaw:
@@ -72,19 +72,19 @@ def _clash(text: str, names: frozenset[str]) -> str:
 
 
 def belongs_to_records(name: str) -> bool:
-    """Whether a name beside the record files is that of a file of the store, of this version or of a later one."""
+    """Return whether a name beside the record files is that of a file of the store, of this or a later version."""
     return name.startswith(".") or bool(_clash(name, _OF_THE_RECORDS))
 
 
 def belongs_to_the_driver(name: str) -> bool:
-    """Whether a name beside the directories of layers is that of something else that drivers keep there."""
+    """Return whether a name beside the directories of layers is that of another file of a driver."""
     return name.startswith(".") or name in _OF_THE_DRIVERS
 
 
 def flaw_of_id(text: str) -> str:
-    """Return why `text` cannot be an ID, or "" if it can.
+    """Return the reason why `text` cannot be an ID, or "" if it can.
 
-    The Go tool accepts anything; an ID becomes a directory name, so whatever could leave the directory is refused.
+    The Go tool accepts any text. Because an ID becomes a directory name, texts that lead elsewhere are refused here.
     """
     flaw = flaw_of_part(text) or _clash(text, _OF_THE_RECORDS | _OF_THE_DRIVERS)
     if flaw:
@@ -102,7 +102,7 @@ def check_id(text: str) -> str:
     """Return `text` if it can be an ID.
 
     Raises:
-        InvalidID: it is empty, could leave its directory, or fits no file name.
+        InvalidID: it is empty, leads out of its directory, or does not fit into a file name.
     """
     flaw = flaw_of_id(text)
     if flaw:
@@ -111,9 +111,9 @@ def check_id(text: str) -> str:
 
 
 def new_id(taken: Callable[[str], bool]) -> str:
-    """Make a random ID: 64 hex digits that `taken` does not know.
+    """Return a random ID: 64 hex digits, for which `taken` is false.
 
-    The first twelve digits never read as a decimal number, as with the Go tool: a short form must not look like one.
+    The first twelve digits are never a decimal number, as in the Go tool, so that a short ID does not look like one.
     """
     while True:
         candidate = os.urandom(32).hex()
@@ -122,32 +122,32 @@ def new_id(taken: Callable[[str], bool]) -> str:
 
 
 def is_hex(text: str) -> bool:
-    """Whether a text is nothing but lower-case hex digits, and not empty."""
+    """Return whether a text consists of one or more lower-case hex digits."""
     return bool(text) and _HEX.issuperset(text)
 
 
 def is_generated(text: str) -> bool:
-    """Whether a text is an ID as tools make them: 64 hex digits."""
+    """Return whether a text has the form of generated IDs: 64 hex digits."""
     return len(text) == _GENERATED_LENGTH and is_hex(text)
 
 
 def several(names: Iterable[str]) -> Iterable[str]:
-    """Return names as they are.
+    """Return names unchanged if they are not a single text.
 
     Raises:
-        TypeError: they are a single text, which would be taken to be its characters.
+        TypeError: they are a single text, whose characters would be taken for names.
     """
     if isinstance(names, (str, bytes)):
-        raise TypeError(f"names are several, ({names!r},), and no text")
+        raise TypeError(f"names takes several values, ({names!r},), not a string")
     return names
 
 
 def unique_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Drop repeated names, keeping the first of each.
+    """Return names without repeated ones, keeping the first of each.
 
     Raises:
-        InvalidName: a name that is not valid Unicode or holds a NUL, which no record file keeps.
-        TypeError: `names` is a single text, which would be taken to be its characters.
+        InvalidName: a name is not valid Unicode or contains a NUL, which record files cannot hold.
+        TypeError: `names` is a single text, whose characters would be taken for names.
     """
     kept = tuple(dict.fromkeys(several(names)))
     for name in kept:

@@ -1,17 +1,17 @@
-"""How the program finds modules: cstore's own where they are known to be, others where Python looks.
+"""Find modules faster than Python does: cstore's own in known places, others where Python looks.
 
-For each module Python's own finder lists a directory, tries five suffixes and puts several paths together: for a small
-file that takes longer than to run it, and a command imports fifty. Here a module of cstore is `NAME.py` or
-`NAME/__init__.py` in its package's directory, compiled if its `.pyc` carries the source's time and size, as Python
-itself checks it. Whatever is otherwise is left to Python. Only the launcher uses this; a program that imports cstore
-imports it as any other package.
+For each module, Python's own finder lists a directory, tries five suffixes and builds several paths. For a small file
+that takes longer than running it, and a command imports fifty modules. Here, a module of cstore is `NAME.py` or
+`NAME/__init__.py` in its package's directory; its `.pyc` is used if it has the source's time and size, the same check
+that Python makes. All other cases are left to Python. Only the launcher uses this; programs that import cstore import
+it like any other package.
 """
 
 from __future__ import annotations
 
 import posix
 import sys
-from _frozen_importlib import ModuleSpec  # importlib.machinery has the same classes, and imports six modules
+from _frozen_importlib import ModuleSpec  # importlib.machinery has the same classes, but imports six modules
 from _frozen_importlib_external import MAGIC_NUMBER, SourceFileLoader
 from _imp import _fix_co_filename  # type: ignore[attr-defined]  # typeshed leaves it out
 from marshal import loads
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import CodeType, ModuleType
 
+_Module = type(sys)  # what `types` calls ModuleType
 _COMPILED = f".{sys.implementation.cache_tag}.pyc"
 _BY_TIME = MAGIC_NUMBER + bytes(4)
-"""How a compiled file begins that is valid as long as its source has the time and size that follow, four bytes each."""
+"""The head of a compiled file that is valid if its source has the time and size that follow, four bytes each."""
 
 
 def find_quickly(packages: str) -> None:
-    """Find modules as above. Other packages are in the directory `packages`, or wherever Python usually looks."""
+    """Install the finders. Other packages are in the directory `packages`, or where Python usually looks."""
     if packages not in sys.path:
         sys.path.append(packages)
     if sys.pycache_prefix is None and not sys.flags.optimize:
@@ -40,7 +41,7 @@ class Here:
     """Finds modules of cstore in the directories of their packages."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, _: ModuleType | None = None) -> ModuleSpec | None:
-        """Describe a module; None if it is not one of cstore's, or not in its place."""
+        """Return the spec of a module; None if it is not a module of cstore, or is not in the expected place."""
         if not name.startswith("cstore.") or not path:
             return None
         directory, last = path[0], name[name.rindex(".") + 1 :]
@@ -64,12 +65,19 @@ class Here:
 
 
 class Loader(SourceFileLoader):
-    """Loads a module from its compiled file, if that is what the source that is there was compiled to."""
+    """Loads a module from its compiled file, if that matches the source."""
 
     def __init__(self, name: str, source: str, compiled: str, stamp: bytes) -> None:
         super().__init__(name, source)
         self._compiled = compiled
         self._head = _BY_TIME + stamp
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Create a module with its origin set: looking up missing attributes takes as long as running it."""
+        module = _Module(spec.name)
+        about = {"__loader__": self, "__package__": spec.parent, "__file__": spec.origin, "__cached__": spec.cached}
+        module.__dict__.update(about)
+        return module
 
     def get_code(self, fullname: str) -> CodeType | None:
         """Return the module's code."""
@@ -77,20 +85,20 @@ class Loader(SourceFileLoader):
         return super().get_code(fullname) if code is None else code
 
     def _compiled_code(self) -> CodeType | None:
-        """Return the code in the compiled file; None if there is none, or it is incomplete."""
+        """Return the code in the compiled file; None if the file is missing, outdated or incomplete."""
         try:
             content = _content(self._compiled)
             if not content.startswith(self._head):
                 return None
-            code: CodeType = loads(memoryview(content)[len(self._head) :])  # noqa: S302  - Python would run it likewise
+            code: CodeType = loads(memoryview(content)[len(self._head) :])  # noqa: S302  - Python would run it, too
         except (OSError, EOFError, ValueError, TypeError):
             return None
-        _fix_co_filename(code, self.path)  # it may have been compiled elsewhere, and tracebacks tell the place
+        _fix_co_filename(code, self.path)  # for tracebacks, if it was compiled in another directory
         return code
 
 
 def _content(path: str) -> bytes:
-    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)  # a third of the system calls that an object for it makes
+    fd = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)  # a third of the system calls of a file object
     try:
         return posix.read(fd, posix.fstat(fd).st_size)
     finally:
@@ -98,10 +106,10 @@ def _content(path: str) -> bytes:
 
 
 class Elsewhere:
-    """Looks for a package that is not beside cstore where Python itself looks, as soon as there is one."""
+    """Finds packages that are not beside cstore where Python looks, on first use."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, _: ModuleType | None = None) -> ModuleSpec | None:
-        """Describe a module that no other finder has found."""
+        """Return the spec of a module that no other finder has found."""
         if path is not None or self not in sys.meta_path:
             return None
         sys.meta_path.remove(self)

@@ -1,6 +1,6 @@
-"""The library's own store: the one of the room `store`, with what the rooms above that one know of a store.
+"""The library's `Store`: that of the package `store`, with the operations of the packages above it.
 
-A program that only reads records pays for none of it: each method imports what it needs.
+Each method imports what it needs, so that a program that only reads records does not load the rest.
 """
 
 from __future__ import annotations
@@ -30,21 +30,20 @@ def open_store(
     lock_policy: LockPolicy | None = None,
     degraded: bool = False,
 ) -> Store:
-    """Open a store. Writes, creates and locks nothing until an operation changes something.
+    """Open a store. Nothing is written, created or locked until an operation changes the store.
 
     Args:
-        config: where the store is and how it is kept; by default what configuration files and environment say.
-        graph_root: where the store is, instead of where `config`, or those files, say.
-        run_root: where what a reboot may take is, likewise.
-        driver: the driver, likewise.
+        config: the configuration of the store; by default that of the configuration files and the environment.
+        graph_root: the graph root, overriding the configuration.
+        run_root: the run root, overriding the configuration.
+        driver: the driver, overriding the configuration.
         lock_policy: how long to wait for locks, and whom to tell; by default the configured time.
-        degraded: whether reading returns what is readable in damaged records, and adds the rest to `Store.flaws`.
-            Otherwise, an operation that needs a damaged record raises RecordsDamaged. Damaged records never lead to a
-            change.
+        degraded: whether reads skip damaged records and record the damage in `Store.flaws`. Otherwise an operation that
+            needs a damaged record raises RecordsDamaged. In both cases, changes never rely on damaged records.
 
     Raises:
-        ConfigError: the configuration makes no sense, or names no graph root.
-        DriverError: the driver of the store is unknown, ambiguous, or does not take an option.
+        ConfigError: the configuration is invalid, or has no graph root.
+        DriverError: the driver of the store is unknown or ambiguous, or does not support an option.
     """
     from cstore.arguments import check_call, check_classes
     from cstore.store.containers import Containers
@@ -61,26 +60,26 @@ def open_store(
 
 
 def open_trusting(config: StoreConfig, *, degraded: bool = False) -> Store:
-    """Do the same for the command line, whose calls type checkers have seen: it starts sooner without a guard."""
+    """Open a store for the command line, without checking arguments: type checkers have, and startup is faster."""
     context = open_context(config, graph_root="", run_root="", driver="", lock_policy=None, degraded=degraded)
     return Store(context)
 
 
 class Store(_Store):
-    """One container store. Items are named by ID, name or unique ID prefix (`ref`).
+    """A container store. A `ref` is an item's ID, name or unique prefix of its ID.
 
-    A store holds nothing open between two calls, so it need not be closed. In a `with` it may be used all the same.
+    A store keeps nothing open between calls, so it need not be closed; it can be used in a `with` statement anyway.
     """
 
     @property
     def version(self) -> str:
-        """The version of the library that has the store open."""
+        """The version of the library."""
         from cstore import __version__
 
         return __version__
 
     def check(self, options: CheckOptions | None = None) -> Report:
-        """Look for damage, and change nothing; see `check.check_store`.
+        """Check the store for damage without changing it; see `check.check_store`.
 
         Raises LayerUnknown, ImageUnknown, SystemFailure, LockTimeout.
         """
@@ -89,7 +88,7 @@ class Store(_Store):
         return check_store(self.context, options or CheckOptions())
 
     def repair(self, options: RepairOptions | None = None, report: Report | None = None) -> Repaired:
-        """Heal what is damaged, or no more than what a report of `check` tells; see `check.repair.repair_store`."""
+        """Repair all damage, or only the findings in a report of `check`; see `check.repair.repair_store`."""
         from cstore.check.repair import RepairOptions, repair_store
 
         return repair_store(self.context, options or RepairOptions(), report)
@@ -107,15 +106,15 @@ class Store(_Store):
         """Copy files and directories into a layer, or out of one; see `copying.copy`.
 
         Args:
-            sources: what to copy.
-            target: where to.
-            owner: user and group for all that is made; by default those of the sources.
-            progress: called now and then with the bytes copied so far.
-            verify: hold files of imported layers against the archive that their layer came from, before any is copied.
-            notice: told, as sentences, what could not be verified.
+            sources: the files and directories to copy.
+            target: the destination.
+            owner: user and group of all copies; by default those of the sources.
+            progress: called periodically with the bytes copied so far.
+            verify: compare files of imported layers with the archive of their layer, before any file is copied.
+            notice: called with a sentence for each source that could not be verified.
 
         Raises:
-            ContentDamaged: a file is not what was imported; nothing was copied.
+            ContentDamaged: a file differs from the imported one; nothing was copied.
             LayerUnknown, ReadOnlyStore, InvalidOption, IDNotMapped, SystemFailure: see there.
         """
         if verify:
@@ -128,18 +127,18 @@ class Store(_Store):
 
     @property
     def quarantine(self) -> Quarantine:
-        """The quarantine of items that repairs removed from the store, to restore or delete."""
+        """The quarantine, with everything that repairs removed from the store, to restore or delete it."""
         return Quarantine(self.context)
 
 
 class Quarantine:
-    """The cases that repairs have opened, each with all that one of them took out of the store or changed in it."""
+    """The cases of repairs; each has everything that one repair removed from the store or changed in it."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     def list(self) -> Sequence[Case]:
-        """All cases, the oldest first; see `quarantine.cases`.
+        """Return all cases, the oldest first; see `quarantine.cases`.
 
         Raises SystemFailure.
         """
@@ -148,7 +147,7 @@ class Quarantine:
         return quarantine.cases(self._context)
 
     def get(self, ref: str) -> Case:
-        """Find a case by its ID or a unique prefix of it; see `quarantine.find_case`.
+        """Return the case with this ID, or a unique prefix of it; see `quarantine.find_case`.
 
         Raises CaseUnknown.
         """
@@ -157,7 +156,7 @@ class Quarantine:
         return quarantine.find_case(self._context, ref)
 
     def undo(self, ref: str) -> Undone:
-        """Bring back all that a case holds; see `quarantine.undo`.
+        """Restore everything in a case; see `quarantine.undo`.
 
         Raises CaseUnknown, QuarantineDamaged, RecordsDamaged.
         """

@@ -1,7 +1,7 @@
-"""Traces of hidden work: sweeps, recovery from dead processes, retries, fallbacks.
+"""Debug messages about internal events: a sweep, a recovery after a crash, a retry, a fallback.
 
-It goes to the logger `cstore`, at the level of debugging, in programs that have imported `logging`. cstore itself
-imports it for `--debug` only: that takes longer than most commands.
+They go to the logger `cstore`, with level DEBUG, in programs that have imported `logging`. cstore itself imports it
+only for `--debug`, because that takes longer than most commands.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 
 
 def trace(text: str, *values: object) -> None:
-    """Log a sentence. `values` go into it as `logging` does that, with `%s` and `%r`, only if somebody listens."""
+    """Log a sentence. `logging` inserts `values` for `%s` and `%r`, only if the message is recorded."""
     logging = sys.modules.get("logging")
     if logging is not None:
         logging.getLogger("cstore").debug(text, *values)

@@ -1,4 +1,4 @@
-"""Values: objects that are what their fields say, and never change.
+"""Values: immutable objects that are equal if their fields are.
 
     class Place(Value):
         path: str
@@ -7,9 +7,9 @@
     Place("/a") == Place("/a", 0o755)
     Place("/a").with_(mode=0o700)
 
-This is as much of `dataclasses` as cstore needs, `Choice`, `IntChoice`, `Generic`, `NamedTuple` and `cast` of what
-`enum` and `typing` have, and `cached_property` of `functools`. Those modules take longer to import than a short
-command takes to run. Imports nothing.
+This replaces the part of `dataclasses` that cstore needs; `Choice`, `IntChoice`, `Generic` and `cast` for those of
+`enum` and `typing`; and `cached_property` of `functools`. Importing those modules takes longer than a short command.
+This module imports nothing.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from enum import IntEnum as IntChoice
     from functools import cached_property
     from inspect import Signature
-    from typing import Any, ClassVar, Generic, NamedTuple, Self, cast, dataclass_transform
+    from typing import Any, ClassVar, Generic, Self, cast, dataclass_transform
 
     _Parts = tuple[tuple[str, ...], frozenset[str], frozenset[str], frozenset[str]]
 else:
 
     class _Choices(type):
-        """The behavior of a class of choices: finds the choice with a value, and lists all in order."""
+        """The metaclass of choices: it finds a choice by its value, and iterates over all choices in order."""
 
         def __call__(cls, value: object) -> Choice:
             if isinstance(value, cls):
@@ -50,7 +50,7 @@ else:
             return next(choice for choice in cls if choice.name == name)
 
     class Choice(metaclass=_Choices):
-        """A fixed set of values, written as those of `enum.Enum` are, and for type checkers one of these."""
+        """A fixed set of values, defined like an `enum.Enum`, which it is for type checkers."""
 
         _by_value: ClassVar[dict[object, Choice]] = {}
 
@@ -87,59 +87,15 @@ else:
 
         __str__ = int.__repr__
 
-    def _replace(self: Any, **changes: Any) -> Any:
-        """Return a copy with other items for some fields."""
-        return type(self)(**{**self._asdict(), **changes})
-
-    def _asdict(self: Any) -> dict[str, Any]:
-        """Return the items by name, in order."""
-        return dict(zip(self._fields, self, strict=True))
-
-    def _items(self: Any) -> tuple[Any, ...]:
-        return tuple(self)
-
-    def _shown(self: Any) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._asdict().items())})"
-
-    _TUPLE = {
-        "_replace": _replace,
-        "_asdict": _asdict,
-        "_make": classmethod(tuple.__new__),
-        "__repr__": _shown,
-        "__getnewargs__": _items,
-    }
-    """What the classes of such tuples have in common."""
-
-    class _Named(type):
-        """Makes what `collections.namedtuple` makes, out of a class that names its fields."""
-
-        def __new__(cls, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> type:
-            if not bases:
-                return super().__new__(cls, name, bases, members)
-            from _collections import _tuplegetter  # what `collections` itself takes
-
-            fields = tuple(members["__annotations__"])
-            defaults = {field: members[field] for field in fields if field in members}
-            given = ", ".join(fields)
-            make = f"lambda _kind, {given}: _new(_kind, ({given},))"  # as fast as it can be: there are very many tuples
-            new = eval(make, {"_new": tuple.__new__, "__builtins__": {}})  # noqa: S307  - of names in our own source
-            new.__qualname__, new.__defaults__ = f"{name}.__new__", tuple(defaults.values())
-            own = {"__slots__": (), "__new__": new, "__match_args__": fields, "_fields": fields}
-            getters = {field: _tuplegetter(number, "") for number, field in enumerate(fields)}
-            return type(name, (tuple,), {**_TUPLE, **members, **own, **getters})
-
-    class NamedTuple(metaclass=_Named):
-        """A tuple whose items have names, written as those of `typing.NamedTuple` are."""
-
     class Generic:
-        """The base of what works with things of one type. What is between brackets is for type checkers only."""
+        """The base of generic classes. The type in brackets is for type checkers only."""
 
         def __class_getitem__(cls, kind: object) -> type:
             """Return the class itself."""
             return cls
 
-    class cached_property:  # noqa: N801  - called like the one it stands for
-        """A property that is worked out once for each object, when it is first asked for."""
+    class cached_property:  # noqa: N801  - named like the original
+        """A property that is computed once for each object, on first access."""
 
         def __init__(self, work_out: Callable[[Any], object]) -> None:
             self._work_out = work_out
@@ -155,19 +111,19 @@ else:
             return value
 
     def cast(_: object, value: object) -> object:
-        """Do what `typing.cast` does at run time."""
+        """Return the value, as `typing.cast` does at run time."""
         return value
 
     def dataclass_transform(**_: object) -> Callable[[type], type]:
-        """Tell type checkers, who know the real one, that what follows makes classes like data classes."""
+        """Return a decorator without effect; type checkers see the original, which marks data classes."""
         return lambda kind: kind
 
 
-__all__ = ["Choice", "Generic", "IntChoice", "NamedTuple", "Value", "cached_property", "cast"]
+__all__ = ["Choice", "Generic", "IntChoice", "Value", "cached_property", "cast"]
 
 
 class _Signature:
-    """The parameters of a kind of value, for `inspect.signature` and `help`: its fields, when they are asked for."""
+    """The signature of a class of values, for `inspect.signature` and `help`, computed on access from its fields."""
 
     def __get__(self, instance: Value | None, owner: type[Value]) -> Signature:
         if instance is not None:
@@ -189,7 +145,7 @@ _SEVERAL = ("tuple[", "Sequence[", "Iterable[", "frozenset[")
 
 
 class _Shape:
-    """The shape of a kind of value; computed for its first instance, because a command uses only some kinds."""
+    """The fields of a class of values, computed when the first value is created; many commands create none."""
 
     def __get__(self, instance: Value | None, owner: type[Value]) -> _Parts:
         if owner is Value:
@@ -202,20 +158,20 @@ class _Shape:
             name for name in own if owner.__annotations__[name].startswith(_SEVERAL)
         )
         shape: _Parts = (fields, frozenset(fields), required, several)
-        owner._shape = shape  # noqa: SLF001  - the next time it is there
+        owner._shape = shape  # noqa: SLF001  - the cache
         return shape
 
 
 @dataclass_transform(frozen_default=True)
 class Value:
-    """The base of values. A subclass's annotations are its fields, in order, and what is assigned to them defaults.
+    """The base of values. A subclass's annotations are its fields, in order; assigned values are the defaults.
 
-    Defaults are shared by all instances, so a field whose default is a container is annotated as one that cannot be
-    changed (`Mapping`, `Sequence`).
+    All instances share the defaults, so a field whose default is a container is annotated with an immutable type
+    (`Mapping`, `Sequence`).
     """
 
     _shape: ClassVar[Any] = _Shape()
-    """The fields in order and as a set; those without a default; those that hold several things, and take no text."""
+    """The fields in order and as a set; those without a default; and those with several items, which refuse a text."""
     _by_name: ClassVar[bool] = False
 
     __signature__ = _Signature()
@@ -231,7 +187,7 @@ class Value:
             raise TypeError(self._misfit(given))
         for name in several:
             if isinstance(given.get(name), (str, bytes)):
-                raise TypeError(f"{type(self).__name__}: {name} takes several values, ({given[name]!r},), not a text")
+                raise TypeError(f"{type(self).__name__}: {name} takes several values, ({given[name]!r},), not a string")
         self.__dict__.update(given)
 
     def _misfit(self, given: dict[str, Any]) -> str:
@@ -243,19 +199,19 @@ class Value:
 
     @classmethod
     def made_of(cls, fields: dict[str, Any]) -> Self:
-        """Make a value of fields that are known to be right, whose dictionary it keeps: for thousands at a time."""
+        """Create a value from a dictionary of valid fields, which it keeps; this is fast for thousands of values."""
         value = object.__new__(cls)
         object.__setattr__(value, "__dict__", fields)
         return value
 
     @classmethod
     def field_names(cls) -> tuple[str, ...]:
-        """Name the fields, in order."""
+        """Return the names of the fields, in order."""
         fields: tuple[str, ...] = cls._shape[0]
         return fields
 
     def with_(self, **changes: Any) -> Self:
-        """Return a copy with other values for some fields.
+        """Return a copy with some fields changed.
 
         Raises:
             TypeError: the field does not exist.
@@ -281,7 +237,7 @@ class Value:
         fields = tuple(getattr(self, name) for name in self.field_names())
         try:
             return hash(fields)
-        except TypeError:  # a mapping or a list, of which equal ones have as many entries
+        except TypeError:  # a mapping or list is hashed by its length, which equal ones share
             return hash(tuple(len(field) if isinstance(field, (dict, list)) else field for field in fields))
 
     def __repr__(self) -> str:

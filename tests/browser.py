@@ -1,4 +1,4 @@
-"""A real Chromium without a screen, told over two pipes what to do (the DevTools protocol)."""
+"""A real headless Chromium, controlled over two pipes (the DevTools protocol)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-us
 
 
 class Browser:
-    """One page in a browser. `told` is everything that its console said: errors, warnings and messages."""
+    """One page in a browser. `told` has all errors, warnings and messages of its console."""
 
     def __init__(self) -> None:
         self._profile = tempfile.mkdtemp()
@@ -26,7 +26,7 @@ class Browser:
         self._count, self._rest = 0, b""
         commands, self._to = os.pipe()
         self._from, answers = os.pipe()
-        # The browser reads descriptor 3 and writes 4; a shell puts the pipes there, whatever their numbers are.
+        # The browser reads from descriptor 3 and writes to 4; a shell moves the pipes there.
         line = f'exec "$@" 3<&{commands} 4>&{answers}'
         self._process = subprocess.Popen(
             ["bash", "-c", line, "bash", PROGRAM, *_OPTIONS, f"--user-data-dir={self._profile}"],
@@ -55,29 +55,29 @@ class Browser:
         shutil.rmtree(self._profile, ignore_errors=True)
 
     def call(self, method: str, **values: Any) -> dict[str, Any]:
-        """Call a method of the page; give its result."""
+        """Call a method of the page; return its result."""
         return self._call(method, self._session, **values)
 
     def look(self, width: int, height: int, scheme: str) -> None:
-        """Show pages at a size in pixels, in a color scheme: light or dark."""
+        """Set the window size in pixels and the color scheme, light or dark."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def open(self, path: str) -> None:
-        """Load a file, and wait until that is done."""
+        """Load a file, and wait until it is loaded."""
         self.call("Page.navigate", url=f"file://{path}")
         while self._receive().get("method") != "Page.loadEventFired":
             pass
 
     def evaluate(self, expression: str) -> Any:
-        """The value of an expression of JavaScript in the page."""
+        """Return the value of a JavaScript expression in the page."""
         found = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
     def picture(self, path: str, *, whole: bool = False) -> None:
-        """Write a PNG of what is seen, or of the `whole` page."""
+        """Write a PNG of the visible part, or of the `whole` page."""
         found = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
         with open(path, "wb") as file:
             file.write(base64.b64decode(found["data"]))

@@ -1,6 +1,6 @@
-"""Makers of tar archives, trees and damage: every byte of a header is in the test's hands.
+"""Builders of tar archives, trees and damage, with control over every byte of a header.
 
-Archives are built by hand, not by a library: most of them are such as no library would write.
+Archives are built by hand, because most of them are such that no library would write them.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ FIELDS: Mapping[str, tuple[int, int]] = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One archive entry, which may lie about itself.
+    """One archive entry, whose header may be wrong.
 
     Attributes:
-        size: what the header says; None takes the body's length.
+        size: the size in the header; None means the body's length.
         pax: records of a preceding `x` header.
-        raw: field name or offset → bytes written there after all else, before the checksum is taken.
-        checksum: the text of the checksum field; None takes the right one.
-        padding: what follows the body up to the block's end; None pads with zeros.
+        raw: field name or offset → bytes written there last, before the checksum is computed.
+        checksum: the text of the checksum field; None means the correct one.
+        padding: the bytes after the body up to the block's end; None means zeros.
     """
 
     name: bytes
@@ -72,13 +72,13 @@ class Entry:
         return replace(self, **changes)
 
     def blocks(self) -> bytes:
-        """Everything this entry adds to an archive."""
+        """Return all bytes that this entry adds to an archive."""
         before = pax_header(self.pax) if self.pax else b""
         padding = bytes(-len(self.body) % BLOCK) if self.padding is None else self.padding
         return before + self.header() + self.body + padding
 
     def header(self) -> bytes:
-        """The 512-byte header alone."""
+        """Return the 512-byte header alone."""
         block = bytearray(BLOCK)
         size = len(self.body) if self.size is None else self.size
         _put(block, "name", self.name[:100])
@@ -106,7 +106,7 @@ def _put(block: bytearray, name: str, value: bytes) -> None:
 
 
 def sealed(block: bytes | bytearray, checksum: bytes | None = None) -> bytes:
-    """Put the checksum (or the given text) into a header block."""
+    """Write the checksum, or the given text, into a header block."""
     whole = bytearray(block)
     whole[148:156] = b" " * 8
     whole[148:156] = (b"%06o\0 " % sum(whole)) if checksum is None else checksum.ljust(8, b"\0")[:8]
@@ -114,13 +114,13 @@ def sealed(block: bytes | bytearray, checksum: bytes | None = None) -> bytes:
 
 
 def number(value: int, width: int) -> bytes:
-    """Write a number as octal text, or in base 256 where that does not fit."""
+    """Write a number as octal text, or in base 256 if it does not fit."""
     text = b"%0*o" % (width - 1, value) if value >= 0 else b""
     return text + b"\0" if text and len(text) < width else base256(value, width)
 
 
 def base256(value: int, width: int) -> bytes:
-    """Write a number in two's complement with the top bit set, as GNU tar does for the very large and the negative."""
+    """Write a number in two's complement with the top bit set, as GNU tar does for very large and negative ones."""
     packed = (value & ((1 << (8 * width)) - 1)).to_bytes(width, "big")
     return bytes([packed[0] | 0x80]) + packed[1:]
 
@@ -140,7 +140,7 @@ def pax_record(key: bytes, value: bytes) -> bytes:
 def pax_header(
     records: Mapping[bytes, bytes] | bytes, *, type_: bytes = b"x", name: bytes = b"PaxHeaders.0/entry"
 ) -> bytes:
-    """Write an extended header from records, or from a body that need not make sense."""
+    """Write an extended header from records, or from a body that may be invalid."""
     body = records if isinstance(records, bytes) else b"".join(pax_record(*item) for item in records.items())
     return Entry(name, body, type=type_).blocks()
 
@@ -154,33 +154,33 @@ def gnu_long(text: bytes, type_: bytes = b"L") -> bytes:
 
 
 def regular(name: bytes | str, body: bytes = b"", **more: Any) -> Entry:
-    """A file; a name longer than the field gets a PAX record."""
+    """Return a file; a name longer than the field gets a PAX record."""
     return _named(name, body=body, **more)
 
 
 def directory(name: bytes | str, **more: Any) -> Entry:
-    """A directory, with the slash at the end of its name."""
+    """Return a directory, with a slash at the end of its name."""
     raw = _bytes(name)
     return _named(raw if raw.endswith(b"/") else raw + b"/", type=b"5", **{"mode": 0o755, **more})
 
 
 def symlink(name: bytes | str, target: bytes | str, **more: Any) -> Entry:
-    """A symbolic link."""
+    """Return a symbolic link."""
     return _named(name, type=b"2", link=_bytes(target), **{"mode": 0o777, **more})
 
 
 def hardlink(name: bytes | str, target: bytes | str, **more: Any) -> Entry:
-    """A hard link to an earlier entry's name."""
+    """Return a hard link to an earlier entry."""
     return _named(name, type=b"1", link=_bytes(target), **more)
 
 
 def node(name: bytes | str, type_: bytes, device: tuple[int, int] = (0, 0), **more: Any) -> Entry:
-    """A character device (`3`), block device (`4`) or fifo (`6`)."""
+    """Return a character device (`3`), block device (`4`) or fifo (`6`)."""
     return _named(name, type=type_, device=device, **more)
 
 
 def whiteout(name: bytes | str, **more: Any) -> Entry:
-    """A file that says that `name` is gone."""
+    """Return a whiteout of `name`."""
     folder, base = os.path.split(_bytes(name))
     return _named(os.path.join(folder, b".wh." + base), **more)
 
@@ -203,12 +203,12 @@ def _named(name: bytes | str, *, link: bytes = b"", **more: Any) -> Entry:
 
 
 def make_tar(*entries: Entry | bytes, end: bytes = END) -> bytes:
-    """Join entries (or bytes as they are) and the end of the archive."""
+    """Concatenate entries, or raw bytes, and the end of the archive."""
     return b"".join(entry if isinstance(entry, bytes) else entry.blocks() for entry in entries) + end
 
 
 def compress(data: bytes, kind: str) -> bytes:
-    """Compress with a library of its own, none of cstore's code: "tar", "gzip", "bzip2", "xz" or "zstd"."""
+    """Compress with a separate library, without cstore's code: "tar", "gzip", "bzip2", "xz" or "zstd"."""
     if kind == "gzip":
         return gzip.compress(data, 6, mtime=0)
     if kind == "bzip2":
@@ -222,12 +222,12 @@ def compress(data: bytes, kind: str) -> bytes:
 
 
 def digest(data: bytes) -> str:
-    """The digest of some bytes as records hold it."""
+    """Return the digest of bytes as records contain it."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
 def typical_tar(*, size: int = 3000, files: int = 20, seed: int = 1) -> bytes:
-    """An ordinary layer: directories, files, links, one of each oddity that root need not make."""
+    """Return a typical layer: directories, files, links, and every oddity that can be created without root."""
     choice = random.Random(seed)
     entries: list[Entry] = [directory("./"), directory("etc"), directory("usr/"), directory("usr/bin")]
     entries += [regular(f"usr/bin/tool{n}", choice.randbytes(choice.randrange(size)), mode=0o755) for n in range(files)]
@@ -247,14 +247,14 @@ def typical_tar(*, size: int = 3000, files: int = 20, seed: int = 1) -> bytes:
 
 
 def flip_byte(data: bytes, offset: int) -> bytes:
-    """Return the bytes with one changed for certain."""
+    """Return the bytes with one of them changed."""
     changed = bytearray(data)
     changed[offset] ^= 0xFF
     return bytes(changed)
 
 
 def flip_byte_of(path: str, offset: int | None = None) -> None:
-    """Change one byte of a file (the middle one, if none is named)."""
+    """Change one byte of a file, by default the middle one."""
     with open(path, "r+b") as file:
         size = file.seek(0, io.SEEK_END)
         position = size // 2 if offset is None else offset
@@ -268,7 +268,7 @@ def flip_byte_of(path: str, offset: int | None = None) -> None:
 
 
 def make_tree(root: str, contents: Mapping[str, bytes | str | None]) -> str:
-    """Fill a directory: bytes make a file, text a symbolic link, None a directory. Returns the directory."""
+    """Fill a directory: bytes create a file, text a symbolic link, None a directory. Returns the directory."""
     os.makedirs(root, exist_ok=True)
     for name, content in contents.items():
         path = os.path.join(root, name)
@@ -284,7 +284,7 @@ def make_tree(root: str, contents: Mapping[str, bytes | str | None]) -> str:
 
 
 def composefs_layer(folder: str) -> str:
-    """Unpack the store of composefs layers that the Go tool made; returns the directory of its base layer."""
+    """Unpack a store of composefs layers that the Go tool created; return the directory of its base layer."""
     here = os.path.dirname(os.path.abspath(__file__))
     archive = os.path.join(here, "data/stores/store-1.63-composefs.tar.xz")
     subprocess.run(["tar", "-xJf", archive, "-C", folder, "--no-same-owner"], check=True)
@@ -292,7 +292,7 @@ def composefs_layer(folder: str) -> str:
     for above, _, names in os.walk(os.path.join(layer, "diff")):
         os.chmod(above, 0o700)
         for name in names:
-            os.chmod(os.path.join(above, name), 0o600)  # contents have no permissions at all
+            os.chmod(os.path.join(above, name), 0o600)  # the archived files have mode 0
     return layer
 
 
@@ -316,7 +316,7 @@ def many_files(root: str, count: int, *, seed: int = 1, largest: int = 12_000) -
 
 @dataclass(frozen=True)
 class Fact:
-    """What a tar can say about one path; `links` are all paths of its inode. Trees with equal facts are equal."""
+    """The facts that a tar has about one path; `links` are all paths of its inode. Equal trees have equal facts."""
 
     kind: str
     mode: int
@@ -335,10 +335,10 @@ def tree_manifest(
     """Describe every path below a directory: type, mode, owner, nanoseconds, contents, links, device, xattrs.
 
     Args:
-        root: the directory; it is listed itself, as `b"."`, but without its time, which any temporary file changes.
-        times: whether modification times count.
-        owners: whether owners count.
-        skip: names directly below the directory that are left out.
+        root: the directory; it is included as `b"."`, but without its time, which any temporary file changes.
+        times: whether to include modification times.
+        owners: whether to include owners.
+        skip: names directly in the directory to leave out.
     """
     paths = sorted(_walk(os.fsencode(root), {os.fsencode(name) for name in skip}))
     shared: dict[tuple[int, int], list[bytes]] = {}
@@ -356,7 +356,7 @@ def _walk(root: bytes, skip: set[bytes]) -> Iterable[bytes]:
 
 
 def paths_below(root: bytes, skip: set[bytes] | None = None) -> Iterable[bytes]:
-    """Every path in a directory, however deep: os.walk calls itself for each level, which ends at a thousand."""
+    """Yield every path in a directory. os.walk recurses for each level, and so fails at a depth of a thousand."""
     pending = [root]
     while pending:
         folder = pending.pop()
@@ -403,7 +403,7 @@ def _xattrs(path: bytes) -> tuple[tuple[str, bytes], ...]:
 
 
 def differences(one: Mapping[bytes, Fact], other: Mapping[bytes, Fact], *, limit: int = 10) -> list[str]:
-    """Say in words how two manifests differ, at most `limit` lines; an empty list means that they are equal."""
+    """Describe how two manifests differ, in at most `limit` lines; [] if they are equal."""
     found = []
     for path in sorted({*one, *other}):
         left, right = one.get(path), other.get(path)
@@ -417,7 +417,7 @@ def differences(one: Mapping[bytes, Fact], other: Mapping[bytes, Fact], *, limit
 
 
 def listing(*roots: str) -> dict[str, str]:
-    """Every path below some directories with its type and size: what is there, not what it says."""
+    """Return every path below some directories with its type and size, but not its contents."""
     found = {}
     for root in roots:
         for path in paths_below(os.fsencode(root)):

@@ -1,6 +1,6 @@
-"""What every test gets: a clean environment, a private store, runners for cstore and its peers.
+"""Fixtures for all tests: a clean environment, a private store, and runners for cstore and other programs.
 
-The header of a run names the powers it lacks.
+The header of a run says which capabilities it lacks.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MACHINE_ENVIRONMENT: Mapping[str, str] = dict(os.environ)
-"""The environment before it was scrubbed: the package managers that build corpora want their own settings."""
+"""The environment before it was scrubbed: package managers that build corpora need their own settings."""
 
 USER = os.geteuid()
 PEERS = ("containers-storage", "podman", "skopeo", "umoci", "debootstrap", "npm", "docker-registry")
@@ -42,16 +42,16 @@ _SCRUBBED = ("STORAGE_", "CONTAINERS_", "_CONTAINERS_", "XDG_", "CSTORE_", "CLIC
 
 
 _LONG = ("hostile", "concurrency", "crash", "faults", "property", "damage", "compat", "integration")
-"""Directories of tests that take long, the longest files first."""
+"""Directories of slow tests, those with the longest files first."""
 
 
 # ── the environment ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Scrub the environment once, before any fixture: no setting of the machine or the user may reach a test.
+    """Scrub the environment once, before any fixture: no setting of the machine or the user may affect a test.
 
-    Ctrl-C is obeyed again, if whoever started the run had it ignored: some tests are about it.
+    Also restore the default handling of SIGINT if it is ignored: some tests send it.
     """
     del config
     for name in [name for name in os.environ if name.startswith(_SCRUBBED)]:
@@ -59,19 +59,19 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TZ", "LANGUAGE"):
         os.environ.pop(name, None)
     os.environ.update(LC_ALL="C.UTF-8", HOME="/nonexistent", PYTHONPATH=ROOT)
-    # A machine with other work to do is slow, and no behavior is wrong because of that.
-    # A run of the same code has the same result; whoever looks for more sets the variable.
+    # A slow machine must not fail a test, so there is no deadline. Runs of the same code must have the same result, so
+    # examples are deterministic unless the variable is set.
     fresh = bool(MACHINE_ENVIRONMENT.get("CSTORE_FRESH_EXAMPLES"))
     settings.register_profile(
         "any machine", deadline=None, derandomize=not fresh, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("any machine")
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background of a script, and then for all programs
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a script's background jobs, and inherited by children
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add what this suite is run with."""
+    """Add the options of this suite."""
     parser.addoption(
         "--shuffle", type=int, metavar="SEED", help="run the files, and the tests of each, in an order drawn from SEED"
     )
@@ -79,10 +79,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shuffle, or put long files first; before pytest itself puts together what shares a costly fixture.
+    """Shuffle the tests, or put slow files first, before pytest groups tests that share an expensive fixture.
 
-    Every process of a parallel run draws the same order from the seed. Without one, a parallel run begins with what
-    takes minutes, so that no process is left with it at the end while the others have nothing to do.
+    Every process of a parallel run derives the same order from the seed. Without a seed, a parallel run begins with the
+    slowest files, so that no process is left with one of them at the end.
     """
     seed = config.getoption("--shuffle")
     if seed is None:
@@ -95,7 +95,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_report_header() -> list[str]:
-    """Say what this machine lets the run test, so that a green run is not taken for more than it is."""
+    """Report what this machine can test, so that a green run is not overestimated."""
     absent = [name for name in PEERS if shutil.which(name) is None]
     powers = {
         "root": os.geteuid() == 0,
@@ -111,12 +111,12 @@ def pytest_report_header() -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """Let a test that looks for processes left behind know which are older than itself."""
+    """Record which processes are older than the test, for tests that look for processes left behind."""
     processes.begin()
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Stop when a test took the whole run into a user namespace: all later ones would take themselves for root."""
+    """Stop if a test has moved the whole run into a user namespace: all later tests would take themselves for root."""
     if os.geteuid() != USER:
         pytest.exit(f"{item.nodeid} made this process another user's; it has to fork first", returncode=1)
 
@@ -129,7 +129,7 @@ def _can_unshare() -> bool:
 
 
 def _can_reflink() -> bool:
-    """Whether the file system of the temporary directory shares blocks between files."""
+    """Return whether the file system of the temporary directory can share blocks between files."""
     import fcntl
     import tempfile
 
@@ -146,13 +146,13 @@ def _can_reflink() -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def _private_home(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Give the run a home of its own."""
+    """Give the run its own home directory."""
     os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(autouse=True)
 def _no_views_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Take away the read-only views of images that a test left mounted: nobody could delete its directory."""
+    """Unmount read-only views of images that a test left behind, which would block the removal of its directory."""
     yield
     if USER == 0:
         detach_views(str(tmp_path_factory.getbasetemp()))
@@ -160,7 +160,7 @@ def _no_views_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry that speaks plain HTTP and lets everybody in, for all tests of a file."""
+    """A registry with plain HTTP and without authentication, for all tests of a file."""
     from tests.registries import running_registry
 
     with running_registry(str(tmp_path_factory.mktemp("registry"))) as running:
@@ -169,7 +169,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 @pytest.fixture
 def usual_umask() -> Iterator[None]:
-    """Give the test umask 022, whatever the run was started with: it compares modes that the umask decides on."""
+    """Run the test with umask 022: it compares modes that depend on the umask."""
     before = os.umask(0o022)
     yield
     os.umask(before)
@@ -177,17 +177,17 @@ def usual_umask() -> Iterator[None]:
 
 @pytest.fixture
 def needs_root() -> None:
-    """Skip the test for an ordinary user."""
+    """Skip the test for ordinary users."""
     if os.geteuid() != 0:
         pytest.skip("needs root: owners, devices and trusted xattrs cannot be made otherwise")
 
 
-# ── a store and those who work on it ──────────────────────────────────────────────────────────────────────────────────
+# ── stores and the programs that use them ─────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
 class StoreRoots:
-    """Where one store lives."""
+    """The roots of one store."""
 
     graph: str
     run: str
@@ -195,11 +195,11 @@ class StoreRoots:
 
     @property
     def options(self) -> list[str]:
-        """The global options that name this store, for cstore and for the Go tool alike."""
+        """The global options that select this store, for cstore and the Go tool."""
         return ["--graph", self.graph, "--run", self.run, "--storage-driver", self.driver]
 
     def tree(self, layer: str) -> str:
-        """The directory of a layer's tree."""
+        """Return the directory of a layer's tree."""
         return os.path.join(self.graph, "vfs", "dir", layer)
 
     @property
@@ -209,28 +209,28 @@ class StoreRoots:
 
 
 def unplaced(text: str) -> str:
-    """A text without what tells which store the commands in it are for."""
+    """Remove the options that select a store from a text."""
     options = "graph|root|run|runroot|image-store|imagestore|storage-driver|storage-opt"
     return re.sub(rf"(?<=[a-z])(?: --(?:{options}) \S+)+", "", text)
 
 
 @dataclass(frozen=True)
 class OverlayRoots(StoreRoots):
-    """Roots of an overlay store."""
+    """The roots of an overlay store."""
 
     @property
     def options(self) -> list[str]:
-        """The global options that name this store."""
+        """The global options that select this store."""
         return ["--graph", self.graph, "--run", self.run, "--storage-driver", "overlay"]
 
     def tree(self, layer: str) -> str:
-        """The directory of what a layer changes."""
+        """Return the directory with a layer's changes."""
         return os.path.join(self.graph, "overlay", layer, "diff")
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a command left: its exit code and both streams."""
+    """The result of a command: its exit code and both streams."""
 
     command: list[str] = field(repr=False)
     code: int
@@ -248,7 +248,7 @@ class Finished:
         return self.stdout.splitlines()
 
     def ok(self) -> Finished:
-        """Return itself, or fail the test with what the command said."""
+        """Return itself, or fail the test with the command's output."""
         assert self.code == 0, f"{' '.join(self.command)}\nexit {self.code}\n{self.stderr}{self.stdout[-2000:]}"
         return self
 
@@ -269,7 +269,7 @@ class Runner(Protocol):
         roots: StoreRoots | None = None,
         cwd: str | None = None,
     ) -> Finished:
-        """Run it to its end; `stdin` is what it reads (nothing, if not given), `env` adds to the environment."""
+        """Run the command to its end; `stdin` is its input (default: none), `env` is added to the environment."""
 
 
 def _runner(program: list[str], default: StoreRoots, config: str) -> Runner:
@@ -305,34 +305,34 @@ def _runner(program: list[str], default: StoreRoots, config: str) -> Runner:
 
 @pytest.fixture
 def store_roots(tmp_path: Path) -> StoreRoots:
-    """Roots of a store that nobody has opened yet; neither directory exists."""
+    """The roots of a store that does not exist yet."""
     return StoreRoots(str(tmp_path / "graph"), str(tmp_path / "run"))
 
 
 @pytest.fixture
 def roots_in_memory() -> Iterator[StoreRoots]:
-    """The same on a fresh file system in memory, for tests that make many files."""
+    """The same on a fresh file system in memory, for tests that create many files."""
     with fresh_disk() as disk:
         yield StoreRoots(os.path.join(disk, "graph"), os.path.join(disk, "run"))
 
 
 @pytest.fixture(scope="session")
 def btrfs_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A btrfs for the whole run: each test takes a directory of its own on it."""
+    """A btrfs file system for the whole run; each test uses its own directory."""
     with loop_disk(tmp_path_factory.mktemp("btrfs"), "btrfs") as disk:
         yield disk
 
 
 @pytest.fixture(scope="session")
 def xfs_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The same with xfs, which shares blocks between files, too."""
+    """The same with xfs, which can share blocks, too."""
     with loop_disk(tmp_path_factory.mktemp("xfs"), "xfs") as disk:
         yield disk
 
 
 @pytest.fixture
 def zfs_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Programs on PATH that stand for zfs(8) and its kin; gives the directory that `log_of` wants."""
+    """Put substitutes for zfs(8) and related programs on PATH; returns the directory for `log_of`."""
     programs = install(str(tmp_path))
     monkeypatch.setenv("PATH", programs, prepend=":")
     return str(tmp_path)
@@ -340,7 +340,7 @@ def zfs_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture(scope="session")
 def private_config(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A storage.conf that names the driver and nothing else, so that the machine's own is not read."""
+    """A storage.conf that only names the driver, so that the machine's own is not read."""
     path = tmp_path_factory.mktemp("config") / "storage.conf"
     path.write_text('[storage]\ndriver = "vfs"\n')
     return str(path)
@@ -348,13 +348,13 @@ def private_config(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def run(store_roots: StoreRoots, private_config: str) -> Runner:
-    """Run a cstore command on the test's store, as a program of its own."""
+    """Run a cstore command on the test's store, in a process of its own."""
     return _runner(CSTORE, store_roots, private_config)
 
 
 @pytest.fixture
 def peer(store_roots: StoreRoots, private_config: str) -> Runner:
-    """Run Debian's `containers-storage` on the same store; skips where it is not installed."""
+    """Run Debian's `containers-storage` on the same store; skips if it is not installed."""
     return _runner([find_peer("containers-storage")], store_roots, private_config)
 
 
@@ -371,7 +371,7 @@ RunnerMaker = Callable[[StoreRoots], Runner]
 
 @pytest.fixture(scope="session")
 def run_on(private_config: str) -> RunnerMaker:
-    """Make a runner of cstore for other roots than the test's own."""
+    """Create a runner of cstore for other roots."""
     return lambda roots: _runner(CSTORE, roots, private_config)
 
 

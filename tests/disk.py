@@ -1,7 +1,7 @@
-"""A fresh ext4 on a loop file in memory, for a benchmark or a test that makes tens of thousands of files.
+"""A fresh ext4 on a loop file in memory, for benchmarks and tests that create tens of thousands of files.
 
-On one ext4, deleting many files makes later creations slower for minutes; and what goes away with its file system needs
-no deleting at all.
+On a used ext4, deleting many files slows down creations for minutes; and files on a discarded file system need not be
+deleted at all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SIZE = 3 << 30
 
 
 def can_make_disks() -> bool:
-    """Whether this user and machine can mount loop files in memory, and have the memory."""
+    """Return whether this user and machine can mount loop files in memory, and have enough memory."""
     if os.geteuid() != 0 or shutil.which("mkfs.ext4") is None or not os.path.exists("/dev/loop-control"):
         return False
     free = os.statvfs(MEMORY)
@@ -30,7 +30,7 @@ def can_make_disks() -> bool:
 
 @contextlib.contextmanager
 def fresh_disk() -> Iterator[str]:
-    """Yield an empty directory on a file system nobody has used; an ordinary directory where that cannot be had."""
+    """Yield an empty directory on a new file system; an ordinary directory if that is impossible."""
     if not can_make_disks():
         directory = tempfile.mkdtemp(prefix="cstore-disk-")
         try:
@@ -40,7 +40,7 @@ def fresh_disk() -> Iterator[str]:
         return
     with tempfile.NamedTemporaryFile(dir=MEMORY, prefix="cstore-disk-") as image:
         image.truncate(SIZE)
-        # All inode tables now: the kernel would otherwise fill them in the background of the first timings.
+        # Create all inode tables now; otherwise the kernel fills them in the background during the first measurements.
         options = ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", "-m", "0"]
         subprocess.run(["mkfs.ext4", *options, image.name], check=True)
         mountpoint = tempfile.mkdtemp(prefix="cstore-disk-")
@@ -50,7 +50,7 @@ def fresh_disk() -> Iterator[str]:
                 os.rmdir(os.path.join(mountpoint, "lost+found"))
                 yield mountpoint
             finally:
-                # Lazily: a process that a failed test left behind must not keep the next test from its disk.
+                # Lazily: a process left behind by a failed test must not block the next test.
                 subprocess.run(["umount", "--lazy", mountpoint], check=True)
         finally:
             os.rmdir(mountpoint)

@@ -1,4 +1,4 @@
-"""A Docker daemon for a test: its own data root, its own socket, no network, gone with the test."""
+"""A Docker daemon for a test, with its own data root and socket and without network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TIMEOUT = 40
-"""Seconds to start, and to stop."""
+"""Seconds to start and to stop."""
 
 
 class Daemon:
@@ -26,7 +26,7 @@ class Daemon:
         self._host = f"unix://{os.path.join(folder, 'sock')}"
 
     def __call__(self, *words: str) -> str:
-        """Run `docker`; return what it printed."""
+        """Run `docker`; return its output."""
         done = subprocess.run(
             ["docker", "-H", self._host, *words], capture_output=True, text=True, check=False, timeout=120
         )
@@ -34,14 +34,14 @@ class Daemon:
         return done.stdout.strip()
 
     def answers(self) -> bool:
-        """Whether it is ready."""
+        """Return whether it is ready."""
         command = ["docker", "-H", self._host, "version"]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 @contextlib.contextmanager
 def docker_daemon(folder: str, driver: str) -> Iterator[Daemon]:
-    """Run a daemon below a directory, which should be short and on a real file system; skip where that cannot be."""
+    """Run a daemon below a directory, which must be short and on a real file system; skip if that is impossible."""
     if os.geteuid() != 0:
         pytest.skip("needs root: a Docker daemon wants it")
     for program in ("dockerd", "docker"):

@@ -1,13 +1,13 @@
-"""A proxy in front of a registry that does what bad lines and bad registries do, and counts.
+"""A proxy in front of a registry that imitates bad connections and bad registries, and counts traffic.
 
     with FaultProxy(registry.host) as proxy:
         proxy.fail("GET .*/blobs/", cut(after=1000))    # the next such request only
         proxy.fail("GET .*/blobs/", status(503), cut(after=0), times=2)
         ... use proxy.host as the registry ...
-        proxy.given                                     # bytes of bodies of blobs that went to the client
-        proxy.requests("GET .*/blobs/")                 # what it was asked
+        proxy.given                                     # bytes of blobs sent to the client
+            proxy.requests("GET .*/blobs/")                 # the matching requests
 
-A fault serves one request. Without one, or after the last, requests and answers pass through as they are.
+A fault serves one request. Without one, or after the last, requests and responses pass unchanged.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that came in."""
+    """A request that was received."""
 
     method: str
     path: str
@@ -60,15 +60,15 @@ class FaultProxy:
 
     Attributes:
         host: host and port, for the names of images.
-        seen: every request that came in.
-        given: bytes of blobs that went to the client.
-        taken: bytes of blobs that came from the client.
-        connections: how many connections carried a request.
-        rate: bytes a second that it lets pass in each direction of one connection, 0 for all that come.
+        seen: all requests received.
+        given: bytes of blobs sent to the client.
+        taken: bytes of blobs received from the client.
+        connections: number of connections that carried a request.
+        rate: bytes per second in each direction of one connection, 0 for no limit.
     """
 
     def __init__(self, upstream: str = "", authority: Authority | None = None) -> None:
-        """Stand before a registry, or before none; speak TLS, with a certificate of `authority`, if that is given."""
+        """Create a proxy, with or without a registry behind it; with `authority`, it uses TLS with its certificate."""
         self.upstream = upstream
         self.seen: list[Seen] = []
         self.given = self.taken = self.connections = 0
@@ -92,21 +92,21 @@ class FaultProxy:
         self._server.server_close()
 
     def fail(self, pattern: str, *faults: Fault, times: int = 1) -> None:
-        """Serve the next requests whose method and path match with faults, one each; all of them `times` times."""
+        """Serve the next requests whose method and path match with one fault each; the list is used `times` times."""
         with self._lock:
             self._rules.append(_Rule(pattern, [*faults] * times))
 
     def forget(self) -> None:
-        """Forget what was seen, counted and planned."""
+        """Reset requests, counters and planned faults."""
         with self._lock:
             self.seen, self.given, self.taken, self._rules = [], 0, 0, []
 
     def requests(self, pattern: str) -> list[Seen]:
-        """The requests whose method and path match."""
+        """Return the requests whose method and path match."""
         return [one for one in self.seen if re.match(pattern, one.line)]
 
     def count(self, *, given: int = 0, taken: int = 0, connections: int = 0) -> None:
-        """Count bytes, and connections."""
+        """Add to the counters."""
         with self._lock:
             self.connections += connections
             self.given += given
@@ -147,20 +147,20 @@ class FaultProxy:
                 raise AttributeError(name)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         return Handler
 
 
 @dataclass
 class Exchange:
-    """One request and its answer."""
+    """One request and its response."""
 
     proxy: FaultProxy
     handler: http.server.BaseHTTPRequestHandler
     seen: Seen
     given: int = 0
-    """Bytes of the body that went to the client."""
+    """Bytes of the body sent to the client."""
     length: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -168,11 +168,11 @@ class Exchange:
 
     @property
     def is_blob(self) -> bool:
-        """Whether the bytes count."""
+        """Whether the bytes are counted."""
         return "/blobs/" in self.seen.path
 
     def body(self, limit: int | None = None) -> Iterator[bytes]:
-        """What the client sends, or its beginning."""
+        """Yield the request body, or its beginning."""
         if self.seen.headers.get("transfer-encoding") == "chunked":
             while size := int(self.handler.rfile.readline(), 16):
                 yield self._taken(self.handler.rfile.read(size))
@@ -201,7 +201,7 @@ class Exchange:
     def upstream(
         self, body: bytes | None = None, changes: dict[str, str] | None = None
     ) -> Iterator[http.client.HTTPResponse]:
-        """What the registry says to the request, or to one with another body."""
+        """Yield the registry's response to the request, optionally with another body."""
         headers = {name: value for name, value in self.seen.headers.items() if name != "connection"}
         headers.update(changes or {})
         path = self.seen.path
@@ -216,7 +216,7 @@ class Exchange:
             yield connection.getresponse()
 
     def begin(self, status: int, headers: list[tuple[str, str]], length: int | None) -> None:
-        """Send the beginning of an answer; without a length it comes in chunks."""
+        """Send the status and headers; without a length, the body is chunked."""
         self.handler.send_response_only(status)
         for name, value in headers:
             self.handler.send_header(name, value)
@@ -228,7 +228,7 @@ class Exchange:
         self.handler.wfile.flush()
 
     def give(self, piece: bytes, *, chunked: bool = False) -> None:
-        """Send some bytes of a body."""
+        """Send a part of the body."""
         self._slowly(piece)
         self.given += len(piece)
         if self.is_blob:
@@ -236,7 +236,7 @@ class Exchange:
         self.handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece) if chunked else piece)
 
     def hang_up(self, *, reset: bool = False) -> None:
-        """End the connection: as a program that ends does, or as one that is killed on a machine that is gone."""
+        """Close the connection; with `reset`, without a proper shutdown, as if the machine had failed."""
         connection = self.handler.connection
         if reset:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -246,7 +246,7 @@ class Exchange:
         self.handler.close_connection = True
 
     def relay(self, change: Callable[[bytes], bytes] = lambda data: data, **how: Any) -> None:
-        """Pass the registry's answer on, its body changed, with `Relay` saying how."""
+        """Relay the registry's response with a changed body; `how` has the fields of `Relay`."""
         relay = Relay(**how)
         with self.upstream() as answer:
             headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in _HOP]
@@ -278,17 +278,17 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Relay:
-    """How an answer is passed on.
+    """How to relay a response.
 
     Attributes:
-        status: another status, 0 for that of the registry.
-        headers: others, by name in lower case; "" for none of that name.
+        status: the status to send, 0 for the registry's.
+        headers: headers to replace, by name in lower case; "" removes one.
         cut: bytes of the body after which the connection ends; None: it does not.
-        reset: whether it ends without a farewell.
+        reset: whether it ends without a proper shutdown.
         stall: whether it ends only when the client ends it.
-        longer: how much more the length says than there is.
-        more: what follows the body.
-        chunked: send it in chunks, without a length.
+        longer: how much the announced length exceeds the real one.
+        more: bytes after the body.
+        chunked: whether to send it chunked, without a length.
     """
 
     status: int = 0
@@ -305,28 +305,28 @@ Fault = Callable[[Exchange], None]
 
 
 def passed_on(exchange: Exchange) -> None:
-    """No fault."""
+    """Cause no fault."""
     exchange.relay()
 
 
 def cut(after: int, *, reset: bool = False, chunked: bool = False) -> Fault:
-    """The connection ends after so many bytes of the body."""
+    """End the connection after so many bytes of the body."""
     return lambda exchange: exchange.relay(cut=after, reset=reset, chunked=chunked)
 
 
 def hung_up(exchange: Exchange) -> None:
-    """The connection ends before any answer."""
+    """End the connection before any response."""
     exchange.hang_up(reset=True)
 
 
 def cut_in_headers(exchange: Exchange) -> None:
-    """The connection ends in the middle of the headers."""
+    """End the connection in the middle of the headers."""
     exchange.handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Le")
     exchange.hang_up()
 
 
 def dripping(pause: float) -> Fault:
-    """The whole answer comes, headers too, but a byte at a time, until the client has enough."""
+    """Send the whole response, including headers, one byte at a time, until the client gives up."""
 
     def drip(exchange: Exchange) -> None:
         with exchange.upstream() as answer:
@@ -341,7 +341,7 @@ def dripping(pause: float) -> Fault:
 
 
 def slow_after(count: int, pause: float) -> Fault:
-    """After so many bytes of a blob, the rest comes a byte at a time."""
+    """Send so many bytes of a blob, then the rest one byte at a time."""
 
     def slow(exchange: Exchange) -> None:
         with exchange.upstream() as answer:
@@ -355,18 +355,18 @@ def slow_after(count: int, pause: float) -> Fault:
 
 
 def silent(exchange: Exchange) -> None:
-    """No answer comes, until the client has enough."""
+    """Send no response until the client gives up."""
     exchange.handler.rfile.read(1)
     exchange.handler.close_connection = True
 
 
 def stalled(after: int) -> Fault:
-    """Nothing comes any more after so many bytes of the body, until the client has enough."""
+    """Stop after so many bytes of the body, until the client gives up."""
     return lambda exchange: exchange.relay(cut=after, stall=True)
 
 
 def delayed(seconds: float) -> Fault:
-    """The answer comes late."""
+    """Respond late."""
 
     def serve(exchange: Exchange) -> None:
         time.sleep(seconds)
@@ -376,7 +376,7 @@ def delayed(seconds: float) -> Fault:
 
 
 def status(code: int, headers: dict[str, str] | None = None, body: bytes = b"") -> Fault:
-    """An answer of the proxy's own; the registry is not asked."""
+    """Respond without asking the registry."""
 
     def serve(exchange: Exchange) -> None:
         for _ in exchange.body():
@@ -388,17 +388,17 @@ def status(code: int, headers: dict[str, str] | None = None, body: bytes = b"") 
 
 
 def redirect(url: str, code: int = 307) -> Fault:
-    """The client is sent elsewhere. `{path}` in the URL is what it asked for."""
+    """Redirect the client. `{path}` in the URL is the requested path."""
     return lambda exchange: status(code, {"Location": url.replace("{path}", exchange.seen.path)})(exchange)
 
 
 def with_headers(**headers: str) -> Fault:
-    """The answer has other headers; `_` in a name is `-`."""
+    """Change headers of the response; `_` in a name means `-`."""
     return lambda exchange: exchange.relay(headers={name.replace("_", "-").lower(): v for name, v in headers.items()})
 
 
 def flipped(at: int) -> Fault:
-    """One byte of the body is another one."""
+    """Change one byte of the body."""
 
     def serve(exchange: Exchange) -> None:
         passed = 0
@@ -416,29 +416,29 @@ def flipped(at: int) -> Fault:
 
 
 def longer(count: int) -> Fault:
-    """The body has more bytes than it should, and the length says so."""
+    """Append bytes to the body, and increase the length accordingly."""
     return lambda exchange: exchange.relay(longer=count, more=b"x" * count)
 
 
 def said_longer(count: int) -> Fault:
-    """The length says more than there is."""
+    """Announce a greater length than the real one."""
     return lambda exchange: exchange.relay(longer=count)
 
 
 def in_chunks(more: bytes = b"") -> Fault:
-    """The body comes without a length, and something may follow it."""
+    """Send the body without a length, optionally with bytes after it."""
     return lambda exchange: exchange.relay(chunked=True, more=more)
 
 
 def endless(exchange: Exchange) -> None:
-    """A body that never ends, until the client has enough."""
+    """Send a body that never ends, until the client gives up."""
     exchange.begin(200, [("Content-Type", "application/json")], None)
     while True:
         exchange.give(b" " * _PIECE, chunked=True)
 
 
 def vast(size: int, media_type: str = "application/vnd.oci.image.manifest.v1+json", *, said: bool = True) -> Fault:
-    """A body of `size` bytes, which are made as they are sent; its length is said, or it comes in chunks."""
+    """Send a generated body of `size` bytes, with its length, or chunked."""
 
     def serve(exchange: Exchange) -> None:
         exchange.begin(200, [("Content-Type", media_type)], size if said else None)
@@ -450,7 +450,7 @@ def vast(size: int, media_type: str = "application/vnd.oci.image.manifest.v1+jso
 
 
 def swallowed(after: int) -> Fault:
-    """The connection ends after so many bytes of what the client sends, and the registry gets nothing of them."""
+    """End the connection after so many bytes of the request body; the registry gets none of them."""
 
     def serve(exchange: Exchange) -> None:
         for _ in exchange.body(after):
@@ -461,7 +461,7 @@ def swallowed(after: int) -> Fault:
 
 
 def kept_partly(after: int) -> Fault:
-    """The same, but the registry has what came until then, and tells so when it is asked: it can be gone on with."""
+    """Do the same, but the registry has the bytes received so far and reports them, so the upload can continue."""
 
     def serve(exchange: Exchange) -> None:
         data = b"".join(exchange.body(after))

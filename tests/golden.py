@@ -1,10 +1,10 @@
-"""What every command prints, held as files: `python -m tests.golden` writes them again, after a change that is meant.
+"""The recorded output of every command: `python -m tests.golden` records it again after an intended change.
 
-Each command line of `LINES` runs four times on the same small store: on terminals of 80 and 120 columns, in a pipe, and
-with --json where the command has it. The store is in a file system of its own at a fixed place; clock and random
-numbers stand still. So all that differs from the files in `tests/data/golden` is a change of the program.
+Each command line in `LINES` runs four times on the same small store: on terminals of 80 and 120 columns, in a pipe, and
+with --json if the command has it. The store is on a file system of its own at a fixed path; clock and random numbers
+are fixed. So every difference from the files in `tests/data/golden` comes from a change of the program.
 
-To add a command, add a line. A command without one is shown with its help.
+To add a command, add a line. A command without one is recorded with its help.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ if TYPE_CHECKING:
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "golden")
 PLACE = "/srv"
-"""Where the store is while the commands run, in a mount namespace of their own."""
+"""The store's path while the commands run, in a mount namespace of their own."""
 KEPT = "/mnt"
-"""Where the stores are kept from which each command gets a copy."""
+"""The directory of the pristine stores, which are copied for each command."""
 _SOUND, _DAMAGED = "sound", "damaged"
 _END = b"\x1e"
-"""What ends the output of a command on a terminal."""
+"""Marks the end of a command's output on a terminal."""
 _CLONE_NEWNS = 0x20000
 NOW = 1_750_000_000
-"""Seconds since 1970, whenever anybody asks."""
+"""The fixed time, in seconds since 1970."""
 BASE, APP, WEB, OLD = "ba5e" * 16, "a44e" * 16, "3eb0" * 16, "01d0" * 16
 
 LINES = """
@@ -195,13 +195,13 @@ ELSEWHERE = {
     "unshare": "it starts a shell",
     "df": "blocks differ between kernels",
 }
-"""Commands whose text is not compared, only their JSON with its schema; and why not."""
+"""Commands of which only the JSON's schema is compared, not the text, and why."""
 
 FORMS = ("terminal of 80 columns", "terminal of 120 columns", "pipe", "json")
 
 
 class Said(NamedTuple):
-    """What a command line printed, and its exit status."""
+    """A command line's output and exit status."""
 
     status: int
     out: str
@@ -213,19 +213,19 @@ Record = dict[str, dict[str, Said]]
 
 
 def lines_of(command: str) -> list[str]:
-    """The command lines of a command; of one that has none here, its help."""
+    """Return the command lines of a command; if it has none here, its help."""
     own = [line for line in LINES.split("\n") if line.partition(" ")[0] == command]
     return own or [f"{command} --help"]
 
 
 def commands() -> list[str]:
-    """Every command of the program, and words that are none."""
+    """Return all commands of the program, and words that are not commands."""
     known = [one.entry.name for one in reference.described()]
     return known + [word for line in LINES.split("\n") if line and (word := line.split()[0]) not in known]
 
 
 def page(command: str, record: Record) -> str:
-    """The file of a command."""
+    """Return the contents of a command's file."""
     parts: list[str] = []
     for line in lines_of(command):
         for form, said in record[line].items():
@@ -246,7 +246,7 @@ def _words(line: str) -> list[str]:
 
 
 def _make() -> None:
-    """Make the store and the files beside it."""
+    """Create the store and the files beside it."""
     hello = make_tar(directory("etc"), regular("etc/hosts", b"127.0.0.1 localhost\n"), symlink("etc/link", "hosts"))
     more = make_tar(regular("etc/hosts", b"::1 localhost\n"), directory("srv"), regular("srv/index", b"hello\n"))
     files = {"base.tar": hello, "app.tar": more, "note.txt": b"a note\n"}
@@ -291,7 +291,7 @@ def _docker_root() -> None:
 
 
 def _damage() -> None:
-    """For check and repair: several files that are alike damaged, and one thing of another kind."""
+    """Create damage for check and repair: several similarly damaged files, and one of another kind."""
     tree = f"graph/vfs/dir/{BASE}"
     flip_byte_of(f"{tree}/etc/hosts")
     for number in range(5):
@@ -303,7 +303,7 @@ def _damage() -> None:
 
 
 def run_all() -> Record:
-    """Run all command lines in all forms, in a process of its own. Needs root, for the mount namespace."""
+    """Run all command lines in all forms, in a separate process. Needs root for the mount namespace."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -313,7 +313,7 @@ def run_all() -> Record:
             with open(writing, "w", encoding="utf-8") as file:
                 json.dump(record, file)
             os._exit(0)
-        except BaseException:  # noqa: BLE001  - the parent tells of it
+        except BaseException:  # noqa: BLE001  - the parent reports it
             import traceback
 
             with open(writing, "w", encoding="utf-8") as file:
@@ -325,7 +325,7 @@ def run_all() -> Record:
         told = json.load(file)
     os.waitpid(child, 0)
     if isinstance(told, str):
-        raise RuntimeError(told)  # noqa: TRY004  - it is what the child said of its end
+        raise RuntimeError(told)  # noqa: TRY004  - it is the child's traceback
     return {line: {form: Said(*said) for form, said in forms.items()} for line, forms in told.items()}
 
 
@@ -352,13 +352,13 @@ def _in_namespace() -> Record:
 
 
 def takes_json(line: str) -> bool:
-    """Whether a line's command has --json."""
+    """Return whether a line's command has --json."""
     found = find(line.split(maxsplit=1)[0])
     return found is not None and "--help" not in line and any("--json" in each.spellings for each in found.options)
 
 
 def _stop_the_clock() -> None:
-    """Let it always be the same time, and random numbers be drawn in the same order."""
+    """Fix the time and the sequence of random numbers."""
 
     class Clock(datetime):
         @classmethod
@@ -373,7 +373,7 @@ def _stop_the_clock() -> None:
 
 
 def _run(line: str, stdout: _Pipe, *, as_json: bool) -> Said:
-    """Run a line on a store as it was made, or on the damaged one if it is about damage."""
+    """Run a line on the pristine store, or on the damaged one if the command is about damage."""
     kind = _DAMAGED if line.split(maxsplit=1)[0] in {"check", "repair"} else _SOUND
     if (_last.get("kind"), _last.get("state")) != (kind, _state()):
         for name in os.listdir(PLACE):
@@ -390,20 +390,20 @@ def _run(line: str, stdout: _Pipe, *, as_json: bool) -> Said:
 
 
 _last: dict[str, object] = {}
-"""Which store lies there, and its state when it was put there."""
+"""The store that is in place now, and its state when it was copied."""
 
 
 def _state() -> list[tuple[str, int, int]]:
-    """All files, and what is another number when they are changed."""
+    """Return all files with numbers that change when a file changes."""
     found = [os.path.join(place, name) for place, folders, files in os.walk(PLACE) for name in (*folders, *files)]
     return [(path, status.st_ino, status.st_ctime_ns) for path in found for status in (os.lstat(path),)]
 
 
 class _Pipe:
-    """Where standard output goes: to a file that stands for a pipe."""
+    """Standard output as a file, which behaves like a pipe for the commands."""
 
     def run(self, words: list[str]) -> Said:
-        """Run a command and give what it said."""
+        """Run a command and return its output."""
         with open(f"{KEPT}/out", "w+b") as out:
             status, err = self._to(out.fileno(), words)
             out.seek(0)
@@ -413,7 +413,7 @@ class _Pipe:
         with open(f"{KEPT}/err", "w+b") as err:
             os.dup2(descriptor, 1)
             os.dup2(err.fileno(), 2)
-            sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - until the next run
+            sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - stays open until the next run
             sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  - as above
             status = run_command_line(words)
             sys.stdout.flush()
@@ -423,7 +423,7 @@ class _Pipe:
 
 
 class _Terminal(_Pipe):
-    """Or to a terminal, which a process of its own reads, as it holds a page at most."""
+    """Standard output as a terminal, read by a separate process because a terminal buffers at most a page."""
 
     def __init__(self, columns: int) -> None:
         reading, self._slave = pty.openpty()
@@ -442,7 +442,7 @@ class _Terminal(_Pipe):
         os.close(reading)
 
     def run(self, words: list[str]) -> Said:
-        """Run a command and give what it said."""
+        """Run a command and return its output."""
         status, err = self._to(self._slave, words)
         os.write(self._slave, _END)
         while True:
@@ -456,7 +456,7 @@ class _Terminal(_Pipe):
 
 
 def main() -> None:
-    """Write the files again."""
+    """Record the files again."""
     record = run_all()
     shutil.rmtree(DATA, ignore_errors=True)
     os.makedirs(DATA)

@@ -1,4 +1,4 @@
-"""File systems of other kinds on loop devices, for what depends on the kind."""
+"""Other types of file systems on loop devices, for tests that depend on the type."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MAKERS = {
     "xfs": (["mkfs.xfs", "-q", "-f", "-m", "reflink=1"], 320),
     "ext4": (["mkfs.ext4", "-q", "-F"], 64),
 }
-"""Kind: the command that makes it, and how many megabytes it needs."""
+"""Type: the command that creates it, and its minimum size in MiB."""
 
 
 @contextmanager
 def loop_disk(folder: Path, kind: str) -> Iterator[str]:
-    """Mount a new file system of this kind and yield its directory; skip where that cannot be had."""
+    """Mount a new file system of this type and yield its directory; skip if that is impossible."""
     if os.geteuid() != 0:
         pytest.skip(f"needs root: a {kind} is mounted")
     make, megabytes = MAKERS[kind]

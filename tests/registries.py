@@ -1,10 +1,10 @@
-"""Registries for tests: Debian's real `docker-registry` on 127.0.0.1, plain, with TLS, with passwords or with tokens.
+"""Registries for tests: Debian's `docker-registry` on 127.0.0.1, plain, with TLS, with passwords or with tokens.
 
     with running_registry(folder) as registry:
         registry.host               # 127.0.0.1:43211
-        registry.push("app:1")      # a small image, made here, put there without any client of ours
+        registry.push("app:1")      # a small generated image, pushed without cstore's client
 
-Each has its own directory, port and process, and ends with its block. Nothing of the machine's configuration counts.
+Each has its own directory, port and process, and ends with its block. The machine's configuration is not used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 TIMEOUT = 20
-"""Seconds that a registry may take to start."""
+"""Seconds within which a registry must start."""
 
 USER, PASSWORD = "alice", "wonder:land"
 _HTPASSWD = "alice:$2y$04$adhorv3D3hrlNmdQCC.HjO8g/GH4XDlbw/zerqi4qQ/VQykO9aPT."
@@ -46,7 +46,7 @@ LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 @dataclass(frozen=True)
 class Pushed:
-    """An image that a test put into a registry. `blobs` are config and layers, by digest."""
+    """An image that a test pushed. `blobs` are the config and layers, by digest."""
 
     name: str
     digest: str
@@ -64,11 +64,11 @@ class Registry:
     """A running registry.
 
     Attributes:
-        host: host and port, as names of images begin.
-        root: the directory that it keeps everything in.
-        authority: the file of the CA that its certificate is from; "" where it speaks plain HTTP.
-        certificates: a directory as in certs.d, in which the CA's certificate is.
-        log: the file of its log.
+        host: host and port, the beginning of image names.
+        root: its data directory.
+        authority: the file of the CA that issued its certificate; "" with plain HTTP.
+        certificates: a directory as in certs.d with the CA's certificate.
+        log: its log file.
     """
 
     host: str
@@ -77,13 +77,13 @@ class Registry:
     certificates: str = ""
     log: str = ""
     headers: dict[str, str] = field(default_factory=dict)
-    """What the tests' own requests carry."""
+    """Headers of the tests' own requests."""
 
     def request(self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
-        """One request of the test's own, with no client of cstore between."""
+        """Send a request directly, without cstore's client."""
         if self.authority:
             context = ssl.create_default_context(cafile=self.authority)
-            context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # the CA is as plain as most people's
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # the CA's certificate lacks extensions, as many do
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(self.host, context=context, timeout=30)
         else:
             connection = http.client.HTTPConnection(self.host, timeout=30)
@@ -93,7 +93,7 @@ class Registry:
             return Answer(got.status, {name.lower(): value for name, value in got.getheaders()}, got.read())
 
     def push_blob(self, repository: str, data: bytes) -> str:
-        """Put one blob there; return its digest."""
+        """Push a blob; return its digest."""
         digest = digest_of(data)
         begun = self.request("POST", f"/v2/{repository}/blobs/uploads/")
         assert begun.status == 202, begun
@@ -103,13 +103,13 @@ class Registry:
         return digest
 
     def push_manifest(self, repository: str, reference: str, raw: bytes, media_type: str = MANIFEST) -> str:
-        """Put one manifest there; return its digest."""
+        """Push a manifest; return its digest."""
         done = self.request("PUT", f"/v2/{repository}/manifests/{reference}", raw, {"Content-Type": media_type})
         assert done.status == 201, done
         return digest_of(raw)
 
     def push(self, name: str, layers: Sequence[bytes] = (), *, architecture: str = "amd64") -> Pushed:
-        """Put an image there, of the layers' tar archives, or of one with a small file."""
+        """Push an image with these layer archives, or with a layer that has a small file."""
         repository, _, tag = name.partition(":")
         raw, blobs = image_of(layers or [layer_of({"hello.txt": f"hello from {name}\n".encode()})], architecture)
         for data in blobs.values():
@@ -118,7 +118,7 @@ class Registry:
         return Pushed(f"{self.host}/{name}", digest, raw, blobs)
 
     def blob(self, repository: str, digest: str) -> bytes:
-        """A blob that it has."""
+        """Return a blob from the registry."""
         got = self.request("GET", f"/v2/{repository}/blobs/{digest}")
         assert got.status == 200, got
         return got.body
@@ -126,7 +126,7 @@ class Registry:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a registry said."""
+    """A registry's response."""
 
     status: int
     headers: dict[str, str]
@@ -134,7 +134,7 @@ class Answer:
 
 
 def layer_of(files: dict[str, bytes]) -> bytes:
-    """A layer's tar archive of a few files."""
+    """Return a layer's tar archive with a few files."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for name, data in files.items():
@@ -145,7 +145,7 @@ def layer_of(files: dict[str, bytes]) -> bytes:
 
 
 def image_of(layers: Sequence[bytes], architecture: str = "amd64") -> tuple[bytes, dict[str, bytes]]:
-    """A manifest of uncompressed layers, and the blobs that it names."""
+    """Return a manifest of uncompressed layers, and its blobs."""
     diff_ids = [digest_of(layer) for layer in layers]
     config = json.dumps(
         {"architecture": architecture, "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": diff_ids}}
@@ -164,17 +164,17 @@ def image_of(layers: Sequence[bytes], architecture: str = "amd64") -> tuple[byte
 
 @dataclass(frozen=True)
 class Authority:
-    """A CA of the tests' own, and a certificate for 127.0.0.1 and localhost that it gave."""
+    """A CA for tests, and its certificate for 127.0.0.1 and localhost."""
 
     folder: str
 
     def path(self, name: str) -> str:
-        """One of its files: ca.crt, server.crt, server.key, client.cert, client.key."""
+        """Return the path of a file: ca.crt, server.crt, server.key, client.cert, client.key."""
         return os.path.join(self.folder, name)
 
 
 def make_authority(folder: str) -> Authority:
-    """Make a CA, a server's certificate and a client's, with openssl."""
+    """Create a CA, a server certificate and a client certificate with openssl."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     os.makedirs(folder, exist_ok=True)
@@ -191,7 +191,7 @@ def make_authority(folder: str) -> Authority:
 
 
 def openssl(*words: str, stdin: bytes = b"") -> bytes:
-    """Run openssl; return what it printed."""
+    """Run openssl; return its output."""
     done = subprocess.run(["openssl", *words], input=stdin, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -209,14 +209,14 @@ def running_registry(
     tokens: TokenService | None = None,
     client_certificates: bool = False,
 ) -> Iterator[Registry]:
-    """Run `docker-registry` below a directory; skip the test where it is not installed.
+    """Run `docker-registry` below a directory; skip the test if it is not installed.
 
     Args:
         folder: an existing directory, for its data, configuration and log.
-        authority: speak TLS, with the certificate of this CA.
-        passwords: ask for `USER` and `PASSWORD`.
-        tokens: ask for tokens of this service.
-        client_certificates: accept only clients that have a certificate of the CA.
+        authority: use TLS with the certificate of this CA.
+        passwords: require `USER` and `PASSWORD`.
+        tokens: require tokens of this service.
+        client_certificates: accept only clients with a certificate of the CA.
     """
     if shutil.which("docker-registry") is None:
         pytest.skip("docker-registry is not installed")
@@ -266,7 +266,7 @@ def running_registry(
 
 
 def _port_of(server: subprocess.Popen[bytes], log: str) -> int:
-    """The port that the kernel gave it, which its log tells."""
+    """Return the port that the kernel assigned, from the log."""
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline and server.poll() is None:
         with open(log, encoding="utf-8", errors="replace") as file:
@@ -278,7 +278,7 @@ def _port_of(server: subprocess.Popen[bytes], log: str) -> int:
 
 
 def basic(user: str, password: str) -> str:
-    """The value of an Authorization header."""
+    """Return the value of an Authorization header."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
@@ -286,13 +286,13 @@ def basic(user: str, password: str) -> str:
 
 
 class TokenService:
-    """A token service: whoever knows the password gets what they ask for, others may pull what is public.
+    """A token service: grants everything with the right password, and pulls of public repositories without.
 
     Attributes:
-        asked: the query of every request, with `authorization` where one came.
-        lifetime: how long a token is good for, in seconds.
-        public: the repositories that everybody may pull.
-        refresh: the identity token that is accepted in the place of a password, by POST.
+        asked: the query of each request, with its `authorization`, if any.
+        lifetime: the lifetime of tokens in seconds.
+        public: the repositories that everyone may pull.
+        refresh: the identity token that is accepted instead of a password, by POST.
     """
 
     def __init__(self, folder: str, authority: Authority) -> None:
@@ -306,7 +306,7 @@ class TokenService:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What the registry's configuration says of it."""
+        """The registry's configuration for this service."""
         bundle = self._authority.path("ca.crt")
         return {"realm": self.url, "service": "tests", "issuer": "tests' tokens", "rootcertbundle": bundle}
 
@@ -356,12 +356,12 @@ class TokenService:
                 self.wfile.write(data)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         return Handler
 
     def grant(self, scope: str, who: str) -> dict[str, Any] | None:
-        """What a scope is granted."""
+        """Return what is granted for a scope."""
         kind, _, rest = scope.partition(":")
         name, _, actions = rest.rpartition(":")
         if who:
@@ -369,7 +369,7 @@ class TokenService:
         return {"type": kind, "name": name, "actions": ["pull"]} if name in self.public else None
 
     def signed(self, access: list[dict[str, Any]], audience: str) -> str:
-        """A token as the registry wants it: a JSON web token with the certificate in its header."""
+        """Return a token in the registry's format: a JSON web token with the certificate in its header."""
         certificate = openssl("x509", "-in", self._authority.path("server.crt"), "-outform", "DER")
         header = {"typ": "JWT", "alg": "ES256", "x5c": [base64.b64encode(certificate).decode()]}
         now = int(time.time())
@@ -387,7 +387,7 @@ def _part(data: bytes) -> str:
 
 
 def _plain_signature(der: bytes) -> bytes:
-    """The two numbers of an ECDSA signature, 32 bytes each, from their DER form."""
+    """Convert an ECDSA signature from DER to its two numbers of 32 bytes."""
     numbers, rest = [], der[2:]
     for _ in range(2):
         length = rest[1]
@@ -397,9 +397,9 @@ def _plain_signature(der: bytes) -> bytes:
 
 
 class QuietServer(http.server.ThreadingHTTPServer):
-    """A server in threads that says nothing of clients that went away."""
+    """A threading server that does not report lost clients."""
 
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
-        """Clients may go away: tests make them."""
+        """Ignore lost clients: tests cause them."""

@@ -1,7 +1,7 @@
-"""docs/json.md read as a schema: what its tables say of a document can be held against one.
+"""docs/json.md as a schema: documents can be validated against its tables.
 
-A document is written there as it looks, with a type in place of each value: `{"id":text,"size"?:number|null}`. What is
-told in words only is not checked.
+The page shows a document with a type in place of each value: `{"id":text,"size"?:number|null}`. Descriptions in prose
+are not validated.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DIGEST = re.compile(r"[a-z0-9+._-]+:[0-9a-f]+")
 
 
 class Shape(NamedTuple):
-    """What a value has to be: `kind` is one of `object`, `map`, `list`, `one of`, `is`, `any`, or a name."""
+    """The expected shape of a value: `kind` is `object`, `map`, `list`, `one of`, `is`, `any`, or a name."""
 
     kind: str
     parts: Any = None
@@ -32,7 +32,7 @@ ANY = Shape("any")
 
 
 class Schema:
-    """The page: a shape for each command and each name."""
+    """The page: the shape of each command's document and of each named document."""
 
     def __init__(self) -> None:
         with open(PAGE, encoding="utf-8") as file:
@@ -49,7 +49,7 @@ class Schema:
             self.named[name] = _parsed(body)
 
     def problems(self, shape: Shape, value: Any, place: str = "") -> list[str]:
-        """What is wrong with a value, in sentences."""
+        """Return what is wrong with a value, as sentences."""
         if shape.kind == "one of":
             found = [self.problems(each, value, place) for each in shape.parts]
             return min(found, key=len)
@@ -87,7 +87,7 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
 
 
 def _shape_in(cell: str) -> Shape:
-    """The shape that a cell begins with; one that it goes on to change, or that is told in words, is any."""
+    """Return the shape at the beginning of a cell; `any` if it is only described in prose."""
     list_of = re.match(r"\[\*([\w ]+)\*\]", cell)
     if list_of:
         return Shape("one of", (Shape("list", Shape(list_of[1])), Shape("null")))
@@ -151,7 +151,7 @@ def _object(marks: list[str]) -> Shape:
         if marks.pop(0) != ":":
             raise ValueError(mark)
         shape = _alternatives(marks)
-        if not mark.startswith('"'):  # a name for whatever keys there are
+        if not mark.startswith('"'):  # a placeholder for arbitrary keys
             while marks.pop(0) != "}":
                 pass
             return Shape("map", shape)

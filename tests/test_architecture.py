@@ -1,4 +1,4 @@
-"""The house keeps its shape: who imports whom, who reads the environment, who calls the kernel, how files are named."""
+"""The structure of the code: imports, access to the environment and the kernel, file names and lengths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TESTS = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = os.path.join(os.path.dirname(TESTS), "cstore")
 
 ROWS: dict[str, int] = {
-    "cstore": 10,  # the library's door, through which nobody inside goes
+    "cstore": 10,  # the public door of the library; no room imports from it
     "__main__": 9,
     "cli": 8,
     "library": 7, "browse": 7, "report": 7, "transfer": 7,
@@ -28,14 +28,15 @@ ROWS: dict[str, int] = {
     "archive": 3, "oci": 3,
     "fs": 2,
     "kernel": 1,
-    "config": 0, "layout": 0, "idmap": 0, "digests": 0, "gojson": 0, "ids": 0, "errors": 0,
-    "values": 0, "traces": 0, "arguments": 0, "contexts": 0, "importing": 0,
+    "config": 0, "layout": 0, "idmap": 0, "digests": 0, "gojson": 0, "ids": 0, "presence": 0, "errors": 0,
+    "values": 0, "tuples": 0, "traces": 0, "arguments": 0, "contexts": 0, "importing": 0,
 }  # fmt: skip
 CELLAR = (
-    "config", "layout", "idmap", "digests", "gojson", "ids", "errors", "values", "traces", "arguments", "contexts",
-    "importing",
+    "config", "layout", "idmap", "digests", "gojson", "ids", "presence", "errors", "values", "tuples", "traces",
+    "arguments",
+    "contexts", "importing",
 )  # fmt: skip
-"""Row 0: each may import what stands to its right."""
+"""Row 0: each may import those to its right."""
 
 CLI_SEES = {
     *("cli", "library", "report", "browse", "check", "transfer", "docker", "contents", "insight", "store", "registry"),
@@ -43,60 +44,60 @@ CLI_SEES = {
 }
 LONGEST = 400
 LONGER: dict[str, tuple[int, str]] = {
-    "store/layers.py": (410, "what a library does with layers is one list of verbs"),
+    "store/layers.py": (410, "the operations on layers are one list"),
     "cli/root.py": (440, "the program's table of contents is one table"),
 }
-"""File: (how long it may be, reason)."""
+"""File: (maximum number of lines, reason)."""
 BANNED = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("cli", "cstore"): "the version stands at the door, where every package has it",
-    ("library", "cstore"): "the version stands at the door, where every package has it",
-    ("config", "drivers"): "what a driver may be told is said in its package, and read when a file has its table",
+    ("cli", "cstore"): "the version is in the package's __init__, as usual",
+    ("library", "cstore"): "the version is in the package's __init__, as usual",
+    ("config", "drivers"): "a driver's package declares its keys, and is imported when a file has its table",
 }
-"""(room, room it may also see): reason. Everything else goes strictly downward."""
+"""(room, room that it may also import): reason. All other imports go strictly downward."""
 
 
 def sources(root: str = PACKAGE) -> list[str]:
-    """Every Python file below a directory."""
+    """Return every Python file below a directory."""
     files = (os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names)
     return sorted(path for path in files if path.endswith(".py"))
 
 
 @cache
 def parsed(path: str) -> ast.Module:
-    """The syntax tree of one file."""
+    """Return the syntax tree of a file."""
     with open(path, encoding="utf-8") as file:
         return ast.parse(file.read(), path)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _forget_the_trees() -> Iterator[None]:
-    """Syntax trees are large, and a process that has them forks slowly: whatever is tested next shall not have to."""
+    """Discard the syntax trees after these tests: a process with much memory forks slowly."""
     yield
     parsed.cache_clear()
 
 
 def module_of(path: str) -> str:
-    """The dotted name of a file of the package."""
+    """Return the dotted name of a file of the package."""
     parts = os.path.relpath(path, os.path.dirname(PACKAGE)).removesuffix(".py").split(os.sep)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def room_of(module: str) -> str:
-    """The room a module lives in: the first part below the package, or the package itself."""
+    """Return the room of a module: the first part below the package, or the package itself."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else parts[0]
 
 
 def waits(found: ast.AST) -> bool:
-    """Whether a node's imports are not made when its module is imported: a function, or `if TYPE_CHECKING:`."""
+    """Return whether a node's imports are deferred: a function, or `if TYPE_CHECKING:`."""
     guard = isinstance(found, ast.If) and isinstance(found.test, ast.Name) and found.test.id == "TYPE_CHECKING"
     return guard or isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
 
 
 def imported(path: str, *, at_once: bool = False) -> Iterator[tuple[str, int]]:
-    """Every module of cstore that a file imports, with its line; `at_once` leaves out what waits for a call."""
+    """Yield every module of cstore that a file imports, with its line; `at_once` leaves out deferred imports."""
     pending: list[ast.AST] = [parsed(path)]
     while pending:
         found = pending.pop()
@@ -112,28 +113,28 @@ def imported(path: str, *, at_once: bool = False) -> Iterator[tuple[str, int]]:
 
 
 def imported_name(module: str, name: str) -> str:
-    """`from a import b` names module `a.b` if there is one, else `a`."""
+    """`from a import b` imports the module `a.b` if it exists, else `a`."""
     inside = os.path.join(os.path.dirname(PACKAGE), *module.split("."), name)
     return f"{module}.{name}" if os.path.exists(inside + ".py") or os.path.isdir(inside) else module
 
 
 def fault_of(here: str, there: str) -> str:
-    """Say why one room may not see another, or return ""."""
+    """Return why one room may not import another, or ""."""
     if here == there or (here, there) in EXCEPTIONS:
         return ""
     if here not in ROWS or there not in ROWS:
         return f"{here if here not in ROWS else there} has no row"
     if here in CELLAR and there in CELLAR:
-        return "" if CELLAR.index(there) > CELLAR.index(here) else "row 0 looks only to its right"
+        return "" if CELLAR.index(there) > CELLAR.index(here) else "row 0 imports only to the right"
     if ROWS[there] >= ROWS[here]:
         return "imports go downward only"
     if here == "cli" and there not in CLI_SEES:
-        return "the command line sees the store, registries, what stands above them, and row 0"
+        return "the command line may import the store, registries, rooms above them, and row 0"
     return ""
 
 
 def test_imports_go_downward() -> None:
-    """No room imports from its own row or from a higher one, not even for types."""
+    """No room imports from its own row or a higher one, not even for types."""
     faults = [
         f"{os.path.relpath(path, PACKAGE)}:{line}: {module}: {fault}"
         for path in sources()
@@ -145,19 +146,19 @@ def test_imports_go_downward() -> None:
 
 
 DOORS = {"cstore.check.repair", "cstore.docker.root", "cstore.store.quarantine"}
-"""Packages within rooms that have an `__init__` for others, beside those of the rooms themselves."""
+"""Packages within rooms whose `__init__` exports names for others, in addition to the rooms themselves."""
 
 CLI_PAST_DOORS: dict[tuple[str, str], str] = {
-    ("cli/commands/copy_image.py", "cstore.transfer.contract"): "Event and Tell are there for type checkers alone",
+    ("cli/commands/copy_image.py", "cstore.transfer.contract"): "Event and Tell are only for type checkers",
     ("cli/output/transfers.py", "cstore.transfer.contract"): "likewise",
 }
-"""(file in cstore/cli, module): why it imports from there what no door offers."""
+"""(file in cstore/cli, module): why it imports a name that no `__init__` exports."""
 
 
 def past_doors(path: str) -> Iterator[str]:
-    """What a file imports from another room that is not public: named by the `__all__` of a door.
+    """Yield the imports from other rooms that are not public, that is, not in the `__all__` of an `__init__`.
 
-    A room that is a single module of row 0 is public as a whole, and so is the family of errors.
+    Single modules of row 0 and the error classes are public.
     """
     for found in ast.walk(parsed(path)):
         if not isinstance(found, ast.ImportFrom) or not (found.module or "").startswith("cstore."):
@@ -175,13 +176,13 @@ def past_doors(path: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", sources(os.path.join(PACKAGE, "cli")), ids=lambda path: os.path.relpath(path, PACKAGE))
 def test_the_command_line_goes_through_doors(path: str) -> None:
-    """It is a skin of the library: what it can do, any program can, with names that are public."""
+    """The command line uses only public names, so any program can do the same."""
     assert [f"{name}: export it in the __init__ of its room" for name in past_doors(path)] == []
 
 
 @pytest.mark.parametrize("door", sorted({f"cstore.{room}" for room in CLI_SEES if room != "cli"} | DOORS))
 def test_doors_are_true(door: str) -> None:
-    """What a door names, it has, once, and does not import before it is asked for."""
+    """An `__init__` has each name that it exports, once, and imports it only on request."""
     module = importlib.import_module(door)
     names = list(getattr(module, "__all__", ()))
 
@@ -194,7 +195,7 @@ def test_doors_are_true(door: str) -> None:
 
 
 def test_no_import_cycles() -> None:
-    """No module needs itself to be imported, however long the way round (rooms cannot: they import downward only)."""
+    """No module imports itself indirectly (rooms cannot: they import downward only)."""
     graph = {module_of(path): {name for name, _ in imported(path, at_once=True)} for path in sources()}
     for name, needs in graph.items():
         needs.discard(name)
@@ -204,7 +205,7 @@ def test_no_import_cycles() -> None:
         assert name not in way, "import cycle: " + " → ".join([*way[way.index(name) :], name])
         if name not in done:
             for needed in sorted(graph.get(name, ())):
-                # A package's sign re-exports its modules, and they may name the package: that is its own inside.
+                # A package's __init__ re-exports its modules, which may import from the package.
                 if not needed.startswith(f"{name}.") and not name.startswith(f"{needed}."):
                     visit(needed, [*way, name])
             done.add(name)
@@ -223,7 +224,7 @@ def test_no_import_cycles() -> None:
     ],
 )
 def test_privileges_of_rooms(word: str, room: str, reason: str) -> None:
-    """The environment is read in `config` alone, system calls are made by number in `kernel` alone."""
+    """Only `config` reads the environment, and only `kernel` makes system calls through ctypes or ioctl."""
     users = {
         f"{os.path.relpath(path, PACKAGE)}:{getattr(found, 'lineno', 0)}"
         for path in sources()
@@ -236,7 +237,7 @@ def test_privileges_of_rooms(word: str, room: str, reason: str) -> None:
 
 
 def named(found: ast.AST) -> str:
-    """The name that a node uses from another module, "" if none."""
+    """Return the name that a node uses from another module, "" if none."""
     if isinstance(found, ast.Attribute) and isinstance(found.value, ast.Name) and found.value.id in {"os", "fcntl"}:
         return found.attr
     if isinstance(found, ast.Import):
@@ -247,17 +248,17 @@ def named(found: ast.AST) -> str:
 
 
 NAMES_DRIVERS = {
-    "archive/whiteout.py": "a form of whiteouts has the name of the file system that has it",
-    "check/host.py": "what clients are looked for, and file systems, which have drivers' names",
-    "docker/root/place.py": "Docker's own drivers, whose stores are read and never written",
-    "kernel/statfs.py": "file systems have drivers' names",
-    "store/replacing.py": "file systems have drivers' names",
+    "archive/whiteout.py": "a form of whiteouts is named after its file system",
+    "check/host.py": "it looks for client programs and file systems named like drivers",
+    "docker/root/place.py": "Docker's own drivers, whose stores are only read",
+    "kernel/statfs.py": "file systems are named like drivers",
+    "store/replacing.py": "file systems are named like drivers",
 }
-"""File outside of `drivers`: why it has the name of a driver in it."""
+"""File outside of `drivers`: why it contains the name of a driver."""
 
 
 def test_nobody_above_knows_a_driver_by_name() -> None:
-    """What depends on the driver is asked of the driver, or of the facts that its package states."""
+    """Code that depends on the driver uses the driver, or the facts in its package, not its name."""
     registry = importlib.import_module("cstore.drivers.registry")
     drivers = {*registry.DRIVERS, *(name for names in registry.DRIVERS.values() for name in names)}
     found = {
@@ -272,7 +273,7 @@ def test_nobody_above_knows_a_driver_by_name() -> None:
 
 
 def test_no_driver_knows_another() -> None:
-    """Each is a package that imports what drivers share, and nothing of its neighbors."""
+    """Each driver is a package that imports what drivers share, but no other driver."""
     registry = importlib.import_module("cstore.drivers.registry")
     faults = [
         f"{os.path.relpath(path, PACKAGE)}:{line}: {module}"
@@ -286,13 +287,13 @@ def test_no_driver_knows_another() -> None:
 
 
 MIRRORED = ("check",)
-"""Rooms in which each module has tests of its own below `tests/unit`, called like it."""
+"""Rooms in which each module has a test file of the same name below `tests/unit`."""
 NOT_MIRRORED: dict[str, str] = {}
-"""Module of a mirrored room that has none: why."""
+"""Module of a mirrored room without a test file: why."""
 
 
 def test_unit_tests_mirror_the_code() -> None:
-    """Whoever changes `cstore/check/x.py` finds its decisions in `tests/unit/check/test_x.py`."""
+    """The tests of `cstore/check/x.py` are in `tests/unit/check/test_x.py`."""
     lacking = [
         path
         for room in MIRRORED
@@ -305,7 +306,7 @@ def test_unit_tests_mirror_the_code() -> None:
 
 
 def test_no_pathlib() -> None:
-    """Paths are text or bytes: pathlib costs start-up time and cannot hold every name a layer may have."""
+    """Paths are strings or bytes: pathlib costs start-up time and cannot represent every name in a layer."""
     users = [
         os.path.relpath(path, PACKAGE)
         for path in sources()
@@ -316,8 +317,22 @@ def test_no_pathlib() -> None:
     assert users == []
 
 
+def test_only_presence_says_no() -> None:
+    """What asks whether something is there takes no error of the system for a "no": see `presence`."""
+    hasty = {"exists", "lexists", "isdir", "isfile", "islink", "ismount"}
+    users = [
+        f"{os.path.relpath(path, PACKAGE)}:{found.lineno}: {ast.unparse(found)}"
+        for path in sources()
+        for found in ast.walk(parsed(path))
+        if (isinstance(found, ast.Attribute) and found.attr in hasty and ast.unparse(found.value) == "os.path")
+        or (isinstance(found, ast.ImportFrom) and found.module == "os.path" and hasty & {a.name for a in found.names})
+    ]
+
+    assert users == []
+
+
 def test_only_the_browser_needs_the_extra() -> None:
-    """Textual is there only where somebody asked for it, so no other room may import it."""
+    """Textual is an optional dependency, so only `browse` may import it."""
     users = {
         room_of(module_of(path))
         for path in sources()
@@ -330,7 +345,7 @@ def test_only_the_browser_needs_the_extra() -> None:
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: os.path.relpath(path, PACKAGE))
 def test_file_manners(path: str) -> None:
-    """A file is named after what it does, says in a sentence what it holds, and stays short enough to read."""
+    """A file has a specific name, a docstring, and a limited length."""
     stem = os.path.basename(path).removesuffix(".py")
     folders = set(os.path.relpath(path, PACKAGE).split(os.sep)[:-1])
     with open(path, encoding="utf-8") as file:
@@ -343,7 +358,7 @@ def test_file_manners(path: str) -> None:
 
 
 def test_every_room_has_a_sign() -> None:
-    """Each package says what it owns and what it must not know."""
+    """Each package states what it owns and what it must not know."""
     unsigned = [
         os.path.relpath(folder, PACKAGE)
         for folder, names, files in os.walk(PACKAGE)
@@ -354,7 +369,7 @@ def test_every_room_has_a_sign() -> None:
 
 
 def test_public_door_is_sorted_and_true() -> None:
-    """What `cstore` exports is listed in order, once, and exists."""
+    """The exports of `cstore` are sorted and unique, and exist."""
     door = importlib.import_module("cstore")
 
     assert list(door.__all__) == sorted(set(door.__all__))
@@ -362,7 +377,7 @@ def test_public_door_is_sorted_and_true() -> None:
 
 
 def test_stubs_do_not_exist() -> None:
-    """Nothing is left for later."""
+    """No code is left unfinished."""
     marks = ("NotImplemented" + "Error", "TO" + "DO", "FIX" + "ME")
     found = []
     for path in [*sources(), *sources(TESTS)]:

@@ -1,4 +1,4 @@
-"""What the code refers to is there: sections of docs/ that comments cite, files that texts link to or name."""
+"""References in the code exist: sections of docs/ that comments cite, and files that texts link to or name."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def read(*parts: str) -> str:
-    """The text of a file of the repository."""
+    """Return the text of a file of the repository."""
     with open(os.path.join(ROOT, *parts), encoding="utf-8") as file:
         return file.read()
 
 
 def below(*folders: str, suffix: str) -> list[str]:
-    """The files whose names end so, as paths from the root of the repository."""
+    """Return the files with a suffix below some folders, as paths from the root of the repository."""
     found = []
     for folder in folders:
         for here, _, names in os.walk(os.path.join(ROOT, folder)):
@@ -49,18 +49,18 @@ def below(*folders: str, suffix: str) -> list[str]:
 
 
 def prose() -> list[str]:
-    """Every page that a reader meets, as paths from the root of the repository."""
+    """Return every page for readers, as paths from the root of the repository."""
     return [*below("docs", suffix=".md"), *(name for name in TEXTS if os.path.exists(os.path.join(ROOT, name)))]
 
 
 @cache
 def aliases() -> dict[str, str]:
-    """What comments call each page of docs/, as docs/README.md has it."""
+    """Return the short names of the pages in docs/, from docs/README.md."""
     return dict(ALIAS.findall(read("docs", "README.md")))
 
 
 def remarks(path: str) -> Iterator[str]:
-    """The docstrings and the comments of a source file, each block of comment lines as one text."""
+    """Yield the docstrings and comments of a source file, each block of comment lines as one text."""
     text = read(path)
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
@@ -88,7 +88,7 @@ class Citation(NamedTuple):
 
 @cache
 def patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What a citation looks like in a text without line breaks, and what a file that has one must have."""
+    """Return a pattern for citations in a text without line breaks, and one for files that may have any."""
     words = "|".join(sorted(aliases(), key=len, reverse=True))
     listed = rf"{NUMBER}(?:(?:, | and | to ){NUMBER})*"
     exact = re.compile(rf"(?<![\w-])({words}) (?:spec,? )?({listed})(?![\w%])")
@@ -109,14 +109,14 @@ def cited(text: str) -> Iterator[Citation]:
 
 
 def range_of(first: str, last: str) -> list[str]:
-    """The sections between two of one level: 8.2 and 8.4 have 8.3 between them."""
+    """Return the sections between two of one level: 8.2 and 8.4 have 8.3 between them."""
     stem, _, low = first.rpartition(".")
     return [f"{stem}.{one}".lstrip(".") for one in range(int(low) + 1, int(last.rpartition(".")[2]))]
 
 
 @cache
 def sections(page: str) -> tuple[str, ...]:
-    """The numbers of a page's headings, in their order."""
+    """Return the numbers of a page's headings, in order."""
     return tuple(HEADING.findall(read("docs", page)))
 
 
@@ -125,7 +125,7 @@ SOURCES = below("cstore", "tests", suffix=".py")
 
 @cache
 def citations() -> tuple[tuple[str, Citation], ...]:
-    """Every citation in the code and in the manual, with the file that has it."""
+    """Return every citation in the code and the manual, with its file."""
     _, likely = patterns()
     citing = [path for path in SOURCES if likely.search(read(path))]
     found = [(path, one) for path in citing for text in remarks(path) for one in cited(text)]
@@ -134,7 +134,7 @@ def citations() -> tuple[tuple[str, Citation], ...]:
 
 
 def test_every_citation_resolves() -> None:
-    """A comment that cites a section of docs/ cites one that is there."""
+    """Every section of docs/ that a comment cites exists."""
     missing = {
         f"{path}: {one.page} {one.section} is no heading of docs/{aliases()[one.page]}"
         for path, one in citations()
@@ -145,7 +145,7 @@ def test_every_citation_resolves() -> None:
 
 
 def test_there_are_citations() -> None:
-    """The search finds citations of every page that is said to be cited; one that nobody cites needs no word."""
+    """The search finds citations of every page with a short name; a page that nobody cites needs none."""
     assert {one.page for _, one in citations()} == set(aliases())
 
 
@@ -163,7 +163,7 @@ def test_there_are_citations() -> None:
     ],
 )
 def test_citations_are_read_as_they_are_written(text: str, expected: list[str]) -> None:
-    """Lists, ranges and line breaks are understood, and what only looks like a citation is none."""
+    """Lists, ranges and line breaks are parsed, and text that only resembles a citation is not one."""
     assert [f"{one.page} {one.section}" for one in cited(text)] == expected
 
 
@@ -207,7 +207,7 @@ def test_no_link_is_dead(page: str) -> None:
 
 
 def anchors(path: str) -> set[str]:
-    """The fragments that a Markdown page's headings can be linked to by."""
+    """Return the fragments of links to a Markdown page's headings."""
     headings = re.findall(r"^#+ (.*)$", read(path), re.MULTILINE)
     plain = (re.sub(r"[^\w\- ]", "", heading.replace("`", "")).strip().lower() for heading in headings)
     return {heading.replace(" ", "-") for heading in plain}
@@ -215,7 +215,7 @@ def anchors(path: str) -> set[str]:
 
 @pytest.mark.parametrize("page", [page for page in prose() if page != "CHANGELOG.md"])
 def test_files_that_a_page_names_exist(page: str) -> None:
-    """A page names no file or directory of the repository that is gone; the history may."""
+    """A page names no missing file or directory of the repository, except in the change history."""
     gone = [name for name in PATH.findall(read(page)) if not os.path.exists(os.path.join(ROOT, name))]
 
     assert gone == []
@@ -223,7 +223,7 @@ def test_files_that_a_page_names_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", [page for page in prose() if page != "CHANGELOG.md"])
 def test_names_that_a_page_finds_in_a_file_are_there(page: str) -> None:
-    """What a page calls `NAME` in `cstore/file.py` is in that file."""
+    """A name that a page places in a file, as `NAME` in `cstore/file.py`, is there."""
     plain = " ".join(read(page).split())
     named = [(name, path) for names, path in NAMED.findall(plain) for name in re.findall(r"\w+", names)]
 
@@ -238,7 +238,7 @@ def test_the_index_lists_every_page() -> None:
 
 
 def test_the_glossary_is_sorted() -> None:
-    """Terms stand in the order of the alphabet, each once, so that a reader finds them."""
+    """Terms are in alphabetical order and unique, so that readers find them."""
     terms = re.findall(r"^\*\*(.+?)\*\*", read("docs", "glossary.md"), re.MULTILINE)
     keys = [term.lower() for term in terms]
 
@@ -247,7 +247,7 @@ def test_the_glossary_is_sorted() -> None:
 
 
 def test_the_glossary_explains_names_that_are_in_the_code() -> None:
-    """A name that the glossary explains is still one of the code's."""
+    """A name in the glossary still exists in the code."""
     _, _, table = read("docs", "glossary.md").partition("## Names in the code")
     names = re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
     code = "\n".join(read(path) for path in below("cstore", suffix=".py"))
@@ -276,7 +276,7 @@ def test_the_format_names_every_file_of_the_layout() -> None:
 
 @pytest.mark.parametrize("kind", [Layer, Image, Container])
 def test_the_format_names_every_key_of_a_record(kind: type[Record]) -> None:
-    """docs/format.md leaves out nothing that may stand in a record."""
+    """docs/format.md describes every key of a record."""
     page = read("docs", "format.md")
 
     assert [field for field in kind.field_names() if f"`{key_of(field)}`" not in page] == []

@@ -1,4 +1,4 @@
-"""What is written about the commands is true: manual pages, completions, examples, exit codes."""
+"""The documentation of commands is true: manual pages, completions, examples, exit codes."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ EXAMPLES = [line for one in COMMANDS for line in one.command.example.splitlines(
 
 @pytest.mark.parametrize("path", FILES)
 def test_generated_files_are_up_to_date(path: str) -> None:
-    """Each file says what the command tree says; `python -m cstore.cli.reference` writes them anew."""
+    """Each file matches the command tree; `python -m cstore.cli.reference` generates them again."""
     with open(os.path.join(ROOT, path), encoding="utf-8") as file:
         assert file.read() == FILES[path]
 
 
 def test_no_page_outlives_its_command() -> None:
-    """There is no manual page of a command that is gone."""
+    """There is no manual page for a removed command."""
     pages = {f"man/{name}" for name in os.listdir(os.path.join(ROOT, "man")) if name.endswith(".1")}
 
     assert pages == {path for path in FILES if path.startswith("man/")}
@@ -63,7 +63,7 @@ def test_manual_pages_are_sound(path: str) -> None:
 
 @pytest.mark.parametrize("kind", [Layer, Image, Container])
 def test_the_layout_page_names_every_key_of_a_record(kind: type[Record]) -> None:
-    """cstore-layout(5) leaves out nothing that may stand in a record."""
+    """cstore-layout(5) describes every key of a record."""
     with open(os.path.join(ROOT, "man", "cstore-layout.5"), encoding="utf-8") as file:
         text = file.read().replace("\\-", "-")
 
@@ -72,7 +72,7 @@ def test_the_layout_page_names_every_key_of_a_record(kind: type[Record]) -> None
 
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_examples_are_valid_command_lines(line: str) -> None:
-    """Every example in a help text would be understood."""
+    """Every example in a help text is a valid command line."""
     words = shlex.split(line, comments=True)
     words = words[words.index("cstore") + 1 :]
     end = next((place for place, word in enumerate(words) if word in {"|", "&&", ">"}), len(words))
@@ -84,7 +84,7 @@ def test_examples_are_valid_command_lines(line: str) -> None:
 
 
 def test_every_option_says_what_it_is_for() -> None:
-    """No option is without help, and none hides."""
+    """Every option has help, and none is hidden."""
     silent = [
         (one.entry.name, option.opts) for one in COMMANDS for option in one.options if not option.help or option.hidden
     ]
@@ -93,7 +93,7 @@ def test_every_option_says_what_it_is_for() -> None:
 
 
 def test_every_exit_code_is_in_the_manual() -> None:
-    """The codes that errors carry are the ones that cstore(1) lists."""
+    """cstore(1) lists the exit code of every error."""
     every = [kind for module in (errors, contents, items, requests) for kind in vars(module).values()]
     family = [kind for kind in every if inspect.isclass(kind) and issubclass(kind, errors.CstoreError)]
     documented = {int(code) for codes, _ in reference.EXIT_CODES for code in codes.split(", ")}
@@ -118,7 +118,7 @@ LINES = [
 
 
 def shell(program: str) -> str:
-    """Find a shell, or skip."""
+    """Find a shell, or skip the test."""
     found = shutil.which(program)
     if found is None:
         pytest.skip(f"{program} is not installed")
@@ -126,7 +126,7 @@ def shell(program: str) -> str:
 
 
 def asked(*command: str, path: str = "") -> set[str]:
-    """What a shell offers, a line each. `path` is searched for programs first."""
+    """Return the completions that a shell offers. Programs in `path` come first."""
     environment = {**os.environ, "PATH": os.pathsep.join(filter(None, (path, os.environ["PATH"])))}
     done = subprocess.run(command, capture_output=True, check=True, text=True, env=environment, cwd=ROOT)
     assert done.stderr == ""
@@ -134,7 +134,7 @@ def asked(*command: str, path: str = "") -> set[str]:
 
 
 def bash_offers(line: str, path: str = "") -> set[str]:
-    """Drive the bash function as a press of TAB at the end of `line` would."""
+    """Call the bash function as if TAB were pressed at the end of `line`."""
     script = """
         source completions/cstore.bash
         compopt() { :; }
@@ -142,12 +142,12 @@ def bash_offers(line: str, path: str = "") -> set[str]:
         _cstore
         printf '%s\\n' "${COMPREPLY[@]}"
     """
-    words = line.replace("=", " = ").split(" ")  # as its COMP_WORDBREAKS has it
+    words = line.replace("=", " = ").split(" ")  # as its COMP_WORDBREAKS splits it
     return asked(shell("bash"), "--norc", "-c", script, "bash", *words, path=path)
 
 
 def zsh_offers(line: str, path: str = "") -> set[str]:
-    """The same for zsh, with the two builtins that only work at a prompt replaced."""
+    """Do the same for zsh, with replacements for two builtins that only work at a prompt."""
     script = """
         compdef() { : }
         compset() { : }
@@ -162,7 +162,7 @@ def zsh_offers(line: str, path: str = "") -> set[str]:
 
 
 def fish_offers(line: str, path: str = "") -> set[str]:
-    """The same for fish, which can be asked."""
+    """Do the same for fish, which has a command for it."""
     return asked(
         shell("fish"),
         "--no-config",
@@ -186,7 +186,7 @@ def test_completions_offer_commands_and_options(name: str, line: str, expected: 
 def test_completions_offer_items_to_options_that_take_one(
     name: str, run: Runner, store_roots: StoreRoots, tmp_path: object
 ) -> None:
-    """Where an option wants a layer, layers are offered; where it wants an image, images are."""
+    """Options that take a layer offer layers, and those that take an image offer images."""
     shell(name)
     run("create-layer", "--name", "xlayer").ok()
     run("create-image", "--name", "ximage").ok()
@@ -202,7 +202,7 @@ def test_completions_offer_items_to_options_that_take_one(
 def test_completions_ask_the_store_on_the_line(
     name: str, joint: str, run: Runner, store_roots: StoreRoots, private_config: str, tmp_path: object
 ) -> None:
-    """Global options in front of the command say which store is listed."""
+    """Global options before the command select the store to list."""
     shell(name)
     run("create-layer", "--name", "xlayer").ok()
     folder = f"{tmp_path}/bin"
@@ -220,7 +220,7 @@ def test_completions_ask_the_store_on_the_line(
 def test_completions_offer_data_items_and_quarantine_cases(
     name: str, run: Runner, store_roots: StoreRoots, tmp_path: object
 ) -> None:
-    """The second word is a data item of the first one's, options between them or not; --undo takes a case."""
+    """The second argument completes to data items of the first, with or without options between; --undo to cases."""
     shell(name)
     run("create-layer", "--id", "l1", "--name", "xlayer").ok()
     run("create-layer", "--id", "l2").ok()
@@ -239,7 +239,7 @@ def test_completions_offer_data_items_and_quarantine_cases(
 
 
 def test_completions_offer_names_before_ids(run: Runner, store_roots: StoreRoots, tmp_path: object) -> None:
-    """Somebody who presses TAB looks for a name; the IDs follow."""
+    """Names come first, because users look for names."""
     shell("bash")
     for one in ("b", "a"):
         run("create-layer", "--id", f"0{one}", "--name", f"name-{one}").ok()
@@ -253,7 +253,7 @@ def test_completions_offer_names_before_ids(run: Runner, store_roots: StoreRoots
 
 @pytest.mark.parametrize(("name", "path"), [("bash", "cstore.bash"), ("zsh", "_cstore"), ("fish", "cstore.fish")])
 def test_the_program_prints_its_completions(run: Runner, name: str, path: str) -> None:
-    """They are the files that are shipped; of another shell it knows nothing."""
+    """It prints the shipped files, and refuses other shells."""
     assert run("completion", name).ok().stdout == FILES[f"completions/{path}"]
     refused = run("completion", "tcsh")
     assert (refused.code, refused.stdout) == (2, "")
@@ -261,7 +261,7 @@ def test_the_program_prints_its_completions(run: Runner, name: str, path: str) -
 
 
 def cstore_on(roots: StoreRoots, folder: str) -> str:
-    """Make a directory with a program `cstore` that knows the store; returns the directory."""
+    """Create a directory with a program `cstore` that uses the store; returns the directory."""
     os.mkdir(folder)
     with open(f"{folder}/cstore", "w", encoding="utf-8") as file:
         file.write(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m cstore {shlex.join(roots.options)} "$@"\n')
@@ -273,7 +273,7 @@ def cstore_on(roots: StoreRoots, folder: str) -> str:
 def test_completions_offer_items_and_run_nothing_they_are_called(
     name: str, run: Runner, store_roots: StoreRoots, tmp_path: object
 ) -> None:
-    """IDs and names of the store are offered; one that looks like a command is not run by the shell."""
+    """IDs and names of the store are offered; the shell does not run one that looks like a command."""
     shell(name)
     trap = f"x$(touch {tmp_path}/trap)"
     run("create-layer", "--id", "xl1", "--name", "xbase", "--name", trap).ok()
@@ -286,11 +286,11 @@ def test_completions_offer_items_and_run_nothing_they_are_called(
     assert not os.path.exists(f"{tmp_path}/trap")
 
 
-# ── the library's page ──
+# ── the page of the library ──
 
 
 def test_the_page_of_the_library_is_up_to_date() -> None:
-    """It is what `python -m tests.api` writes, in a process in which nothing else was imported."""
+    """The page is what `python -m tests.api` generates in a process without other imports."""
     done = subprocess.run(
         [sys.executable, "-c", "from tests.api import page; import sys; sys.stdout.write(page())"],
         capture_output=True, check=True, text=True, cwd=ROOT,
@@ -301,7 +301,7 @@ def test_the_page_of_the_library_is_up_to_date() -> None:
 
 
 def test_methods_name_the_errors_of_the_functions_behind_them() -> None:
-    """`help` of a method is enough to know what to catch; and each error is one that there is."""
+    """The help of a method names all errors to catch, and each of them exists."""
     import cstore
     from tests.api import errors_behind, errors_told
 
@@ -318,7 +318,7 @@ def test_methods_name_the_errors_of_the_functions_behind_them() -> None:
 
 
 def test_the_page_shows_nothing_internal() -> None:
-    """No call wants something that no door offers, and no request has a field that only the library fills in."""
+    """No documented call needs a type that is not exported, and no request shows a field for internal use."""
     from cstore import NewLayer, Store
     from tests.api import internal_parameters, page
 
@@ -329,7 +329,7 @@ def test_the_page_shows_nothing_internal() -> None:
 
 
 def test_what_the_go_library_has_is_found() -> None:
-    """Each row names methods that there are, and a command."""
+    """Each row names existing methods and a command."""
     import cstore
     from tests.api import interface
 

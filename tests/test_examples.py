@@ -1,4 +1,4 @@
-"""What help texts and the README show does what it says: each line is run, in a world made for it."""
+"""The examples in help texts and the README work: each line runs in an environment made for it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("needs_root")
 
 INTERACTIVE = {"browse"}
-"""Commands that wait for keys, which their own tests press."""
+"""Interactive commands, which have their own tests."""
 
 ELSEWHERE = {"login", "logout", "pull", "push", "relocate", "sync", "tags"}
-"""Commands that speak to registries of the world, or of another store: their own tests have some of this machine."""
+"""Commands that access registries or another store; their own tests have local ones."""
 
 EXAMPLES = [
     (one.entry.name, line)
@@ -53,29 +53,29 @@ PREPARED = {
     "register-image": """echo '{"os":"linux","rootfs":{"type":"layers","diff_ids":[]}}' > image.json""",
     "unmount": "cstore mount base",
 }
-"""What has to be done before an example, by the command or the beginning of the line."""
+"""Preparation for an example, by command or by the beginning of the line."""
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 PROGRAMS = ("jq", "podman", "zcat", "curl")
-"""What examples pipe from or to."""
+"""Other programs in the examples."""
 
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The world before there was a store in it, made once."""
+    """The environment without a store, created once."""
     return empty_world(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture(scope="module")
 def furnished(empty: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The world, made once."""
+    """The environment with a store, created once."""
     return furnish(empty.copy(str(tmp_path_factory.mktemp("furnished") / "world")))
 
 
 @pytest.fixture
 def world(furnished: World, tmp_path: Path) -> Iterator[World]:
-    """A world of the test's own, whose store is gone afterwards."""
+    """A separate copy for the test, whose store is removed afterwards."""
     copy = furnished.copy(str(tmp_path / "world"))
     yield copy
     detach_all(copy.place)
@@ -84,7 +84,7 @@ def world(furnished: World, tmp_path: Path) -> Iterator[World]:
 
 @pytest.mark.parametrize(("command", "line"), EXAMPLES, ids=[line for _, line in EXAMPLES])
 def test_examples_do_what_they_say(command: str, line: str, world: World) -> None:
-    """Every example in a help text ends well."""
+    """Every example in a help text succeeds."""
     for program in PROGRAMS:
         if program in line.split() and shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
@@ -101,7 +101,7 @@ def test_examples_do_what_they_say(command: str, line: str, world: World) -> Non
 
 
 def blocks(section: str, language: str) -> list[str]:
-    """The code that a section of the README shows."""
+    """Return the code blocks of a section of the README."""
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
         text = file.read()
     body = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
@@ -109,26 +109,26 @@ def blocks(section: str, language: str) -> list[str]:
 
 
 def test_the_readme_shows_a_repair_as_it_is(empty: World, tmp_path: Path) -> None:
-    """Its first lines: a store is damaged, checked and repaired, and says what the page says."""
+    """The first example of the README, a damaged store that is checked and repaired, prints what the README shows."""
     if shutil.which("jq") is None:
         pytest.skip("jq is not installed")
     world = empty.copy(str(tmp_path / "world"))
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
         shown = re.findall(r"^```console\n(.*?)^```$", file.read(), re.DOTALL | re.MULTILINE)[0]
-    shown = shown.replace("overlay", "vfs")  # which needs no root
+    shown = shown.replace("overlay", "vfs")  # vfs needs no root
     assert world.run("cstore import --quiet rootfs.tar.gz debian").returncode == 0
 
     for block in shown.removeprefix("$ ").split("\n$ "):
         command, _, said = block.partition("\n")
         done = world.run(f'GRAPH=$(cstore status --json | jq -r ".[] | select(.[0] == \\"Root\\") | .[1]"); {command}')
 
-        said = re.sub(r"[0-9a-f]{8}…|20\d{6}T…", "…", said.strip("\n"))  # IDs and times are those of the day
+        said = re.sub(r"[0-9a-f]{8}…|20\d{6}T…", "…", said.strip("\n"))  # IDs and times differ from run to run
         expected = re.escape(said).replace("…", ".+").replace(r"\.\.\.", r"(?:.*\n)*?.*")
         assert re.fullmatch(expected, done.stdout.strip("\n")), done.stdout + done.stderr
 
 
 def test_the_tour_of_the_readme_can_be_taken(empty: World, tmp_path: Path) -> None:
-    """Its ten commands, and those for answers and for a damaged store, work one after the other in a new store."""
+    """The ten commands of the tour, and those for questions and for damage, work in sequence in a new store."""
     world = empty.copy(str(tmp_path / "world"))
     tour, answers, damage = blocks("A tour in ten commands", "sh")
 
@@ -139,7 +139,7 @@ def test_the_tour_of_the_readme_can_be_taken(empty: World, tmp_path: Path) -> No
 
 
 def test_the_python_of_the_readme_runs(empty: World, tmp_path: Path) -> None:
-    """The program does what it says, in a store that was not there before; the check at its end finds nothing."""
+    """The program works in a store that did not exist before, and its final check finds nothing."""
     world = empty.copy(str(tmp_path / "world"))
     (program,) = blocks("In Python", "python")
 

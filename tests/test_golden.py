@@ -1,4 +1,4 @@
-"""What every command prints, to terminals, pipes and programs, is what the files in tests/data/golden say."""
+"""The output of every command, on terminals, in pipes and as JSON, equals the files in tests/data/golden."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMANDS = [name for name in golden.commands() if name not in golden.ELSEWHERE]
 
 @pytest.fixture(scope="module")
 def record() -> Record:
-    """Everything that all command lines print, each run once in each form."""
+    """The output of all command lines, each run once in each form."""
     if os.geteuid() != 0:
         pytest.skip("needs root: the store has to be at a fixed place, in a mount namespace")
     return golden.run_all()
@@ -29,13 +29,13 @@ def record() -> Record:
 
 @pytest.fixture(scope="module")
 def schema() -> Schema:
-    """docs/json.md."""
+    """The schema in docs/json.md."""
     return Schema()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_a_command_prints(command: str, record: Record) -> None:
-    """As it did; `python -m tests.golden` writes down what it prints now."""
+    """The output is unchanged; `python -m tests.golden` records the present output."""
     try:
         with open(os.path.join(golden.DATA, f"{command}.txt"), encoding="utf-8") as file:
             was = file.read()
@@ -47,12 +47,12 @@ def test_what_a_command_prints(command: str, record: Record) -> None:
 
 
 def test_no_file_outlives_its_command() -> None:
-    """A command that is gone takes its file along."""
+    """There is no file for a removed command."""
     assert {name.removesuffix(".txt") for name in os.listdir(golden.DATA)} == set(COMMANDS)
 
 
 def test_documents_are_as_described(record: Record, schema: Schema) -> None:
-    """With all keys that docs/json.md names, no other ones, and values of the types that it says."""
+    """Each document has the keys that docs/json.md names, no others, and values of the described types."""
     problems: list[str] = []
     checked: set[str] = set()
     for line, forms in record.items():
@@ -69,12 +69,12 @@ def test_documents_are_as_described(record: Record, schema: Schema) -> None:
 
 
 ONE_BY_ONE = {"layer", "image", "container"}
-"""Commands whose lines are for copying from, and as long as they are."""
+"""Commands that print full values for copying, however long."""
 TABLES = ("NAMES ", "NAME ", "ID ", "COUNT ", "STEP ", "CHAINID ", "BYTES ", "CHANGE ", "CASE ", "IMAGE ", "KIND ")
 
 
 def test_no_table_is_wider_than_the_terminal(record: Record) -> None:
-    """No cell is wrapped by the terminal, unless somebody asks for all of it."""
+    """No cell wraps at the edge of the terminal, except with --no-trunc."""
     tables = [
         (line, form, forms[form].out.splitlines())
         for line, forms in record.items()

@@ -1,4 +1,4 @@
-"""Starting fast is a feature: what the common commands may import."""
+"""Start-up time: the modules that common commands may import."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ NEVER = {
     "urllib": "nothing is fetched",
     "zstandard": "only archives are compressed",
 }
-"""Module: why a reading command must not import it."""
+"""Module: why a command that only reads must not import it."""
 
 NOT_FOR_THE_SMALL = {
     "contextlib",
@@ -59,13 +59,13 @@ NOT_FOR_THE_SMALL = {
     "threading",
     "hashlib",
 }
-"""What a command imports only if it reads or writes trees: together as long as the whole of a small command."""
+"""Modules for commands that access trees only: importing them takes as long as a small command."""
 
 SMALL = {"exists", "layer", "layers", "mounted", "add-names", "create-layer"}
-"""Commands that do not."""
+"""Commands that do not access trees."""
 
 SLOW_AND_NEEDLESS = {"typing", "enum", "re", "inspect", "platform", "textwrap", "decimal", "dataclasses"}
-"""What no command of every day imports, neither itself nor by way of others."""
+"""Modules that no common command imports, not even indirectly."""
 
 PROBE = """
 import site, sys  # as in a bare interpreter
@@ -77,11 +77,11 @@ modules = sorted(set(sys.modules) - before)
 import json
 print(json.dumps([code, modules]), file=sys.stderr)
 """
-"""Runs a command as `bin/cstore` does, without what the environment's packages have Python import at its start."""
+"""Runs a command as `bin/cstore` does, without the start-up imports of the environment's packages."""
 
 
 def modules_of(*words: str) -> tuple[int, set[str]]:
-    """Run a command in a fresh interpreter; return its exit code and every module that it imported."""
+    """Run a command in a fresh interpreter; return its exit code and all modules that it imported."""
     paths = [os.path.dirname(os.path.dirname(os.path.abspath(__file__))), sysconfig.get_path("purelib")]
     command = [sys.executable, "-I", "-S", "-c", PROBE, *paths, *words]
     environment = {**os.environ, "CONTAINERS_STORAGE_CONF": os.path.join(os.path.dirname(__file__), "data", "vfs.conf")}
@@ -91,7 +91,7 @@ def modules_of(*words: str) -> tuple[int, set[str]]:
 
 
 def modules_of_click() -> set[str]:
-    """What a bare interpreter with click has imported: not ours to choose."""
+    """Return the modules that click imports in a bare interpreter, which cstore cannot avoid."""
     command = [sys.executable, "-c", "import json, sys, click; print(json.dumps(sorted(sys.modules)))"]
     done = subprocess.run(command, capture_output=True, check=True, text=True)
     return set(json.loads(done.stdout))
@@ -112,7 +112,7 @@ def modules_of_click() -> set[str]:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_reading_imports_nothing_slow(run: Runner, store_roots: StoreRoots, words: list[str], code: int) -> None:
-    """A command that reads records imports no module that it has no use for."""
+    """A command that reads records imports no module that it does not need."""
     run("create-layer", "--name", "base").ok()
 
     told, modules = modules_of(*store_roots.options, *words)
@@ -123,28 +123,28 @@ def test_reading_imports_nothing_slow(run: Runner, store_roots: StoreRoots, word
 
 
 BUDGETS = {
-    "exists base": (52, 52),
-    "layer base": (57, 57),
-    "layers --quiet": (58, 58),
-    "layers": (66, 66),
-    "mounted base": (61, 61),
-    "add-names --name other base": (69, 69),
-    "create-layer": (88, 94),
-    "import-layer --file {archive}": (177, 180),
-    "changes imported": (78, 91),
-    "diff --uncompressed imported": (91, 96),
+    "exists base": (50, 50),
+    "layer base": (54, 54),
+    "layers --quiet": (52, 52),
+    "layers": (61, 61),
+    "mounted base": (57, 57),
+    "add-names --name other base": (68, 68),
+    "create-layer": (86, 92),
+    "import-layer --file {archive}": (158, 161),
+    "changes imported": (77, 89),
+    "diff --uncompressed imported": (90, 94),
     "ls imported:/": (98, 101),
-    "why base": (86, 86),
-    "whois base": (107, 111),
-    "delete-layer imported": (103, 121),
+    "why base": (85, 85),
+    "whois base": (106, 110),
+    "delete-layer imported": (102, 121),
 }
-"""Command: how many modules it may import, on vfs and on overlay. Each takes a part of a millisecond, in every run."""
+"""Command: the maximum number of modules, with vfs and with overlay. Each costs a fraction of a millisecond per run."""
 
 
 @pytest.mark.usefixtures("needs_root")
 @pytest.mark.parametrize("driver", ["vfs", "overlay"])
 def test_a_command_imports_few_modules(run: Runner, store_roots: StoreRoots, tmp_path: Path, driver: str) -> None:
-    """Each keeps within its budget, and none imports what takes longest."""
+    """Each command keeps within its budget, and none imports the slowest modules."""
     roots = replace(store_roots, driver=driver)
     archive = tmp_path / "layer.tar"
     archive.write_bytes(make_tar(*(regular(f"file{number}", b"text") for number in range(12))))
@@ -162,7 +162,7 @@ def test_a_command_imports_few_modules(run: Runner, store_roots: StoreRoots, tmp
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["version", "--json"], ["laers"]], ids=" ".join)
 def test_what_needs_no_store_imports_no_store(words: list[str]) -> None:
-    """Help, the version and usage errors come without the store, the records and the configuration."""
+    """Help, the version and usage errors do not import the store, the records or the configuration."""
     _, modules = modules_of(*words)
 
     assert {
@@ -171,7 +171,7 @@ def test_what_needs_no_store_imports_no_store(words: list[str]) -> None:
 
 
 def test_the_table_of_commands_imports_none_of_them() -> None:
-    """`cstore --help` is written from the table alone."""
+    """`cstore --help` needs only the table of commands."""
     _, modules = modules_of("--help")
 
     assert {name for name in modules if name.startswith("cstore.cli.commands")} == set()

@@ -1,6 +1,6 @@
-"""An ordinary user of this machine, made for one file of tests and gone with it.
+"""An ordinary user, created for one file of tests and removed afterwards.
 
-The user has the interpreter that runs the tests, if all may read it, or else the system's with the same libraries.
+The user runs the tests' interpreter if it is readable for all, else the system's with the same libraries.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FIRST_SUB_ID = 2_000_000_000
-"""Higher than anything that a system gives out by itself."""
+"""Higher than any range that a system assigns by itself."""
 
 COUNT = 5000
 _OURS = re.compile(r"cstore(\d+)[rn]")
-"""A name that `ordinary_user` gave: with the number of the process that runs the tests."""
+"""A user name created by `ordinary_user`: it contains the ID of the process that runs the tests."""
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True)
 class User:
-    """An account, and how to run programs for it."""
+    """An account, and how to run programs as that user."""
 
     name: str
     uid: int
@@ -47,11 +47,11 @@ class User:
 
     @property
     def graph(self) -> str:
-        """Where the user's store is if nobody says anything."""
+        """The user's default graph root."""
         return os.path.join(self.home, ".local/share/containers/storage")
 
     def run(self, *command: str, stdin: bytes = b"", **env: str) -> Finished:
-        """Run any program in the user's home, with none of our environment."""
+        """Run any program in the user's home, without our environment."""
         done = subprocess.run(
             command,
             input=stdin,
@@ -71,12 +71,12 @@ class User:
         return self.run(*self.program, *words, stdin=stdin, **env)
 
     def unshared(self, script: str) -> Finished:
-        """Run a shell script inside `cstore unshare`, in which `cstore` is a command."""
+        """Run a shell script inside `cstore unshare`, with `cstore` as a command."""
         words = " ".join(self.program)
         return self.cstore("unshare", "sh", "-e", "-c", f'cstore() {{ {words} "$@"; }}\n{script}')
 
     def write(self, name: str, data: bytes) -> str:
-        """Put a file of the user's own into their home."""
+        """Write a file that belongs to the user into their home."""
         path = os.path.join(self.home, name)
         with open(path, "wb") as file:
             file.write(data)
@@ -86,9 +86,9 @@ class User:
 
 @contextlib.contextmanager
 def ordinary_user(*, ranges: bool) -> Iterator[User]:
-    """Make a user, with `ranges` of sub-IDs or without; skips where that cannot be done.
+    """Create a user, with `ranges` of subordinate IDs or without; skips if that is impossible.
 
-    As long as there is one, what is made has modes of umask 022: root makes some of it for the user.
+    Until the end of the block, the umask is 022, because root creates some files for the user.
     """
     _skip_unless_possible()
     _remove_forgotten()
@@ -118,7 +118,7 @@ def _remove(account: pwd.struct_passwd) -> None:
 
 
 def _remove_forgotten() -> None:
-    """Remove the users of test runs that were killed. What they mounted went with their namespaces."""
+    """Remove the users of killed test runs. Their mounts disappeared with their namespaces."""
     for account in pwd.getpwall():
         found = _OURS.fullmatch(account.pw_name)
         if found and not os.path.exists(f"/proc/{found[1]}"):
@@ -139,7 +139,7 @@ def _find(name: str) -> str | None:
 
 
 def _administer(program: str, *words: str) -> None:
-    """Change the user database, which others may have locked for a moment."""
+    """Change the user database, which may be locked for a moment."""
     for _ in range(50):
         done = subprocess.run([_find(program) or program, *words], capture_output=True, text=True, check=False)
         if done.returncode == 0:
@@ -151,7 +151,7 @@ def _administer(program: str, *words: str) -> None:
 
 
 def _program(account: pwd.struct_passwd, environment: dict[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
-    """How this user runs cstore: its code with an interpreter that they may use, or the installed program."""
+    """Return how this user runs cstore: its code with a usable interpreter, or the installed program."""
     installed = os.path.join(os.path.dirname(sys.executable), "cstore")
     libraries = {"PYTHONPATH": f"{ROOT}:{sysconfig.get_path('purelib')}", "PYTHONDONTWRITEBYTECODE": "1"}
     choices: list[tuple[tuple[str, ...], dict[str, str]]] = [
@@ -179,7 +179,7 @@ def _program(account: pwd.struct_passwd, environment: dict[str, str]) -> tuple[t
 
 
 def _end_processes(uid: int) -> None:
-    """End what still runs for a user that is about to go."""
+    """Kill the remaining processes of a user."""
     for entry in os.listdir("/proc"):
         with contextlib.suppress(OSError, ValueError):
             if os.stat(f"/proc/{int(entry)}").st_uid == uid:

@@ -1,8 +1,8 @@
-"""The world that the examples of help texts and of the README play in: a store with a few items, and files beside it.
+"""The environment of the examples in help texts and the README: a store with a few items, and files beside it.
 
-Layers `base` and `app`, on top of it; images `debian` and `alpine` of one layer, `app` of two, with a child; a
-container `web`; archives of each kind; a Docker data root. Programs find the store through storage.conf alone, as they
-do on a machine of one's own.
+Layers `base` and `app`, which is its child; images `debian` and `alpine` with one layer, `app` with two, and a child; a
+container `web`; archives of each kind; a Docker data root. Programs find the store through storage.conf alone, as on a
+user's machine.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ cstore set-container-data -f config.json web config
 
 @dataclass(frozen=True)
 class World:
-    """One copy of the world. `place` is where its files are, and the directory in which commands run."""
+    """One copy of the environment. `place` is the directory of its files, in which commands run."""
 
     place: str
     programs: str
     docker: str
 
     def run(self, script: str) -> subprocess.CompletedProcess[str]:
-        """Run lines of shell in it. The first that fails ends them, wherever in a pipe it stands."""
+        """Run shell lines in it. The first failure, even inside a pipe, ends them."""
         for text, here in self._stand_ins().items():
             script = script.replace(text, here)
         environment = {
@@ -77,7 +77,7 @@ class World:
         )
 
     def _stand_ins(self) -> dict[str, str]:
-        """What plays the part of the machine's own things, and of IDs that nobody could foresee."""
+        """Return replacements for paths of the machine and for unpredictable IDs in examples."""
         image = hashlib.sha256(config_of(_IMAGES["app"])).hexdigest()
         return {
             "/var/lib/docker": self.docker,
@@ -89,14 +89,14 @@ class World:
         }
 
     def copy(self, place: str) -> World:
-        """A world of its own, in the same state."""
+        """Return a separate copy in the same state."""
         subprocess.run(["cp", "-a", "--reflink=auto", self.place, place], check=True)
         other = World(place, self.programs, self.docker)
         other.configure()
         return other
 
     def configure(self) -> None:
-        """Let storage.conf name the store in this place."""
+        """Write a storage.conf that names the store of this copy."""
         with open(self._config, "w", encoding="utf-8") as file:
             file.write(_CONFIGURATION.format(place=self.place))
 
@@ -106,7 +106,7 @@ class World:
 
 
 def empty_world(top: Path) -> World:
-    """A world with files and no store yet."""
+    """Return an environment with files and without a store."""
     place = str(top / "world")
     os.mkdir(place)
     world = World(place, _programs(str(top / "bin")), _docker_root(top))
@@ -116,14 +116,14 @@ def empty_world(top: Path) -> World:
 
 
 def furnish(world: World) -> World:
-    """Fill the store, with commands as anybody would."""
+    """Fill the store with ordinary commands."""
     done = world.run(FURNISHING)
     assert done.returncode == 0, done.stderr
     return world
 
 
 def _programs(place: str) -> str:
-    """A directory with a `cstore` that is this one."""
+    """Create a directory with a `cstore` that runs this code."""
     os.mkdir(place)
     path = os.path.join(place, "cstore")
     with open(path, "w", encoding="utf-8") as file:

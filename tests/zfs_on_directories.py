@@ -1,8 +1,8 @@
-"""zfs, zpool and mount as programs that do with directories what the real ones do with datasets.
+"""Substitutes for zfs, zpool and mount that use directories instead of datasets.
 
-`install` puts them into a directory for PATH. Names, properties, origins of clones and what stands in the way of what
-are as zfs(8) has them; a dataset is a directory, a snapshot a copy, a mount a bind mount. Every call is written to a
-log, one line each. Run as a program: `zfs_on_directories.py POOL zfs|zpool|mount WORDS...`.
+`install` creates them in a directory for PATH. Names, properties, origins of clones, and dependencies behave as in
+zfs(8); a dataset is a directory, a snapshot a copy, a mount a bind mount. Every call is logged on one line. As a
+program: `zfs_on_directories.py POOL zfs|zpool|mount WORDS...`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
 def install(folder: str, root: str = "pool/store") -> str:
-    """Make a pool with the dataset `root` below `folder`, and programs for it; return the directory for PATH."""
+    """Create a pool with the dataset `root` below `folder`, and programs for it; return the directory for PATH."""
     pool, programs = os.path.join(folder, "zfs-pool"), os.path.join(folder, "zfs-programs")
     os.makedirs(pool)
     os.makedirs(programs)
@@ -33,7 +33,7 @@ def install(folder: str, root: str = "pool/store") -> str:
 
 
 def log_of(folder: str) -> list[str]:
-    """The calls so far."""
+    """Return the calls so far."""
     with open(os.path.join(folder, "zfs-pool", "log"), encoding="utf-8") as file:
         return file.read().splitlines()
 
@@ -43,11 +43,11 @@ def _new(properties: dict[str, str], origin: str = "") -> dict[str, Any]:
 
 
 class Refusal(Exception):
-    """A command cannot be done."""
+    """A command fails."""
 
 
 class Pool:
-    """The datasets: in a file what is known of them, beside it their directories."""
+    """The datasets: a file with their properties, and their directories."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -59,7 +59,7 @@ class Pool:
             pass
 
     def save(self, sets: dict[str, Any] | None = None) -> None:
-        """Write what is known."""
+        """Write the properties."""
         self.sets = sets or self.sets
         for each in self.sets.values():
             os.makedirs(self.directory(each), exist_ok=True)
@@ -67,17 +67,17 @@ class Pool:
             json.dump(self.sets, file)
 
     def directory(self, dataset: dict[str, Any]) -> str:
-        """Where the files of a dataset are."""
+        """Return the directory of a dataset."""
         return os.path.join(self.path, dataset["directory"])
 
     def get(self, name: str) -> Any:
-        """A dataset that must be there."""
+        """Return an existing dataset."""
         if name not in self.sets:
             raise Refusal(f"cannot open '{name}': dataset does not exist")
         return self.sets[name]
 
     def check_new(self, verb: str, name: str) -> None:
-        """Make sure that a name can be given."""
+        """Check that a new dataset can have a name."""
         parent, _, last = name.rpartition("/")
         if not _NAME.fullmatch(last):
             raise Refusal(f"cannot {verb} '{name}': invalid character in name")
@@ -87,17 +87,17 @@ class Pool:
             raise Refusal(f"cannot {verb} '{name}': dataset already exists")
 
     def busy(self, dataset: dict[str, Any]) -> bool:
-        """Whether a dataset is mounted."""
+        """Return whether a dataset is mounted."""
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
             return any(dataset["directory"] in line for line in table)
 
     def clones(self, snapshot: str) -> list[str]:
-        """What was cloned from a snapshot, `name@snapshot`."""
+        """Return the clones of a snapshot, `name@snapshot`."""
         return [name for name, each in self.sets.items() if each["origin"] == snapshot]
 
 
 def _options(words: list[str], flags: str, valued: str) -> tuple[set[str], list[tuple[str, str]], list[str]]:
-    """Take apart a command line: flags, options with their values, and what is left."""
+    """Parse a command line into flags, options with values, and the rest."""
     found: set[str] = set()
     values: list[tuple[str, str]] = []
     while words and words[0].startswith("-"):
@@ -116,7 +116,7 @@ def _given(values: list[tuple[str, str]]) -> dict[str, str]:
 
 
 def zfs(pool: Pool, command: str, words: list[str]) -> None:
-    """Do a command of the first program."""
+    """Run a subcommand of the zfs program."""
     commands = {
         "list": _list, "create": _create, "snapshot": _snapshot, "clone": _clone, "destroy": _destroy,
         "rename": _rename, "set": _set, "promote": _promote,
@@ -226,7 +226,7 @@ def _promote(pool: Pool, words: list[str]) -> None:
 
 
 def mount(pool: Pool, words: list[str]) -> None:
-    """Mount a dataset, as the real program does given `-t zfs`."""
+    """Do what the mount program does with `-t zfs`."""
     _, values, (name, target) = _options(words, "", "t o")
     assert ("t", "zfs") in values
     if pool.get(name)["properties"].get("mountpoint") != "legacy":
@@ -235,7 +235,7 @@ def mount(pool: Pool, words: list[str]) -> None:
 
 
 def main(path: str, program: str, words: list[str]) -> int:
-    """Do what the command line says."""
+    """Run the command line."""
     with open(os.path.join(path, "log"), "a", encoding="utf-8") as log:
         log.write(" ".join([program, *words]) + "\n")
     pool = Pool(path)

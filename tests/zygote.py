@@ -1,9 +1,9 @@
-"""Programs without their start-up: a process that has imported cstore forks one for each command that a test runs.
+"""Running commands without start-up time: a process that has imported cstore forks for each command of a test.
 
-Most of what a small command costs is the start of the interpreter and the imports, and the suite runs thousands. Such a
-command is a process of its own all the same, with its own streams, environment, directory, umask and exit code, and can
-be killed. What a fork would change is run as the installed program instead: another user or namespace, other limits, a
-locale, settings of the interpreter. Start-up itself has tests of its own.
+Most of the time of a small command is interpreter start and imports, and the suite runs thousands of them. Each is
+still a separate process with its own streams, environment, directory, umask and exit code, and can be killed. What a
+fork would change runs as the installed program instead: another user or namespace, other limits, a locale,
+interpreter settings. Start-up itself has its own tests.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _IMPORTED = (
     "cstore.drivers.vfs.driver", "click", "ctypes", "fastcrc", "hashlib", "isal.igzip_lib", "msgspec", "tempfile",
     "zstandard",
 )  # fmt: skip
-"""What most commands use, and what is slow to import."""
+"""What most commands use, or what is slow to import."""
 
 _CHUNK = 1 << 16
 
 
 class Zygote:
-    """The process that forks, and the way to ask it. Started when the first command is."""
+    """The forking process, and how to use it. It is started with the first command."""
 
     def __init__(self) -> None:
         self.pid = 0
@@ -52,7 +52,7 @@ class Zygote:
         self._alike: tuple[object, ...] = ()
 
     def can_run(self, env: Mapping[str, str]) -> bool:
-        """Whether a command would be as if this process had started it."""
+        """Return whether a forked command would behave like one started by this process."""
         if not self.pid:
             self._start()
         ours = [(name, env.get(name)) for name in sorted({*env, *os.environ}) if name.startswith(_OF_THE_INTERPRETER)]
@@ -61,7 +61,7 @@ class Zygote:
 
     def _start(self) -> None:
         listener = socket.socket(socket.AF_UNIX)
-        listener.bind(b"")  # a name that the kernel chooses, and that is in no directory
+        listener.bind(b"")  # an abstract address, chosen by the kernel
         listener.listen(64)
         self._address = listener.getsockname()
         self._environment = dict(os.environ)
@@ -81,10 +81,10 @@ class Zygote:
         cwd: str | None,
         timeout: float,
     ) -> tuple[int, bytes, bytes]:
-        """Run one command to its end; give its exit code, negative for a signal, and what it wrote.
+        """Run one command to its end; return its exit code, negative for a signal, and its output.
 
         Raises:
-            subprocess.TimeoutExpired: it was not done in time, and is killed.
+            subprocess.TimeoutExpired: it took too long and was killed.
         """
         umask = os.umask(0)
         os.umask(umask)
@@ -117,7 +117,7 @@ class Zygote:
 
 
 def _circumstances() -> tuple[object, ...]:
-    """What a process inherits from its parent and a request does not tell."""
+    """Return what a process inherits from its parent and a request does not contain."""
     return (
         os.geteuid(),
         *(os.readlink(f"/proc/self/ns/{name}") for name in ("mnt", "user", "pid", "net")),
@@ -129,7 +129,7 @@ def _circumstances() -> tuple[object, ...]:
 def _converse(
     connection: socket.socket, reading: list[int], feeding: int, given: bytes, words: Sequence[str], timeout: float
 ) -> tuple[int, bytes, bytes]:
-    """Feed and read until both streams have ended and the exit code has come."""
+    """Feed input and read output until both streams have ended and the exit code has arrived."""
     said: dict[int, list[bytes]] = {end: [] for end in reading}
     told = b""
     rest = memoryview(given)
@@ -196,7 +196,7 @@ def main() -> None:
 
 
 def _serve(connection: socket.socket) -> int:
-    """Fork the command, tell how it ended, and kill it if nobody wants to know any more."""
+    """Fork the command, report its exit code, and kill it if the client disconnects."""
     ends = array.array("i", socket.recv_fds(connection, 1, 3)[1])
     with connection.makefile("rb") as file:
         request = json.loads(file.read(int.from_bytes(file.read(8), "big")))

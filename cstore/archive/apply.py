@@ -1,9 +1,9 @@
 """Unpack an archive into a tree and collect its facts (digests, sizes, owners, tar-split) in one pass.
 
 Two processes share the work. This one reads, decompresses and hashes (two threads), parses the tar, checks names and
-owners, and writes the tar-split (a third thread compresses it). The other one is confined to the tree and creates the
-files; it receives their contents through shared memory, without a copy. The safe design is also the fast one: the work
-of the file system and that of Python run in parallel.
+owners, and writes the tar-split (a third thread compresses it). The other process is confined to the tree and creates
+the files; it receives their contents through shared memory, without a copy. Confinement also makes unpacking faster,
+because file system calls and Python code run in parallel.
 """
 
 from __future__ import annotations
@@ -43,15 +43,16 @@ class ApplyOptions(Value, kw_only=True):
         id_map: maps owners in the archive to owners in the tree.
         in_user_namespace: skip devices, and extended attributes that only the host's root can set.
         ignore_chown_errors: keep the owner of a file if the recorded one cannot be set.
-        sync: everything is on disk when the call returns.
-        known_compressed: digest and size (bytes) of the compressed stream, if they are verified already.
+        sync: flush everything to disk before the call returns.
+        known_compressed: digest and size (bytes) of the compressed stream, if they were verified before.
         lowers: the directories below a tree that is one layer of a union, nearest first. Whiteouts, directories
             without an entry, and hard links to files of other layers depend on them.
-        unseen: describes what lies below the last of `lowers` and cannot be read; "" for nothing.
+        unseen: describes the unreadable layer below the last of `lowers`; "" if there is none.
         force_mask: the mode of all files, while an attribute holds the mode that each should have; -1 to set the modes
             themselves.
         again: another archive was unpacked into this tree before, so its root keeps its attributes even if it is empty.
-        donor: a directory that may have the same files, whose blocks are shared if the file system can; "" for none.
+        window: bytes of memory that the decoder's window may take; 0 for what this system can give.
+        donor: a directory that may have the same files, to share blocks with if the file system can; "" for none.
     """
 
     form: WhiteoutForm = WhiteoutForm.PLAIN
@@ -65,6 +66,7 @@ class ApplyOptions(Value, kw_only=True):
     unseen: str = ""
     force_mask: int = -1
     again: bool = False
+    window: int = 0
     donor: str = ""
 
 
@@ -73,12 +75,12 @@ class Applied(Value, kw_only=True):
 
     Attributes:
         compression: the compression of the stream.
-        compressed_digest: the digest of the stream as it came; equal to `diff_digest` if it was not compressed.
-        compressed_size: the size of the stream as it came, in bytes.
+        compressed_digest: the digest of the stream as received; equal to `diff_digest` if it was not compressed.
+        compressed_size: the size of the stream as received, in bytes.
         diff_digest: the digest of the uncompressed stream: the DiffID.
         diff_size: the size of the uncompressed stream, in bytes.
         uids: the user IDs in the headers, before mapping, sorted; whiteouts are excluded.
-        gids: the group IDs, likewise.
+        gids: the group IDs, in the same form.
         content_size: the sum of the sizes in all headers, in bytes.
         entries: the number of entries.
         repeated: the cleaned name of an entry that occurs twice or replaces another; b"" if there is none. cstore
@@ -107,12 +109,12 @@ def apply_archive(
     """Unpack an archive, compressed or not, and write the tar-split that rebuilds it byte for byte.
 
     Args:
-        source: the archive: a descriptor of a file or pipe, or a reader, which another thread calls. It is read to its
-            end.
+        source: the archive: a descriptor of a file or pipe, or a reader, which is called from another thread. It is
+            read to its end.
         tree: the directory to fill.
         tar_split: the path of the tar-split file, which must not exist yet.
         options: the options.
-        progress: called from time to time with the bytes read from `source` so far.
+        progress: called periodically with the number of bytes read from `source` so far.
 
     Raises:
         ArchiveError: the archive is damaged or hostile, or has an entry that this system cannot create.
@@ -147,7 +149,7 @@ def _unpack(
     owners: Owners,
     progress: Callable[[int], None] | None,
 ) -> tuple[Applied, DisplacedReport]:
-    """Start the processes and threads, read the archive, and end all of them, even on failure."""
+    """Start the threads and the worker, process the archive, and stop them even after an error."""
     from cstore.archive.tar.reader import TarReader
     from cstore.archive.tarsplit import Packer, SplitFile
     from cstore.archive.unpacking.dispatch import Dispatcher
@@ -159,10 +161,11 @@ def _unpack(
     with ExitStack() as cleanup:
         terms = _terms(options, owners, cleanup)
         with held_signals():
-            # Forked before any thread of ours runs, so that it inherits no lock that one of them holds.
+            # Fork before starting any thread: the child must not inherit a lock that a thread holds.
             worker = Worker(tree, root_fd, ring, terms)
             cleanup.callback(worker.end)
-            intake = Intake(source, ring, options.known_compressed[0] if options.known_compressed else "")
+            known = options.known_compressed[0] if options.known_compressed else ""
+            intake = Intake(source, ring, known, options.window)
             cleanup.callback(intake.close)
         windows = RingWindows(ring, intake, worker, progress, RoomWatch(root_fd, "unpack into", tree))
         with SplitFile(tar_split, sync=options.sync) as file:
@@ -185,7 +188,7 @@ def _terms(options: ApplyOptions, owners: Owners, cleanup: ExitStack) -> Terms:
 
     lowers = cleanup.enter_context(opened(options.lowers, os.O_RDONLY))
     for lower in lowers:
-        lower.hold()  # an invalid image must be reported here
+        lower.hold()  # report an invalid image now, before the fork
     return Terms(
         form=options.form,
         has_lower=options.has_lower,
@@ -201,7 +204,7 @@ def _terms(options: ApplyOptions, owners: Owners, cleanup: ExitStack) -> Terms:
 
 
 def _donor(path: str, cleanup: ExitStack) -> Donor | None:
-    """Open the tree with which blocks may be shared; it is only a hint."""
+    """Open the tree to share blocks with; None if that fails, because the tree is only a hint."""
     from cstore.archive.unpacking.sharing import Donor
 
     try:
@@ -234,7 +237,7 @@ def _open_tree(tree: str) -> int:
 
 
 def _sync(root_fd: int, tree: str, options: ApplyOptions, applied: Applied) -> None:
-    """Bring the tree to the disk; what was in it before, copied from a parent, may be in memory only as well."""
+    """Flush the tree to disk, including files copied from a parent before, which may be in memory only."""
     from cstore.fs.tree.sync import FEW, sync_tree
 
     alone = not options.again and (not options.has_lower or bool(options.lowers))
@@ -246,7 +249,7 @@ def _sync(root_fd: int, tree: str, options: ApplyOptions, applied: Applied) -> N
 
 @contextmanager
 def _paused_collector() -> Iterator[None]:
-    """Hundreds of thousands of small objects come and go, none of them in a cycle: looking for cycles is lost time."""
+    """Pause the garbage collector, which wastes time here: unpacking makes many small objects, but no cycles."""
     enabled = gc.isenabled()
     gc.disable()
     try:

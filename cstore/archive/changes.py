@@ -1,7 +1,7 @@
-"""List what one tree adds, modifies and deletes compared with another (archive 7.1).
+"""List the paths that one tree adds, modifies or deletes relative to another (archive 7.1).
 
 Both trees are walked in parallel, through descriptors, in byte order of the names. Only names that a directory lists
-are examined, so a stale cache of a user-space file system cannot bring back deleted files.
+are examined, so deleted files cannot reappear from the stale cache of a user-space file system.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from cstore.archive import xattrs
 from cstore.archive.directories import Directories, Kind, Listing, names_in
 from cstore.archive.names import join_name, split_name
 from cstore.idmap import IDENTITY, IDMap
-from cstore.values import IntChoice, NamedTuple
+from cstore.tuples import NamedTuple
+from cstore.values import IntChoice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,17 +40,17 @@ class Change(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The path as text; bytes that are not UTF-8 are surrogate escapes, as of `os.fsdecode`."""
+        """The path as text, with surrogate escapes for bytes that are not UTF-8, like `os.fsdecode`."""
         return os.fsdecode(self.path)
 
 
 def compare_trees(new: str, old: str | None, new_map: IDMap = IDENTITY, old_map: IDMap = IDENTITY) -> list[Change]:
     """List the changes from `old` to `new`, depth-first; the roots themselves are not compared.
 
-    Without `old` everything is new. Owners are compared as they are inside containers, if either map has ranges.
+    Without `old`, every path is an addition. If either map has ranges, owners are compared as containers see them.
 
     Raises:
-        SystemFailure: something in a tree cannot be read.
+        SystemFailure: a file or directory cannot be read.
     """
     with Directories(new) as new_tree:
         if old is None:
@@ -59,7 +60,7 @@ def compare_trees(new: str, old: str | None, new_map: IDMap = IDENTITY, old_map:
 
 
 def changes_size(new: str, changes: Iterable[Change]) -> int:
-    """Return the bytes of added and modified files; a file with several names counts once, directories do not."""
+    """Return the total bytes of added and modified files, without directories; hard links count once."""
     total = 0
     seen: set[tuple[int, int]] = set()
     with Directories(new) as tree:
@@ -82,7 +83,7 @@ def changes_size(new: str, changes: Iterable[Change]) -> int:
 
 
 def _everything(tree: Directories, top: bytes) -> Iterator[bytes]:
-    """Walk everything below a directory, depth-first."""
+    """Yield the paths below a directory, depth-first."""
     stack = [(top, iter(_listed(tree, top)))]
     while stack:
         folder, names = stack[-1]
@@ -114,7 +115,7 @@ def _look(tree: Directories, folder: bytes, name: bytes) -> os.stat_result:
 
 
 class _Comparison:
-    """One walk through two trees."""
+    """A parallel walk through two trees."""
 
     def __init__(self, new: Directories, old: Directories, new_map: IDMap, old_map: IDMap) -> None:
         self._new = new
@@ -122,8 +123,7 @@ class _Comparison:
         self._maps = new_map, old_map
         self._same_owner = _owner_test(new_map, old_map)
         self._changes: list[Change] = []
-        # Directories between the last change and here that are the same in both trees: listed once something in them is
-        # not.
+        # Unchanged directories on the current path, which are listed only when a change below them is found.
         self._unlisted: list[bytes] = []
 
     def run(self) -> list[Change]:
@@ -142,13 +142,13 @@ class _Comparison:
         return self._changes
 
     def _union(self, folder: bytes) -> Iterator[tuple[bytes, Kind | None, Kind | None]]:
-        """The names of both directories, in order."""
+        """Iterate over the names of both directories in byte order, with the kind in each tree."""
         new, old = dict(_listed(self._new, folder)), dict(_listed(self._old, folder))
         names = sorted(new.keys() | old.keys()) if old.keys() != new.keys() else list(new)
         return iter([(name, new.get(name), old.get(name)) for name in names])
 
     def _visit(self, folder: bytes, name: bytes, path: bytes, new: Kind | None, old: Kind | None) -> bool:
-        """Compare one name; say whether it is a directory in both trees that has to be walked."""
+        """Compare one name; return whether it is a directory in both trees and must be walked."""
         if new is None:
             self._list(path, ChangeKind.DELETE)
             return False
@@ -169,7 +169,7 @@ class _Comparison:
         return both
 
     def _list(self, path: bytes, kind: ChangeKind) -> None:
-        """List a change, the unlisted directories that lead to it first."""
+        """List a change, after the unlisted directories that contain it."""
         for folder in self._unlisted:
             self._changes.append(Change(b"/" + folder, ChangeKind.MODIFY))
         self._unlisted.clear()
@@ -180,7 +180,7 @@ class _Comparison:
             self._changes.extend(Change(b"/" + each, ChangeKind.ADD) for each in _everything(self._new, path))
 
     def _differ(self, folder: bytes, name: bytes, new: os.stat_result, old: os.stat_result) -> bool:
-        """Whether a path that both trees have counts as modified."""
+        """Return whether a path that exists in both trees counts as modified."""
         if (
             new.st_mode != old.st_mode
             or new.st_rdev != old.st_rdev
@@ -211,14 +211,14 @@ class _Comparison:
 
 
 def _times_differ(new: int, old: int) -> bool:
-    """Compare to the nanosecond, unless one side was kept by something that only has seconds."""
+    """Compare times to the nanosecond, or to the second if either one has no fraction."""
     if new == old:
         return False
     return new // _SECOND != old // _SECOND or bool(new % _SECOND and old % _SECOND)
 
 
 def _owner_test(new_map: IDMap, old_map: IDMap) -> Callable[[os.stat_result, os.stat_result], bool]:
-    """A comparison of owners: inside the container where the maps cover them, else on disk."""
+    """Return a comparison of owners: as the container sees them if the maps cover them, else as on disk."""
     known: dict[tuple[int, int, int, int], bool] = {}
 
     def same(new: os.stat_result, old: os.stat_result) -> bool:

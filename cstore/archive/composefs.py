@@ -1,9 +1,9 @@
-"""Reads the tree of a composefs layer without mounting it: an EROFS image, and the contents of its files next to it.
+"""Read the tree of a composefs layer without mounting it: an EROFS image, and a directory of file contents.
 
-    <layer>/composefs-data/composefs.blob    the image; a regular file in it names its contents by their digest
+    <layer>/composefs-data/composefs.blob    the image; a regular file in it refers to its contents by digest
     <layer>/diff/<2 digits>/<62 digits>      the contents
 
-It has the interface of `Directories`, so code that reads a layer file by file works with both.
+`BlobTree` has the interface of `Directories`, so code that reads a layer file by file works with both.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _HEX = frozenset(b"0123456789abcdef")
 _ELSEWHERE = rb"overlay\.redirect(?!/[0-9a-f]{2}/[0-9a-f]{62})"
 _LARGEST_INLINE = 1 << 20
 _DESCRIPTORS = 512
-"""How many to share among the directories below a layer."""
+"""The number of descriptors that all directories below a layer share."""
 
 
 def contents_of(blob: str) -> str:
-    """The directory with the contents of the files in an image."""
+    """Return the directory that holds the file contents of an image."""
     return os.path.join(os.path.dirname(os.path.dirname(blob)), "diff")
 
 
 def open_tree(path: str, access: int = os.O_RDONLY, at_once: int = 128) -> Tree:
-    """Open a layer's own tree to read it by names: a directory, or an image.
+    """Open a layer's own tree, a directory or an image, to read it by name.
 
     Raises:
         SystemFailure: it cannot be opened.
@@ -52,7 +52,7 @@ def open_tree(path: str, access: int = os.O_RDONLY, at_once: int = 128) -> Tree:
 
 
 def enter_tree(stack: ExitStack, path: str, access: int = os.O_RDONLY, at_once: int = 128) -> Tree:
-    """The same, closed with `stack`."""
+    """Open a tree like `open_tree`, and let `stack` close it."""
     tree = open_tree(path, access, at_once)
     stack.callback(tree.close)
     return tree
@@ -60,19 +60,20 @@ def enter_tree(stack: ExitStack, path: str, access: int = os.O_RDONLY, at_once: 
 
 @contextmanager
 def opened(paths: Sequence[str], access: int) -> Iterator[list[Tree]]:
-    """Open the directories below a layer, nearest first, for as long as the context lasts.
+    """Open the directories below a layer, nearest first, and close them when the context ends.
 
     Raises:
-        SystemFailure: one cannot be opened.
+        SystemFailure: a directory cannot be opened.
     """
     each = max(2, _DESCRIPTORS // max(len(paths), 1))
-    _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
+    if paths:
+        _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
     with ExitStack() as stack:
         yield [enter_tree(stack, path, access, each) for path in paths]
 
 
 def _allow_descriptors(wanted: int) -> None:
-    """Let this process have as many files open as a long chain takes, if the administrator's limit allows it."""
+    """Raise the limit of open files to the number that a long chain needs, as far as the hard limit allows."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -81,22 +82,22 @@ def _allow_descriptors(wanted: int) -> None:
 
 
 def content_name(attributes: dict[bytes, bytes]) -> str:
-    """Return the path of a file's contents below the directory of contents, `xx/<62 digits>`; "" if not there."""
+    """Return the path of a file's contents below the contents directory, `xx/<62 digits>`; "" if it has none there."""
     folder, slash, rest = attributes.get(REDIRECT, b"").removeprefix(b"/").partition(b"/")
     fits = slash and len(folder) == 2 and len(rest) == 62 and _HEX.issuperset(folder + rest)
     return os.fsdecode(b"%b/%b" % (folder, rest)) if fits else ""
 
 
 def require_own_contents(image: Image) -> None:
-    """Make sure that no file of an image has its contents anywhere but in the directory of contents.
+    """Check that all file contents of an image are in its contents directory.
 
     Raises:
-        ArchiveError: one has.
+        ArchiveError: a file has its contents elsewhere.
     """
     import re
 
     if not image.holds(re.compile(_ELSEWHERE)):
-        return  # so it is of all that anybody writes, and known without a walk
+        return  # true of every image that known programs write, so those need no walk
     for path, node in image.walk():
         attributes = image.attributes(node) if stat.S_ISREG(node.mode) else {}
         if REDIRECT in attributes and not content_name(attributes):
@@ -105,17 +106,17 @@ def require_own_contents(image: Image) -> None:
 
 
 def _meant(name: bytes) -> bytes:
-    """Return the name of an attribute in the layer: overlay's own attributes have their prefix twice."""
+    """Return an attribute's name in the layer; in the image, overlay's own attributes have their prefix twice."""
     return name.replace(b".overlay.overlay.", b".overlay.", 1) if name.startswith(_ESCAPED) else name
 
 
 def is_hiding(path: bytes, node: Node) -> bool:
-    """Whether an entry of the root only hides a directory of contents, and is not a part of the layer."""
+    """Return whether an entry of the root only hides a contents directory and is not part of the layer."""
     return len(path) == 2 and stat.S_ISCHR(node.mode) and not node.device
 
 
 class BlobTree(Closing):
-    """See `Directories`."""
+    """The tree of a composefs image; see `Directories`."""
 
     def __init__(self, path: str) -> None:
         self.root = path
@@ -123,11 +124,11 @@ class BlobTree(Closing):
 
     @cached_property
     def image(self) -> Image:
-        """The image, opened when it is first needed: the layers above may have everything that is looked up.
+        """The image, opened on first use, because the layers above may already provide every requested file.
 
         Raises:
             SystemFailure: it cannot be read.
-            ArchiveError: it is not valid.
+            ArchiveError: it is invalid.
         """
         from cstore.archive.erofs import Image
 
@@ -198,12 +199,12 @@ class BlobTree(Closing):
         return self.image.root.status()
 
     def attributes(self, path: bytes) -> dict[bytes, bytes]:
-        """The extended attributes of anything, without those that lead to contents."""
+        """Return the extended attributes at a path, without those that refer to contents."""
         found = self.image.attributes(self._find(path))
         return {_meant(name): value for name, value in found.items() if name not in {REDIRECT, METACOPY}}
 
     def content(self, path: bytes) -> str:
-        """Return the path of a file's contents below the directory of contents; "" if they are in the image."""
+        """Return the path of a file's contents below the contents directory; "" if the image holds them."""
         return content_name(self.image.attributes(self._find(path)))
 
     def attribute_names(self, path: bytes) -> list[str]:
@@ -211,7 +212,7 @@ class BlobTree(Closing):
         return [os.fsdecode(name) for name in self.image.attributes(self._find(path))]
 
     def attribute(self, path: bytes, name: str) -> bytes:
-        """See `Directories.attribute`. Leaves out the root's mark that hides the directories of contents."""
+        """See `Directories.attribute`. The mark that hides the contents directories is not part of the root."""
         value = self.image.attributes(self._find(path)).get(os.fsencode(name))
         if value is None or (not path and os.fsencode(name) == OPAQUE):
             raise _failure(errno.ENODATA)
@@ -239,15 +240,15 @@ class BlobTree(Closing):
 
     def hold(self) -> int:
         """See `Directories.hold`."""
-        _ = self.image  # opened by that; it needs no descriptor any more
+        _ = self.image  # opens the image, which needs no descriptor afterwards
         return self._contents.hold()
 
     def shown(self, path: bytes) -> str:
-        """The name of something in the image, for messages."""
+        """Return the name of a path in the image, for messages."""
         return f"{self.root}:/{os.fsdecode(path)}"
 
     def close(self) -> None:
-        """Close everything."""
+        """Close the image and the contents directory."""
         if "image" in vars(self):
             self.image.close()
         if "_contents" in vars(self):
@@ -255,7 +256,7 @@ class BlobTree(Closing):
 
 
 Tree = Directories | BlobTree
-"""A layer's own tree, read by names."""
+"""A layer's own tree, read by name."""
 
 
 def _failure(number: int) -> OSError:

@@ -1,15 +1,15 @@
 """The compressions of archives: detect, read and write them (archive 1).
 
-Reading accepts what the formats allow and writers produce: several gzip members, zstd frames (skippable ones too),
-bzip2 or xz streams in a row, and zero padding after the last. Anything else after the last is an error, as is a stream
-that ends in the middle. Memory does not grow with the stream, not even for one that was made to explode.
+Decoders accept everything that the formats allow and writers produce: several gzip members, zstd frames (including
+skippable ones), bzip2 or xz streams in a row, and zero padding after the last. Any other trailing data is an error, and
+so is a truncated stream. Memory use does not grow with the stream, even for a decompression bomb.
 """
 
 from __future__ import annotations
 
 from cstore import errors
-from cstore.contexts import suppress
-from cstore.values import IntChoice, NamedTuple, cast
+from cstore.tuples import NamedTuple
+from cstore.values import IntChoice, cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,18 +20,11 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-
 INPUT_SIZE = 1 << 18
 """Bytes of compressed input read at once."""
 
 _SOON_READ = 1 << 16
-"""Bytes of a gzip stream that the standard library decodes sooner than the fast library is imported."""
-
-_USUAL_WINDOW = 1 << 27
-"""Bytes a decoder may use for its window in any case: enough for `xz -9` and `zstd --ultra -22`."""
-
-_LARGEST_WINDOW = 1 << 31
-"""Bytes in the largest window of any zstd stream (`zstd --long=31`)."""
+"""Bytes of a gzip stream that the standard library decodes in less time than importing the faster library takes."""
 
 
 class Compression(IntChoice):
@@ -45,21 +38,21 @@ class Compression(IntChoice):
 
     @property
     def suffix(self) -> str:
-        """The file name extension of such a tar, without a leading dot."""
+        """The file name extension of a tar with this compression, without a leading dot."""
         return "tar" if self is Compression.NONE else _FORMATS[self].suffix
 
     @property
     def label(self) -> str:
-        """The name in texts, for example "gzip"."""
+        """The name in messages, for example "gzip"."""
         return "none" if self is Compression.NONE else _FORMATS[self].label
 
 
 LONGEST_MAGIC = 6
-"""Bytes that `sniff` needs to see, unless the stream is shorter."""
+"""Bytes that `sniff` needs, unless the stream is shorter."""
 
 
 def sniff(head: bytes) -> Compression:
-    """Detect the compression of a stream by its first bytes (`LONGEST_MAGIC`, unless the stream is shorter)."""
+    """Detect the compression of a stream from its first `LONGEST_MAGIC` bytes, or fewer if it is shorter."""
     for compression, form in _FORMATS.items():
         if head.startswith(form.magic):
             return compression
@@ -68,91 +61,71 @@ def sniff(head: bytes) -> Compression:
     return Compression.NONE
 
 
-def largest_window() -> int:
-    """Bytes a decoder may use for its window here: up to 2 GiB, if that much memory is free."""
-    return max(_USUAL_WINDOW, min(_LARGEST_WINDOW, _free_memory()))
-
-
-def _free_memory() -> int:
-    """Bytes that the system, and the control group that this process may be confined to, can still give."""
-    free = [0]
-    with suppress(OSError, ValueError), open("/proc/meminfo") as lines:
-        free = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")] or [0]
-    with suppress(OSError, ValueError), open("/sys/fs/cgroup/memory.max") as limit:
-        most = int(limit.read())
-        with open("/sys/fs/cgroup/memory.current") as used:
-            free.append(most - int(used.read()))
-    return min(free)
-
-
-def window_failure(compression: Compression) -> errors.CompressionFailed:
-    """Return the error for a stream whose window needs more memory than is available."""
-    most = largest_window() >> 20
-    reason = f"its window needs more memory than the {most} MiB that may be used here"
-    return errors.CompressionFailed(compression.label, reason, hint="recompress it with a smaller window")
-
-
 class Decoder(Protocol):
     """Decompresses a stream."""
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Put the next bytes at the front of `buffer` and return their number: 0 at the end, maybe fewer than fit.
+        """Read the next bytes into the front of `buffer`; return their number: 0 at the end, possibly fewer than fit.
 
-        At the end, the raw stream has been read to its end as well.
+        When this returns 0, the raw stream has been read to its end, too.
 
         Raises:
-            CompressionFailed: the stream is broken, or something else follows it.
+            CompressionFailed: the stream is corrupt, or other data follows it.
             ArchiveTruncated: it ends too early.
         """
 
 
-def open_decoder(compression: Compression, raw: ReadInto, size: int | None = None) -> Decoder:
-    """Decompress `raw` from its current position to its end. Errors of `raw` pass through unchanged.
+def open_decoder(compression: Compression, raw: ReadInto, size: int | None = None, window: int = 0) -> Decoder:
+    """Return a decoder of `raw` from its current position to its end. Errors of `raw` pass through unchanged.
 
-    `size` is how many bytes that will be, if it is known.
+    Args:
+        compression: the format.
+        raw: the compressed stream.
+        size: the number of bytes left in `raw`, if known.
+        window: bytes of memory that the decoder's window may take; 0 for what this system can give.
     """
     if compression is Compression.NONE:
         return raw
-    return _FORMATS[compression].decoder(raw, size)
+    return _FORMATS[compression].decoder(raw, size, window)
 
 
-def _gzip_decoder(raw: ReadInto, size: int | None) -> Decoder:
+def _gzip_decoder(raw: ReadInto, size: int | None, _: int) -> Decoder:
     return _GzipDecoder(raw) if size is None or size > _SOON_READ else _MemberDecoder(raw, Compression.GZIP)
 
 
-def _zstd_decoder(raw: ReadInto, _: int | None) -> Decoder:
+def _zstd_decoder(raw: ReadInto, _: int | None, window: int) -> Decoder:
     from cstore.archive.zstd import ZstdDecoder
 
-    return ZstdDecoder(raw, largest_window(), INPUT_SIZE)
+    return ZstdDecoder(raw, window, INPUT_SIZE)
 
 
 # ── gzip ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class _GzipDecoder:
-    """Decodes gzip members, isal's file object doing the work: the library's own decompressors lose split headers."""
+    """Decodes gzip members with isal's file object, because isal's decompressors fail on split headers."""
 
     def __init__(self, raw: ReadInto) -> None:
         from isal import igzip
         from isal.isal_zlib import error
 
-        # The stub takes this class for an instance.
+        # The stub declares this class as an instance.
         self._errors = (cast("type[Exception]", error), OSError)
         self._raw = _RawFile(raw)
         self._file = igzip.IGzipFile(fileobj=self._raw, mode="rb")  # type: ignore[no-untyped-call]
         self._given = 0
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Return the next decompressed bytes (see `Decoder`)."""
+        """Read the next decompressed bytes (see `Decoder`)."""
         try:
-            # Larger than the file object's own buffer, so this is one copy and one call that lets other threads run.
+            # The buffer is larger than the file object's own, so this is one copy and one call without the GIL.
             data: bytes = self._file.read1(len(buffer))
         except EOFError:
             raise errors.ArchiveTruncated("inside the gzip stream", self._given) from None
         except self._errors as error:
             raise errors.CompressionFailed("gzip", str(error)) from error
         if self._raw.empty:
-            # Not a single member, to which the library has no objection.
+            # The library accepts a stream without any member.
             raise errors.ArchiveTruncated("before the gzip stream", 0)
         buffer[: len(data)] = data
         self._given += len(data)
@@ -163,7 +136,7 @@ class _RawFile:
     """The part of a binary file that the gzip library uses.
 
     Attributes:
-        empty: nothing has come yet.
+        empty: no data has been read yet.
     """
 
     def __init__(self, raw: ReadInto) -> None:
@@ -180,7 +153,7 @@ class _RawFile:
         return bytes(room[: self.readinto(room)])
 
 
-# ── bzip2, xz and what is small ───────────────────────────────────────────────────────────────────────────────────────
+# ── bzip2, xz and small gzip streams ──────────────────────────────────────────────────────────────────────────────────
 
 
 class _Member(Protocol):
@@ -196,12 +169,13 @@ class _Member(Protocol):
 
 
 class _MemberDecoder:
-    """Decodes a row of bzip2, xz or gzip streams."""
+    """Decodes a sequence of bzip2, xz or gzip streams."""
 
-    def __init__(self, raw: ReadInto, compression: Compression) -> None:
+    def __init__(self, raw: ReadInto, compression: Compression, window: int = 0) -> None:
         self._raw = raw
         self._label = compression.label
-        self._new_member, self._error = _member_format(compression)
+        self._window = window
+        self._new_member, self._error = _member_format(compression, window)
         self._storage = memoryview(bytearray(INPUT_SIZE))
         self._input = self._storage[:0]
         self._member: _Member | None = self._new_member()
@@ -209,7 +183,7 @@ class _MemberDecoder:
         self._given = 0
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Return the next decompressed bytes (see `Decoder`)."""
+        """Read the next decompressed bytes (see `Decoder`)."""
         while buffer:
             if self._member is None:
                 if not self._find_next_member():
@@ -223,7 +197,7 @@ class _MemberDecoder:
         return 0
 
     def _advance(self, member: _Member, limit: int) -> bytes:
-        """Decompress at most `limit` bytes; forget the member when it is complete."""
+        """Decompress at most `limit` bytes; drop the member when it is complete."""
         chunk = self._input[:0]
         if member.needs_input:
             if not self._refill():
@@ -233,8 +207,10 @@ class _MemberDecoder:
             data = member.decompress(chunk, limit)
         except (self._error, EOFError, MemoryError) as error:
             if "Memory usage limit" in str(error) or isinstance(error, MemoryError):
-                raise window_failure(Compression.XZ) from error
-            reason = "something else follows its end" if self._complete else str(error)
+                from cstore.archive.decoder_memory import window_failure
+
+                raise window_failure(self._label, self._window) from error
+            reason = "other data follows its end" if self._complete else str(error)
             raise errors.CompressionFailed(self._label, reason) from error
         if member.eof:
             self._input = memoryview(member.unused_data)
@@ -243,7 +219,7 @@ class _MemberDecoder:
         return data
 
     def _find_next_member(self) -> bool:
-        """Skip zero padding; say whether anything follows."""
+        """Skip zero padding; return whether more data follows."""
         while self._refill():
             rest = bytes(self._input).lstrip(b"\0")
             self._input = memoryview(rest)
@@ -252,14 +228,14 @@ class _MemberDecoder:
         return False
 
     def _refill(self) -> bool:
-        """Have input; False at the end of the raw stream."""
+        """Make sure that there is input; return False at the end of the raw stream."""
         if not self._input:
             self._input = self._storage[: self._raw.readinto(self._storage)]
         return bool(self._input)
 
 
 class _GzipMember:
-    """A gzip stream as the standard library decodes it; see `_Member`."""
+    """A gzip stream, decoded by the standard library; see `_Member`."""
 
     def __init__(self) -> None:
         import zlib
@@ -277,13 +253,13 @@ class _GzipMember:
 
     def decompress(self, data: memoryview, max_length: int = -1) -> bytes:
         result = self._stream.decompress(self._stream.unconsumed_tail + bytes(data), max(max_length, 0))
-        # If the output filled the buffer, there may be more, even if no input is left.
+        # A full result may be incomplete even if no input is left to decode.
         self.needs_input = not self._stream.unconsumed_tail and len(result) != max_length
         return result
 
 
-def _member_format(compression: Compression) -> tuple[Callable[[], _Member], type[Exception]]:
-    """Return what makes a decompressor for one stream, and the exception that it raises for bad input."""
+def _member_format(compression: Compression, window: int) -> tuple[Callable[[], _Member], type[Exception]]:
+    """Return a factory of decompressors for one stream, and the exception that they raise for bad input."""
     if compression is Compression.GZIP:
         import zlib
 
@@ -295,7 +271,9 @@ def _member_format(compression: Compression) -> tuple[Callable[[], _Member], typ
     if compression is Compression.XZ:
         import lzma
 
-        most = largest_window()
+        from cstore.archive.decoder_memory import largest_window
+
+        most = window or largest_window()
         return lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, most), lzma.LZMAError
     raise AssertionError(f"{compression.label} has a decoder of its own")
 
@@ -304,7 +282,7 @@ def _member_format(compression: Compression) -> tuple[Callable[[], _Member], typ
 
 
 class Encoder(Protocol):
-    """Compresses piece by piece. The same pieces give the same bytes on every host."""
+    """Compresses piece by piece. The same pieces produce the same bytes on every host."""
 
     def compress(self, data: bytes | memoryview, /) -> bytes:
         """Compress `data` and return the bytes that are ready, possibly none."""
@@ -314,10 +292,10 @@ class Encoder(Protocol):
 
 
 def open_encoder(compression: Compression, level: int | None = None) -> Encoder:
-    """Begin a compressed stream.
+    """Return an encoder for a new compressed stream.
 
     Raises:
-        InvalidOption: `level` is not valid for this compression.
+        InvalidOption: this compression has no such `level`.
     """
     if compression is Compression.NONE:
         return _PlainEncoder()
@@ -340,7 +318,7 @@ def _bzip2_encoder(level: int) -> Encoder:
 def _gzip_encoder(level: int) -> Encoder:
     from isal import isal_zlib
 
-    # 16 + 15: a gzip header (which isal leaves without name and time) and the full window.
+    # 16 + 15: a gzip header (isal writes no name and no time) and the full window.
     return isal_zlib.compressobj(level, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
 
 
@@ -360,21 +338,21 @@ class _PlainEncoder:
     """Passes everything through."""
 
     def compress(self, data: bytes | memoryview, /) -> bytes:
-        """Give `data` back, as bytes that stay."""
+        """Return a copy of `data`."""
         return bytes(data)
 
     def flush(self) -> bytes:
-        """Nothing is left."""
+        """Return nothing, because nothing is buffered."""
         return b""
 
 
 class _Format(NamedTuple):
-    """The properties of a compression, other than NONE.
+    """A compression format other than "none".
 
     Attributes:
-        label, suffix, magic: see `Compression`; how a stream begins.
+        label, suffix, magic: see `Compression`; `magic` is the first bytes of a stream.
         levels: lowest, default and highest compression level.
-        decoder: takes the compressed stream, and its size in bytes or None.
+        decoder: takes the compressed stream, its size in bytes or None, and the bytes its window may take or 0.
         encoder: takes the level.
     """
 
@@ -382,19 +360,24 @@ class _Format(NamedTuple):
     suffix: str
     magic: bytes
     levels: tuple[int, int, int]
-    decoder: Callable[[ReadInto, int | None], Decoder]
+    decoder: Callable[[ReadInto, int | None, int], Decoder]
     encoder: Callable[[int], Encoder]
 
 
 _FORMATS: dict[Compression, _Format] = {
     Compression.BZIP2: _Format(
-        "bzip2", "tar.bz2", b"BZh", (1, 9, 9), lambda raw, _: _MemberDecoder(raw, Compression.BZIP2), _bzip2_encoder
+        "bzip2", "tar.bz2", b"BZh", (1, 9, 9), lambda raw, *_: _MemberDecoder(raw, Compression.BZIP2), _bzip2_encoder
     ),
-    # 3, the highest level, takes nearly three times as long for an archive that is smaller by a hundredth.
+    # Level 3, the highest, takes nearly three times as long and makes archives only 1 % smaller.
     Compression.GZIP: _Format("gzip", "tar.gz", b"\x1f\x8b\x08", (0, 2, 3), _gzip_decoder, _gzip_encoder),
-    # The program's default level, 6, takes 94 MiB of memory; 4 takes half of that for an archive a tenth larger.
+    # xz's default level, 6, takes 94 MiB of memory; level 4 takes half of that and makes archives 10 % larger.
     Compression.XZ: _Format(
-        "xz", "tar.xz", b"\xfd7zXZ\x00", (0, 4, 9), lambda raw, _: _MemberDecoder(raw, Compression.XZ), _xz_encoder
+        "xz",
+        "tar.xz",
+        b"\xfd7zXZ\x00",
+        (0, 4, 9),
+        lambda raw, _, window: _MemberDecoder(raw, Compression.XZ, window),
+        _xz_encoder,
     ),
     Compression.ZSTD: _Format("zstd", "tar.zst", b"\x28\xb5\x2f\xfd", (1, 3, 22), _zstd_decoder, _zstd_encoder),
 }

@@ -1,4 +1,4 @@
-"""Copy files and trees out of layers that are read by name, without a mount: those with a composefs image."""
+"""Copy files and trees out of layers with a composefs image, which are read by name, without a mount."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MOST_LINKS = 40
-"""As the kernel."""
+"""The kernel's limit of symbolic links in one path."""
 _MARKS = (b"trusted.overlay.", b"user.overlay.")
 
 
 class ShownTree(Closing):
-    """The merged tree of directories and images, the nearest first, as in a mount of them.
+    """The merged view of directories and images, nearest first, as a mount would show it.
 
     Paths are relative; the root is b"".
     """
 
     def __init__(self, roots: Sequence[str]) -> None:
-        """Open it.
+        """Open the directories and images.
 
         Raises:
             SystemFailure: a directory cannot be opened.
@@ -41,7 +41,7 @@ class ShownTree(Closing):
         self._union = Union([Lower(tree) for tree in trees])
 
     def resolve(self, path: bytes) -> bytes:
-        """Follow a path as a process would whose root this is: links and dots stop at the top, a last link is followed.
+        """Resolve a path as in a chroot: links and `..` stop at the root, and a link at the end is followed.
 
         Raises:
             OSError: as open(2).
@@ -70,10 +70,10 @@ class ShownTree(Closing):
         return here
 
     def status(self, path: bytes) -> os.stat_result:
-        """Return the stat(2) result of a path, without following a link.
+        """Return the status of a path, without following a link.
 
         Raises:
-            OSError: nothing is there.
+            OSError: it does not exist.
         """
         if not path:
             return self._union.directory(path)[0].root_status()
@@ -87,7 +87,7 @@ class ShownTree(Closing):
         return self._union.names(folder)
 
     def link(self, path: bytes) -> bytes:
-        """The text of a symbolic link."""
+        """Return the target of a symbolic link."""
         tree, folder = self._union.holder(path)
         return tree.link(folder, split_name(path)[1])
 
@@ -95,7 +95,7 @@ class ShownTree(Closing):
         """Open a regular file to read it; the caller closes it.
 
         Raises:
-            OSError: as open(2), or its contents have another length than it.
+            OSError: as open(2), or the length of its contents is not the recorded one.
         """
         tree, folder = self._union.holder(path)
         fd = tree.open_file(folder, split_name(path)[1])
@@ -105,7 +105,7 @@ class ShownTree(Closing):
         return fd
 
     def attributes(self, path: bytes) -> dict[str, bytes]:
-        """The extended attributes of anything, without overlay's own marks."""
+        """Return the extended attributes of a path, without overlay's own marks."""
         tree, folder = self._union.holder(path) if path else self._union.directory(path)
         where = join_name(folder, split_name(path)[1]) if path else b""
         if isinstance(tree, BlobTree):
@@ -117,19 +117,19 @@ class ShownTree(Closing):
         return {os.fsdecode(key): value for key, value in found.items() if not key.startswith(_MARKS)}
 
     def close(self) -> None:
-        """Close everything."""
+        """Close all directories and images."""
         self._stack.close()
 
 
 class ShownSource(Copier):
-    """A walk through such a tree that copies what it comes to; see `cstore.fs.tree.merge.Source`."""
+    """A walk through a `ShownTree` that copies its files; see `cstore.fs.tree.merge.Source`."""
 
     def __init__(self, plan: Plan, roots: Sequence[str], top: bytes) -> None:
         super().__init__(plan)
         self._tree = ShownTree(roots)
         self._name, self._top = plan.source, top
         self._below = b""
-        self._path = top  # of what is copied just now
+        self._path = top  # of the file being copied
 
     def where(self, name: str = "") -> str:
         """See `Source.where`."""
@@ -160,7 +160,7 @@ class ShownSource(Copier):
             self.make(path, target, name)
 
     def make(self, path: bytes, at: int, new: str) -> None:
-        """Make a copy of what is at a path, and no directory."""
+        """Copy the file at a path, which is not a directory."""
         self._path, status = path, self._tree.status(path)
         if stat.S_ISREG(status.st_mode):
             fd = self._tree.open(path)
@@ -175,7 +175,7 @@ class ShownSource(Copier):
             self._make_node(-1, "", status, at, new)
 
     def _fill(self, source: int, target: int, status: os.stat_result) -> None:
-        del status  # that of the name; contents may lie in a file of their own
+        del status  # the entry's; its contents may be in a separate file
         self._data.copy(source, target, os.fstat(source))
 
     def _take_attributes(self, source: int | str, target: int | str) -> None:
@@ -185,7 +185,7 @@ class ShownSource(Copier):
         xattr.put_all(target, wanted, forgiving=self._plan.confined)
 
     def finish_here(self, target: int) -> None:
-        """Copy a directory's attributes to an open directory."""
+        """Copy the metadata of the current directory to an open one."""
         self._path = self._here
         self.finish(-1, target, self._tree.status(self._here))
 

@@ -1,7 +1,7 @@
-"""Directories beneath one root, opened name by name and kept open for the next look.
+"""Directories beneath one root, opened name by name and cached for later access.
 
-Every step takes one plain name and refuses a symbolic link, so no path leaves the root, whatever is done to the tree
-meanwhile; and paths may be longer than the system's limit. Descriptors are few however deep the tree is.
+Every step opens one plain name and refuses a symbolic link. So no path leaves the root, even if the tree changes in the
+meantime, and paths may be longer than the system's limit. The number of descriptors is bounded, however deep the tree.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from cstore.contexts import contextmanager
 from cstore.fs import within
 from cstore.fs.closing import Closing
 from cstore.fs.tree.presence import is_there
-from cstore.values import IntChoice, NamedTuple
+from cstore.tuples import NamedTuple
+from cstore.values import IntChoice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,18 +25,18 @@ if TYPE_CHECKING:
 
 _OPEN_AT_ONCE = 128
 _NAMES = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
-"""As os.fsencode: for each of many names, to find that out anew takes longer than all else."""
+"""What os.fsencode uses; it looks both up in each call, which would dominate the time for many names."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ENTER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Wanted(NamedTuple):
-    """Criteria for the names in a directory.
+    """A filter for the entries of a directory.
 
     Attributes:
-        format: S_IFREG, S_IFDIR or S_IFLNK, if only such things are; else 0.
-        is_named: says whether a name is as wanted; None if any is.
-        fits: says the same of a status; None if that need not be asked for.
+        format: S_IFREG, S_IFDIR or S_IFLNK to match this type only; 0 for any.
+        is_named: a predicate on the name; None to match any name.
+        fits: a predicate on the status; None to match any, without a stat(2) call.
     """
 
     format: int = 0
@@ -46,8 +47,8 @@ class Wanted(NamedTuple):
 class Directories(Closing):
     """The directories beneath `root`, by relative path; the root itself is b"".
 
-    `access` is `os.O_RDONLY` for directories to be listed, `os.O_PATH` if passing through is enough; `at_once` is how
-    many may be open at a time, two or more.
+    `access` is `os.O_RDONLY` for directories that will be listed, or `os.O_PATH` if traversing them is enough;
+    `at_once` is the number of directories that may be open at the same time, at least two.
     """
 
     def __init__(self, root: str, access: int = os.O_RDONLY, at_once: int = _OPEN_AT_ONCE) -> None:
@@ -62,10 +63,10 @@ class Directories(Closing):
         self._open: dict[bytes, int] = {}
 
     def descriptor(self, path: bytes) -> int:
-        """Open a directory. The descriptor is good until the next call; do not close it.
+        """Open a directory. The descriptor is valid until the next call; the caller must not close it.
 
         Raises:
-            OSError: it is not there, not a directory, or reached through a link.
+            OSError: it does not exist, is not a directory, or is reached through a link.
         """
         found = self._open.get(path)
         if found is not None:
@@ -73,7 +74,7 @@ class Directories(Closing):
         return self._descend(path) if path else self._root
 
     def _descend(self, path: bytes) -> int:
-        """Open `path` from its nearest open ancestor, and keep the directories between open."""
+        """Open `path` from its nearest open ancestor, keeping the directories in between open."""
         end = len(path)
         current: int | None = None
         while end > 0 and current is None:
@@ -95,7 +96,6 @@ class Directories(Closing):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         opened = open_quietly(name, self._flags, parent)
         if len(self._open) >= self._at_once:
-            # The oldest, which is never the parent: that one was entered last or found open last.
             self._close_oldest(keep=parent)
         self._open[path[:end]] = opened
         return opened
@@ -108,7 +108,7 @@ class Directories(Closing):
                 return
 
     def names(self, folder: bytes) -> Listing:
-        """The contents of a directory; see `names_in`.
+        """Return the contents of a directory; see `names_in`.
 
         Raises:
             OSError: it cannot be read.
@@ -118,7 +118,7 @@ class Directories(Closing):
 
     @contextmanager
     def _listing(self, folder: bytes) -> Iterator[int]:
-        """A descriptor for listing, where the others may only be to pass through."""
+        """Open a directory for listing, since the cached descriptors may be `O_PATH`."""
         found = self.descriptor(folder)
         if self._access != os.O_PATH:
             yield found
@@ -130,7 +130,7 @@ class Directories(Closing):
             os.close(fd)
 
     def status(self, folder: bytes, name: bytes) -> os.stat_result:
-        """Return the stat(2) result of a name in a directory, without following a link.
+        """Return the status of a name in a directory, without following a link.
 
         Raises:
             OSError: as stat(2).
@@ -138,7 +138,7 @@ class Directories(Closing):
         return os.stat(name, dir_fd=self.descriptor(folder), follow_symlinks=False)
 
     def statuses(self, folder: bytes) -> list[tuple[bytes, os.stat_result]]:
-        """The names in a directory with what stat(2) says of each, sorted; what goes away meanwhile is left out.
+        """Return the names in a directory with their statuses, sorted; names that vanish meanwhile are left out.
 
         Raises:
             OSError: it cannot be read.
@@ -154,18 +154,18 @@ class Directories(Closing):
         return found
 
     def select(self, folder: bytes, wanted: Wanted) -> tuple[list[bytes], list[bytes]]:
-        """The names in a directory that are wanted, and those of all directories in it; in no order.
+        """Return the names in a directory that match, and those of all its subdirectories, both unordered.
 
-        Whiteouts that are devices are never wanted.
+        Whiteout devices never match.
 
         Raises:
             OSError: it cannot be read.
         """
-        from cstore.archive.whiteout import is_whiteout_device  # not at once: few of those who list directories do this
+        from cstore.archive.whiteout import is_whiteout_device  # imported late, because few callers need it
 
         only, is_named, fits = wanted
         found, folders = list[bytes](), list[bytes]()
-        # A large tree is searched at the speed of this loop: what takes no question to the kernel comes first.
+        # This loop decides how fast a large tree is searched, so checks without a system call come first.
         with self._listing(folder) as fd, os.scandir(fd) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
@@ -180,14 +180,14 @@ class Directories(Closing):
                     try:
                         status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
-                        continue  # it went away meanwhile
+                        continue  # it was removed in the meantime
                     if (fits is not None and not fits(status)) or is_whiteout_device(status):
                         continue
                 found.append(entry.name.encode(*_NAMES))
         return found, folders
 
     def link(self, folder: bytes, name: bytes) -> bytes:
-        """The text of a symbolic link in a directory.
+        """Return the target of a symbolic link in a directory.
 
         Raises:
             OSError: as readlink(2).
@@ -195,15 +195,15 @@ class Directories(Closing):
         return os.readlink(name, dir_fd=self.descriptor(folder))
 
     def hold(self) -> int:
-        """The descriptor that a process keeps which goes where no path leads here."""
+        """Return the descriptor that a process must keep open to use the tree after a chroot."""
         return self._root
 
     def root_status(self) -> os.stat_result:
-        """Return the stat(2) result of the root."""
+        """Return the status of the root."""
         return os.stat(self._root)
 
     def attributes(self, path: bytes) -> dict[bytes, bytes]:
-        """The extended attributes of a directory or a regular file, by its descriptor: there may be no /proc here.
+        """Return the attributes of a directory or regular file, read by descriptor because /proc may be missing.
 
         Raises:
             OSError: they cannot be read.
@@ -214,7 +214,7 @@ class Directories(Closing):
         return self.attributes_of_file(folder, name)
 
     def attributes_of_file(self, folder: bytes, name: bytes) -> dict[bytes, bytes]:
-        """The extended attributes of a regular file.
+        """Return the extended attributes of a regular file.
 
         Raises:
             OSError: they cannot be read.
@@ -226,7 +226,7 @@ class Directories(Closing):
             os.close(fd)
 
     def attribute_names(self, path: bytes) -> list[str]:
-        """The names of the extended attributes of a directory.
+        """Return the names of a directory's extended attributes.
 
         Raises:
             OSError: they cannot be read.
@@ -234,7 +234,7 @@ class Directories(Closing):
         return os.listxattr(self.attributes_of(path))
 
     def attribute(self, path: bytes, name: str) -> bytes:
-        """An extended attribute of a directory.
+        """Return the value of a directory's extended attribute.
 
         Raises:
             OSError: ENODATA if it has none.
@@ -242,7 +242,7 @@ class Directories(Closing):
         return os.getxattr(self.attributes_of(path), name)
 
     def open_file(self, folder: bytes, name: bytes) -> int:
-        """Open a file in a directory for reading, without following a link and without blocking. The caller closes it.
+        """Open a file in a directory for reading, without following links or blocking. The caller closes it.
 
         Raises:
             OSError: as open(2).
@@ -250,7 +250,7 @@ class Directories(Closing):
         return open_quietly(name, _READ, self.descriptor(folder))
 
     def attributes_of(self, path: bytes) -> int | str:
-        """Return getxattr(2)'s argument for a directory: its descriptor or, if that is O_PATH, its name.
+        """Return a target for getxattr(2): the directory's descriptor, or a path in /proc if that is `O_PATH`.
 
         Raises:
             OSError: as `descriptor`.
@@ -259,7 +259,7 @@ class Directories(Closing):
         return f"/proc/self/fd/{found}" if self._access == os.O_PATH else found
 
     def shown(self, path: bytes) -> str:
-        """The full path of something beneath the root, for messages."""
+        """Return the full path of a path beneath the root, for messages."""
         return os.path.join(self.root, os.fsdecode(path))
 
     def close(self) -> None:
@@ -271,7 +271,7 @@ class Directories(Closing):
 
 
 def _is_plain(entry: os.DirEntry[str]) -> bool:
-    """Whether something can be no whiteout."""
+    """Return whether an entry's type rules out a whiteout."""
     return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False) or entry.is_symlink()
 
 
@@ -284,7 +284,7 @@ def _attributes(target: int | str) -> dict[bytes, bytes]:
 
 
 def open_quietly(name: bytes | str, flags: int, directory: int | None = None) -> int:
-    """Open something to read, in a directory or by its whole path, without a trace in its access time if possible.
+    """Open a file for reading, by full path or in a directory, without updating its access time if possible.
 
     Raises:
         OSError: as open(2).
@@ -299,12 +299,12 @@ def _open_quietly(name: bytes | str, flags: int, directory: int | None) -> int:
     try:
         return os.open(name, flags | os.O_NOATIME, dir_fd=directory)
     except PermissionError:
-        # Only its owner may ask for that.
+        # Only the owner may use O_NOATIME.
         return os.open(name, flags, dir_fd=directory)
 
 
 class Kind(IntChoice):
-    """A directory's answer for a name in it."""
+    """The type of a name, as its directory records it."""
 
     OTHER = 0
     REGULAR = 1
@@ -315,16 +315,16 @@ Listing = list[tuple[bytes, Kind]]
 
 
 def names_in(descriptor: int) -> Listing:
-    """The contents of a directory, sorted by the bytes of their names. What is listed, but not there, is left out.
+    """Return the contents of a directory, sorted by the bytes of the names, without names that no longer exist.
 
     Raises:
         OSError: it cannot be read.
     """
-    # A large directory is listed at the speed of this loop: what it needs is at hand.
+    # This loop decides how fast a large directory is listed, so everything it needs is a local variable.
     regular, directory, other = Kind.REGULAR, Kind.DIRECTORY, Kind.OTHER
     encoding, handler, found = *_NAMES, list[tuple[bytes, Kind]]()
     with os.scandir(descriptor) as entries:
-        # The kinds are asked for at once: where the directory does not know, its descriptor is needed.
+        # Read the kinds here: if the directory does not record them, scandir needs its open descriptor.
         for entry in entries:
             if entry.is_file(follow_symlinks=False):
                 found.append((entry.name.encode(encoding, handler), regular))

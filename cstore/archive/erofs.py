@@ -1,11 +1,11 @@
-"""Reads EROFS images without mounting them: the tree of a composefs layer, with everything but file contents.
+"""Read EROFS images without mounting them: the tree of a composefs layer, with everything but file contents.
 
     0       composefs header: magic, version, flags
     1024    superblock
     …       inodes of 32 or 64 bytes, each followed by its attributes and perhaps the tail of its data; blocks of names
 
-Only what composefs writes is understood: plain, inline and (for files whose contents are elsewhere) chunked data, no
-compression. Nothing in an image is believed: whatever leads out of it, or in circles, is an `ArchiveError`.
+Only the features that composefs uses are supported: plain, inline and (for files whose contents are elsewhere) chunked
+data, without compression. Images are untrusted: a reference out of the image, or a cycle, is an `ArchiveError`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SUPERBLOCK_AT = 1024
 _MAGIC = 0xE0F5E1E2
 _COMPOSEFS_MAGIC = 0xD078629A
 _SUPERBLOCK = struct.Struct("<IIIBBHQQIIII16s16sI")
-"""Up to the incompatible features."""
+"""The fields up to the incompatible features."""
 _COMPACT = struct.Struct("<HHHHIIIIHHI")
 _EXTENDED = struct.Struct("<HHHHQIIIIQII16x")
 _ENTRY = struct.Struct("<QHBB")
@@ -44,14 +44,14 @@ _PREFIXES = {
     6: b"security.",
 }
 _KNOWN_FEATURES = 0x4 | 0x8
-"""Chunked files and a device table, which stays unused."""
+"""Chunked files, and a device table, which is not read."""
 _DEEPEST = 4096
 _LONGEST_LINK = 4096
 _HAS_ACL = 0x1
 
 
 class Node(Value):
-    """One inode: what stat(2) would say of it, and where its data and attributes are in the image."""
+    """An inode: the fields of its status, and the location of its data and attributes in the image."""
 
     nid: int
     mode: int
@@ -68,7 +68,7 @@ class Node(Value):
     volume: int
 
     def status(self) -> os.stat_result:
-        """The same in the form of stat(2)."""
+        """Return the inode's status in the form of stat(2)."""
         seconds = self.mtime_ns // 1_000_000_000
         plain = (self.mode, self.nid, self.volume, self.nlink, self.uid, self.gid, self.size, seconds, seconds, seconds)
         times = {f"st_{name}_ns": self.mtime_ns for name in ("atime", "mtime", "ctime")}
@@ -76,14 +76,14 @@ class Node(Value):
 
 
 class Image(Closing):
-    """An image, open for reading. Used as a context manager."""
+    """An image, open for reading. Use it as a context manager."""
 
     def __init__(self, path: str) -> None:
-        """Open it.
+        """Open an image.
 
         Raises:
             SystemFailure: it cannot be read.
-            ArchiveError: it is not an image, or of an unknown kind.
+            ArchiveError: it is not an image, or uses unsupported features.
         """
         self.path = path
         try:
@@ -92,7 +92,7 @@ class Image(Closing):
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
                     raise self.flaw("it is not a regular file")
-                self._volume = status.st_ino << 64 | status.st_dev  # no device has that number
+                self._volume = status.st_ino << 64 | status.st_dev  # a number that no device has
                 self._data = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
             finally:
                 os.close(fd)
@@ -125,16 +125,16 @@ class Image(Closing):
 
     @property
     def has_acls(self) -> bool:
-        """Whether files in it may have ACLs; without any, the kernel need not look for them."""
+        """Whether files in the image may have ACLs; if not, the kernel need not look for them."""
         magic, _, flags = struct.unpack_from("<III", self._data)
         return bool(magic == _COMPOSEFS_MAGIC and flags & _HAS_ACL)
 
     def holds(self, pattern: re.Pattern[bytes]) -> bool:
-        """Whether a pattern is found anywhere in the image."""
+        """Return whether a pattern matches anywhere in the image."""
         return pattern.search(self._data) is not None
 
     def flaw(self, reason: str) -> ArchiveError:
-        """The error that says what is wrong with the image."""
+        """Return an error with the reason why the image is invalid."""
         return ArchiveError(f"{self.path} is damaged: {reason}")
 
     def _bytes(self, start: int, size: int) -> bytes:
@@ -148,7 +148,7 @@ class Image(Closing):
         """Read an inode.
 
         Raises:
-            ArchiveError: there is no inode of this number, or it is not valid.
+            ArchiveError: there is no inode with this number, or it is invalid.
         """
         start = self._meta + (nid << 5)
         (form,) = struct.unpack("<H", self._bytes(start, 2))
@@ -169,10 +169,10 @@ class Image(Closing):
         return Node(nid, mode, uid, gid, size, time, nlink, device, layout, address, end, taken, self._volume)
 
     def data(self, node: Node, most: int) -> bytes:
-        """The data of an inode that has it in the image.
+        """Return the data of an inode whose data is in the image.
 
         Raises:
-            ArchiveError: it has not, or more than `most` bytes.
+            ArchiveError: its data is not in the image, or has more than `most` bytes.
         """
         if node.size > most:
             raise self.flaw(f"inode {node.nid} has {node.size} bytes of data")
@@ -188,13 +188,13 @@ class Image(Closing):
         return head + self._bytes(node.attributes_at + node.attributes_size, tail)
 
     def link(self, node: Node) -> bytes:
-        """The text of a symbolic link."""
+        """Return the target of a symbolic link."""
         return self.data(node, _LONGEST_LINK)
 
     # ── attributes ──
 
     def attributes(self, node: Node) -> dict[bytes, bytes]:
-        """The extended attributes of an inode."""
+        """Return the extended attributes of an inode."""
         found: dict[bytes, bytes] = {}
         if not node.attributes_size:
             return found
@@ -210,7 +210,7 @@ class Image(Closing):
         return found
 
     def _attribute(self, place: int, found: dict[bytes, bytes]) -> int:
-        """Read one attribute; return where the next one begins."""
+        """Read one attribute; return the offset of the next one."""
         length, index, size = _XATTR.unpack(self._bytes(place, _XATTR.size))
         if index not in _PREFIXES:
             raise self.flaw("an attribute has a prefix that composefs does not use")
@@ -223,10 +223,10 @@ class Image(Closing):
     # ── directories ──
 
     def names(self, node: Node) -> dict[bytes, int]:
-        """Return the names and inode numbers in a directory, without `.` and `..`.
+        """Return the names in a directory and their inode numbers, without `.` and `..`.
 
         Raises:
-            ArchiveError: it is not valid.
+            ArchiveError: the directory is invalid.
         """
         if not stat.S_ISDIR(node.mode):
             raise self.flaw(f"inode {node.nid} is not a directory")
@@ -253,10 +253,10 @@ class Image(Closing):
             found[name] = nid
 
     def walk(self) -> Iterator[tuple[bytes, Node]]:
-        """Every path with its inode, depth-first, each directory's names in the order of their bytes; first the root.
+        """Yield every path with its inode: first the root, then depth-first, in byte order of the names.
 
         Raises:
-            ArchiveError: something makes no sense, or a directory contains itself.
+            ArchiveError: an inode or directory is invalid, or a directory contains itself.
         """
         yield b"", self.root
         stack = [(b"", self.root.nid, iter(sorted(self.names(self.root).items())))]
@@ -278,5 +278,5 @@ class Image(Closing):
                 stack.pop()
 
     def close(self) -> None:
-        """Close it."""
+        """Close the image."""
         self._data.close()

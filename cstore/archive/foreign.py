@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _UNPACK = "bsdtar -cf NEW.tar @FILE converts it to a tar"
-_DEB = "dpkg-deb --fsys-tarfile FILE gives its files as a tar"
+_DEB = "dpkg-deb --fsys-tarfile FILE writes its files as a tar"
 _TWICE = "decompress it once"
-_MOUNT = "mount -o ro,loop FILE DIR, then tar -C DIR -c . gives its files as a tar"
+_MOUNT = "mount -o ro,loop FILE DIR, then tar -C DIR -c . writes its files as a tar"
 _PARTS = "losetup --find --show --partscan FILE shows its partitions as devices to mount"
 _RAW = "qemu-img convert -O raw FILE DISK converts it to a disk image"
 
@@ -30,11 +30,11 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x5d\x00\x00", "an lzma stream", "xz --format=lzma -dc FILE decompresses it"),
     (b"LZIP", "an lzip stream", "lzip -dc FILE decompresses it"),
     (b"\x89LZO", "an lzop stream", "lzop -dc FILE decompresses it"),
-    (b"\x1f\x9d", "a stream of compress (.Z)", "gzip -dc FILE decompresses it"),
-    (b"\x1f\xa0", "a stream of compress (.Z)", "gzip -dc FILE decompresses it"),
-    (b"\x1f\x1e", "a stream of pack (.z)", "gzip -dc FILE decompresses it"),
+    (b"\x1f\x9d", "a compress (.Z) stream", "gzip -dc FILE decompresses it"),
+    (b"\x1f\xa0", "a compress (.Z) stream", "gzip -dc FILE decompresses it"),
+    (b"\x1f\x1e", "a pack (.z) stream", "gzip -dc FILE decompresses it"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
-    (b"\xed\xab\xee\xdb", "an RPM package", "rpm2archive FILE gives its files as a tar"),
+    (b"\xed\xab\xee\xdb", "an RPM package", "rpm2archive FILE writes its files as a tar"),
     (b"Rar!\x1a\x07", "a rar archive", _UNPACK),
     (b"hsqs", "a squashfs image", _MOUNT),
     (b"XFSB", "an xfs image", _MOUNT),
@@ -45,21 +45,18 @@ _KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"MSCF\0\0\0\0", "a cabinet archive", _UNPACK),
     (b"xar!", "a xar archive", _UNPACK),
     (b"\x7fELF", "a program", ""),
-    (b"\x1f\x8b", "compressed twice, the inner stream being gzip", _TWICE),
-    (b"BZh", "compressed twice, the inner stream being bzip2", _TWICE),
-    (b"\xfd7zXZ\x00", "compressed twice, the inner stream being xz", _TWICE),
-    (b"\x28\xb5\x2f\xfd", "compressed twice, the inner stream being zstd", _TWICE),
-    *(
-        (bytes([first]) + b"\x2a\x4d\x18", "compressed twice, the inner stream being zstd", _TWICE)
-        for first in range(0x50, 0x60)
-    ),
+    (b"\x1f\x8b", "compressed twice, with gzip inside", _TWICE),
+    (b"BZh", "compressed twice, with bzip2 inside", _TWICE),
+    (b"\xfd7zXZ\x00", "compressed twice, with xz inside", _TWICE),
+    (b"\x28\xb5\x2f\xfd", "compressed twice, with zstd inside", _TWICE),
+    *((bytes([first]) + b"\x2a\x4d\x18", "compressed twice, with zstd inside", _TWICE) for first in range(0x50, 0x60)),
     (b"{", "a JSON document", ""),
     (b"[", "a JSON document", ""),
     (b"version https://git-lfs", "a pointer to a file in Git LFS", "git lfs pull fetches the file"),
-    (b"<!DOCTYPE", "an HTML page", "fetch it again; a server answered with a message"),
-    (b"<html", "an HTML page", "fetch it again; a server answered with a message"),
+    (b"<!DOCTYPE", "an HTML page", "fetch it again; the server sent a message instead"),
+    (b"<html", "an HTML page", "fetch it again; the server sent a message instead"),
 )
-"""First bytes, what has them, what helps. A stream that is compressed once never gets here."""
+"""First bytes, the format they identify, and a hint. Streams that are compressed once are decoded before this check."""
 
 
 _IMAGES: tuple[tuple[int, bytes, str, str], ...] = (
@@ -70,14 +67,14 @@ _IMAGES: tuple[tuple[int, bytes, str, str], ...] = (
     (0x10040, b"_BHRfS_M", "a btrfs image", _MOUNT),
     (0x1FE, b"\x55\xaa", "a disk image", _PARTS),
 )
-"""Where the mark of an image of a file system or disk is, the mark, what has it, what helps."""
+"""Images of file systems and disks: the offset of the magic number, the number, the format, and a hint."""
 
 _IMAGE_HEAD = 0x10048
-"""Bytes at the beginning that hold the marks of all images."""
+"""Bytes at the beginning that contain the magic numbers of all images."""
 
 
 def foreign(head: bytes) -> errors.ArchiveForeign | None:
-    """Identify a file that begins with `head` and is not a tar; None if it is unknown."""
+    """Identify data whose first bytes, `head`, are not a tar header; None if the format is unknown."""
     for magic, kind, hint in _KINDS:
         if head.startswith(magic):
             return errors.ArchiveForeign(kind, hint)
@@ -88,13 +85,13 @@ def foreign(head: bytes) -> errors.ArchiveForeign | None:
 
 
 def nothing_but_zeros(pieces: Iterable[memoryview], before: int) -> Iterator[memoryview]:
-    """Pass on what follows the `before` zeros of an archive without entries, as long as it is zeros too.
+    """Yield the data after the first `before` zeros of an archive without entries, and check that it is zeros, too.
 
-    File systems leave room for a boot loader at their beginning, which looks like the end of a tar.
+    Images of file systems begin with room for a boot loader, which looks like the end of a tar.
 
     Raises:
-        ArchiveForeign: it is an image of a file system or disk.
-        ArchiveMalformed: it is something else.
+        ArchiveForeign: the data is an image of a file system or disk.
+        ArchiveMalformed: the data is not all zeros, and its format is unknown.
     """
     head = bytearray(before)
     zeros = True

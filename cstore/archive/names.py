@@ -5,24 +5,24 @@ from __future__ import annotations
 from cstore import errors
 
 LONGEST_PATH = 4095
-"""Bytes in a path that one system call takes. Anything longer could be made, but hardly read or removed again."""
+"""Bytes in the longest path that a system call accepts. A longer path could be created, but hardly read or removed."""
 
 _SHOWN = 200
 
 
 def clean_name(name: bytes) -> bytes:
-    """Make an entry's name relative to the layer's root: no empty part, no `.`, no `..`, no slash at either end.
+    """Make an entry's name relative to the layer's root, without empty parts, `.`, `..`, or a slash at either end.
 
     Returns:
         The plain name; empty for the root itself.
 
     Raises:
-        ArchiveHostile: its `..` climb above the root.
-        EntryFailed: it is longer than any path can be.
+        ArchiveHostile: its `..` parts lead above the root.
+        EntryFailed: it is longer than a path can be.
     """
     plain = name[2:] if name.startswith(b"./") else name
     plain = plain.rstrip(b"/")
-    # The common names are plain by now; a dot file costs one more look.
+    # Most names are plain by now; only those that may have other parts, such as dot files, are split.
     if not plain or plain[0] in b"./" or b"//" in plain or b"/." in plain:
         plain = _clean_parts(name)
     if len(plain) > LONGEST_PATH:
@@ -45,7 +45,7 @@ def _clean_parts(name: bytes) -> bytes:
 
 
 def scoped_name(name: bytes) -> bytes:
-    """Make an entry's name relative and plain as in a chroot, where `..` stops at the root: so Docker unpacks."""
+    """Make an entry's name relative and plain as in a chroot, where `..` stops at the root, as Docker does."""
     parts: list[bytes] = []
     for part in name.split(b"/"):
         if part == b"..":
@@ -56,22 +56,22 @@ def scoped_name(name: bytes) -> bytes:
 
 
 def climbs(name: bytes) -> bool:
-    """Whether a name has `..` among its parts, even if it stays inside."""
+    """Return whether a name has `..` among its parts, even if it stays below the root."""
     return b".." in name and b".." in name.split(b"/")
 
 
 def split_name(plain: bytes) -> tuple[bytes, bytes]:
-    """Split a plain name into its directory (empty for the root) and the name in there."""
+    """Split a plain name into its directory (empty for the root) and its base name."""
     folder, _, base = plain.rpartition(b"/")
     return folder, base
 
 
 def join_name(folder: bytes, base: bytes) -> bytes:
-    """Undo `split_name`."""
+    """Join a directory and a base name; the inverse of `split_name`."""
     return b"%b/%b" % (folder, base) if folder else base
 
 
 def show_name(name: bytes) -> str:
-    """Make a name fit for a sentence: printable and of bearable length."""
+    """Return a name in a form for messages: printable and of limited length."""
     text = name.decode(errors="backslashreplace")
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(name)} bytes)"

@@ -1,9 +1,9 @@
-"""The attribute with a file's effective owner, mode and type, where the file on disk has others (drivers 5.1).
+"""The attribute that holds a file's intended owner, mode and type if they differ from those on disk (drivers 5.1).
 
     user.containers.override_stat = UID:GID:MODE:TYPE      7:0:4711:file, 0:0:0666:char-1-3
 
-With force_mask all files have one mode and one owner, so that others may read them (on a network share, say), and a
-mount program shows what the attribute says.
+With force_mask, all files have the same mode and owner, for example to be readable by others on a network share. A
+mount program shows the values of the attribute instead.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ATTRIBUTE = b"user.containers.override_stat"
 PROGRAMS_ATTRIBUTE = b"user.fuseoverlayfs.override_stat"
-"""The same as fuse-overlayfs writes it."""
+"""The name that fuse-overlayfs uses."""
 
 _NAMES = {
     stat.S_IFDIR: b"dir",
@@ -37,12 +37,12 @@ _DEVICES = frozenset({stat.S_IFBLK, stat.S_IFCHR})
 
 
 class Override(Value):
-    """A file's effective owner, mode and type.
+    """A file's intended owner, mode and type.
 
     Attributes:
-        uid, gid: its owner, as the tree has owners.
-        mode: permissions, set-user-ID and the like.
-        kind: S_IF*; 0 if the attribute does not say.
+        uid, gid: the owner, in the same ID space as the tree's owners.
+        mode: permissions, set-ID bits and the sticky bit.
+        kind: S_IF*; 0 if the attribute does not have it.
         device: major and minor number.
     """
 
@@ -53,7 +53,7 @@ class Override(Value):
     device: tuple[int, int] = (0, 0)
 
     def text(self) -> bytes:
-        """The attribute's value."""
+        """Return the attribute's value."""
         kind = _NAMES[self.kind]
         if self.kind in _DEVICES:
             kind += b"-%d-%d" % self.device
@@ -61,7 +61,7 @@ class Override(Value):
 
 
 def parse(value: bytes) -> Override | None:
-    """Read the attribute's value; None if it makes no sense."""
+    """Parse the attribute's value; None if it is invalid."""
     fields = value.split(b":")
     try:
         uid, gid, mode = int(fields[0]), int(fields[1]), int(fields[2], 8)
@@ -75,7 +75,7 @@ def parse(value: bytes) -> Override | None:
 
 
 def is_masked(path: str) -> bool:
-    """Whether owners and modes in a layer's directory are in attributes: then its top has such a one."""
+    """Return whether attributes hold the owners and modes in a layer's directory: then its root has one."""
     try:
         with within.path_past_links(path) as way:
             return override_of(way) is not None
@@ -84,7 +84,7 @@ def is_masked(path: str) -> bool:
 
 
 def override_of(path: str | bytes | int) -> Override | None:
-    """Return a file's or directory's effective attributes; None if it has none. Follows no link at the end."""
+    """Return the override of a file or directory, None if it has none. A link at the end is not followed."""
     by_path = not isinstance(path, int)
     for name in (ATTRIBUTE, PROGRAMS_ATTRIBUTE):
         try:
@@ -97,13 +97,13 @@ def override_of(path: str | bytes | int) -> Override | None:
 
 
 def override_in(attributes: Mapping[bytes, bytes]) -> Override | None:
-    """The same of attributes that were read already."""
+    """Return the override among attributes that were read before, None if there is none."""
     found = (parse(attributes[name]) for name in (ATTRIBUTE, PROGRAMS_ATTRIBUTE) if name in attributes)
     return next(filter(None, found), None)
 
 
 def split(xattrs: Sequence[tuple[bytes, bytes]]) -> tuple[Override | None, Sequence[tuple[bytes, bytes]]]:
-    """Take the attribute out of others."""
+    """Split attributes into the override and the others."""
     found = next((value for name, value in xattrs if name == ATTRIBUTE), None)
     if found is None:
         return None, xattrs

@@ -1,7 +1,7 @@
-"""Turning a tree into a tar (archive 8): a whole one, or what it changes against another.
+"""Write a tree as a tar (archive 8): all of it, or its changes relative to another tree.
 
-The archive is the one the Go tool would make of the same tree, except that it never lacks an entry: what cannot be read
-ends the stream with an error.
+The archive is the one that the Go tool would make of the same tree, except that no entry is ever missing: a file that
+cannot be read ends the stream with an error.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from cstore.archive.whiteout import (
     WHITEOUT_PREFIX,
     WhiteoutForm,
     is_whiteout_device,
+    is_whiteout_name,
     whiteout_name,
 )
-from cstore.errors import InvalidIDMap, SystemFailure
+from cstore.errors import InvalidIDMap, SystemFailure, Unsupported
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import cached_property
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 _SECOND = 1_000_000_000
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DISGUISED = frozenset({stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO})
-"""The types that may be stored as an empty file with an attribute."""
+"""Types that may be stored as an empty file with an attribute."""
 
 
 def pack_tree(
@@ -51,30 +52,35 @@ def pack_tree(
     form: WhiteoutForm = WhiteoutForm.PLAIN,
     hides: Callable[[bytes], bool] = lambda _: False,
     one_device: bool = False,
+    no_layer: bool = False,
     gone_at: float | None = None,
 ) -> None:
-    """Write all of `tree` except its root as a tar: depth-first, each directory's names in the order of their bytes.
+    """Write all of `tree` except its root as a tar: depth-first, in byte order of the names.
 
-    Sockets are left out. Marks of a union file system become whiteouts where they stand (archive 8.3).
+    Sockets are left out. Marks of a union file system become whiteouts in the same place (archive 8.3).
 
     Args:
         tree: a directory.
         sink: takes the tar.
-        id_map: which owners inside containers the owners on disk are.
-        form: how removals are written in `tree`.
-        hides: whether an opaque directory of this path hides anything.
-        one_device: of a directory on which something is mounted, only the directory is written.
-        gone_at: the time of whiteouts in seconds since 1970; that of the marks if left out.
+        id_map: maps owners on disk to owners inside containers.
+        form: how `tree` represents removals.
+        hides: returns whether an opaque directory at a path hides anything.
+        one_device: write mount points as empty directories.
+        no_layer: the tree is not a layer's: refuse a file with a whiteout's name, which would be lost on unpacking.
+        gone_at: the time of whiteouts in seconds since 1970; the times of the marks by default.
 
     Raises:
-        SystemFailure: something cannot be read, or changed while it was read.
-        InvalidIDMap: an owner, or the root that a file capability names, is not in `id_map`.
-        Unsupported: a tar cannot hold an entry's extended attributes.
+        SystemFailure: a file cannot be read, or changed while it was read.
+        InvalidIDMap: an owner, or the root of a file capability's namespace, is not in `id_map`.
+        Unsupported: a tar cannot hold an entry's extended attributes, or its name if the tree is not a layer's.
     """
     with Directories(tree) as directories, PipelinedSink(sink) as out:
         packing = _Packing(directories, out, id_map, form, hides)
         packing.gone_at = gone_at
         for folder, name, kind in _walk(directories, one_device=one_device):
+            if no_layer and is_whiteout_name(name):
+                reason = f"{directories.shown(join_name(folder, name))} would be taken for a whiteout in an archive"
+                raise Unsupported(reason, hint="rename it, or move it away")
             packing.add(folder, name, kind)
         out.write(writer.END)
 
@@ -88,21 +94,21 @@ def pack_changes(
     *,
     now: float | None = None,
 ) -> None:
-    """Write the `changes` of `tree` as a tar; a deletion becomes a whiteout.
+    """Write the `changes` in `tree` as a tar; a deletion becomes a whiteout.
 
-    The order is that of the paths' bytes, or depth-first if there was no `base` (archive 8.1).
+    The order is byte order of the paths, or depth-first if there was no `base` (archive 8.1).
 
     Args:
         tree: the changed tree.
-        base: what it was compared with.
+        base: the tree that it was compared with.
         changes: the result of that comparison.
         sink: takes the tar.
         id_map: as for `pack_tree`.
-        now: the time of the whiteouts in seconds since 1970; the present if left out.
+        now: the time of the whiteouts in seconds since 1970; the current time by default.
 
     Raises:
-        SystemFailure: something cannot be read, is no longer there, or changed while it was read.
-        InvalidIDMap: an owner, or the root that a file capability names, is not in `id_map`.
+        SystemFailure: a file cannot be read, no longer exists, or changed while it was read.
+        InvalidIDMap: an owner, or the root of a file capability's namespace, is not in `id_map`.
         Unsupported: a tar cannot hold an entry's extended attributes.
     """
     moment = int((time.time() if now is None else now) + 0.5)
@@ -128,7 +134,7 @@ def _by_parts(change: Change) -> list[bytes]:
 
 
 def _walk(tree: Directories, *, one_device: bool = False) -> Iterator[tuple[bytes, bytes, Kind]]:
-    """Walk everything below the root: folder, name, and what the folder says of it."""
+    """Yield everything below the root: the folder, the name, and the kind that the folder records."""
     device = os.fstat(tree.descriptor(b"")).st_dev
     stack = [(b"", _names(tree, b""))]
     while stack:
@@ -153,7 +159,7 @@ def _names(tree: Directories, folder: bytes) -> Iterator[tuple[bytes, Kind]]:
 
 
 class _Changed(OSError):
-    """A file was not the same at the end as at the beginning."""
+    """A file changed while it was read."""
 
 
 class _Packing:
@@ -178,7 +184,7 @@ class _Packing:
         self._written: dict[tuple[int, int], bytes] = {}
 
     def add(self, folder: bytes, name: bytes, kind: Kind) -> None:
-        """Write one entry. `kind` spares a look if it is known."""
+        """Write one entry. A known `kind` saves a stat(2) call."""
         path = join_name(folder, name)
         try:
             directory = self._tree.descriptor(folder)
@@ -243,10 +249,10 @@ class _Packing:
             raise
 
     def _add_whiteout(self, folder: bytes, name: bytes, path: bytes, status: os.stat_result) -> None:
-        """Write a removal. One device serves many of them, and the Go tool's headers tell which was the first."""
+        """Write a whiteout. Many may be links to one device, and the Go tool's headers name the first of them."""
         try:
             entry = self._entry(path, writer.REGULAR, status)
-        except InvalidIDMap:  # the kernel created it, with the owner of the mount
+        except InvalidIDMap:  # the kernel made it with the owner of the process that mounted the layer
             entry = Entry(path, writer.REGULAR, 0, 0, 0, mtime=status.st_mtime_ns // _SECOND)
         self._link(entry, status)
         entry.type, entry.mode = writer.REGULAR, 0
@@ -256,7 +262,7 @@ class _Packing:
         self._out.write(header_blocks(entry))
 
     def _add_other(self, folder: bytes, name: bytes, path: bytes, status: os.stat_result) -> None:
-        """Write an entry for what cannot be opened without consequences: a link, a device, a fifo."""
+        """Write an entry for a link, device or fifo, which must not be opened."""
         kind = writer.TYPES[stat.S_IFMT(status.st_mode)]
         entry = self._entry(path, kind, status)
         entry.xattrs = xattrs.archived(xattrs.place_of(self._tree, folder, name))
@@ -271,18 +277,18 @@ class _Packing:
         owner = status.st_uid, status.st_gid
         if self._is_mapped and not path.rpartition(b"/")[2].startswith(WHITEOUT_PREFIX):
             owner = self._inside(owner)
-        # Whole seconds, rounded down also before 1970.
+        # Whole seconds, rounded down even before 1970.
         return Entry(path, kind, status.st_mode & 0o7777, *owner, mtime=status.st_mtime_ns // _SECOND)
 
     @cached_property
     def _is_interpreted(self) -> bool:
-        """Whether a mount program shows owners and modes as they are meant now; the attribute may be older."""
+        """Whether a mount program shows the intended owners and modes, which may be newer than the attributes."""
         from cstore.kernel.statfs import is_fuse
 
         return is_fuse(self._tree.root)
 
     def _override(self, entry: Entry) -> bool:
-        """Let an entry say what its file counts as; say whether an archive can hold that."""
+        """Apply a file's override to its entry; return whether an archive can hold the result."""
         meant, entry.xattrs = split(entry.xattrs)
         if meant is None:
             return True
@@ -300,7 +306,7 @@ class _Packing:
         return known
 
     def _link(self, entry: Entry, status: os.stat_result) -> bool:
-        """Make the entry a hard link if its file has been written under another name."""
+        """Make the entry a hard link if its file was written under another name; return whether it was."""
         if status.st_nlink < 2:
             return False
         key = status.st_dev, status.st_ino
@@ -314,7 +320,7 @@ class _Packing:
         """Write a body of exactly `size` bytes and its padding."""
         out, left = self._out, size
         while True:
-            # One byte more than is left, so that the read that ends the file also shows that it ends there.
+            # Ask for one byte more than is left, so that the last read also proves that the file ends there.
             room = out.room(left + 1)
             count = os.readv(descriptor, (room,))
             left -= count

@@ -1,4 +1,4 @@
-"""A sink that works in its own thread, so that reading and writing overlap."""
+"""A sink that writes in its own thread, so that reading and writing overlap."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from cstore.archive.streams import BUFFER_SIZE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import threading
     from types import TracebackType
     from typing import Self
 
     from cstore.archive.streams import Sink
+    from cstore.kernel.threads import Thread
 
 _WORTH_A_THREAD = 0.0001
-"""Seconds that a sink takes for a buffer. Two threads that take turns cost about as much."""
+"""Seconds per buffer above which a sink gets a thread; switching between threads costs about as much."""
 
 
 class PipelinedSink:
-    """Collects what is written into large blocks and lets a thread write them, so that reading and writing overlap.
+    """Collects data in large blocks that a thread writes, so that reading and writing overlap.
 
-    A few buffers of `BUFFER_SIZE` travel in a circle between the two threads, so memory stays the same however slow
-    the sink is. A producer that fills the buffer itself (`room`, `advance`) avoids a copy; `write` copies. The thread
-    starts when the sink turns out to be slow enough to be worth it. Used as a context manager it is closed at the end,
-    and abandoned if the block raises: the thread is gone in both cases.
+    A few buffers of `BUFFER_SIZE` circulate between the two threads, so memory use is constant however slow the sink
+    is. A producer that fills the buffer itself (`room`, `advance`) avoids a copy; `write` copies. The thread starts
+    only if the sink is slow enough. As a context manager, it is closed at the end of the block, or abandoned if the
+    block raises; the thread has ended in both cases.
 
-    An error of the sink comes out of the next call.
+    The next call raises an error of the sink.
     """
 
     def __init__(self, sink: Sink, buffers: int = 4) -> None:
@@ -37,34 +37,34 @@ class PipelinedSink:
         self._view = memoryview(self._current)
         self._used = 0
         self._slow = 0
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
         self._failure: Exception | None = None
         self._abandoned = False
 
     def room(self, wanted: int) -> memoryview:
-        """Return the place for the next bytes, to be filled from the front before `advance`.
+        """Return memory for the next bytes; fill it from the front, then call `advance`.
 
-        It is never empty and at most `wanted` bytes long; it is shorter only if that many do not fit into a buffer.
+        It is never empty and at most `wanted` bytes long; it is shorter only if that many do not fit into the buffer.
 
         Raises:
-            CstoreError: what the sink raised for earlier data.
+            CstoreError: the sink raised it for earlier data.
         """
         free = BUFFER_SIZE - self._used
-        # A small rest is given up, so that most files need one read; a large file fills every buffer.
+        # Skip a small remainder, so that most files need only one read; large files still fill every buffer.
         if not free or (wanted > free and free < BUFFER_SIZE // 2):
             self._pass_on()
             free = BUFFER_SIZE
         return self._view[self._used : self._used + min(wanted, free)]
 
     def advance(self, count: int) -> None:
-        """Take the first `count` bytes of the last `room` as written."""
+        """Count the first `count` bytes of the last `room` as written."""
         self._used += count
 
     def write(self, data: bytes | memoryview, /) -> None:
-        """Take all of `data`.
+        """Write all of `data`.
 
         Raises:
-            CstoreError: what the sink raised for earlier data.
+            CstoreError: the sink raised it for earlier data.
         """
         size = len(data)
         if size <= BUFFER_SIZE - self._used:
@@ -82,7 +82,7 @@ class PipelinedSink:
         """Wait until the sink has everything. The sink itself stays open.
 
         Raises:
-            CstoreError: what the sink raised.
+            CstoreError: the sink raised it.
         """
         if self._thread is None:
             self._deliver(self._current, self._used)
@@ -93,7 +93,7 @@ class PipelinedSink:
         self._raise_failure()
 
     def abandon(self) -> None:
-        """Stop the thread without writing what is still queued; waits only for the write that is under way."""
+        """Stop the thread without writing the queued data; wait only for the current write."""
         self._abandoned = True
         self._stop()
 
@@ -109,11 +109,11 @@ class PipelinedSink:
             self.abandon()
 
     def _pass_on(self) -> None:
-        """Write the current buffer, or queue it and take a free one, waiting for that if need be."""
+        """Write the current buffer, or queue it and wait for a free one."""
         if self._thread is None and self._slow < 2:
             began = time.monotonic()
             self._deliver(self._current, self._used)
-            # Twice: once may be an accident of a busy machine.
+            # Twice in a row, because one slow write may be due to a busy machine.
             self._slow = self._slow + 1 if time.monotonic() - began > _WORTH_A_THREAD else 0
             self._used = 0
             self._raise_failure()
@@ -135,7 +135,7 @@ class PipelinedSink:
         self._filled: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
         for _ in range(self._buffers - 1):
             self._free.put(bytearray(BUFFER_SIZE))
-        self._thread = start_thread("cstore-sink", self._drain)
+        self._thread = start_thread(self._drain)
 
     def _stop(self) -> None:
         if self._thread is not None:
@@ -148,7 +148,7 @@ class PipelinedSink:
             raise self._failure
 
     def _drain(self) -> None:
-        # After a failure buffers keep circling unwritten: a producer that waits for one must wake up to hear of it.
+        # After a failure, keep returning buffers unwritten: a waiting producer must wake up to see the error.
         while (item := self._filled.get()) is not None:
             self._deliver(*item)
             self._free.put(item[0])

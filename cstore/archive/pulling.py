@@ -1,4 +1,4 @@
-"""Turn a function that writes to a sink into a stream to read; it runs in its own thread, no faster than the reader."""
+"""Turn a function that writes to a sink into a readable stream; the function runs in its own thread."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from cstore.archive.streams import Sink
 
 _PIECES = 4
-"""Pieces that wait to be read: enough that neither side stands still for long."""
+"""Pieces that may be queued: enough that neither side waits for long."""
 
 
 class _ClosedByReader(Exception):
-    """Ends the writer."""
+    """Ends the writer after the reader closed the stream."""
 
 
 class _Channel:
-    """Brings pieces from the writer's thread to the reader's. `None` is the end."""
+    """A queue of pieces from the writer's thread to the reader's. `None` marks the end."""
 
     def __init__(self) -> None:
         from queue import Queue
@@ -29,14 +29,14 @@ class _Channel:
         self.closed = False
 
     def write(self, data: bytes | memoryview, /) -> None:
-        """Hand over a piece; waits until there is room for it."""
+        """Queue a piece; wait until there is room for it."""
         if self.closed:
             raise _ClosedByReader
         if data:
             self.pieces.put(bytes(data))  # a sink keeps no memoryview
 
     def run(self, produce: Callable[[Sink], None]) -> None:
-        """Let the writer write, and take down how it ends."""
+        """Run the writer and record its failure."""
         try:
             produce(self)
         except _ClosedByReader:
@@ -48,10 +48,10 @@ class _Channel:
 
 
 class PulledStream(io.RawIOBase):
-    """Gives what `produce` writes to the sink that it is called with. It begins with the first read.
+    """A stream of the data that `produce` writes to its sink; `produce` starts with the first read.
 
-    What `produce` raises comes out of the read that follows the last byte it has written. To close the stream ends it.
-    Memory is a few pieces of what it writes.
+    An exception of `produce` is raised by the read after the last byte that it wrote. Closing the stream stops it. Only
+    a few pieces of its output are in memory at a time.
     """
 
     def __init__(self, produce: Callable[[Sink], None]) -> None:
@@ -62,14 +62,14 @@ class PulledStream(io.RawIOBase):
         self._ended = False
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # IOBase allows more kinds of buffers
-        """Read the next bytes: 0 at the end.
+        """Read the next bytes; return their number, 0 at the end.
 
         Raises:
-            CstoreError: what the writer raised.
+            CstoreError: the writer raised it.
         """
         self._checkClosed()
         if self._produce is not None:
@@ -87,7 +87,7 @@ class PulledStream(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        """End the writer and wait until it has ended."""
+        """Stop the writer and wait until it has ended."""
         if not self.closed and self._produce is None:
             self._channel.closed = True
             while not self._ended:
@@ -98,5 +98,5 @@ class PulledStream(io.RawIOBase):
         import threading
 
         self._produce = None
-        channel = self._channel  # and not this stream, which is to be closed when it is no longer referenced
+        channel = self._channel  # the thread must not keep this stream alive: unreferenced, it is closed
         threading.Thread(target=channel.run, args=(produce,), name="cstore-stream", daemon=True).start()

@@ -1,8 +1,8 @@
 """Rebuild an imported archive byte for byte, from the tar-split and the layer's files.
 
-Nothing is trusted: names may point anywhere, and the layer may have changed since the import. A file is opened beneath
-the given directories only, without following links. It must be a regular file of the recorded size before any of its
-bytes is written, and must have the recorded checksum before its last bytes are written.
+The input is untrusted: names may point anywhere, and the layer may have changed since the import. Files are opened only
+beneath the given directories, without following links. A file must be a regular file of the recorded size before any
+of its bytes are written, and must have the recorded checksum before its last bytes are written.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 _ABSENT = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
-"""It, or a directory on the way, is not there."""
+"""The file, or a directory in its path, does not exist."""
 
 _BARRED = frozenset({errno.ENOTDIR, errno.ELOOP})
-"""It, or something on the way, is a link or no directory."""
+"""The file is a link, or a part of its path is a link or not a directory."""
 
 _NO_FILE = frozenset({errno.ENXIO, errno.ENODEV})
-"""A device or socket that nothing answers for."""
+"""A device without a driver, or a socket."""
 
 
 def rebuild(
@@ -50,13 +50,13 @@ def rebuild(
     Args:
         tar_split: path of the layer's tar-split file.
         roots: the directories that hold the layer's files, nearest first.
-        sink: takes the archive, uncompressed. If this raises, what it got is not the whole archive.
+        sink: takes the archive, uncompressed. If this function raises, the sink has received only a part of it.
         layer: the layer's ID, for messages.
-        clean: makes names relative and plain, as it was done when the layer was unpacked.
+        clean: makes names relative and plain; the function that was used when the layer was unpacked.
 
     Raises:
-        ContentDamaged: a file is missing, or not the one that was imported.
-        TarSplitDamaged: the tar-split file is cut, unreadable, or names what no layer holds.
+        ContentDamaged: a file is missing, or differs from the imported one.
+        TarSplitDamaged: the tar-split file is truncated, unreadable, or has a name that no layer can have.
         SystemFailure: the system cannot read the layer or write to the sink.
     """
     with ExitStack() as stack:
@@ -108,7 +108,7 @@ class _Rebuilding:
             raise self._damaged(entry, "has other contents")
 
     def _copy(self, descriptor: int, entry: FileEntry) -> int:
-        """Read a file into the output; return its checksum. Its last bytes wait in the buffer until more is written."""
+        """Copy a file to the output and return its checksum. Its last bytes stay buffered until more is written."""
         out, crc, left = self._out, self._crc, entry.size
         checksum: int | None = None
         while left:
@@ -123,7 +123,7 @@ class _Rebuilding:
         return checksum or 0
 
     def _find(self, entry: FileEntry) -> tuple[int, Tree]:
-        """Open the nearest file of that name, and say in which tree it is."""
+        """Open the nearest file with an entry's name; return its descriptor and its tree."""
         try:
             path = self._clean(entry.name)
         except errors.ArchiveError as error:

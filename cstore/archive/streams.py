@@ -1,4 +1,4 @@
-"""Readers that fill a buffer, and sinks that take one: the input and output of archives.
+"""The input and output of archives: readers that fill a buffer, and sinks that take one.
 
 A sink may keep a `bytes` object, but never a `memoryview` after `write` has returned, so the caller can reuse the
 buffer.
@@ -24,13 +24,13 @@ else:
     Protocol = object
 
 BUFFER_SIZE = 1 << 20
-"""Bytes. One system call, hash update or compressor call for each: large enough that Python's share disappears."""
+"""Bytes per system call, hash update or compressor call: large enough that Python's overhead is negligible."""
 
 _PIPE_SIZE = 1 << 16
-"""Bytes that a pipe holds unless it is told otherwise."""
+"""The default capacity of a pipe in bytes."""
 
 _WORTH_A_THREAD = 1 << 18
-"""Bytes. Hashing them takes several times as long as starting a thread."""
+"""Bytes above which hashing takes several times as long as starting a thread."""
 
 
 class ReadInto(Protocol):
@@ -48,7 +48,7 @@ class Sink(Protocol):
 
 
 def _wait(fd: int, event: int) -> None:
-    """Wait for a descriptor that another program, sharing it, has made non-blocking."""
+    """Wait for a descriptor that is non-blocking because another program that shares it made it so."""
     poll = select.poll()
     poll.register(fd, event)
     poll.poll()
@@ -58,7 +58,7 @@ def _wait(fd: int, event: int) -> None:
 
 
 class FileReader:
-    """Reads a file, pipe or socket by descriptor, which stays the caller's. `name` is for error messages."""
+    """Reads a file, pipe or socket by descriptor, which the caller closes. `name` is for error messages."""
 
     def __init__(self, fd: int, name: str = "the archive") -> None:
         self._fd = fd
@@ -87,9 +87,9 @@ class PeekingReader:
         self._head = b""
 
     def peek(self, size: int) -> bytes:
-        """Return the next `size` bytes, fewer only if the stream ends before. They are read again afterwards.
+        """Return the next `size` bytes, fewer only if the stream ends first. Later reads return them again.
 
-        A slow pipe may give one byte at a time; a prefix must not be judged before it is there.
+        This waits for all of them, because a slow pipe may deliver one byte at a time.
         """
         while len(self._head) < size:
             room = memoryview(bytearray(max(size, 1 << 14)))
@@ -113,7 +113,7 @@ class CountingReader:
     """Counts the bytes that pass through, and hashes them if an algorithm is given.
 
     Attributes:
-        count: bytes so far.
+        count: the bytes read so far.
     """
 
     def __init__(self, source: ReadInto, algorithm: str | None = "sha256") -> None:
@@ -122,7 +122,7 @@ class CountingReader:
         self.count = 0
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Pass one read through."""
+        """Read once."""
         count = self._source.readinto(buffer)
         self.count += count
         if self._hash is not None:
@@ -156,7 +156,7 @@ def _new_hash(algorithm: str) -> HASH:
 
 
 class FileSink:
-    """Writes to a file, pipe or socket by descriptor, which stays the caller's. `name` is for error messages."""
+    """Writes to a file, pipe or socket by descriptor, which the caller closes. `name` is for error messages."""
 
     def __init__(self, fd: int, name: str = "the output") -> None:
         self._fd = fd
@@ -164,10 +164,10 @@ class FileSink:
         self._widened = False
 
     def write(self, data: bytes | memoryview, /) -> None:
-        """Write all of `data`, in as many steps as the system needs.
+        """Write all of `data`, in as many system calls as it takes.
 
         Raises:
-            SystemFailure: the disk is full, the reader of a pipe went away, …
+            SystemFailure: writing failed; for example, the disk is full, or the reader of a pipe exited.
         """
         rest = memoryview(data)
         if not self._widened and len(data) > _PIPE_SIZE:
@@ -182,19 +182,19 @@ class FileSink:
                 raise errors.SystemFailure("write", self._name, error, hint=hint) from error
 
     def _widen(self) -> None:
-        """Let a pipe hold a whole buffer, so that the reader is not woken for every 64 KiB."""
+        """Enlarge a pipe to hold a whole buffer, so that the reader does not wake up for every 64 KiB."""
         import fcntl
 
         self._widened = True
-        with suppress(OSError):  # not a pipe, or one too many for its owner's quota
+        with suppress(OSError):  # not a pipe, or the user's quota of pipe memory is exceeded
             fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, BUFFER_SIZE)
 
 
 class CountingSink:
-    """Counts what passes through.
+    """Counts the bytes that pass through.
 
     Attributes:
-        count: bytes so far.
+        count: the bytes written so far.
     """
 
     def __init__(self, sink: Sink) -> None:
@@ -208,10 +208,10 @@ class CountingSink:
 
 
 class HashingSink:
-    """Hashes and counts what is written, and passes it on if there is a sink to pass it to.
+    """Hashes and counts the data, and passes it on to a sink if there is one.
 
     Attributes:
-        count: bytes so far.
+        count: the bytes written so far.
     """
 
     def __init__(self, sink: Sink | None = None, algorithm: str = "sha256") -> None:
@@ -220,7 +220,7 @@ class HashingSink:
         self.count = 0
 
     def write(self, data: bytes | memoryview, /) -> None:
-        """Take all of `data`. A large piece is hashed while the sink writes it."""
+        """Write all of `data`. A large piece is hashed while the sink writes it."""
         self.count += len(data)
         if self._sink is None or len(data) < _WORTH_A_THREAD:
             self._hash.update(data)
@@ -229,7 +229,7 @@ class HashingSink:
             return
         from cstore.kernel.threads import start_thread
 
-        hashing = start_thread("cstore-hash", self._hash.update, data)
+        hashing = start_thread(self._hash.update, data)
         try:
             self._sink.write(data)
         finally:
@@ -243,7 +243,7 @@ class HashingSink:
 
 
 class CompressingSink:
-    """Compresses what is written. `close` writes the end of the compressed stream; without it the stream is cut."""
+    """Compresses the data. `close` ends the compressed stream, which is truncated without it."""
 
     def __init__(self, sink: Sink, compression: Compression, level: int | None = None) -> None:
         from cstore.archive.compression import open_encoder

@@ -1,8 +1,8 @@
 """tar-split: all of an archive except the contents of its files, as lines of JSON (archive 9, store-format 8).
 
-A line is either a segment of raw bytes or a file: its name, size and CRC-64/GO-ISO. Put together in order, with the
-files' contents read from the layer, they are the archive again. Files without contents need no line to be put together,
-but other programs expect one for each entry.
+A line is either a segment of raw bytes, or a file: its name, size and CRC-64/GO-ISO. The lines in order, with the
+contents of the files read from the layer, are the archive. Rebuilding needs no lines for files without contents, but
+other programs expect one for each entry.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from binascii import a2b_base64, b2a_base64
 
 from cstore import errors
 from cstore.fs import within
-from cstore.values import NamedTuple, cast
+from cstore.tuples import NamedTuple
+from cstore.values import cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,26 +23,35 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 else:
-    from _queue import SimpleQueue  # `queue` puts slower queues around it, which are longer to import
+    from _queue import SimpleQueue  # `queue` takes longer to import
 
 
 LARGEST_SEGMENT = 1 << 20
-"""Bytes in a segment that we write."""
+"""Bytes in the largest segment that we write."""
 
 LONGEST_LINE = 1 << 26
-"""Bytes in a line that we read: others write headers of any length as one segment."""
+"""Bytes in the longest line that we read: other programs write headers of any length as one segment."""
 
 _FILE, _SEGMENT = 1, 2
 _CHECKSUM_SIZE = 8
 _BATCH = 1 << 19
+_FEW_LINES = 1 << 17
+_MOST_BATCHES = 8  # a stream of headers alone must not pile up in memory before the compressor
 _LEVEL = 1
-_MANY_LINES = 5_000
-"""The JSON decoder reads a line in a third of the time, but to load it takes as long as so many lines."""
+MANY_LINES = 5_000
+"""Lines from which on the JSON decoder pays off: it takes a third of the time per line, but must be imported first."""
 
-_SEGMENT_HEAD = b'{"type":2,"payload":"'
+SEGMENT_HEAD = b'{"type":2,"payload":"'
 _FILE_HEAD = [b"{", b"type", b":1,", b"name", b":"]
 _BARE_TAIL = [b",", b"payload", b":null,", b"position"]
 _MOST_DIGITS = 18
+
+SEGMENT_HEAD = b'{"type":2,"payload":"'
+_FILE_HEAD = [b"{", b"type", b":1,", b"name", b":"]
+_BARE_TAIL = [b",", b"payload", b":null,", b"position"]
+_MOST_DIGITS = 18
+_SHORT, _MANY_HITS = 4, 100
+"""Bytes in a name that many payloads hold by chance, and lines of a piece from which on all of it is read."""
 _UNESCAPED = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
 _PLAIN_CHARACTERS = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\<>&')
 
@@ -53,13 +63,13 @@ class Segment(NamedTuple):
 
 
 class FileEntry(NamedTuple):
-    """An entry, whose contents (if `size` is not 0) are those of a file in the layer.
+    """An entry whose contents, if `size` is not 0, are in a file of the layer.
 
     Attributes:
-        name: as in the archive, not cleaned.
-        size: in bytes, as its header says; other programs may leave it out.
+        name: the name in the archive, not cleaned.
+        size: the size in its header, in bytes; other programs may leave it out.
         checksum: CRC-64/GO-ISO of the contents; None without contents.
-        position: number of the line, from 0.
+        position: the number of the line, from 0.
     """
 
     name: bytes
@@ -69,7 +79,7 @@ class FileEntry(NamedTuple):
 
 
 class Packer:
-    """Writes the lines. Batches of them go to `sink` as they fill.
+    """Encodes lines, and passes them to `sink` in batches.
 
     Attributes:
         position: the number of the next line.
@@ -82,7 +92,7 @@ class Packer:
         self.position = 0
 
     def segment(self, payload: bytes | memoryview) -> None:
-        """Add raw bytes, as several lines if they are many."""
+        """Add raw bytes, in several lines if they exceed the largest segment."""
         if len(payload) > LARGEST_SEGMENT:
             for place in range(0, len(payload), LARGEST_SEGMENT):
                 self.segment(payload[place : place + LARGEST_SEGMENT])
@@ -107,7 +117,7 @@ class Packer:
         self.position += 1
 
     def flush(self) -> None:
-        """Hand over what has not gone to `sink` yet."""
+        """Pass the remaining lines to `sink`."""
         if self._lines:
             self._sink(self._lines)
             self._lines = []
@@ -129,43 +139,55 @@ def _name_field(name: bytes) -> bytes:
 # ── the file ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class SplitFile:
-    """A new gzip'd tar-split file, 0600. `write` is a sink for a `Packer`; a thread compresses behind it.
+def _compressor(size: int) -> Any:
+    """Return a compressor: the fast library's, unless the first batch of lines, of `size` bytes, is small.
 
-    Used as a context manager: at the end of the block the file is complete. If the block raises, it is closed as it is.
+    A small first batch is the whole file, and importing the fast library would take longer than it saves.
+    """
+    if size < _FEW_LINES:
+        import zlib
+
+        return zlib.compressobj(_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    from isal import isal_zlib
+
+    return isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
+
+
+class SplitFile:
+    """A new gzipped tar-split file with mode 0600. `write` is a sink for a `Packer`; a thread compresses the lines.
+
+    Use it as a context manager: after the block the file is complete. If the block raises, the file stays incomplete.
     """
 
     def __init__(self, path: str, *, sync: bool) -> None:
-        from threading import Semaphore
-
-        from isal import isal_zlib
-
         from cstore.kernel.threads import start_thread
 
         self._path = path
         self._sync = sync
-        self._compressor = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
+        self._compressor: Any = None
         self._failure: Exception | None = None
         self._queue: SimpleQueue[list[bytes] | None] = SimpleQueue()
-        self._room = Semaphore(8)  # a stream of headers alone must not pile up in memory before the compressor
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(_MOST_BATCHES):
+            self._room.put(None)
         try:
             self._fd = within.open_path(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         except OSError as error:
             raise errors.SystemFailure("create", path, error) from error
         try:
-            self._thread = start_thread("cstore-tar-split", self._drain)
+            self._thread = start_thread(self._drain)
         except errors.SystemFailure:
             os.close(self._fd)
             raise
 
     def write(self, lines: list[bytes]) -> None:
-        """Take lines.
+        """Queue lines for compression.
 
         Raises:
-            SystemFailure: earlier ones could not be written.
+            SystemFailure: earlier lines could not be written.
         """
         self._raise_failure()
-        self._room.acquire()
+        self._room.get()
         self._queue.put(lines)
 
     def __enter__(self) -> Self:
@@ -186,7 +208,7 @@ class SplitFile:
     def _close(self) -> None:
         try:
             os.close(self._fd)
-        except OSError as error:  # what was written is not on the disk, and some file systems say so only here
+        except OSError as error:  # some file systems report a failed write only here
             raise errors.SystemFailure("write", self._path, error) from error
 
     def _raise_failure(self) -> None:
@@ -197,19 +219,21 @@ class SplitFile:
 
     def _finish(self) -> None:
         try:
-            self._put(self._compressor.flush())
+            self._put(self._compressor.flush() if self._compressor else _compressor(0).flush())
             if self._sync:
                 os.fdatasync(self._fd)
         except OSError as error:
             raise errors.SystemFailure("write", self._path, error) from error
 
     def _drain(self) -> None:
-        # After a failure the queue is still emptied: the producer must not wait for room in it.
+        # After a failure, keep emptying the queue: the producer must not wait for room in it.
         while (lines := self._queue.get()) is not None:
-            self._room.release()
+            self._room.put(None)
             if self._failure is None:
                 try:
-                    self._put(self._compressor.compress(b"".join(lines)))
+                    text = b"".join(lines)
+                    self._compressor = self._compressor or _compressor(len(text))
+                    self._put(self._compressor.compress(text))
                 except Exception as error:  # noqa: BLE001  - it is raised again in the producer's thread
                     self._failure = error
 
@@ -226,51 +250,37 @@ def read_lines(path: str) -> Iterator[Segment | FileEntry]:
     """Read a tar-split file line by line.
 
     Raises:
-        TarSplitDamaged: not gzip, cut, or not such lines.
+        TarSplitDamaged: the file is not gzip, is truncated, or has an invalid line.
         SystemFailure: it cannot be read.
     """
-    for number, text in enumerate(_read_texts(path), 1):
-        line = _read_common(text) if number < _MANY_LINES else None
-        yield line or _read_line(text, path, number)
+    count = 0
+    for piece in read_pieces(path):
+        texts = piece[:-1].split(b"\n")
+        count += len(texts)
+        for text in texts:
+            yield read_line(text, path, few=count < MANY_LINES)
 
 
-def last_files(path: str, top: bytes) -> dict[bytes, FileEntry]:
-    """Return the entries of a path and everything below it: for each cleaned name the last one, as in the layer.
+def read_line(text: bytes, path: str, *, few: bool) -> Segment | FileEntry:
+    """Parse a line. `few`: fewer than `MANY_LINES` are read, so importing the JSON decoder does not pay off.
 
     Raises:
-        TarSplitDamaged, SystemFailure: as `read_lines`.
+        TarSplitDamaged: the line is invalid.
     """
-    from cstore.archive.names import clean_name
-
-    last, below = top.rpartition(b"/")[2], top + b"/" if top else b""
-    found: dict[bytes, FileEntry] = {}
-    left = _MANY_LINES
-    for number, text in enumerate(_read_texts(path), 1):
-        if text.startswith(_SEGMENT_HEAD) or (last not in text and b"\\" not in text and b"name_raw" not in text):
-            continue  # most lines by far; to understand each would take long
-        left -= 1
-        line = (_read_common(text) if left > 0 else None) or _read_line(text, path, number)
-        if isinstance(line, FileEntry):
-            try:
-                name = clean_name(line.name)
-            except errors.ArchiveError:
-                continue  # no name of anything in the layer
-            if name == top or name.startswith(below):
-                found[name] = line
-    return found
+    return (_read_common(text) if few else None) or _read_line(text, path)
 
 
 def _read_common(text: bytes) -> Segment | FileEntry | None:
-    """Parse a line in the usual form of the Go tool and cstore; None for any other."""
-    if text.startswith(_SEGMENT_HEAD):
+    """Read a line in the spelling that the Go tool and cstore use for nearly all lines; None for any other."""
+    if text.startswith(SEGMENT_HEAD):
         head, _, position = text.partition(b'","position":')
         if not position[:-1].isdigit() or not position.endswith(b"}"):
             return None
         try:
-            return Segment(a2b_base64(head[len(_SEGMENT_HEAD) :], strict_mode=True))
+            return Segment(a2b_base64(head[len(SEGMENT_HEAD) :], strict_mode=True))
         except ValueError:
             return None
-    parts = text.split(b'"')  # none of these can be in a name without a backslash before it
+    parts = text.split(b'"')  # a quote in a name has a backslash before it
     name = parts[5] if len(parts) in {11, 15} else b""
     place = _number(parts[-1], b"}")
     if parts[:5] != _FILE_HEAD or not name or name.translate(None, _UNESCAPED) or place is None:
@@ -288,28 +298,30 @@ def _read_common(text: bytes) -> Segment | FileEntry | None:
 
 
 def _number(text: bytes, end: bytes) -> int | None:
-    """Read what stands between two strings of a line, if that is a number that is written in the usual way."""
+    """Read the number between two strings of a line; None if it is not written in the usual way."""
     digits = text[1:-1]
     usual = text[:1] == b":" and text[-1:] == end and digits.isdigit() and len(digits) <= _MOST_DIGITS
     return int(digits) if usual and (digits[:1] != b"0" or digits == b"0") else None
 
 
-def _read_line(text: bytes, path: str, number: int) -> Segment | FileEntry:
+def _read_line(text: bytes, path: str) -> Segment | FileEntry:
     """Read a line in any spelling.
 
     Raises:
-        TarSplitDamaged: it makes no sense.
+        TarSplitDamaged: the line is invalid.
     """
     import msgspec
 
     try:
-        return _understand(_line_decoder()(text))
+        return _to_line(_line_decoder()(text))
     except (msgspec.MsgspecError, ValueError) as error:
+        lines = (line for piece in read_pieces(path) for line in piece[:-1].split(b"\n"))
+        number = next(number for number, line in enumerate(lines, 1) if line == text)
         raise errors.TarSplitDamaged(path, f"line {number}: {error}") from None
 
 
 _decoders: list[Callable[[bytes], Any]] = []
-"""The one that is made when it is first needed."""
+"""The line decoder, after its first use."""
 
 
 def _line_decoder() -> Callable[[bytes], Any]:
@@ -332,23 +344,27 @@ def _make_decoder() -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(msgspec.defstruct("Line", fields, gc=False)).decode
 
 
-def _understand(line: Any) -> Segment | FileEntry:
+def _to_line(line: Any) -> Segment | FileEntry:
     if line.type == _SEGMENT:
         return Segment(line.payload or b"")
     if line.type != _FILE:
-        raise ValueError(f"there is no type {line.type}")
+        raise ValueError(f"its type, {line.type}, is unknown")
     if line.size < 0:
         raise ValueError("the size of a file is negative")
     if line.payload and len(line.payload) != _CHECKSUM_SIZE:
-        raise ValueError(f"a checksum of {len(line.payload)} bytes")
+        raise ValueError(f"its checksum has {len(line.payload)} bytes")
     checksum = int.from_bytes(line.payload, "big") if line.payload else None
     if line.size and checksum is None:
         raise ValueError("a file has contents but no checksum")
     return FileEntry(line.name_raw or line.name.encode(), line.size, checksum, line.position)
 
 
-def _read_texts(path: str) -> Iterator[bytes]:
-    """Yield the lines of a gzip file, without line ends."""
+def read_pieces(path: str) -> Iterator[bytes]:
+    """Yield the lines of a tar-split file, with line ends, many at once.
+
+    Raises:
+        TarSplitDamaged, SystemFailure: as `read_lines`.
+    """
     from cstore.archive.directories import open_quietly
 
     try:
@@ -368,10 +384,13 @@ def _read_texts(path: str) -> Iterator[bytes]:
         buffer = memoryview(bytearray(BUFFER_SIZE))
         begun = b""
         while count := fill(decoder, buffer):
-            *complete, begun = (begun + buffer[:count]).split(b"\n")
-            yield from complete
+            data = begun + buffer[:count]
+            end = data.rfind(b"\n") + 1
+            begun = data[end:]
+            if end:
+                yield data[:end]
             if len(begun) > LONGEST_LINE:
-                raise errors.TarSplitDamaged(path, f"a line of more than {LONGEST_LINE} bytes")
+                raise errors.TarSplitDamaged(path, f"it has a line of more than {LONGEST_LINE} bytes")
         if begun:
             raise errors.TarSplitDamaged(path, "its last line is not complete")
     except errors.ArchiveError as error:

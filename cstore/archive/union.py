@@ -1,8 +1,8 @@
-"""The merged tree below a layer: the directories of its ancestors, nearest first, without a mount.
+"""The merged view of the layers below a layer: the directories of its ancestors, nearest first, without a mount.
 
-A name is looked up as in a mount of the layers: a file, a whiteout or an opaque directory hides everything deeper, and
-a renamed directory goes on under its old name. What a user's mounts wrote counts as root's does, because a chain holds
-marks of one of them only; a mount program's marks count where one shows the chain.
+Names are looked up as in an overlay mount: a file, a whiteout or an opaque directory hides everything in lower layers,
+and a renamed directory continues there under its old name. Marks of a user's mounts count like those of root's, because
+a chain has marks of only one kind; marks of a mount program count if one shows the chain.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import errno
 import os
 import stat
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.composefs import BlobTree
 from cstore.archive.directories import Kind
 from cstore.archive.names import join_name, split_name
 from cstore.archive.whiteout import OPAQUE_NAME, OPAQUE_VALUE, WHITEOUT_PREFIX, is_whiteout_device, whiteout_name
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,21 +39,21 @@ PROGRAMS_MARKERS = (OPAQUE_NAME, b".wh..opq")
 
 
 class Lower(NamedTuple):
-    """A directory below a layer; `opaque` are the attributes that make a directory in it hide what is deeper."""
+    """A directory below a layer; `opaque` lists the attributes that make a directory in it opaque."""
 
     tree: Tree
     opaque: Sequence[str] = OPAQUE
 
 
 class _LowerPath(NamedTuple):
-    """Where something may be seen: a folder in one of the directories, of that number."""
+    """A folder in the lower directory with this number."""
 
     number: int
     folder: bytes
 
 
 class Found(NamedTuple):
-    """The visible file at a path: a name in a folder of the directory with that number; the root is named b""."""
+    """The file visible at a path: a name in a folder of the lower directory with this number; the root is named b""."""
 
     number: int
     folder: bytes
@@ -62,15 +62,15 @@ class Found(NamedTuple):
 
 
 class OutOfSight(Exception):
-    """The requested file may be in a layer that is not read; the text names the layer."""
+    """The requested file may be in a layer that is not read; the message describes the layer."""
 
 
 class Union:
-    """Directories, nearest first, merged.
+    """The merged view of lower directories, nearest first.
 
-    `files`: a mount program shows them, so names and attributes of its own are marks. `unseen` says what lies below
-    the last of them and is not read; "" for nothing. `plain`: there is one, a whole tree, in which nothing is a mark.
-    `users` says, if a mark of a user's mount is met, whether it counts; in a store of root's it may be mere contents.
+    `files`: a mount program shows them, so its names and attributes are marks. `unseen` describes the layer below the
+    last one that is not read; "" for none. `plain`: the only directory is a whole tree, without marks. `users` returns
+    whether marks of a user's mount count; in root's store they may be ordinary attributes.
     """
 
     def __init__(
@@ -84,25 +84,25 @@ class Union:
     ) -> None:
         self._lowers, self._files, self._unseen, self._plain = lowers, files, unseen, plain
         self._users = users
-        # For the last folder and its parents: the directories in which it is not hidden.
+        # For the last folder looked up, and those above it: the lower directories where it is not hidden.
         self._end = len(lowers) + bool(unseen)
         self._open: dict[bytes, list[_LowerPath]] = {b"": [_LowerPath(number, b"") for number in range(self._end)]}
 
     def find(self, path: bytes) -> os.stat_result | None:
-        """Return the file at `path`; None if there is none, or a layer removed it.
+        """Return the status of `path`; None if it does not exist or was removed by a layer.
 
         Raises:
-            OutOfSight: it may be in a layer that is not read.
+            OutOfSight: the answer depends on a layer that is not read.
             SystemFailure: a directory cannot be read.
         """
         found = self._nearest(path)
         return found[1] if found is not None else None
 
     def holder(self, path: bytes) -> tuple[Tree, bytes]:
-        """The tree that holds what `find` found at `path`, and the directory in it.
+        """Return the tree with the file that `find` finds at `path`, and the directory in that tree.
 
         Raises:
-            FileNotFoundError: nothing is there.
+            FileNotFoundError: it does not exist.
         """
         found = self._nearest(path)
         if found is None:
@@ -124,16 +124,16 @@ class Union:
         """Return the visible names in a directory, sorted.
 
         Raises:
-            OutOfSight: it may be in a layer that is not read.
+            OutOfSight: the answer depends on a layer that is not read.
             SystemFailure: a directory cannot be read.
         """
         return [name for name, _ in self.kinds(folder)]
 
     def namesakes(self, path: bytes) -> Iterator[bytes]:
-        """The other names of the file at `path` that can be seen. Reads all of the directory that has it.
+        """Yield the other visible names of the file at `path`. This walks the whole tree that has the file.
 
         Raises:
-            FileNotFoundError: nothing is there.
+            FileNotFoundError: it does not exist.
             OSError: a directory cannot be read.
         """
         found = self._nearest(path)
@@ -154,7 +154,7 @@ class Union:
                         yield other
 
     def locate(self, path: bytes) -> Found | None:
-        """Return the result of `find` and its location; the root is in the nearest directory.
+        """Return the file that `find` finds, with its location; the root is in the nearest directory.
 
         Raises:
             SystemFailure: a directory cannot be read.
@@ -165,10 +165,10 @@ class Union:
         return None if found is None else Found(*found[0], split_name(path)[1], found[1])
 
     def entries(self, folder: bytes) -> list[Found]:
-        """All that is seen in a directory, sorted by name; reads each directory that shows there once.
+        """Return the visible files in a directory, sorted by name; read each merged directory once.
 
         Raises:
-            SystemFailure: one cannot be read.
+            SystemFailure: a directory cannot be read.
         """
         return self._merged(
             folder,
@@ -177,10 +177,10 @@ class Union:
         )
 
     def kinds(self, folder: bytes) -> list[tuple[bytes, Kind]]:
-        """The names of all that is seen in a directory, sorted, and their kinds. Of hardly any a status is read.
+        """Return the visible names in a directory, sorted, and their kinds. Few of them need a stat(2) call.
 
         Raises:
-            SystemFailure: one cannot be read.
+            SystemFailure: a directory cannot be read.
         """
 
         def seen(where: _LowerPath, name: bytes, kind: Kind) -> tuple[bytes, Kind] | None:
@@ -198,7 +198,7 @@ class Union:
         read: Callable[[Tree, bytes], list[tuple[bytes, _T]]],
         seen: Callable[[_LowerPath, bytes, _T], _S | None],
     ) -> list[_S]:
-        """Yield the visible entries of the merged directories, sorted by name."""
+        """Merge the directories at `folder`: `read` lists each, `seen` returns an item or None. Sort by name."""
         found: dict[bytes, _S | None] = {}
         for where in self._holding(folder):
             tree = self._tree(where.number)
@@ -207,21 +207,21 @@ class Union:
             except OSError as error:
                 raise errors.SystemFailure("read", tree.shown(where.folder), error) from error
             gone = []
-            for name, told in listed:
+            for name, value in listed:
                 if self._files and name.startswith(WHITEOUT_PREFIX):
                     gone.append(name[len(WHITEOUT_PREFIX) :])
                 elif name not in found:
-                    found[name] = seen(where, name, told)
+                    found[name] = seen(where, name, value)
             for name in gone:
                 found.setdefault(name, None)
         return [each for _, each in sorted(found.items()) if each is not None]
 
     def shown_in(self, folder: bytes) -> list[tuple[Tree, bytes]]:
-        """The directories that show in one, nearest first: two views that have the same show the same there."""
+        """Return the directories merged at `folder`, nearest first. Views with equal ones show the same there."""
         return [(self._tree(number), place) for number, place in self._holding(folder)]
 
     def copies(self, path: bytes) -> Iterator[tuple[Tree, Found]]:
-        """The file at `path`, then those below that may have its contents: a layer may hold nothing but its status.
+        """Yield the file at `path`, then the lower files that may have its contents, if it has only metadata.
 
         Raises:
             SystemFailure: a directory cannot be read.
@@ -265,7 +265,7 @@ class Union:
     # ── which directories ──
 
     def _holding(self, folder: bytes) -> list[_LowerPath]:
-        """The directories in which something in `folder` may be seen."""
+        """Return the directories whose files may be visible in `folder`."""
         path, further = folder, []
         while path not in self._open:
             path, name = split_name(path)
@@ -273,20 +273,20 @@ class Union:
         found = self._open[path]
         for name in reversed(further):
             found = self._narrow(found, name)
-            self._forget_aside(path)
+            self._forget_others(path)
             path = join_name(path, name)
             self._open[path] = found
         return found
 
-    def _forget_aside(self, above: bytes) -> None:
-        """Keep only what leads to a folder: a walk does not come back to its neighbours."""
+    def _forget_others(self, above: bytes) -> None:
+        """Forget all folders except `above` and its ancestors: a walk does not return to their siblings."""
         for path in [path for path in self._open if path and path != above and not above.startswith(path + b"/")]:
             del self._open[path]
 
-    def _narrow(self, spots: Sequence[_LowerPath], name: bytes) -> list[_LowerPath]:
-        """Go one name further in each of `spots`, as far as nothing is hidden."""
+    def _narrow(self, places: Sequence[_LowerPath], name: bytes) -> list[_LowerPath]:
+        """Descend into `name` in each of `places`, until one of them hides the rest."""
         found: list[_LowerPath] = []
-        pending = list(spots)[::-1]
+        pending = list(places)[::-1]
         while pending:
             where = pending.pop()
             if where.number == len(self._lowers):
@@ -301,10 +301,10 @@ class Union:
             found.append(inside)
             if self._plain:
                 break
-            borne = self._borne(inside)
-            if self._hides(where, name, inside, borne):
+            attrs = self._present_attributes(inside)
+            if self._hides(where, name, inside, attrs):
                 break
-            renamed = self._attribute(inside, _REDIRECT, borne)
+            renamed = self._attribute(inside, _REDIRECT, attrs)
             if renamed.startswith(b"/"):
                 folder, name = split_name(renamed.strip(b"/"))
                 pending = [_LowerPath(number, folder) for number in range(where.number + 1, self._end)][::-1]
@@ -313,7 +313,7 @@ class Union:
         return found
 
     def _status(self, where: _LowerPath, name: bytes) -> os.stat_result | None:
-        """Return one directory's entry for a name; None if there is none. A whiteout is a device 0:0, in any form."""
+        """Return a name's status in one directory, None if it is absent. Every whiteout is shown as a device 0:0."""
         tree = self._tree(where.number)
         try:
             return tree.status(where.folder, name)
@@ -327,22 +327,22 @@ class Union:
     def _has(self, where: _LowerPath, name: bytes) -> bool:
         try:
             self._tree(where.number).status(where.folder, name)
-        except OSError:
-            return False
+        except OSError as error:
+            return presence.mode_despite(error, name) != 0
         return True
 
-    def _hides(self, where: _LowerPath, name: bytes, inside: _LowerPath, borne: Collection[str]) -> bool:
-        """Whether a directory hides what is deeper."""
-        if self._attribute(inside, self._lowers[inside.number].opaque, borne) == OPAQUE_VALUE:
+    def _hides(self, where: _LowerPath, name: bytes, inside: _LowerPath, attrs: Collection[str]) -> bool:
+        """Return whether a directory hides the directories below it."""
+        if self._attribute(inside, self._lowers[inside.number].opaque, attrs) == OPAQUE_VALUE:
             return True
         if not self._files:
             return False
-        if self._attribute(inside, (_PROGRAMS_OPAQUE,), borne) == OPAQUE_VALUE or self._has(where, whiteout_name(name)):
+        if self._attribute(inside, (_PROGRAMS_OPAQUE,), attrs) == OPAQUE_VALUE or self._has(where, whiteout_name(name)):
             return True
         return any(self._has(inside, marker) for marker in PROGRAMS_MARKERS)
 
-    def _borne(self, where: _LowerPath) -> Collection[str]:
-        """The names of a directory's attributes: nearly all have none, and one question tells."""
+    def _present_attributes(self, where: _LowerPath) -> Collection[str]:
+        """Return the names of a directory's attributes: one system call, and nearly all directories have none."""
         tree = self._tree(where.number)
         try:
             return tree.attribute_names(where.folder)
@@ -351,12 +351,12 @@ class Union:
                 return ()
             raise errors.SystemFailure("read", tree.shown(where.folder), error) from error
 
-    def _attribute(self, where: _LowerPath, names: Sequence[str], borne: Collection[str]) -> bytes:
-        """The first of these attributes that a directory has; b"" if it has none."""
+    def _attribute(self, where: _LowerPath, names: Sequence[str], attrs: Collection[str]) -> bytes:
+        """Return the value of the first of these attributes that a directory has; b"" if it has none."""
         tree = self._tree(where.number)
         try:
             for name in names:
-                value = _value(tree, where.folder, name) if name in borne else b""
+                value = _value(tree, where.folder, name) if name in attrs else b""
                 if value and (not name.startswith(_USERS) or self._users()):
                     return value
         except OSError as error:
@@ -365,12 +365,14 @@ class Union:
 
 
 def _renamed(tree: Tree, folder: bytes, name: bytes) -> bytes | None:
-    """Return the name of a metacopy file in a lower layer, b"" if it is the same; None for a file with contents."""
+    """Return the lower name of a file without contents, b"" if it is the same; None if the file has contents."""
     if isinstance(tree, BlobTree):
         return None
     try:
         attributes = tree.attributes(join_name(folder, name))
-    except OSError:
+    except OSError as error:
+        if error.errno not in _NO_ATTRIBUTE:
+            presence.mode_despite(error, tree.shown(join_name(folder, name)))
         return None
     if attributes.keys().isdisjoint(map(os.fsencode, _METACOPY)):
         return None
@@ -378,7 +380,7 @@ def _renamed(tree: Tree, folder: bytes, name: bytes) -> bytes | None:
 
 
 def is_opaque(target: int | str) -> bool:
-    """Whether a directory hides what is deeper, by the kernel's marks. Raises OSError."""
+    """Return whether a directory is opaque by the kernel's marks. Raises OSError."""
     for name in OPAQUE:
         try:
             if os.getxattr(target, name) == OPAQUE_VALUE:

@@ -1,9 +1,8 @@
-"""Whiteouts: how a layer removes lower files.
+"""Whiteouts: how a layer marks files of lower layers as deleted.
 
-In an archive a removal is a file `.wh.NAME` beside the NAME it removes, and `.wh..wh..opq` removes everything that
-lies below its directory. In a tree it depends on the tree's form: a whole tree simply lacks what was removed; the
-tree of a union file system holds a character device 0:0 in its place, or an attribute on the directory that hides what
-is below.
+In an archive, the file `.wh.NAME` removes NAME in the same directory, and `.wh..wh..opq` removes everything that lower
+layers have in its directory. In a tree it depends on the form: a whole tree simply lacks the removed files; the tree of
+a union file system has a character device 0:0 in their place, or an attribute that makes a directory opaque.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ from cstore.values import Choice
 
 WHITEOUT_PREFIX = b".wh."
 METADATA_PREFIX = b".wh..wh."
-"""Names that AUFS kept for itself at the top of a layer; only the opaque marker means anything elsewhere."""
+"""The prefix of names that AUFS reserved at the top of a layer; elsewhere only the opaque marker has a meaning."""
 OPAQUE_NAME = b".wh..wh..opq"
 HARDLINK_DIRECTORY = b".wh..wh.plnk"
-"""Where AUFS kept the files that had more than one name."""
+"""The directory where AUFS kept files with several names."""
 OPAQUE_VALUE = b"y"
 
 
 class WhiteoutForm(Choice):
-    """How a tree represents removals."""
+    """The representation of removals in a tree."""
 
     PLAIN = "plain"
     """A whole tree: the removed file is simply absent."""
     OVERLAY = "overlay"
     """A character device 0:0 marks a removed file, `trusted.overlay.opaque` an opaque directory."""
     OVERLAY_USER = "overlay-user"
-    """The same for a user namespace: the attribute is `user.overlay.opaque`."""
+    """As `OVERLAY`, but for a user namespace: the attribute is `user.overlay.opaque`."""
     FILES = "files"
     """Whiteouts and opaque markers are files, as in the archive; the mount program interprets them."""
 
@@ -49,10 +48,10 @@ _OPAQUE_XATTRS = {
 
 
 def make_opaque(folder: int, form: WhiteoutForm, times: tuple[int, int] = (0, 0)) -> None:
-    """Make an open directory hide lower files, as its form does that; `times` are for a mark's file.
+    """Make an open directory opaque, in the representation of `form`, which must have one; `times` are the marker's.
 
     Raises:
-        OSError: the mark cannot be made.
+        OSError: the mark cannot be created.
     """
     if form is not WhiteoutForm.FILES:
         os.setxattr(folder, form.opaque_xattr, OPAQUE_VALUE)
@@ -61,22 +60,22 @@ def make_opaque(folder: int, form: WhiteoutForm, times: tuple[int, int] = (0, 0)
 
 
 def make_mark(name: bytes, folder: int, times: tuple[int, int]) -> None:
-    """Make the empty file that is a mark, or take the one that is there. Times are in nanoseconds.
+    """Create the empty file of a mark, or reuse an existing one. Times are in nanoseconds.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=folder))
     os.utime(name, ns=times, dir_fd=folder, follow_symlinks=False)
 
 
 def is_whiteout_name(base: bytes) -> bool:
-    """Whether a name without its directory is a whiteout or an opaque marker."""
+    """Return whether a base name is that of a whiteout or an opaque marker."""
     return base.startswith(WHITEOUT_PREFIX)
 
 
 def whiteout_name(victim: bytes) -> bytes:
-    """The name of the archive entry that removes `victim` (both without directory)."""
+    """Return the name of the archive entry that removes `victim` (both without directory)."""
     return WHITEOUT_PREFIX + victim
 
 
@@ -84,13 +83,12 @@ def victim_of(base: bytes) -> bytes | None:
     """Return the name that a whiteout removes, without directory.
 
     Returns:
-        The removed name; None for names that are not a single name (`.wh.`, `.wh..`, `.wh...`), which would reach the
-        directory itself or its parent.
+        The victim's name; None for `.wh.`, `.wh..` and `.wh...`, which would remove the directory itself or its parent.
     """
     victim = base[len(WHITEOUT_PREFIX) :]
     return None if victim in {b"", b".", b".."} else victim
 
 
 def is_whiteout_device(status: os.stat_result) -> bool:
-    """Whether a file's status is that of an overlay whiteout: a character device 0:0."""
+    """Return whether a status is that of an overlay whiteout, a character device 0:0."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0

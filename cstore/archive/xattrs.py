@@ -1,4 +1,4 @@
-"""Extended attributes that belong to a layer's content, as an archive writes them and a comparison sees them."""
+"""Read the extended attributes that belong to a layer's content, for archives and comparisons."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CAPABILITY = b"security.capability"
 _VERSION, _VERSION_2, _VERSION_3 = 0xFF000000, 0x02000000, 0x03000000
 _WITH_ROOT = 24
-"""Bytes of a capability that names the root of its namespace: Linux makes such where that is not the host's root."""
+"""Bytes of a capability with the ID of its namespace's root, which Linux writes if that is not the host's root."""
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SECURITY = frozenset({"security.capability", "security.ima"})
 _METACOPY = frozenset({"trusted.overlay.metacopy", "user.overlay.metacopy"})
@@ -29,12 +29,12 @@ Attributes = tuple[tuple[bytes, bytes], ...]
 
 
 def place_of(tree: Directories, folder: bytes, name: bytes) -> bytes:
-    """A path for the attribute calls, which take no directory descriptor. Use it without following links."""
+    """Return a path for the attribute calls, which take no directory descriptor. Do not follow links in it."""
     return b"/proc/self/fd/%d/%b" % (tree.descriptor(folder), name)
 
 
 def archived(target: int | bytes) -> Attributes:
-    """Read the attributes that an archive carries: capabilities, IMA signatures, and what users set (archive 8.2)."""
+    """Read the attributes that an archive stores: capabilities, IMA signatures, and user attributes (archive 8.2)."""
     names = _names(target)
     if not names:
         return ()
@@ -42,9 +42,9 @@ def archived(target: int | bytes) -> Attributes:
 
 
 def compared(tree: Directories, folder: bytes, name: bytes, mode: int) -> Attributes:
-    """Read the attributes whose change is a change of the layer, sorted: capabilities, what users set (archive 7.1).
+    """Read the attributes that a comparison covers, sorted: capabilities and user attributes (archive 7.1).
 
-    `mode` is that of the file. A descriptor answers several times faster than a path, so what can be opened is.
+    `mode` is that of the file. Files are opened if possible, because a descriptor is several times faster than a path.
     """
     if stat.S_ISDIR(mode):
         return _compared(tree.descriptor(join_name(folder, name)))
@@ -61,19 +61,19 @@ def compared(tree: Directories, folder: bytes, name: bytes, mode: int) -> Attrib
 
 
 def has_contents(descriptor: int) -> bool:
-    """Whether a file of a layer has contents of its own: the kernel may have copied up nothing but what it is like."""
+    """Return whether a file of a layer has its own contents: the kernel may have copied up only its metadata."""
     try:
-        # One question that most files answer with nothing, and none that fails.
+        # One system call, which succeeds; asking for the attribute itself would fail for most files.
         return _METACOPY.isdisjoint(os.listxattr(descriptor))
     except OSError:
         return True
 
 
 def inside(attributes: Attributes, id_map: IDMap) -> Attributes:
-    """The same attributes as a container with `id_map` has them: a file capability names its root by an ID, too.
+    """Return attributes as a container with `id_map` sees them: a file capability contains the ID of its root.
 
     Raises:
-        IDNotMapped: the namespace that a capability belongs to has another root than any in the map.
+        IDNotMapped: the map does not cover the root of a capability's namespace.
     """
     if not id_map or not any(name == CAPABILITY for name, _ in attributes):
         return attributes
@@ -83,7 +83,7 @@ def inside(attributes: Attributes, id_map: IDMap) -> Attributes:
 
 
 def capability_inside(value: bytes, id_map: IDMap) -> bytes:
-    """A file capability as a container has it: of version 2 if it is that of the container's own root.
+    """Return a file capability as a container sees it: in version 2 if it belongs to the container's own root.
 
     Raises:
         IDNotMapped: as `inside`.
@@ -109,7 +109,7 @@ def _is_users(name: str) -> bool:
 
 
 def _names(target: int | bytes) -> list[str]:
-    """List a file's attributes; none if its file system has no such thing."""
+    """List the names of a file's attributes; none if its file system does not support them."""
     try:
         return os.listxattr(target) if isinstance(target, int) else os.listxattr(target, follow_symlinks=False)
     except OSError as error:

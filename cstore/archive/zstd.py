@@ -1,7 +1,7 @@
 """Decode zstd, and verify that the stream is complete, which the library does not.
 
-The library's reader accepts the end of its input as the end of the stream at any place. This module therefore follows
-the frames on their way to it, by their headers and block sizes (the zstd frame format, RFC 8878, section 3).
+The library's reader accepts an end of its input anywhere as the end of the stream. This module therefore follows the
+frames in its input, by their headers and block sizes (the zstd frame format, RFC 8878, section 3).
 """
 
 from __future__ import annotations
@@ -20,16 +20,20 @@ _RLE_BLOCK, _RESERVED_BLOCK = 1, 3
 
 
 class ZstdDecoder:
-    """Decodes a row of zstd frames; skippable ones among them (pzstd and zstd:chunked have some) give nothing."""
+    """Decodes a sequence of zstd frames; skippable ones (pzstd and zstd:chunked write some) have no contents."""
 
-    def __init__(self, raw: ReadInto, largest_window: int, input_size: int) -> None:
+    def __init__(self, raw: ReadInto, window: int, input_size: int) -> None:
         import zstandard
+
+        from cstore.archive.decoder_memory import largest_window
+
+        self._window = window
 
         self._error = zstandard.ZstdError
         self._frames = _FrameFollower(raw, input_size)
-        # The stub wants a whole binary file or bytes; the library calls `read` and nothing else.
+        # The stub requires a binary file or bytes, but the library calls only `read`.
         source: object = self._frames
-        self._reader = zstandard.ZstdDecompressor(max_window_size=largest_window).stream_reader(
+        self._reader = zstandard.ZstdDecompressor(max_window_size=window or largest_window()).stream_reader(
             source,  # type: ignore[arg-type]
             read_size=input_size,
             read_across_frames=True,
@@ -37,14 +41,14 @@ class ZstdDecoder:
         self._given = 0
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """Return the next decompressed bytes (see `compression.Decoder`)."""
+        """Read the next decompressed bytes (see `compression.Decoder`)."""
         try:
             count = self._reader.readinto(buffer)
         except (self._error, MemoryError) as error:
             if isinstance(error, MemoryError) or "too much memory" in str(error):
-                from cstore.archive.compression import Compression, window_failure
+                from cstore.archive.decoder_memory import window_failure
 
-                raise window_failure(Compression.ZSTD) from error
+                raise window_failure("zstd", self._window) from error
             raise CompressionFailed("zstd", str(error)) from error
         self._given += count
         if self._frames.cut and not count and buffer:
@@ -53,7 +57,7 @@ class ZstdDecoder:
 
 
 class _Part(Choice):
-    """Return what begins at the follower's position."""
+    """The part of a frame that the next bytes belong to."""
 
     MAGIC = 1
     SKIPPABLE_SIZE = 2
@@ -66,10 +70,10 @@ _HEADER_SIZE = {_Part.MAGIC: 4, _Part.SKIPPABLE_SIZE: 4, _Part.DESCRIPTOR: 1, _P
 
 
 class _FrameFollower:
-    """Hands raw bytes on and knows whether they end between two frames.
+    """Passes raw bytes on, and tracks whether they end between two frames.
 
     Attributes:
-        cut: the raw stream has ended inside a frame.
+        cut: whether the raw stream ended inside a frame, or without any.
     """
 
     def __init__(self, raw: ReadInto, input_size: int) -> None:
@@ -77,14 +81,14 @@ class _FrameFollower:
         self._storage = memoryview(bytearray(input_size))
         self._part = _Part.MAGIC
         self._frames = 0
-        self._content = False  # whether one of them was none to be skipped
-        self._seen = b""  # the beginning of a header that the last piece cut
-        self._skip = 0  # bytes of no interest before the next header
+        self._content = False  # whether one of them was not skippable
+        self._seen = b""  # the beginning of a header that continues in the next piece
+        self._skip = 0  # bytes before the next header
         self._checksum = 0  # bytes after the last block of this frame
         self.cut = False
 
     def read(self, size: int, /) -> memoryview:
-        """Return the next raw bytes of frames, empty at the end. They stay valid until the next call."""
+        """Return the next raw bytes that belong to frames, none at the end. They are valid until the next call."""
         piece = self._storage[: self._raw.readinto(self._storage[:size])]
         if not piece:
             between = self._part in {_Part.MAGIC, _Part.PADDING} and not self._skip and not self._seen
@@ -93,7 +97,7 @@ class _FrameFollower:
         return piece[: self._follow(piece)]
 
     def _follow(self, piece: memoryview) -> int:
-        """Walk over `piece`; return how much of it belongs to frames."""
+        """Parse `piece`; return the number of its bytes that belong to frames."""
         place = 0
         while place < len(piece):
             if self._part is _Part.PADDING:
@@ -111,11 +115,11 @@ class _FrameFollower:
             place += wanted
             if len(self._seen) == _HEADER_SIZE[self._part]:
                 header, self._seen = self._seen, b""
-                self._understand(header)
+                self._process_header(header)
         return len(piece)
 
-    def _understand(self, header: bytes) -> None:
-        """Learn from a complete header what comes after it."""
+    def _process_header(self, header: bytes) -> None:
+        """Process a complete header."""
         if self._part is _Part.MAGIC:
             self._begin_frame(header)
         elif self._part is _Part.SKIPPABLE_SIZE:
@@ -135,14 +139,14 @@ class _FrameFollower:
         elif magic[0] & 0xF0 == 0x50 and magic[1:] == _SKIPPABLE_TAIL:
             self._part = _Part.SKIPPABLE_SIZE
         elif (other := foreign(magic)) is not None and not self._content:
-            raise other  # the first skippable frame was not of zstd
+            raise other  # the skippable frames before it did not belong to a zstd stream
         else:
-            raise CompressionFailed("zstd", "something else follows its end")
+            raise CompressionFailed("zstd", "other data follows its end")
 
     def _begin_block(self, header: int) -> None:
         last, form, size = header & 1, header >> 1 & 3, header >> 3
         if form == _RESERVED_BLOCK:
-            raise CompressionFailed("zstd", "a block of an unknown type")
+            raise CompressionFailed("zstd", "it has a block of an unknown type")
         self._skip = 1 if form == _RLE_BLOCK else size
         if last:
             self._skip += self._checksum
@@ -151,16 +155,16 @@ class _FrameFollower:
     def _drain_padding(self, piece: memoryview, place: int) -> int:
         """Read the rest of the raw stream, which must be zeros; return `place`, where the frames ended."""
         if any(piece[place:]):
-            raise CompressionFailed("zstd", "something else follows its end")
+            raise CompressionFailed("zstd", "other data follows its end")
         room = memoryview(bytearray(len(self._storage)))
         while count := self._raw.readinto(room):
             if bytes(room[:count]).strip(b"\0"):
-                raise CompressionFailed("zstd", "something else follows its end")
+                raise CompressionFailed("zstd", "other data follows its end")
         return place
 
 
 def _read_descriptor(descriptor: int) -> tuple[int, int]:
-    """The bytes of a frame header after its descriptor, and the bytes of the checksum after the last block."""
+    """Return the size of a frame header after its descriptor, and that of the checksum after the last block."""
     single_segment = descriptor >> 5 & 1
     window = 1 - single_segment
     dictionary = (0, 1, 2, 4)[descriptor & 3]

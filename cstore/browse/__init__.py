@@ -1,7 +1,7 @@
-"""A store on a terminal, to look around in with keys: lists, files, holders, and deletion with a preview.
+"""A terminal interface for a store: lists, files, holders of items, and deletion with a preview.
 
-Owns: what is on the screen, and what each key does. Must not know: how the command line words things; it is handed that
-as `Texts`. Only this room imports Textual, which the extra `cstore[browse]` installs. `run` is the one way in.
+Owns the screen and the keys. Must not know how the command line formats values; it receives that as `Texts`. Only this
+room imports Textual, which the extra `cstore[browse]` installs. `run` is the only entry point.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["Texts", "run"]
 
 
 def run(store: Store, texts: Texts) -> None:
-    """Show a store until the user leaves it.
+    """Show a store until the user quits.
 
     Raises:
         ModuleNotFoundError: Textual is not installed.
@@ -26,7 +26,7 @@ def run(store: Store, texts: Texts) -> None:
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for when it is asked for (PEP 562)."""
+    """Import names at first use (PEP 562)."""
     if name != "Texts":
         raise AttributeError(f"module 'cstore.browse' has no attribute {name!r}")
     from cstore.browse.texts import Texts

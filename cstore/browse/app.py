@@ -1,4 +1,4 @@
-"""The lists of images, containers and layers, and what can be done with what they show."""
+"""The lists of images, containers and layers, and the actions on their items."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from textual.binding import Binding
 from textual.widgets import Footer, Input, Static, Tab, Tabs
 
 from cstore.browse.rows import COLUMNS, KINDS, NUMBERS, ORDERS, WIDTHS, rows_of
-from cstore.browse.screens import Page, Preview, RepairView, Table, Window
+from cstore.browse.screens import BrowserApp, Page, Preview, Table, Window
 from cstore.insight import holders, plan_removal, remove, summary
 
 if TYPE_CHECKING:
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from cstore.store import Item, Store
 
 _KEYS = """\
-enter   files of the item             w   who holds it
+enter   files of the item             w   what holds it
 d       delete, after a preview       space   mark, to delete several together
-/       search names, IDs, users      escape  end the search, drop the marks
-s       sort by name, size or age     r   read the store again
+/       search names, IDs, users      escape  end the search, clear the marks
+s       sort by name, size or age     r   reload the store
 1 2 3   images, containers, layers    q   leave
 
 Among files: enter opens, backspace goes up, / finds names below."""
 
 
-class Browser(RepairView):
-    """The program: shows the lists first."""
+class Browser(BrowserApp):
+    """The application; it starts with the lists."""
 
     CSS = """
     #top, #details { text-wrap: nowrap; text-overflow: ellipsis; }
@@ -60,13 +60,13 @@ class Browser(RepairView):
 
 
 class Lists(Page):
-    """Images, containers and layers."""
+    """The screen with images, containers and layers."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("w", "why", "who holds"),
+        Binding("w", "why", "what holds"),
         Binding("d", "delete", "delete"),
         Binding("space", "mark", "mark"),
-        Binding("slash", "search", "search"),
+        Binding("slash", "search", "search", priority=True),
         Binding("s", "sort", "sort"),
         Binding("r", "read", show=False),
         Binding("question_mark", "keys", "keys"),
@@ -95,17 +95,17 @@ class Lists(Page):
 
     def on_mount(self) -> None:
         """Read the store."""
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
         self.action_read()
 
     def action_read(self, at: int = 0) -> None:
-        """Read the list that is shown, and the sizes at the top."""
+        """Read the current list, and the sizes at the top."""
         kind, order, texts = self._kind, ORDERS[self._order], self.texts
         self.browser.aside(lambda: rows_of(self.store, kind, order, texts), lambda rows: self._take(kind, rows, at))
         self.browser.aside(lambda: summary(self.store.context), self._head)
 
     def _take(self, kind: str, rows: list[Row], at: int) -> None:
-        if kind == self._kind:  # otherwise the user has continued meanwhile
+        if kind == self._kind:  # otherwise the user has changed the list meanwhile
             self._rows = rows
             self._marked &= {row.item for row in rows}
             self._fill(at)
@@ -120,7 +120,10 @@ class Lists(Page):
             if one.kind != "layer"
         ]
         free = f"{size(room.available)} free" if room is not None else ""
-        self.write("#top", " · ".join(filter(None, (*parts, free, self.store.driver_name, found.root))))
+        damage = "damaged: see cstore check" if found.problems or found.flaws else ""
+        self.write("#top", " · ".join(filter(None, (damage, *parts, free, self.store.driver_name, found.root))))
+        for problem in found.problems:
+            self.browser.notify(self.texts.brief(problem), severity="warning", markup=False)
 
     @property
     def _shown(self) -> list[Row]:
@@ -150,7 +153,7 @@ class Lists(Page):
         self.write("#details", *([nothing] if row is None else [place + row.details[0], *row.details[1:]]))
 
     def on_data_table_row_highlighted(self) -> None:
-        """Tell more of the row where the cursor is."""
+        """Show details of the row at the cursor."""
         self._describe()
 
     # ── keys ──
@@ -165,47 +168,47 @@ class Lists(Page):
             self.action_read()
 
     def action_kind(self, number: int) -> None:
-        """Go to a list by its number."""
+        """Switch to a list by its number."""
         self.query_one(Tabs).active = KINDS[number]
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
 
     def action_sort(self) -> None:
         """Sort by the next column."""
         self._order = (self._order + 1) % len(ORDERS)
-        self.browser.notify(("sorted by name", "the largest first", "the latest first")[self._order], timeout=2)
+        self.browser.notify(("sorted by name", "largest first", "newest first")[self._order], timeout=2)
         self.action_read()
 
     def action_search(self) -> None:
-        """Ask for a text to search."""
+        """Open the search field."""
         search = self.query_one("#search", Input)
         search.add_class("wanted")
-        search.focus()
+        self.set_focus(search)  # at once: what is typed next is meant for it
 
     def on_input_changed(self) -> None:
-        """Show what fits so far."""
+        """Show the matching rows."""
         self._fill()
 
     def on_input_submitted(self) -> None:
-        """Go back to the list, which stays as it was searched."""
-        self.query_one(Table).focus()
+        """Return to the list, which stays filtered."""
+        self.set_focus(self.query_one(Table))
 
     def action_clear(self) -> None:
-        """End the search, and drop the marks."""
+        """End the search, and remove all marks."""
         search = self.query_one("#search", Input)
         search.remove_class("wanted")
         self._marked.clear()
         if search.value:
-            search.value = ""  # which shows all rows again
+            search.value = ""  # the event shows all rows again
         else:
             self._fill(self.query_one(Table).cursor_row)
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
 
     def action_keys(self) -> None:
-        """Tell all keys."""
+        """Show all keys."""
         self.browser.push_screen(Window("keys", _KEYS))
 
     def action_mark(self) -> None:
-        """Mark the row, or not, and go on to the next."""
+        """Mark or unmark the row, and move to the next."""
         row, at = self._row, self.query_one(Table).cursor_row
         if row is not None:
             self._marked ^= {row.item}
@@ -233,14 +236,14 @@ class Lists(Page):
         return row.details[1] if row.cells[0] != "-" else row.details[0]
 
     def action_why(self) -> None:
-        """Show who holds the item."""
+        """Show what holds the item."""
         row = self._row
         if row is None:
             return
-        window, item = Window(f"who holds {self._called(row)}"), row.item
+        window, item = Window(f"what holds {self._called(row)}"), row.item
 
         def show(found: Holding) -> None:
-            window.show("\n".join(map(self.texts.brief, self.texts.holders(found))))
+            window.show("\n".join(map(self.texts.brief, (*self.texts.holders(found), *found.problems))))
 
         self.browser.push_screen(window)
         self.browser.aside(lambda: holders(self.store.context, item), show)
@@ -248,7 +251,7 @@ class Lists(Page):
     # ── deletion ──
 
     def action_delete(self) -> None:
-        """Show what goes with the marked items, or with this one, and delete it if that is agreed to."""
+        """Preview the deletion of the marked items, or of this one, and delete them if the user confirms."""
         row = self._row
         items = sorted(self._marked, key=lambda item: item.id) or ([row.item] if row is not None else [])
         if items:

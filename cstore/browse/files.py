@@ -1,4 +1,4 @@
-"""The files of an item: a directory at a time, what is found below it, and what a file holds."""
+"""The files of an item: one directory at a time, search results below it, and file contents."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from cstore.contents import Contents, File
 
 MOST = 5_000
-"""Limit of rows shown; a search finds the others."""
+"""Maximum number of rows: nobody scrolls through more, and a search finds the others."""
 
 LARGEST = 256 << 10
-"""Bytes of a file that are shown."""
+"""Maximum number of bytes of a file to show."""
 
 _COLUMNS = (("Name", 0, False), ("Mode", 10, False), ("Owner", 11, True), ("Size", 9, True), ("Modified", 16, False))
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
@@ -32,7 +32,7 @@ _WIDTH = 16
 
 
 class Shown(NamedTuple):
-    """A list of files: from where, what was sought there, the files, and whether there are more."""
+    """A list of files: its directory, the search pattern, the files, and whether there are more."""
 
     folder: bytes
     sought: str
@@ -41,11 +41,11 @@ class Shown(NamedTuple):
 
 
 class Files(Page):
-    """A directory of an item."""
+    """The screen with a directory of an item."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("backspace,left,h", "up", "up"),
-        Binding("slash", "search", "find below"),
+        Binding("slash", "search", "find below", priority=True),
         Binding("escape,q", "leave", "back"),
     ]
 
@@ -65,7 +65,7 @@ class Files(Page):
 
     def on_mount(self) -> None:
         """Show the root."""
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
         self._go(b"")
 
     def on_unmount(self) -> None:
@@ -115,7 +115,7 @@ class Files(Page):
         return self._list.files[at] if 0 <= at < len(self._list.files) else None
 
     def on_data_table_row_highlighted(self) -> None:
-        """Tell more of the file where the cursor is."""
+        """Show details of the file at the cursor."""
         self._describe()
 
     def _describe(self) -> None:
@@ -138,7 +138,7 @@ class Files(Page):
         self.action_open()
 
     def action_open(self) -> None:
-        """Enter a directory, follow a link, or show what a file holds."""
+        """Enter a directory, follow a link, or show a file's contents."""
         file = self._file
         if file is None:
             return
@@ -163,7 +163,7 @@ class Files(Page):
         self.browser.aside(lambda: shown_text(self._contents, file, self.texts), window.show)
 
     def action_up(self) -> None:
-        """Go to the directory above, or back from what was found."""
+        """Go to the parent directory, or back from search results."""
         here = self._list.folder
         if self._list.sought:
             self._go(here)
@@ -173,36 +173,36 @@ class Files(Page):
             self.action_leave()
 
     def action_leave(self) -> None:
-        """Go back to the list of items; from a search first to the directory."""
+        """Return to the list of items; from a search, first to the directory."""
         search = self.query_one("#search", Input)
         if search.has_focus or self._list.sought:
             search.remove_class("wanted")
-            self.query_one(Table).focus()
+            self.set_focus(self.query_one(Table))
             self._go(self._list.folder)
         else:
             self.dismiss()
 
     def action_search(self) -> None:
-        """Ask what to look for below this directory."""
+        """Ask for a pattern to search for below this directory."""
         search = self.query_one("#search", Input)
         search.value = ""
         search.add_class("wanted")
-        search.focus()
+        self.set_focus(search)  # at once: what is typed next is meant for it
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Find it."""
+        """Run the search."""
         event.stop()
         self.query_one("#search", Input).remove_class("wanted")
-        self.query_one(Table).focus()
+        self.set_focus(self.query_one(Table))
         self._go(self._list.folder, event.value)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Wait: a search below a directory takes longer than a key."""
+        """Do nothing: a search below a directory takes too long to run at every key."""
         event.stop()
 
 
 def shown_text(contents: Contents, file: File, texts: Texts) -> str:
-    """The displayed contents of a file, and what is wrong with it."""
+    """Return the part of a file's contents to show, after any error."""
     found, note = b"", ""
     try:
         for piece in pieces(contents, file):

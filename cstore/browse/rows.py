@@ -1,4 +1,4 @@
-"""The rows of the lists: cells, search texts and sort keys."""
+"""The rows of the lists: their cells, the texts that a search matches, and their order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 KINDS = ("image", "container", "layer")
 
 WIDTHS = {"id": 12, "image": 18, "parent": 12, "size": 8, "unique": 8, "created": 10, "state": 9, "used-by": 4}
-"""Characters of each column; the names get what is left."""
+"""Width of each column in characters; the names get the rest."""
 
 COLUMNS = {
     "image": ("names", "id", "size", "unique", "created", "used-by"),
@@ -26,7 +26,7 @@ COLUMNS = {
     "layer": ("names", "id", "parent", "size", "created", "used-by"),
 }
 ORDERS = ("names", "-size", "-created")
-"""By what a list is sorted, one after the other: `-` for large and late values first."""
+"""The sort orders to cycle through; `-` puts large and late values first."""
 
 NUMBERS = frozenset({"size", "unique", "used-by"})
 
@@ -36,8 +36,8 @@ class Row(NamedTuple):
 
     Attributes:
         cells: the texts of its columns.
-        details: what there is to say of it in full, a line each.
-        sought: where a search looks, in lower case.
+        details: its full description, one string per line.
+        sought: the text that a search matches, in lower case.
     """
 
     item: Item
@@ -46,12 +46,12 @@ class Row(NamedTuple):
     sought: str
 
     def answers(self, text: str) -> bool:
-        """Whether a search finds it: all its words are in a name, the ID, a digest, or the names of its users."""
-        return all(ref in self.sought for ref in text.lower().split())
+        """Return whether a search matches: all its words are in a name, the ID, a digest, or the names of users."""
+        return all(term in self.sought for term in text.lower().split())
 
 
 def rows_of(store: Store, kind: str, order: str, texts: Texts) -> list[Row]:
-    """All items of a kind.
+    """Return a row for each item of a kind.
 
     Raises:
         CstoreError: the records cannot be read.
@@ -60,7 +60,7 @@ def rows_of(store: Store, kind: str, order: str, texts: Texts) -> list[Row]:
     records: Iterable[Any] = {
         "image": listing.images.values(),
         "container": listing.needs.containers.values(),
-        "layer": (*listing.needs.layers.values(), *listing.needs.elsewhere.values()),
+        "layer": listing.layers(),
     }[kind]
     chosen: Sequence[Any] = listing.pick(list(records), parse_query(kind, sort=f"{order},id"))
     return [_row(listing, record, texts) for record in chosen]

@@ -1,4 +1,4 @@
-"""The screens over a list: texts to scroll, and the confirmation of a deletion."""
+"""Windows over a list: texts to scroll, and the preview of a deletion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textual.app import App
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen, Screen
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable, Input, Static
 
 from cstore.errors import CstoreError
 
@@ -27,15 +27,15 @@ T = TypeVar("T")
 CLOSE: list[BindingType] = [Binding("escape,q", "dismiss(None)", "close")]
 
 
-class RepairView(App[None]):
-    """Does what takes long aside, so that keys are answered meanwhile; `texts` says how things are worded."""
+class BrowserApp(App[None]):
+    """Runs long work in threads, so that keys are answered meanwhile; `texts` formats values."""
 
     def __init__(self, texts: Texts) -> None:
         super().__init__()
         self.texts = texts
 
     def aside(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
-        """Do some work in a thread, and give what comes of it to the screen; what fails is said there."""
+        """Run `work` in a thread and call `then` with its result in the main thread; errors are shown."""
 
         def run() -> None:
             try:
@@ -54,32 +54,36 @@ class RepairView(App[None]):
 
 
 class Page(Screen[None]):
-    """A screen of its own, in such a program."""
+    """A full screen of the application."""
 
     @property
-    def browser(self) -> RepairView:
-        """The program."""
+    def browser(self) -> BrowserApp:
+        """The application."""
         app = self.app
-        if not isinstance(app, RepairView):
+        if not isinstance(app, BrowserApp):
             raise TypeError(f"{type(app).__name__} cannot show this screen")
         return app
 
     @property
     def texts(self) -> Texts:
-        """How things are worded."""
+        """The text formatters."""
         return self.browser.texts
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  - Textual gives it
+        """Let a slash be a character where a text is typed. Else it comes first, so that what is typed next is one."""
+        return action != "search" or not isinstance(self.focused, Input)
+
     def write(self, place: str, *lines: str) -> None:
-        """Write lines in a part of the screen, each cut off where the window ends."""
+        """Write lines to a part of the screen, each truncated at the window's edge."""
         self.query_one(place, Static).update(Text("\n".join(map(self.texts.plain, lines))))
 
     def on_resize(self) -> None:
-        """Give the names in the list what is left now."""
+        """Resize the column of names."""
         self.query_one(Table).refit()
 
 
 class Table(DataTable[Text]):
-    """A list with a row for the cursor. Its first column takes the width that the others leave."""
+    """A list with a row cursor. Its first column takes the remaining width."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "open"),
@@ -92,7 +96,7 @@ class Table(DataTable[Text]):
         self._shown: tuple[Sequence[tuple[str, int, bool]], Sequence[Sequence[str]]] = ((), ())
 
     def fill(self, columns: Sequence[tuple[str, int, bool]], rows: Sequence[Sequence[str]], at: int = 0) -> None:
-        """Show rows: of each column its title, its width (0: what is left) and whether it is of numbers."""
+        """Show rows. Each column has a title, a width (0: the remaining width) and whether it is numeric."""
         self._shown = columns, rows
         self.clear(columns=True)
         padding = 2 * self.cell_padding
@@ -108,14 +112,14 @@ class Table(DataTable[Text]):
             self.move_cursor(row=min(at, len(rows) - 1), animate=False)
 
     def refit(self) -> None:
-        """Show the same in a window of another size."""
+        """Show the same rows in a window of another size."""
         columns, rows = self._shown
         if columns:
             self.fill(columns, rows, self.cursor_row)
 
 
 class Window(ModalScreen[None]):
-    """A text in a frame, to scroll; it may come later."""
+    """A text in a frame, to scroll; it may arrive later."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*CLOSE, Binding("enter,space", "dismiss(None)", show=False)]
 
@@ -132,14 +136,14 @@ class Window(ModalScreen[None]):
                 yield Static(Text(self._text), id="text")
 
     def show(self, text: str) -> None:
-        """Replace the text, if the window is still there."""
+        """Replace the text, if the window still exists."""
         self._text = text
         if self.is_attached:
             self.query_one("#text", Static).update(Text(text))
 
 
 class Preview(ModalScreen[bool]):
-    """Shows the items to delete, those that cannot be, and the bytes freed; returns whether to delete."""
+    """The items to delete, the refusals, and the bytes to be freed; returns the user's answer."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "agree", "delete"),
@@ -159,14 +163,15 @@ class Preview(ModalScreen[bool]):
                 yield Static(Text("\n".join(preview_lines(self._plan, self._texts))), id="text")
 
     def action_agree(self) -> None:
-        """Answer yes, where there is something to agree to."""
+        """Confirm, if there is something to delete."""
         if self._plan.going and not self._plan.refused:
             self.dismiss(True)
 
 
 def preview_lines(plan: Plan, texts: Texts) -> list[str]:
-    """The output of `cstore rm --dry-run`, in words."""
-    found = [f"cannot read {texts.plain(path)}: {reason}" for path, reason in plan.unread]
+    """Return the contents of `cstore rm --dry-run` as lines of text."""
+    found = [texts.brief(problem) for problem in plan.problems]
+    found += [f"cannot read {texts.plain(path)}: {reason}" for path, reason in plan.unread]
     for refusal in plan.refused:
         found.append(texts.brief(refusal.error.message))
         if refusal.error.hint:

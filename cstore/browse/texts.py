@@ -1,4 +1,4 @@
-"""How things are worded on the screen: as the command line words them, which hands that over."""
+"""How values are formatted on the screen: by functions that the command line passes in."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 class Texts(NamedTuple):
-    """Functions that make text.
+    """Functions that format values.
 
     Attributes:
-        size: of a number of bytes.
-        age: of a time as records have it; "" if there is none.
-        time: of nanoseconds since 1970.
-        short: of an ID.
-        visible: of a text with control characters, which it spells out.
-        holders: of who holds an item, a line each.
+        size: a number of bytes.
+        age: a time as in records; "" if there is none.
+        time: nanoseconds since 1970.
+        short: an ID.
+        visible: a text, with its control characters escaped.
+        holders: what holds an item, as lines.
     """
 
     size: Callable[[int], str]
@@ -34,13 +34,13 @@ class Texts(NamedTuple):
     holders: Callable[[Holding], Iterable[str]]
 
     def brief(self, text: str) -> str:
-        """The same with short IDs, for a narrow window."""
+        """Return the text with short IDs, for a narrow window."""
         return _ID.sub(lambda found: self.short(found[0]), self.plain(text))
 
     def plain(self, text: str) -> str:
-        """Return a text that is safe on a terminal: bytes that are not UTF-8 are escaped too."""
+        """Return a text that is safe for a terminal: bytes that are not UTF-8 are escaped, too."""
         shown = self.visible(text)
         try:
             return shown.encode(errors="surrogateescape").decode(errors="backslashreplace")
-        except UnicodeEncodeError:  # a surrogate that stands for no byte
+        except UnicodeEncodeError:  # a surrogate that represents no byte
             return shown.encode(errors="backslashreplace").decode()

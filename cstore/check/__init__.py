@@ -57,7 +57,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for when it is asked for (PEP 562)."""
+    """Import an exported name on first use (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.check' has no attribute {name!r}")
     return getattr(__import__(f"cstore.check.{_HOMES[name]}", fromlist=[name]), name)

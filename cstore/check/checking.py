@@ -1,21 +1,21 @@
 """A whole check: examine everything without locks, then confirm the findings under shared locks.
 
-A check writes nothing and mounts nothing (unless it was asked to). Writers do not wait while layers are read. A finding
-may then be work in progress, so the check looks for each finding again, briefly, with all locks held shared: no change
-can be under way then. Shared locks leave no trace: the check opens existing lock files for reading and writes no token.
-A lock file that does not exist means that nobody has written yet.
+A check writes nothing and mounts nothing unless the caller asks for it. Writers do not wait while it reads layers. A
+finding may therefore be an operation in progress, so the check looks for each finding again, briefly, with all locks
+held shared: no change can be under way then. Shared locks leave no trace: the check opens existing lock files for
+reading and writes no token. A missing lock file means that nobody has written yet.
 
-The check does not read contents again under the locks. If record, tar-split file and directory of a layer are the same
-as when it was read, nobody has replaced it, and nobody can be changing it now. Otherwise the layer is read again.
+The check does not read contents again under the locks. If a layer's record, tar-split file and directory are the same
+as when it was read, nobody has replaced the layer and nobody is changing it. Otherwise the check reads it again.
 """
 
 from __future__ import annotations
 
-import os
 import stat
 import time
 from contextlib import ExitStack, contextmanager
 
+from cstore import presence
 from cstore.arguments import checked
 from cstore.check.driver_state import notes, placed
 from cstore.check.findings import KINDS, Finding, Subject
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 _MOST_LOOKS = 3
-"""How often a layer that others keep changing is read; findings that stay unconfirmed are not reported."""
+"""How often to read a layer that keeps changing; findings that stay unconfirmed are not reported."""
 
 
 @checked
 def check_store(
     store: Store | Context,
-    options: CheckOptions = CheckOptions(),  # noqa: B008  - it never changes
+    options: CheckOptions = CheckOptions(),  # noqa: B008  - it is immutable
 ) -> Report:
     """Check a store, or the layers and images that `options` names.
 
     Raises:
         LayerUnknown, ImageUnknown: `options` names a layer or image that does not exist.
-        SystemFailure: this process lacks permission to read something, so there is no result.
+        SystemFailure: this process may not read something, so the check has no result.
         LockTimeout: a writer held a lock for longer than the store's lock policy allows.
     """
     return _Check(context_of(store), options).run()
@@ -70,7 +70,7 @@ class _Check:
         self._notes: list[str] = []
 
     def run(self) -> Report:
-        """Examine, then confirm."""
+        """Check without locks, confirm under locks, return the report."""
         snapshot = StoreSnapshot(self._context)
         scope = Scope(snapshot, self._options)
         found = survey(snapshot, scope, self._options)
@@ -113,10 +113,10 @@ class _Check:
         if failure:
             self._notes.append(failure)
 
-    # ── making sure ──
+    # ── confirmation ──
 
     def _confirm(self, keys: set[tuple[str, str, str, str]]) -> tuple[list[Finding], StoreSnapshot]:
-        """Look for everything once more under the locks; what is not there any more was work in progress."""
+        """Search again under the locks; drop findings that are gone, because they were work in progress."""
         for _ in range(_MOST_LOOKS):
             with shared_locks(self._context):
                 snapshot = StoreSnapshot(self._context)
@@ -134,7 +134,7 @@ class _Check:
         return [finding for finding in found if finding.key in keys], snapshot
 
     def _changed(self, now: Mapping[str, LayerJob]) -> dict[str, LayerJob]:
-        """The layers with problems that are not as they were when they were read; forget those that are gone."""
+        """Return the layers with problems that changed since they were read; forget removed layers."""
         changed = {}
         for layer in [layer for layer, problems in self._problems.items() if problems]:
             if layer not in now:
@@ -195,8 +195,5 @@ def shared_locks(context: Context) -> Iterator[None]:
 
 
 def _is_regular(path: str) -> bool:
-    """Whether there is a lock file; a file of another type is a finding, and cannot be locked."""
-    try:
-        return stat.S_ISREG(os.lstat(path).st_mode)
-    except OSError:
-        return False
+    """Return whether a lock file exists. Anything else at its path is a finding, and cannot be locked."""
+    return stat.S_ISREG(presence.mode_at(path))

@@ -12,6 +12,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.archive.composefs import BlobTree, open_tree
 from cstore.archive.names import join_name, show_name, split_name
 from cstore.archive.override import override_of
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from cstore.idmap import IDMap
 
 Problem = tuple[str, str, str, dict[str, object], str]
-"""Kind, part, sentence, evidence, the Go tool's lines without their beginnings: of types that marshal(3) writes."""
+"""Kind, part, sentence, evidence, and the Go tool's lines without their prefix. All types must be marshalable."""
 
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque", "user.fuseoverlayfs.opaque")
 _FUSE_OPAQUE = b".wh..opq"
@@ -41,16 +42,15 @@ _ACL_VERSION = b"\2\0\0\0"
 _TYPES = {
     stat.S_IFREG: "0", stat.S_IFLNK: "2", stat.S_IFCHR: "3", stat.S_IFBLK: "4", stat.S_IFDIR: "5", stat.S_IFIFO: "6",
 }  # fmt: skip
-"""As in archives; the Go tool shows the number of the character."""
+"""The type flags of tar archives; the Go tool prints the flag's character code."""
 _CONTENT_MODIFIED = ", layer content modified"
 _BLOCK = 1 << 20
 
 
 class Comparison:
-    """One layer's directories against what is expected.
+    """A comparison of one layer's directories with the expected tree.
 
-    `shown` is what would be seen below; None if the directory holds all of that as well, with the contents of
-    `inherited` files.
+    `shown` is the view of the lower layers; None if the layer's directory also holds their files.
     """
 
     def __init__(self, tree: ExpectedTree, id_map: IDMap, tolerance: Tolerance, shown: Shown | None) -> None:
@@ -60,13 +60,13 @@ class Comparison:
         self._owners: dict[tuple[int, int], tuple[int, int]] = {}
         self._opaque_files: set[bytes] = set()
         self._named: dict[int, tuple[bytes, os.stat_result]] = {}
-        # Files with another owner than they should have, as long as all have the same one; those without their
-        # capability, as long as none has one: who wrote the layer may have had no right to give them.
+        # Owner problems count only if the files have different owners, and capability problems only if some file has
+        # its capability: otherwise the user who wrote the layer may have lacked the right to set them.
         self._unowned, self._incapable = list[Problem](), list[Problem]()
         self._one_owner = self._no_capability = tolerance.users
 
     def run(self, roots: Sequence[str], inherited: frozenset[bytes] = frozenset()) -> Iterator[Problem]:
-        """Walk through `roots`, nearest first; then name what was not met.
+        """Walk `roots`, nearest first, then report missing files. The contents of `inherited` paths are compared, too.
 
         Raises:
             SystemFailure: a directory cannot be read.
@@ -113,7 +113,7 @@ class Comparison:
         if self._shown is not None and self._is_removal(path, status):
             return
         if tree.outside and self._is_seen(path):
-            return  # a hard link to a file of another layer may bring that up, with its other names
+            return  # copying up a hard link's target from another layer may also bring its other names
         if not tree.vague:
             what = "a directory" if directory else "a whiteout" if is_whiteout_device(status) else "a file"
             yield _problem(
@@ -123,17 +123,17 @@ class Comparison:
             )  # fmt: skip
 
     def _other_names(self, place: Tree, path: bytes, node: Node, status: os.stat_result) -> Iterator[Problem]:
-        """See that all names of a file still are of one file, or at least of equal ones: only one of them was read."""
+        """Check that all names of a file are one file, or have equal contents: only one of them was read."""
         first, known = self._named.setdefault(id(node), (path, status))
         if known.st_ino != status.st_ino:
             yield from self._contents(place, path, status)
             yield from self._contents(place, first, known)
 
     def _is_removal(self, path: bytes, status: os.stat_result) -> bool:
-        """Whether something marks what the archive removes, in one of the ways in which that is done."""
+        """Return whether a file is a whiteout that the archive calls for, in any of its forms."""
         folder, base = split_name(path)
         if is_whiteout_device(status):
-            # At the top nothing can be opaque, so each name is removed by itself.
+            # The root of a layer cannot be opaque, so each of its names has a whiteout.
             return path in self._tree.removed or (not folder and folder in self._tree.opaque)
         if not is_whiteout_name(base):
             return False
@@ -146,7 +146,7 @@ class Comparison:
             self._seen.add(join_name(folder, victim))
         return marks
 
-    # ── what is there ──
+    # ── existing files ──
 
     def _attributes(self, place: Tree, path: bytes, node: Node, status: os.stat_result) -> Iterator[Problem]:
         differs: dict[str, list[object]] = {}
@@ -177,7 +177,7 @@ class Comparison:
             yield problem
 
     def _meant(self, place: Tree, path: bytes, status: os.stat_result) -> tuple[os.stat_result, bool]:
-        """Return a file's effective status, and whether its owner and mode mean nothing (a masked layer's links)."""
+        """Return a file's effective status, and whether to ignore its owner and mode (links in masked layers)."""
         if not self._tolerance.masked or isinstance(place, BlobTree):
             return status, False
         folder, base = split_name(path)
@@ -204,7 +204,7 @@ class Comparison:
         looks = node.looks[-1]
         same = looks == (mode, status.st_uid, status.st_gid, mtime)
         if same and not self._id_map and (node.size < 0 or node.size == status.st_size):
-            return  # as nearly everything is
+            return  # the usual case: nothing else to compare
         if not tolerance.owners and not exempt:
             owners = [self._owner(each) for each in node.looks]
             for place, (name, now) in enumerate((("uid", status.st_uid), ("gid", status.st_gid))):
@@ -219,14 +219,14 @@ class Comparison:
             go_text.append(f"mode:{looks[0]:04o}￫{mode:04o}")
         unknown = path in self._tree.touched or (self._tree.vague and stat.S_ISDIR(status.st_mode))
         unknown |= tolerance.partial and not stat.S_ISREG(status.st_mode)
-        unknown |= not node.format and stat.S_ISLNK(status.st_mode)  # a hard link to a link in another layer
+        unknown |= not node.format and stat.S_ISLNK(status.st_mode)  # a hard link to a symbolic link of another layer
         if not tolerance.times and not unknown and all(each[3] != mtime for each in node.looks):
             self._changed.add(path)
             differs["time"] = [looks[3], mtime]
             go_text.append(f"mtime:0x{looks[3]:x}￫0x{mtime:x}")
 
     def _owner(self, looks: Looks) -> tuple[int, int]:
-        """Where the archive's owner should be on this host; -1 if the map does not say."""
+        """Map an owner in the archive to the host; -1 if the ID map lacks it."""
         owner = looks[1], looks[2]
         if not (self._id_map or self._tolerance.reach):
             return owner
@@ -241,7 +241,7 @@ class Comparison:
         return known
 
     def _is_out_of_reach(self, owners: Sequence[tuple[int, int]], place: int) -> bool:
-        """Whether the user who wrote the layer could not give a file to whom it should belong."""
+        """Return whether the user who wrote the layer could not give the file to its owner."""
         return self._tolerance.users and owners[-1][place] < 0
 
     def _compare_rest(
@@ -266,7 +266,7 @@ class Comparison:
             differs["opaque"] = ["y", ""]
 
     def _compare_image(self, place: BlobTree, path: bytes, node: Node, differs: dict[str, list[object]]) -> None:
-        """The attributes of something in the image of a composefs layer, whose owners are those of the archive."""
+        """Compare extended attributes in a composefs layer's image, whose owners are those of the archive."""
         found, wanted = place.attributes(path), dict(node.xattrs) if node.xattrs else {}
         for name in sorted({*found, *wanted}):
             was, now = wanted.get(name, b""), found.get(name, b"")
@@ -285,7 +285,7 @@ class Comparison:
                 with suppress(InvalidIDMap):
                     found = capability_inside(found, self._id_map)
             if not found and name.startswith(_ACLS) and not value.startswith(_ACL_VERSION):
-                continue  # no kernel takes it
+                continue  # no kernel accepts such an ACL
             if found is not None and found != value:
                 differs[f"xattr {_text(name)}"] = [value.hex(), found.hex()]
         for name in names:
@@ -299,11 +299,11 @@ class Comparison:
         return (
             path in self._opaque_files
             or any((_value(target, os.fsencode(name)) or b"") == OPAQUE_VALUE for name in _OPAQUE)
-            or any(os.path.lexists(target + b"/" + name) for name in (OPAQUE_NAME, _FUSE_OPAQUE))
+            or any(presence.is_there(target + b"/" + name) for name in (OPAQUE_NAME, _FUSE_OPAQUE))
         )
 
     def _contents(self, place: Tree, path: bytes, status: os.stat_result) -> Iterator[Problem]:
-        """Compare the contents of a file that was not read while the archive was rebuilt."""
+        """Compare the contents of a file that was not read to rebuild the archive."""
         node = self._tree.nodes[path]
         if not stat.S_ISREG(status.st_mode) or node.checksum is None or status.st_size != node.size:
             return
@@ -316,7 +316,7 @@ class Comparison:
             evidence: dict[str, object] = {"found": f"{found:016x}", "recorded": f"{node.checksum:016x}"}
             yield _problem("file-changed", path, f"{_shown(path)} has other contents", evidence, "")
 
-    # ── what is not there ──
+    # ── missing files ──
 
     def _missing(self) -> Iterator[Problem]:
         unmakeable = self._tolerance.unmakeable(self._tree.nodes, self._seen, self._changed)
@@ -347,7 +347,7 @@ def _names(target: bytes) -> list[bytes]:
 
 
 def _value(target: bytes, name: bytes) -> bytes | None:
-    """Read an attribute; b"" if it is not there, None if it could not be."""
+    """Read an extended attribute; b"" if it does not exist, None if it cannot be read."""
     try:
         return os.getxattr(target, name, follow_symlinks=False)
     except OSError as error:
@@ -357,7 +357,7 @@ def _value(target: bytes, name: bytes) -> bytes | None:
 
 
 def is_content(name: bytes) -> bool:
-    """Whether an attribute that no archive mentions is a change of the layer."""
+    """Return whether an extended attribute that the archive lacks is a change of the layer."""
     if name == CAPABILITY:
         return True
     return name.startswith(b"user.") and not name.startswith(_NO_CONTENT)

@@ -1,6 +1,6 @@
 """Examine one layer: rebuild its archive and compare its directory with it. Runs in a worker process.
 
-A worker holds no lock and knows only its `LayerJob`. Its findings describe some moment in the past; the caller confirms
+A worker holds no lock and knows only its `LayerJob`. Its findings describe a moment in the past; the caller confirms
 that nobody was changing the layer then.
 """
 
@@ -26,25 +26,26 @@ if TYPE_CHECKING:
 
 _NOT_OURS = frozenset({errno.EACCES, errno.EPERM})
 MOST_PROBLEMS = 2000
-"""Findings listed for one layer; further ones are counted."""
+"""The most problems reported of one layer; the rest is only counted."""
 
 
 class LayerJob(Value):
     """One layer to examine.
 
     Attributes:
-        layer, digest, size: of the record.
-        tar_split: its file; "" for a composefs layer without one, of which the contents are known by their names.
-        roots: directories in which the files of its archive are found, nearest first.
-        own_roots: those that it alone has.
-        below: tar-split files of its ancestors, bottom first, if its directory holds their files as well; None if it
-            cannot be known what these made, () if there are none.
-        whole: whether its directory holds all that is below it.
-        rewritten: whether it holds those files from below that got other owners.
-        id_map: how its owners were mapped.
-        compare: whether to hold the directory against the archive.
-        tolerance: what may differ.
-        identity: what tells the present contents from later ones.
+        layer, digest, size: fields of the record.
+        tar_split: the path of its tar-split file; "" for a composefs layer without one, whose contents are named by
+            their digests.
+        roots: directories with the files of its archive, nearest first.
+        own_roots: the roots that belong to this layer alone.
+        below: tar-split files of its ancestors, bottom first, if its directory also holds their files, else (); None
+            if what they contain cannot be known.
+        whole: whether its directory holds all files of its ancestors.
+        rewritten: whether its directory holds those files of its ancestors whose owners were changed.
+        id_map: the ID map with which its owners were mapped.
+        compare: whether to compare the directory with the archive.
+        tolerance: differences that are not damage.
+        identity: values that change when the layer's contents are replaced.
     """
 
     layer: str
@@ -63,11 +64,11 @@ class LayerJob(Value):
 
 
 def examine(job: LayerJob, *, deadline: float = 0.0, tick: Callable[[int], None] | None = None) -> list[Problem]:
-    """Look into a layer and list what is wrong with it.
+    """Examine a layer and return its problems.
 
     Raises:
         OutOfTime: the deadline has passed.
-        SystemFailure: we may not read it.
+        SystemFailure: this process may not read the layer.
     """
     problems: list[Problem] = []
     count = 0
@@ -82,13 +83,13 @@ def examine(job: LayerJob, *, deadline: float = 0.0, tick: Callable[[int], None]
 
 
 class _Examination:
-    """A look into one layer."""
+    """The examination of one layer."""
 
     def __init__(self, job: LayerJob, deadline: float, tick: Callable[[int], None] | None) -> None:
         self._job, self._deadline, self._tick = job, deadline, tick
 
     def run(self) -> Iterator[Problem]:
-        """Check the archive, then the directory, as far as the archive allows a comparison."""
+        """Check the archive, then compare the directory with it as far as the archive could be rebuilt."""
         job = self._job
         tree = ExpectedTree()
         image = next(filter(is_blob, job.own_roots), "")
@@ -102,7 +103,7 @@ class _Examination:
             with LayerStream(job.tar_split, job.roots, deadline=self._deadline, tick=self._tick) as stream:
                 _read(stream, tree)
                 foreign = job.size >= 0 and stream.size != job.size and stream.digest != job.digest
-                # An archive of another length is another archive: what its files are says nothing about the layer.
+                # An archive of another length is another archive: its file problems are no evidence about the layer.
                 bad = [] if foreign else [_of_file(job, problem) for problem in stream.problems]
                 verdict = list(self._judge(stream))
         except (TarSplitDamaged, ArchiveError) as error:
@@ -124,20 +125,20 @@ class _Examination:
 
     @staticmethod
     def _contents_of(image: str, changed: Collection[str]) -> Iterator[Problem]:
-        """Yield problems of the files of a composefs image, except files that are known to have changed."""
+        """Yield problems of the content files of a composefs image, except for files known to have changed."""
         try:
             yield from (problem for problem in content_problems(image) if problem[1] not in changed)
         except SystemFailure as error:
             yield _unreadable(error)
 
     def _broken(self, error: CstoreError) -> Problem:
-        reason = error.reason if isinstance(error, TarSplitDamaged) else f"it gives no archive: {error.message}"
+        reason = error.reason if isinstance(error, TarSplitDamaged) else f"its archive is invalid: {error.message}"
         evidence: dict[str, object] = {"path": self._job.tar_split, "reason": reason}
         return "tar-split-damaged", "", f"its tar-split is damaged: {reason}", evidence, error.go_text
 
     def _judge(self, stream: LayerStream) -> Iterator[Problem]:
         job, found = self._job, stream.digest
-        # With a file that has changed the digest cannot be right, and that says no more.
+        # If a file has changed, the digest cannot match, so a mismatch is no further evidence.
         if job.digest.startswith("sha256:") and found != job.digest and not stream.problems:
             evidence: dict[str, object] = {"found": found, "recorded": job.digest}
             sentence = f"its files match the archive, but the archive has digest {found}, not {job.digest}"
@@ -154,9 +155,9 @@ class _Examination:
             try:
                 tree = stacked([*(_headers(path) for path in job.below), own])
             except CstoreError:
-                return  # a finding about an ancestor
+                return  # reported as a finding about the ancestor
             inherited = frozenset(tree.nodes.keys() - own.nodes.keys())
-        if job.rewritten:  # it may be a copy made above the original, whose marks then still serve
+        if job.rewritten:  # the copy may be above the original, whose whiteouts still apply
             tree.vague = True
             tree.opaque.clear()
         try:
@@ -170,7 +171,7 @@ class _Examination:
         except SystemFailure as error:
             yield _unreadable(error)
         except ArchiveError:
-            return  # the image of a layer below: a finding about that
+            return  # reported as a finding about the layer below, whose image this is
 
 
 def _read(stream: LayerStream, tree: ExpectedTree) -> None:
@@ -190,14 +191,14 @@ def _headers(tar_split: str) -> ExpectedTree:
 
 
 def _unreadable(error: SystemFailure) -> Problem:
-    """Report something that cannot be read. A missing permission is not damage to the layer."""
+    """Return the problem of an unreadable layer. Missing permission is no fault of the layer, so it is raised."""
     if error.errno in _NOT_OURS:
         raise error
     return "layer-unreadable", "", error.message, {"errno": error.errno}, error.go_text
 
 
 def _forget(data: bytes) -> None:
-    """Let go of what a tar reader would have kept."""
+    """Discard data that a tar reader would have kept."""
 
 
 def _of_file(job: LayerJob, problem: FileProblem) -> Problem:

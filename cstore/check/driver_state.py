@@ -1,4 +1,4 @@
-"""Check the storage driver's side: the directories of recorded layers, and the driver's other files."""
+"""Check the storage driver: the directories of recorded layers, and the driver's own files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WORDS = {
 
 
 def driver_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
-    """Everything that is wrong with directories of layers, of those that are `wanted`."""
+    """Yield a finding for each flaw in the directories of the `wanted` layers."""
     for layer, read_only in snapshot.all_layers.values():
         if not wanted("layer", layer.id) or flaw_of_part(layer.id) or layer.incomplete:
             continue
@@ -46,7 +46,7 @@ def driver_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool])
 
 def _without_tree(snapshot: StoreSnapshot, layer: str, *, read_only: bool) -> Finding:
     path = snapshot.context.driver.path_of(layer)
-    if read_only:  # the driver looks for it in its own home at last
+    if read_only:  # the driver searches its own home last
         path = os.path.join(snapshot.layout_of(layer).driver_home, os.path.relpath(path, snapshot.layout.driver_home))
     go_text = f"{'read-only ' if read_only else ''}layer {layer}: stat {path}: no such file or directory"
     sentence = f"it has a record but no directory {path}"
@@ -55,8 +55,8 @@ def _without_tree(snapshot: StoreSnapshot, layer: str, *, read_only: bool) -> Fi
 
 def _of_flaw(driver: str, flaw: Flaw, *, read_only: bool) -> Finding:
     words = _WORDS[flaw.problem]
-    said = f": it says {flaw.found!r}" if flaw.found else ""
-    should = f", and should say {flaw.expected!r}" if flaw.expected else ""
+    said = f": found {flaw.found!r}" if flaw.found else ""
+    should = f", expected {flaw.expected!r}" if flaw.expected else ""
     return of_layer(
         f"{driver}-{flaw.part}",
         flaw.layer,
@@ -70,15 +70,15 @@ def _of_flaw(driver: str, flaw: Flaw, *, read_only: bool) -> Finding:
     )
 
 
-# ── other stores beside it ──
+# ── additional stores ──
 #
-# Findings about additional stores: which store it is, and what repairs it. From here they are only read.
+# This store only reads additional stores: their findings name the store and the command that repairs it.
 
 _MISSING = frozenset({"parent-missing", "image-layer-missing", "container-image-missing"})
 
 
 def placed(snapshot: StoreSnapshot, finding: Finding) -> Finding:
-    """A finding with the additional store that it is about, and the command that repairs that store."""
+    """Return a finding with its additional store, if any, and the command that repairs that store."""
     layout = snapshot.store_of(finding.subject.kind, finding.subject.name) if finding.read_only else None
     if layout is None:
         return finding
@@ -88,7 +88,7 @@ def placed(snapshot: StoreSnapshot, finding: Finding) -> Finding:
 
 
 def notes(findings: Sequence[Finding]) -> Iterator[str]:
-    """A sentence for each additional store that is damaged, and one for what may be in a store that is not used."""
+    """Yield a note for each damaged additional store, and one if missing items may be in an unconfigured store."""
     damaged = {
         finding.store: finding.remedy.command for finding in findings if finding.store and finding.severity.is_serious
     }

@@ -1,4 +1,4 @@
-"""Derive from an archive what a layer's directory must contain, whichever program unpacked it.
+"""Derive the expected contents of a layer's directory from its archive, whichever program unpacked it.
 
 Programs treat unusual archives differently: repeated entries, whiteouts for files of the same archive, names that lead
 through links. Where they differ, nothing is expected.
@@ -43,7 +43,7 @@ _FORMATS = {
 
 
 def device_number(device: tuple[int, int]) -> int:
-    """The number that mknod(2) is given for a device: of large parts, only some bits count."""
+    """Return the device number as mknod(2) encodes it; only some bits of large numbers count."""
     major, minor = device
     return (minor & 0xFFF00) << 12 | (major & 0xFFF) << 8 | minor & 0xFF
 
@@ -56,14 +56,14 @@ class Node:
     """The expected file at a path.
 
     Attributes:
-        format: the type bits of its mode; 0 for a hard link to something that another layer has.
-        looks: what its header says, and those of its hard links: programs let one or the other win.
-        size: of a regular file; -1 if it does not count.
-        link: the text of a symbolic link.
-        device: the number of a device.
+        format: the type bits of its mode; 0 for a hard link to a file of another layer.
+        looks: the metadata of its header and of its hard links; programs differ in which of them wins.
+        size: the size of a regular file; -1 if the size does not count.
+        link: the target of a symbolic link.
+        device: the device number.
         xattrs: extended attributes.
-        checksum: of its contents, if known.
-        shared: it has several names.
+        checksum: the checksum of its contents, if known.
+        shared: whether it has several names.
     """
 
     __slots__ = ("checksum", "device", "format", "link", "looks", "shared", "size", "xattrs")
@@ -82,25 +82,25 @@ class Node:
 def _looks(entry: Entry) -> Looks:
     mtime = entry.mtime
     if entry.type != SYMLINK and not 0 <= mtime <= _LATEST:
-        mtime = 0  # what the Go tool's clock cannot show
+        mtime = 0  # the Go tool's time type cannot represent it
     return entry.mode & 0o7777, entry.uid, entry.gid, mtime // NANOSECONDS
 
 
 class ExpectedTree:
-    """The expected tree of one layer, or of a whole chain.
+    """The expected contents of one layer, or of a chain of layers.
 
     Attributes:
-        nodes: by plain path.
-        implied: directories that no entry lists, but that others lie in.
-        allowed: what a hard link into another layer links to: some programs copy that.
-        outside: what hard links link to that another layer has, by its path.
-        devices: devices 0:0, which are removals to some programs and devices to others.
-        removed: paths that the layer removes from what is below it.
-        replaced: those that it removes, and brings anew.
-        opaque: directories of which it removes all that is below.
-        touched: directories whose time nobody can know: something was put in or taken out after they were made.
-        root: what an entry says of the root itself; None if none does.
-        vague: programs may differ in what they made of this archive: what is missing or unexpected proves nothing.
+        nodes: files by cleaned path.
+        implied: directories without an entry that contain other entries.
+        allowed: targets of hard links in other layers; some programs copy them into the layer.
+        outside: the files for hard links whose target is in another layer, by the path of the target.
+        devices: devices 0:0, which some programs read as whiteouts and others as devices.
+        removed: paths in lower layers that the layer removes.
+        replaced: paths that the layer both removes and adds.
+        opaque: directories that hide everything below them.
+        touched: directories whose time cannot be known, because names were added or removed after their creation.
+        root: the metadata of the root's entry; None if there is none.
+        vague: programs may unpack this archive differently, so missing or unexpected files are not damage.
     """
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class ExpectedTree:
     # ── from an archive ──
 
     def add(self, entry: Entry) -> None:
-        """Take an entry into account."""
+        """Add an entry of the archive."""
         if entry.type == PAX_GLOBAL:
             return
         try:
@@ -159,7 +159,7 @@ class ExpectedTree:
             self.removed.add(join_name(folder, victim))
 
     def _put_removal(self, plain: bytes) -> None:
-        """A device 0:0 takes the place of an earlier entry, whether a program makes a device of it or a removal."""
+        """Put a device 0:0 in place of an earlier entry; programs create a device or a whiteout."""
         old = self.nodes.pop(plain, None)
         self.vague |= plain in self.implied or (old is not None and old.format == stat.S_IFDIR)
         self.devices.add(plain)
@@ -207,7 +207,7 @@ class ExpectedTree:
         return target
 
     def settle(self, checksums: Mapping[bytes, int]) -> None:
-        """Note contents, and see what this archive both brings and removes, once all entries were added."""
+        """Record checksums, and find paths that the archive both adds and removes. Call after the last `add`."""
         for name, checksum in checksums.items():
             try:
                 node = self.nodes.get(clean_name(name))
@@ -217,15 +217,15 @@ class ExpectedTree:
                 node.checksum = checksum
         every = tuple({looks for node in self.outside.values() for looks in node.looks})
         for node in self.outside.values() if len(self.outside) > 1 else ():
-            node.looks = (*node.looks, *every)  # what they link to may be one file in the layers below
+            node.looks = (*node.looks, *every)  # their targets may be one file in the layers below
         self.replaced = {path for path in self.removed if path in self.nodes or path in self.implied}
         self.removed -= self.replaced
         self.vague |= bool(self.replaced)
 
-    # ── one on top of the other ──
+    # ── stacking ──
 
     def cover(self, upper: ExpectedTree) -> None:
-        """Become what a whole tree looks like when `upper` was applied to it."""
+        """Apply `upper` on top of this tree."""
         self._follow_links(upper)
         self._drop(upper)
         for path in (*upper.nodes, *upper.removed, *upper.implied, *upper.devices):
@@ -246,9 +246,9 @@ class ExpectedTree:
         self.vague |= upper.vague
 
     def _follow_links(self, upper: ExpectedTree) -> None:
-        """Make one file of what is below and the hard links to it in `upper`: what is set of one name is set of all.
+        """Merge hard links in `upper` with their targets in this tree: attributes of one name apply to all names.
 
-        That holds for a name, too, which the same archive has put something else in the place of.
+        This also holds for a target that the same archive replaces.
         """
         names_of: dict[int, list[bytes]] = {}
         for name, each in upper.nodes.items() if upper.outside else ():
@@ -267,7 +267,7 @@ class ExpectedTree:
                     del upper.nodes[name]
 
     def _drop(self, upper: ExpectedTree) -> None:
-        """Forget what `upper` removes or puts something else in the place of."""
+        """Forget the paths that `upper` removes or replaces."""
         gone = upper.removed | upper.replaced | upper.devices
         for path, node in upper.nodes.items():
             if node.format != stat.S_IFDIR and (path in self.implied or self._is_directory(path)):
@@ -287,7 +287,7 @@ class ExpectedTree:
 
 
 def _is_below(path: bytes, gone: set[bytes], emptied: set[bytes]) -> bool:
-    """Whether a path, or a directory that it is in, is gone; or it is in one that was emptied."""
+    """Return whether a path or one of its parents is gone, or whether one of its parents was emptied."""
     if path in gone:
         return True
     folder = path
@@ -299,7 +299,7 @@ def _is_below(path: bytes, gone: set[bytes], emptied: set[bytes]) -> bool:
 
 
 def stacked(trees: Iterable[ExpectedTree]) -> ExpectedTree:
-    """Merge a chain of layers, bottom first, into one tree."""
+    """Return a chain of layers, bottom first, as one tree."""
     whole = ExpectedTree()
     for tree in trees:
         whole.cover(tree)
@@ -315,16 +315,16 @@ _NODES = _DEVICES | {stat.S_IFIFO}
 
 
 class Tolerance(Value):
-    """Allowed differences, depending on who wrote a layer, and how.
+    """Differences that are allowed because of who wrote a layer, and how.
 
     Attributes:
-        owners: IDs that could not be set (`ignore_chown_errors`).
-        masked: owners, modes and types are in attributes (`force_mask`, a mount program).
-        times: links to files of other stores have the times of those (`use_hard_links`).
-        partial: a partial pull made it, which leaves other times on directories and links.
-        users: an ordinary user wrote it, or root of a user namespace, who can make no device, and may have had no other
-            ID than their own.
-        reach: the IDs that there are in the namespace that this process is in; no ranges for all.
+        owners: owners may differ, because some IDs could not be set (`ignore_chown_errors`).
+        masked: owners, modes and types are stored in attributes (`force_mask`, a mount program).
+        times: hard links to files of other stores have those files' times (`use_hard_links`).
+        partial: a partial pull created the layer, which leaves other times on directories and links.
+        users: an ordinary user wrote it, or root of a user namespace, who cannot create devices and may have had no
+            ID but their own.
+        reach: the IDs that exist in this process's user namespace; no ranges means all.
     """
 
     owners: bool = False
@@ -339,8 +339,8 @@ class Tolerance(Value):
     ) -> frozenset[int]:
         """Return the file types that the writer of a layer could not create, judged by the files found of its `nodes`.
 
-        Root of a user namespace may seem to be the host's. But then no device is there at all, and no directory that
-        should have one was `changed` since: removing a device would have done that.
+        Root of a user namespace can look like the host's root. In that case no device exists at all, and no directory
+        that should have one has `changed`: removing a device would have changed its time.
         """
         if self.users:
             return _NODES

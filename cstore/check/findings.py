@@ -36,7 +36,7 @@ class Severity(Enum):
     meaning: str
 
     def __new__(cls, value: str, meaning: str) -> Self:
-        """Make a member whose value is its word."""
+        """Create a member whose value is its name."""
         member = object.__new__(cls)
         member._value_, member.meaning = value, meaning
         return member
@@ -90,6 +90,9 @@ _REBUILD = Remedy("rebuild the record from what the store has", REPAIR)
 _REFILL = Remedy("recover the lost data from an archive, or from another store that has the layer", REPAIR_FROM)
 _REWRITE = Remedy("rebuild the archive from the files; if that fails, give the original archive", REPAIR)
 _RESTORE = Remedy("restore what the archive says", REPAIR)
+_MODE = Remedy("set its mode to 0700", REPAIR)
+_CLOSE = Remedy("run `chmod 0700` on it, unless others are meant to read it")
+_OWN = Remedy("give it to the user who owns the store", REPAIR)
 _RELINK = Remedy("rewrite the driver's files from the records", REPAIR)
 _SNAPSHOT = Remedy("convert it to a subvolume with the same files", REPAIR)
 _IMAGE_AGAIN = Remedy("pull the image again, or recover it from an archive or another store", REPAIR_FROM)
@@ -189,9 +192,9 @@ KINDS: dict[str, Kind] = dict(
         _kind("lock-wrong", _RECORDS, "a lock file is something else", _RELINK),
         _kind("thing-wrong", _RECORDS, "a file is a link, FIFO, device or the like", _ASIDE),
         _kind("place-wrong", _RECORDS, "a directory of the store is something else", _DECIDE),
-        _kind("place-mode", _RECORDS, "a directory of the store is writable by others, or not by its owner", _RESTORE),
-        _kind("place-open", _COSMETIC, "a directory of the store is readable by others", _RESTORE),
-        _kind("place-owner", _RECORDS, "a directory of the store has another owner", _RESTORE),
+        _kind("place-mode", _RECORDS, "a directory of the store is writable by others, or not by its owner", _MODE),
+        _kind("place-open", _COSMETIC, "a directory of the store is readable by others", _CLOSE),
+        _kind("place-owner", _RECORDS, "a directory of the store has another owner", _OWN),
     )
 )
 """All kinds by name, in the order of the manual page."""
@@ -224,7 +227,7 @@ class Finding(Value):
 
     @property
     def remedy(self) -> Remedy:
-        """The remedy: `advice` if it has a sentence, otherwise that of the kind."""
+        """The remedy: `advice` if it has a sentence, else the remedy of the kind."""
         return self.advice if self.advice.sentence else KINDS[self.kind].remedy
 
     @property
@@ -234,7 +237,7 @@ class Finding(Value):
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """The identity of the finding across checks: kind, kind and name of the subject, and the part of it."""
+        """The identity of the finding across checks: kind, kind and name of the subject, and part."""
         return self.kind, self.subject.kind, self.subject.name, str(self.evidence.get("part", ""))
 
     def document(self) -> dict[str, Any]:
@@ -253,26 +256,26 @@ class Finding(Value):
 
 
 def of_layer(kind: str, layer: str, sentence: str, **more: Any) -> Finding:
-    """A finding about a layer."""
+    """Return a finding about a layer."""
     return _about(kind, Subject("layer", layer), sentence, more)
 
 
 def of_image(kind: str, image: str, sentence: str, **more: Any) -> Finding:
-    """A finding about an image."""
+    """Return a finding about an image."""
     return _about(kind, Subject("image", image), sentence, more)
 
 
 def of_container(kind: str, container: str, sentence: str, **more: Any) -> Finding:
-    """A finding about a container."""
+    """Return a finding about a container."""
     return _about(kind, Subject("container", container), sentence, more)
 
 
 def of_store(kind: str, path: str, sentence: str, **more: Any) -> Finding:
-    """A finding about a path of the store that belongs to no item."""
+    """Return a finding about a path of the store that belongs to no item."""
     return _about(kind, Subject("store", path=path), sentence, more)
 
 
 def _about(kind: str, subject: Subject, sentence: str, more: dict[str, Any]) -> Finding:
-    """Separate the fields of a finding from its evidence."""
+    """Create a finding; pass its fields from `more`, and the rest as evidence."""
     own = {name: more.pop(name) for name in ("go_text", "read_only", "advice") if name in more}
     return Finding(kind, subject, sentence, more, **own)

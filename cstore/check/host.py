@@ -1,6 +1,6 @@
 """Whether a host can run container storage: kernel, driver, file system, space, user, locks, mounts, clock, programs.
 
-Nothing is written, mounted or locked. Each fact is read once and may change at any moment.
+Nothing is written, mounted or locked. Each fact is read once and may be outdated at any moment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _GIB = 1 << 30
 _LITTLE, _HARDLY_ANY = 0.05, 0.01
-"""Parts of a file system that are left, below which that is worth a warning, or a problem."""
+"""Free fractions of a file system below which the report has a warning, or a problem."""
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb2", "smb3", "ceph", "9p", "afs", "gfs2", "ocfs2"})
 _PROGRAMS = ("podman", "buildah", "skopeo", "crio", "containers-storage", "fuse-overlayfs", "crun", "runc")
 _SECONDS_FOR_A_PROGRAM = 5
@@ -33,7 +33,7 @@ _CLOCK_MAY_DIFFER = 120.0
 
 
 class Level(Enum):
-    """The severity of a fact. A problem keeps containers from working, or soon will; a warning may."""
+    """The severity of a fact. A problem prevents containers from working, or soon will; a warning may do so."""
 
     PROBLEM = "problem"
     WARNING = "warning"
@@ -248,7 +248,7 @@ def _clock(context: Context) -> Iterator[Fact]:
 
 
 def _programs() -> Iterator[Fact]:
-    """The versions of other tools. None of these questions opens a store."""
+    """Report the versions of other tools, without having them open a store."""
     import shutil
     import subprocess
 
@@ -263,7 +263,9 @@ def _programs() -> Iterator[Fact]:
         except (OSError, subprocess.TimeoutExpired) as error:
             yield Fact("programs", Level.WARNING, f"{path} does not answer: {error}", "try it by hand")
             continue
-        yield Fact("programs", Level.OK, f"{name}: {said[0] if said else 'no version'}")
+        first = said[0] if said else "no version"  # unless a library prints another line first
+        version = next((line for line in said if line.startswith(name)), first).removeprefix(f"{name}: ")
+        yield Fact("programs", Level.OK, f"{name}: {version}")
 
 
 def _text(path: str) -> str:

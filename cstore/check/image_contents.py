@@ -1,4 +1,4 @@
-"""Check a composefs layer: its image, and that each content has its digest as its name and belongs to a file."""
+"""Check a composefs layer: its image, and that the name of each content file is its digest and a file uses it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 20
 _NO_FILE = frozenset({errno.ELOOP, errno.ENXIO, errno.ENOENT, errno.ENOTDIR})
-"""How a link, a socket or nothing is told from a file when it is opened."""
+"""The errors with which opening a link, a socket or a missing path fails."""
 _EMPTY = "e3/b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-"""The content of empty files, which is made though no image names it."""
+"""The content file of empty files, which exists although no image names it."""
 
 
 def image_flaw(blob: str) -> str:
-    """Return what is wrong with an image file as a whole; "" if nothing is.
+    """Read a whole image and return what is wrong with it; "" if nothing is.
 
     Raises:
-        SystemFailure: it cannot be read.
+        SystemFailure: the image cannot be read.
     """
     try:
         with Image(blob) as image:
@@ -45,7 +45,7 @@ def image_flaw(blob: str) -> str:
 
 
 def content_problems(blob: str) -> Iterator[Problem]:
-    """Hold every content against the digest that it is named after, and against the image.
+    """Compare each content file with the digest in its name, and with the image.
 
     Raises:
         SystemFailure: a directory cannot be read.
@@ -71,10 +71,10 @@ def content_problems(blob: str) -> Iterator[Problem]:
 
 
 def contents_named(blob: str) -> dict[str, bytes]:
-    """The contents that an image names, each with the first file that has it.
+    """Return the content files that an image names, each with the first file that has these contents.
 
     Raises:
-        ArchiveError: the image makes no sense.
+        ArchiveError: the image is invalid.
     """
     found: dict[str, bytes] = {}
     with Image(blob) as image:
@@ -87,7 +87,7 @@ def contents_named(blob: str) -> dict[str, bytes]:
 
 
 def _listed(tree: Directories) -> Iterator[str]:
-    """Everything in a directory of contents, as `xx/<62 digits>` if it is a content."""
+    """Yield all names in a directory of contents; content files have the form `xx/<62 digits>`."""
     try:
         for folder, kind in tree.names(b""):
             if kind is not Kind.DIRECTORY:
@@ -100,7 +100,7 @@ def _listed(tree: Directories) -> Iterator[str]:
 
 
 def _digest(tree: Directories, name: str) -> str:
-    """The digest in the name of a content file; "" if the name is not a digest."""
+    """Return the digest of a content file; "" if it is not a regular file."""
     folder, base = os.fsencode(name).split(b"/")
     digest = hashlib.sha256(usedforsecurity=False)
     try:

@@ -29,9 +29,12 @@ _BLOCK = 1 << 20
 
 
 def item_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
-    """Everything that is wrong with data items of the items that are `wanted`, by kind and ID."""
+    """Yield a finding for each flaw in the data items of the `wanted` layers, images and containers.
+
+    Data of layers that are being removed may be missing: the next writer removes the rest.
+    """
     for layer, read_only in snapshot.all_layers.values():
-        if layer.data_names and wanted("layer", layer.id):
+        if layer.data_names and not layer.incomplete and wanted("layer", layer.id):
             owner = _Owner("layer", layer.id, {}, {}, read_only=read_only)
             yield from _look(owner, layer, snapshot.layout_of(layer.id))
     for image, read_only in snapshot.all_images.values():
@@ -46,7 +49,7 @@ def item_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -
 
 
 class _Owner:
-    """Whose items are looked at, and what is recorded of them."""
+    """The item whose data items are checked, with their recorded sizes and digests."""
 
     def __init__(
         self, noun: str, identifier: str, sizes: Mapping[str, int], digests: Mapping[str, str], *, read_only: bool
@@ -55,7 +58,7 @@ class _Owner:
         self.sizes, self.digests = sizes, digests
 
     def finding(self, problem: str, key: str, sentence: str, go_text: str, **evidence: object) -> Finding:
-        """Something wrong with one item."""
+        """Return a finding about one data item."""
         who = f"{'read-only ' if self.read_only else ''}{self.noun} {self.id}"
         line = f"{who}: data item {_go_quoted(key)}: {go_text}" if go_text else ""
         found = {"part": key, "key": key, **evidence}
@@ -68,7 +71,7 @@ def _look(owner: _Owner, record: Layer | Image | Container, layout: Layout) -> I
     try:
         directory = item_directory(layout, item_kind, owner.id)
     except UnsafeID:
-        return  # a finding of its own
+        return  # unsafe-id reports it
     for key in dict.fromkeys(record.data_names):
         try:
             path = path_of_new(layout, item_kind, record, key)
@@ -96,7 +99,7 @@ def _compare(owner: _Owner, key: str, descriptor: int) -> Iterator[Finding]:
         )  # fmt: skip
         return
     if key not in owner.sizes and not recorded and size > bigdata.LARGEST:
-        return  # of a layer's item nothing says what it should be, and to read it could take for ever
+        return  # nothing is recorded to compare a layer's item with, and reading a huge file takes too long
     try:
         algorithm = check_digest(recorded).partition(":")[0] if recorded else "sha256"
     except InvalidDigest:
@@ -111,7 +114,7 @@ def _compare(owner: _Owner, key: str, descriptor: int) -> Iterator[Finding]:
 
 
 def _is_signed(key: str, data: bytes) -> bool:
-    """Whether it is a manifest of the first schema, whose digest leaves its signatures out."""
+    """Return whether data is a manifest of schema 1, whose digest excludes its signatures."""
     document = object_in(data) if key.startswith(MANIFEST) else None
     return document is not None and document.get("schemaVersion") == 1
 
@@ -122,21 +125,21 @@ def _go_quoted(text: str) -> str:
 
 # ── manifests ──
 #
-# Images as a whole: a manifest that makes sense, the config that it names, and the layers that the config names.
+# Images as a whole: a valid manifest, the config that it names, and the layers that the config names.
 
 _CONFIG_TYPES = CONFIGS | {""}
-"""Configs that name layers. The config of an artifact is not checked."""
+"""Media types of configs that name layers. A manifest's other configs, such as an artifact's, are not checked."""
 
 
 def manifest_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
-    """Everything that is wrong with images as a whole, of those that are `wanted`."""
+    """Yield a finding for each flaw in the manifests and configs of the `wanted` images."""
     for image, read_only in snapshot.all_images.values():
         if wanted("image", image.id):
             yield from _Look(snapshot, image, read_only=read_only).run()
 
 
 class _Look:
-    """A look at one image."""
+    """The check of one image."""
 
     def __init__(self, snapshot: StoreSnapshot, image: Image, *, read_only: bool) -> None:
         self._snapshot, self._image, self._read_only = snapshot, image, read_only
@@ -145,7 +148,7 @@ class _Look:
         return of_image(kind, self._image.id, sentence, read_only=self._read_only, **evidence)
 
     def run(self) -> Iterator[Finding]:
-        """Go from the manifest to the layers, as far as there is something to go by."""
+        """Check manifest, config and layers, in this order, as far as each can be read."""
         names = self._image.data_names
         manifests = [key for key in names if key.startswith(MANIFEST)]
         if not (manifests or self._image.digest or f"sha256:{self._image.id}" in names):
@@ -156,7 +159,7 @@ class _Look:
             yield self._finding("image-manifest-missing", sentence, others=manifests)
         else:
             data = self._read(MANIFEST)
-            if data is not None:  # else a finding of its own
+            if data is not None:  # None: item_findings reports it
                 yield from self._follow(data)
 
     def _read(self, key: str) -> bytes | None:
@@ -174,12 +177,12 @@ class _Look:
             yield self._finding("image-manifest-broken", "its manifest is not a JSON object")
             return
         if manifest.get("schemaVersion") == 1 or "manifests" in manifest:
-            return  # no config of its own: layers are named in another way, or by other manifests
+            return  # it has no config: schema 1 lists layers differently, and an index names manifests
         config = manifest.get("config")
         digest = config.get("digest") if isinstance(config, dict) else None
         if not isinstance(config, dict) or not isinstance(digest, str):
             if not {"config", "layers", "mediaType"} & manifest.keys():
-                return  # not an image manifest, but other data
+                return  # it is some other document, not the manifest of an image
             yield self._finding("image-manifest-broken", "its manifest names no config")
             return
         if config.get("mediaType", "") not in _CONFIG_TYPES:
@@ -209,7 +212,7 @@ class _Look:
             yield self._finding("image-layers-differ", sentence, part="", layer="", config=named, found=[])
 
     def _diff_ids(self, top: str) -> list[str] | None:
-        """The digests of the layers of a chain, bottom first; None if one has no record."""
+        """Return the digests of a chain's layers, bottom first; None if a layer has no record."""
         records = [self._snapshot.all_layers.get(layer) for layer in self._snapshot.chain(top)]
         if not all(records):
             return None
@@ -217,7 +220,7 @@ class _Look:
 
 
 def fit(named: list[str], recorded: list[str]) -> bool:
-    """Whether these can be the same layers. One without a digest may be any; so may an additional empty one."""
+    """Return whether two lists of digests can name the same layers. An unrecorded digest matches any."""
     return len(named) == len(recorded) and all(
         not found or found == wanted for wanted, found in zip(named, recorded, strict=True)
     )

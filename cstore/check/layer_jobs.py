@@ -1,4 +1,4 @@
-"""Select the layers whose contents are read, and prepare everything that a worker needs for each."""
+"""Select the layers whose contents are read, and prepare a job with everything that a worker needs for each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import stat
 import struct
 import time
 
+from cstore import presence
 from cstore.archive.override import is_masked
 from cstore.check.contents import LayerJob, examine
 from cstore.check.expected import Tolerance
@@ -36,20 +37,20 @@ if TYPE_CHECKING:
 
 
 def imported_layers(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Iterator[tuple[Layer, bool]]:
-    """The layers whose archive can be rebuilt if they are sound, and whether each is read-only."""
+    """Yield the layers whose archive should be rebuildable, each with whether it is read-only."""
     for layer, read_only in snapshot.all_layers.values():
         if not wanted("layer", layer.id) or layer.incomplete or flaw_of_part(layer.id):
             continue
         try:
-            check_digest(layer.diff_digest or layer.toc_digest)  # of a partial pull, there may be the latter only
+            check_digest(layer.diff_digest or layer.toc_digest)  # a partial pull may record only the latter
         except InvalidDigest:
-            continue  # a separate finding, or a layer that was not imported
+            continue  # another finding reports it, or the layer was not imported
         if snapshot.has_tree(layer.id) and not snapshot.inspector.not_read(layer.id):
             yield layer, read_only
 
 
 def not_read(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Iterator[str]:
-    """Return the layers in a form that cstore does not read: they are assumed to be sound."""
+    """Yield a note for each layer in a form that is not read; such layers count as sound."""
     for layer, _ in snapshot.all_layers.values():
         if not wanted("layer", layer.id) or flaw_of_part(layer.id) or layer.incomplete:
             continue
@@ -59,27 +60,26 @@ def not_read(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Ite
 
 
 def tar_split_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool]) -> Iterator[Finding]:
-    """Imported layers without a usable tar-split file."""
+    """Yield a finding for each imported layer without a usable tar-split file."""
     for layer, read_only in imported_layers(snapshot, wanted):
         who = f"{'read-only ' if read_only else ''}layer {layer.id}"
         path = tar_split_of(snapshot, layer.id)
-        try:
-            regular = stat.S_ISREG(os.lstat(path).st_mode)
-        except OSError:
+        mode = presence.mode_at(path)
+        if not mode:
             if layer.toc_digest:
-                continue  # a partial pull: not every such blob comes with one
+                continue  # a partial pull: not every such blob has a tar-split
             sentence = f"its tar-split {path} is missing: the layer cannot be exported byte for byte"
             go_text = f"{who}: layer content incorrect digest"
             yield of_layer("tar-split-missing", layer.id, sentence, path=path, read_only=read_only, go_text=go_text)
             continue
-        if not regular:
+        if not stat.S_ISREG(mode):
             reason = "it is not a regular file"
             sentence = f"its tar-split {path} is damaged: {reason}"
             yield of_layer("tar-split-damaged", layer.id, sentence, path=path, reason=reason, read_only=read_only)
 
 
 def tar_split_of(snapshot: StoreSnapshot, layer: str) -> str:
-    """The tar-split file of a layer; "" if there can be none."""
+    """Return the path of a layer's tar-split file; "" if the layer's ID allows none."""
     try:
         return snapshot.layout_of(layer).tar_split(layer)
     except CstoreError:
@@ -87,7 +87,7 @@ def tar_split_of(snapshot: StoreSnapshot, layer: str) -> str:
 
 
 def layer_jobs(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool], *, compare: bool) -> dict[str, LayerJob]:
-    """The jobs by layer ID, in the order of the records."""
+    """Return the jobs by layer ID, in the order of the records."""
     jobs = {}
     for layer, _ in imported_layers(snapshot, wanted):
         job = layer_job(snapshot, layer, compare=compare)
@@ -97,16 +97,16 @@ def layer_jobs(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool], *, c
 
 
 def layer_job(snapshot: StoreSnapshot, layer: Layer, *, compare: bool) -> LayerJob | None:
-    """The job for one layer; None if too little of it exists."""
+    """Return the job for one layer; None if its directory or tar-split cannot be read."""
     path, inspector = tar_split_of(snapshot, layer.id), snapshot.inspector
     try:
         roots, own = snapshot.context.driver.content_roots(layer.id), inspector.own_roots(layer.id)
         root = os.stat(own[0])
-        path = path if os.path.lexists(path) or not is_blob(own[0]) else ""
+        path = path if presence.is_there(path) or not is_blob(own[0]) else ""
         status = os.lstat(path or own[0])
         id_map = layer.id_map.within(namespace_of(path or own[0]))
     except (OSError, CstoreError):
-        return None  # a finding of its own
+        return None  # another finding reports it
     if not stat.S_ISREG(status.st_mode):
         return None
     below = _below(snapshot, layer.id) if inspector.whole else ()
@@ -129,21 +129,21 @@ def layer_job(snapshot: StoreSnapshot, layer: Layer, *, compare: bool) -> LayerJ
 
 
 def _below(snapshot: StoreSnapshot, layer: str) -> tuple[str, ...] | None:
-    """The tar-split files of all ancestors, bottom first; None if one of them was not made of an archive alone."""
+    """Return the tar-split files of all ancestors, bottom first; None if one was not created from an archive alone."""
     paths = []
     for ancestor in reversed(snapshot.chain(layer)[1:]):
         record, _ = snapshot.all_layers.get(ancestor, (None, False))
         path = tar_split_of(snapshot, ancestor)
-        if record is None or not record.diff_digest or not os.path.isfile(path):
+        if record is None or not record.diff_digest or not presence.is_file(path):
             return None
         paths.append(path)
     return tuple(paths)
 
 
 def tolerance_of(config: StoreConfig, layer: Layer, tar_split: str, root: str) -> Tolerance:
-    """Return the allowed differences of a layer, depending on who wrote it, and how (semantics 18.3).
+    """Return the differences to allow in a layer, because of who wrote it, and how (semantics 18.3).
 
-    Judged by the layer's record, its tar-split file and its own directory, `root`.
+    The evidence is the layer's record, its tar-split file and its own directory, `root`.
     """
     in_namespace = in_user_namespace()
     try:
@@ -160,17 +160,17 @@ def tolerance_of(config: StoreConfig, layer: Layer, tar_split: str, root: str) -
     )
 
 
-# ── many at once ──
+# ── parallel examination ──
 #
-# Many layers looked into at once: one worker a core, each with one thread, so that each has a core to itself.
+# One worker per core, each with one thread, so that each has a core to itself.
 
 _COUNTER = struct.Struct("Q")
 _BASE_COST = 1 << 20
-"""Bytes: what a layer costs however small it is."""
+"""The cost of a layer besides its size, in bytes."""
 
 
 class Examined(Value):
-    """The findings of the layers that were checked in time, and the IDs of the others."""
+    """Problems by layer ID, and the IDs of layers that there was no time for."""
 
     problems: dict[str, list[Problem]]
     unexamined: tuple[str, ...] = ()
@@ -183,7 +183,7 @@ def examine_all(
     deadline: float = 0.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Examined:
-    """Check layers in order; `workers` is 0 for one per core.
+    """Examine layers, the first ones first. `workers` is 0 for one per core.
 
     Raises:
         SystemFailure: this process may not read a layer, or a worker could not be started.
@@ -206,7 +206,7 @@ def examine_all(
 
 
 def _divide(jobs: Sequence[LayerJob], workers: int) -> list[list[LayerJob]]:
-    """Assign each layer to the worker with the least work so far."""
+    """Assign each layer to the worker with the least to do."""
     shares: list[list[LayerJob]] = [[] for _ in range(min(workers, len(jobs)))]
     loads = [0] * len(shares)
     for job in jobs:
@@ -220,7 +220,7 @@ def _work(
     share: Sequence[LayerJob], counters: memoryview, place: int, deadline: float
 ) -> Callable[[], list[tuple[str, list[Problem] | None]]]:
     def work() -> list[tuple[str, list[Problem] | None]]:
-        gc.disable()  # a worker makes no garbage to speak of, and goes away soon
+        gc.disable()  # a worker creates little garbage and exits soon
         done = 0
 
         def tick(count: int) -> None:

@@ -1,7 +1,7 @@
-"""Rebuild the archive that a layer was imported from, and record every damaged file, the length and the digest.
+"""Rebuild the archive that a layer was imported from, and record its length, its digest and all damaged files.
 
-Unlike an export, it does not stop at damage: for a missing file, or one of another length, it emits as many arbitrary
-bytes, so that the rest of the archive can still be checked.
+Unlike an export, this does not stop at damage. In place of a missing file, or one of another length, it emits the same
+number of arbitrary bytes, so that the rest of the archive can still be checked.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ _NOT_OURS = frozenset({errno.EACCES, errno.EPERM})
 
 
 class OutOfTime(Exception):
-    """The time that was given has passed."""
+    """The time limit has passed."""
 
 
 class FileProblem:
-    """A file of the archive that is not as it was: `missing`, `changed`, `resized` or `unreadable`, and why."""
+    """A damaged file of the archive: the problem is `missing`, `changed`, `resized` or `unreadable`; with a reason."""
 
     def __init__(self, name: bytes, problem: str, reason: str, evidence: dict[str, object]) -> None:
         self.name, self.problem, self.reason, self.evidence = name, problem, reason, evidence
 
 
 class LayerStream:
-    """The windows of an archive, for a `TarReader`. Used as a context manager.
+    """The archive as windows for a `TarReader`. Use it as a context manager.
 
     Attributes:
-        problems: files that are not as they were.
-        checksums: of all files with contents, by name in the archive.
+        problems: damaged files.
+        checksums: recorded checksums of all files with contents, by name in the archive.
         size: bytes so far.
     """
 
     def __init__(
         self, tar_split: str, roots: Sequence[str], *, deadline: float = 0.0, tick: Callable[[int], None] | None = None
     ) -> None:
-        """`roots` are the directories with the layer's files, nearest first; none to look at the headers only."""
+        """Prepare to read. `roots` are the layer's directories, nearest first; pass none to read only the headers."""
         from fastcrc import crc64
 
         self._tar_split, self._paths = tar_split, roots
@@ -82,7 +82,7 @@ class LayerStream:
 
     @property
     def digest(self) -> str:
-        """Of all so far; "" if some of it had to be stood in for."""
+        """The digest of the archive so far; "" if arbitrary bytes replaced some of it."""
         whole = self._hash is not None and not any(problem.problem != "changed" for problem in self.problems)
         return f"sha256:{self._hash.hexdigest()}" if whole and self._hash is not None else ""
 
@@ -149,7 +149,7 @@ class LayerStream:
         left, crc, checksum = entry.size, self._crc, None
         while left:
             room = WINDOW - self._used
-            # A small rest is given up, so that most files need one read.
+            # Pass a window on early rather than split a file between two, so that most files need one read.
             if not room or (left > room and room < WINDOW // 2):
                 yield self._pass_on()
                 room = WINDOW
@@ -173,7 +173,7 @@ class LayerStream:
             self._note(entry, "changed", "has other contents", found=found, recorded=recorded)
 
     def _find(self, entry: FileEntry) -> int:
-        """Open the nearest regular file of that name and length; -1, and a note, if there is none."""
+        """Open the nearest regular file with the entry's name and length. If there is none, note it and return -1."""
         try:
             folder, base = split_name(clean_name(entry.name))
         except ArchiveError as error:

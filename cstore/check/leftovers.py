@@ -1,4 +1,4 @@
-"""Find what no record describes: what garbage collection would remove, and what it keeps while records are damaged."""
+"""Find what no record describes: garbage, and data that garbage collection keeps because records are damaged."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _WORDS = {
 
 
 def leftover_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
-    """Everything in the store that has no record."""
+    """Yield a finding for everything in the store that has no record."""
     yield from lost_records(snapshot)
     if snapshot.suspect:
         yield from _lost_items(snapshot)
         return
     try:
         found = [*collect(snapshot.context, dry_run=True), *foreign(snapshot.context)]
-    except RecordsDamaged as error:  # a file that only transient containers use
+    except RecordsDamaged as error:  # the record file of transient containers
         yield of_store("records-damaged", error.path, error.message, reason=error.reason, offset=error.offset)
         return
     driver = snapshot.context.driver
@@ -57,7 +57,7 @@ def leftover_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
 
 
 def _lost_items(snapshot: StoreSnapshot) -> Iterator[Finding]:
-    """Data of images and containers whose record may have been in a damaged file."""
+    """Yield images and containers with data whose record may have been in a damaged file."""
     layout = snapshot.layout
     transient: set[str] = set()
     try:
@@ -89,11 +89,11 @@ def _directories(directory: str) -> list[str]:
 
 # ── mounts ──
 #
-# Mount counts against what is really mounted.
+# Compare mount counts with the actual mounts.
 
 
 def mount_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
-    """Everything that is wrong with mount counts. A user's store is mounted where only that user's programs see it."""
+    """Yield a finding for each wrong mount count. Only the store's owner checks, because mounts may be private."""
     path = snapshot.layout.mountpoints
     try:
         table = MountTable.load(path, snapshot.layout.roots)

@@ -1,4 +1,4 @@
-"""When each layer was last read, so that a check with a time limit continues where the previous one stopped.
+"""Record when each layer was last read, so that a check with a time limit continues where the last one stopped.
 
 The file belongs to the user who runs the check ($XDG_STATE_HOME/cstore, else ~/.local/state/cstore) and is never in the
 store, which a check does not change. Layers are identified by ID and digest. Losing the file loses only the order of
@@ -11,7 +11,8 @@ import json
 import os
 from hashlib import sha256
 
-from cstore.errors import CstoreError
+from cstore.config.parse import read_named
+from cstore.errors import ConfigError, CstoreError
 from cstore.fs.atomic import write_file
 
 TYPE_CHECKING = False
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from cstore.config.environment import Environment
 
 _VERSION = 1
+_LARGEST = 64 << 20
 
 
 def place_of_memory(environment: Environment, graph_root: str, driver: str) -> str:
@@ -42,9 +44,8 @@ class Memory:
         self._path = path
         self._times: dict[str, float] = {}
         try:
-            with open(path, encoding="utf-8") as file:
-                document = json.load(file)
-        except (OSError, ValueError):
+            document = json.loads(read_named(path, _LARGEST))
+        except (OSError, ValueError, ConfigError):
             return
         if isinstance(document, dict) and document.get("version") == _VERSION:
             times = document.get("layers")

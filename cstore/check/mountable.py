@@ -1,4 +1,4 @@
-"""Mount each layer where only this process sees it, and report the layers that cannot be mounted."""
+"""Mount each layer in a mount namespace that only this process sees, and report layers that cannot be mounted."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def unmountable(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool], notes: list[str]) -> list[Finding]:
-    """The layers that cannot be mounted to be read. A process that may mount nothing only adds to the `notes`."""
+    """Return a finding for each layer that cannot be mounted. Without permission to mount, add a note instead."""
     if not has_capability(CAP_SYS_ADMIN):
         notes.append("no layer was mounted for testing, because this process may not mount; run it with cstore unshare")
         return []
     found = []
     for layer, read_only in snapshot.all_layers.values():
         if layer.incomplete or not wanted("layer", layer.id) or not snapshot.context.driver.exists(layer.id):
-            continue  # what has no directory is a finding of its own
+            continue  # another finding reports a missing directory
         flaw = _flaw(snapshot, layer.id)
         if flaw and layer_by_id(Reader(snapshot.context), layer.id) is not None:
             sentence, evidence = f"it cannot be mounted: {flaw}", {"part": "mount", "reason": flaw}

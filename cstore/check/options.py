@@ -27,7 +27,7 @@ class CheckOptions(Value):
             longest ago come first, so the next check continues where this one stopped.
         memory: path of a file that records when each layer was read; "" for none.
         workers: number of processes that read contents; 0 for one per core.
-        progress: called from time to time with the bytes read so far and the total.
+        progress: called repeatedly with the bytes read so far and the total.
     """
 
     quick: bool = False
@@ -46,5 +46,5 @@ class CheckOptions(Value):
     layer_mountable: bool = False
 
     def data_of(self, kind: str) -> bool:
-        """Whether to check the data items of `kind`: `layer`, `image` or `container`."""
+        """Return whether to check the data items of `kind`: `layer`, `image` or `container`."""
         return {"layer": self.layer_data, "image": self.image_data, "container": self.container_data}[kind]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from cstore import presence
 from cstore.check.findings import Finding, of_store
 from cstore.drivers.staging import OWN
 from cstore.errors import ForeignThing
@@ -25,14 +26,14 @@ _MODE = 0o700
 
 
 class Place(Value):
-    """A directory that a store has. `exact`: its mode is the store's matter; the roots are often made by hand."""
+    """A directory of a store. `exact`: require the store's own mode and owner; users often create the roots by hand."""
 
     path: str
     exact: bool = True
 
 
 def place_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
-    """Everything that is wrong with directories and lock files."""
+    """Yield a finding for each flaw in the store's directories and lock files."""
     try:
         owner = os.stat(snapshot.layout.graph_root).st_uid
     except OSError:
@@ -48,13 +49,13 @@ def _places(snapshot: StoreSnapshot) -> list[Place]:
     found = [Place(layout.graph_root, exact=False), Place(layout.run_root, exact=False)]
     found += [Place(path) for path in (layout.driver_home, layout.layers, layout.containers)]
     found.append(Place(os.path.join(layout.graph_root, f"{layout.driver}-images")))
-    if layout.image_store:  # others may use it as an additional store of theirs
+    if layout.image_store:  # others may use it as an additional store
         found.append(Place(layout.image_store, exact=False))
     return found
 
 
 def _locks(snapshot: StoreSnapshot) -> list[tuple[str, str]]:
-    """Every lock file, and the file whose changes it guards: where that is, the lock was."""
+    """Return each lock file with a file that it guards: if that file exists, the lock file must have existed."""
     layout = snapshot.layout
     found = [(layout.storage_lock, ""), (layout.userns_lock, "")]
     for place in snapshot.context.places.values():
@@ -72,7 +73,7 @@ def _directory(place: Place, owner: int) -> Iterator[Finding]:
     try:
         status = os.stat(place.path)
     except FileNotFoundError:
-        if os.path.islink(place.path):
+        if presence.is_link(place.path):
             yield of_store("place-wrong", place.path, "it is a dangling link but should be a directory")
         return
     except OSError as error:
@@ -83,7 +84,7 @@ def _directory(place: Place, owner: int) -> Iterator[Finding]:
         return
     mode = stat.S_IMODE(status.st_mode)
     evidence = {"mode": f"{mode:04o}", "expected": f"{_MODE:04o}"}
-    sticky = bool(mode & stat.S_ISVTX)  # a root in /tmp-like company
+    sticky = bool(mode & stat.S_ISVTX)  # as with a graph root that is shared like /tmp
     if mode & _OTHERS_WRITE and not sticky:
         yield of_store("place-mode", place.path, f"others can write to it (mode {mode:04o})", **evidence)
     elif mode & _OWNER_ALL != _OWNER_ALL:
@@ -99,12 +100,12 @@ def _lock(path: str, neighbour: str) -> Iterator[Finding]:
     try:
         status = os.lstat(path)
     except FileNotFoundError:
-        if neighbour and os.path.lexists(neighbour):
+        if neighbour and presence.is_there(neighbour):
             sentence = f"the lock file for {os.path.basename(neighbour)} is missing"
             yield of_store("lock-missing", path, sentence, guards=neighbour)
         return
     except OSError:
-        return  # its directory is the finding
+        return  # another finding reports its directory
     if stat.S_ISLNK(status.st_mode):
         yield of_store("lock-wrong", path, "it is a symbolic link", problem="link")
     elif not stat.S_ISREG(status.st_mode):
@@ -113,15 +114,15 @@ def _lock(path: str, neighbour: str) -> Iterator[Finding]:
 
 # ── types of files ──
 #
-# Files and directories of a store, below its top directories, in whose place something of another type stands.
+# Files and directories below the store's top directories that have the wrong type.
 
 _JOURNAL = ".replacing.json"
 _PARTS = ("merged", "empty", "mapped", "work/work")
-"""Directories of an overlay layer; other findings cover `diff` and `work`."""
+"""Directories of an overlay layer. Other findings report `diff` and `work`."""
 
 
 def thing_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
-    """Yield files of a wrong type, without opening them. Other findings cover records and locks."""
+    """Yield a finding for each path of the wrong type, without opening it. Other findings report records and locks."""
     for top, name in _folders(snapshot):
         yield from _folder(top, name)
     for top, name in _files(snapshot):
@@ -170,17 +171,17 @@ def _folder(top: str, name: str) -> Iterator[Finding]:
     try:
         within.require_directory(top, name, missing=True)
     except ForeignThing as error:
-        if error.path == os.path.join(top, name):  # what is on the way to it is a finding of its own
+        if error.path == os.path.join(top, name):  # another finding reports a wrong parent directory
             yield _finding(error)
     except OSError:
-        return  # another finding covers its top directory
+        return  # another finding reports its top directory
 
 
 def _file(top: str, name: str) -> Iterator[Finding]:
     try:
         fd = within.open_file(top, name, limit=within.SMALL)
     except ForeignThing as error:
-        odd = name.endswith(_JOURNAL) and error.found == "a directory"  # the data of a layer with such an ID
+        odd = name.endswith(_JOURNAL) and error.found == "a directory"  # the data of a layer whose ID ends so
         if error.path == os.path.join(top, name) and not odd:
             yield _finding(error)
     except OSError:

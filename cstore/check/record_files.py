@@ -1,4 +1,4 @@
-"""Check the record files themselves: their form, duplicate IDs and names, unsafe IDs, invalid digests."""
+"""Check the record files: their syntax, duplicate IDs and names, unsafe IDs, invalid digests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def record_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
-    """Everything that is wrong with records as such."""
+    """Yield a finding for each flaw in the records themselves."""
     for item_kind, flaw, read_only in snapshot.flaws:
         yield _of_flaw(item_kind, flaw, read_only=read_only)
     for item_kind in ItemKind:
@@ -57,7 +57,7 @@ def _of_flaw(item_kind: ItemKind, flaw: RecordsDamaged, *, read_only: bool) -> F
 
 
 def _repeated_ids(snapshot: StoreSnapshot, item_kind: ItemKind) -> Iterator[Finding]:
-    """Read every file once more, record by record: a table hides the doubles."""
+    """Read each file again, record by record, because a table hides duplicates."""
     holders: dict[str, list[str]] = {}
     for path in snapshot.context.places[item_kind].files.values():
         for identifier, count in _ids_in(item_kind, path).items():
@@ -72,7 +72,7 @@ def _ids_in(item_kind: ItemKind, path: str) -> Counter[str]:
     try:
         data, _ = read_file(path)
     except CstoreError:
-        return Counter()  # a finding of its own
+        return Counter()  # another finding reports it
     return Counter(record.id for record in codec.decode(kind_of(item_kind).record, data).records) if data else Counter()
 
 
@@ -81,7 +81,7 @@ def _repeated_names(
 ) -> Iterator[Finding]:
     for conflict in conflicts:
         name, owner = conflict.name, conflict.owner
-        sentence = f"the name {name!r} belongs to {owner} too, and finds that one"
+        sentence = f"its name {name!r} also belongs to {owner}, which lookups by name find"
         evidence = {"part": name, "name": name, "keeper": owner}
         subject = Subject(item_kind.value, conflict.loser)
         yield Finding("duplicate-name", subject, sentence, evidence, read_only=read_only)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import datetime
 
+from cstore import presence
 from cstore.check.findings import REPAIR_FROM, Finding, Remedy, of_container, of_image, of_layer
 from cstore.ids import flaw_of_part
 from cstore.records.model import ZERO_TIME
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def reference_findings(snapshot: StoreSnapshot, max_age: float) -> Iterator[Finding]:
-    """Everything that is wrong between items. `max_age`: seconds that a layer may be of no use to anybody."""
+    """Yield a finding for each broken reference, and for each layer unused for `max_age` seconds."""
     yield from _parents(snapshot)
     yield from _unfinished(snapshot)
     for image, read_only in snapshot.all_images.values():
@@ -38,16 +38,16 @@ _ELSEWHERE = Remedy(
 
 
 def _advice(snapshot: StoreSnapshot, layer: str) -> dict[str, Remedy]:
-    """Return the remedy for a missing layer that left nothing here."""
+    """Return advice for a missing layer that has no directory here."""
     return {} if snapshot.has_tree(layer) else {"advice": _ELSEWHERE}
 
 
 def _has_data(snapshot: StoreSnapshot, image: str) -> bool:
-    return bool(flaw_of_part(image)) or os.path.lexists(snapshot.layout.image_data(image))
+    return bool(flaw_of_part(image)) or presence.is_there(snapshot.layout.image_data(image))
 
 
 def _parents(snapshot: StoreSnapshot) -> Iterator[Finding]:
-    # Only now, when all stores are known: the parent of a layer may be in an additional one.
+    # This needs the layers of all stores: the parent of a layer may be in an additional one.
     for layer, read_only in snapshot.all_layers.values():
         if not layer.parent:
             continue
@@ -69,7 +69,7 @@ def _parents(snapshot: StoreSnapshot) -> Iterator[Finding]:
 
 
 def _cycle(snapshot: StoreSnapshot, layer: Layer) -> list[str] | None:
-    """The way from a layer back to itself, if there is one."""
+    """Return the path from a layer back to itself, if there is one."""
     chain = snapshot.chain(layer.id)
     last, _ = snapshot.all_layers.get(chain[-1], (None, False))
     return [*chain, layer.id] if last is not None and last.parent == layer.id else None
@@ -141,7 +141,7 @@ def _unreferenced(snapshot: StoreSnapshot, max_age: float) -> Iterator[Finding]:
 
 
 def _seconds(created: str) -> float:
-    """Return the creation time in seconds since 1970; long ago if unknown."""
+    """Return a time of creation in seconds since 1970; 0 if it is unknown."""
     if created in {"", ZERO_TIME}:
         return 0.0
     try:
@@ -151,7 +151,7 @@ def _seconds(created: str) -> float:
 
 
 def lost_records(snapshot: StoreSnapshot) -> Iterator[Finding]:
-    """Layers without a record that something refers to, or whose record was in a file that is damaged."""
+    """Yield layers without a record that something refers to, or whose record was in a damaged file."""
     known = {*snapshot.all_layers, *snapshot.transient, *tree_names(snapshot.layers)}
     needed = referenced(snapshot) | snapshot.needed_elsewhere
     suspect = ItemKind.LAYERS in snapshot.suspect

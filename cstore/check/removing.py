@@ -1,8 +1,8 @@
 """Remove damaged items, as the Go tools' `check --repair` does, but into quarantine.
 
 The order is: containers, if the caller allows it; images, with the layers that only they use; the remaining damaged
-layers, topmost first, and layer directories without a record. Whatever something sound still needs stays and is
-reported. If a record file is damaged, nothing is removed: what seems damaged may only be unknown. (semantics 19)
+layers, topmost first, and layer directories without a record. Items that something sound still needs stay and are
+reported. If a record file is damaged, nothing is removed: what seems damaged may only lack its record. (semantics 19)
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cstore.store.store import Store
 
 _SUSPECT = "records-"
-"""How the kinds begin that say that a record file cannot be trusted."""
+"""The prefix of the kinds that make a record file untrustworthy."""
 
 
 class Removed(Value):
@@ -39,7 +39,7 @@ class Removed(Value):
     Attributes:
         done: removed items, as (kind, ID).
         failed: items that could not be removed, as (kind, ID, error).
-        case: the ID of the quarantine case that has everything; "" if nothing was removed.
+        case: the ID of the quarantine case that holds the removed items; "" if nothing was removed.
     """
 
     done: tuple[tuple[str, str], ...]
@@ -79,7 +79,7 @@ def keep_aside(store: Store | Context, items: Sequence[tuple[str, str]], by: str
         items: (kind, ID) of each item, in the order in which they are removed.
         by: the command that the journal names as the cause.
 
-    An item that something has begun to use stays; it is in `failed`.
+    An item that is in use by now stays; it is in `failed`.
 
     Raises:
         LockTimeout: a repair is running, or a writer held a lock for longer than the store's lock policy allows.
@@ -106,7 +106,7 @@ def keep_aside(store: Store | Context, items: Sequence[tuple[str, str]], by: str
 
 
 class _Removal:
-    """One run."""
+    """One removal."""
 
     def __init__(self, repair: RepairContext, report: Report) -> None:
         self._repair, self._report = repair, report
@@ -144,7 +144,7 @@ class _Removal:
         try:
             act(identifier, self._repair)
         except UnknownItem:
-            return  # it went with something else
+            return  # it was removed together with another item
         except CstoreError as error:
             self.failed.append((kind, identifier, error))
         else:
@@ -152,7 +152,7 @@ class _Removal:
 
 
 def _damaged(findings: Sequence[Finding], kind: str) -> set[str]:
-    """Return the IDs of the store's own items of `kind` that the Go tools would report as damaged, too."""
+    """Return the IDs of the store's own items of `kind` that the Go tools would also report as damaged."""
     return {
         finding.subject.id
         for finding in findings

@@ -1,4 +1,4 @@
-"""The result of a check: findings in order, and the groups that the Go tools print them in."""
+"""The result of a check: sorted findings, and the groups in which the Go tools print them."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ GROUPS = (
     ("ROImages", "image", True),
     ("Containers", "container", False),
 )
-"""The Go tool's groups in its order: key in its JSON, kind of subject, whether it is only read (cli 10.1)."""
+"""The Go tool's groups in its order: key in its JSON, kind of subject, whether read-only (cli 10.1)."""
 _ORDER = {"layer": 0, "image": 1, "container": 2, "store": 3}
 EXPECTED = frozenset({"image-without-data"})
-"""create-image makes such images, as the Go tool does. That hinders Podman, so it is not cosmetic, but no damage."""
+"""What create-image creates, as in the Go tool. It hinders Podman, so it is not cosmetic, but the store is sound."""
 
 
 class Report(Value):
@@ -48,7 +48,7 @@ class Report(Value):
     def serious(self) -> tuple[Finding, ...]:
         """The findings that set the exit status and appear in the Go tool's lines.
 
-        Cosmetic findings do not count, and neither does an image without a manifest, as `create-image` makes.
+        Cosmetic findings do not, nor does an image without a manifest, which `create-image` creates.
         """
         found = (finding for finding in self.findings if finding.severity.counts)
         return tuple(finding for finding in found if finding.kind not in EXPECTED)

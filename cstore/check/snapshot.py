@@ -1,4 +1,4 @@
-"""All records at one moment, and the driver's view of its layers."""
+"""All records of a store at one moment, with the driver's view of its layers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class StoreSnapshot(Snapshot):
-    """The records of one moment, and what the driver lists. Damage is set aside, not raised."""
+    """All records and trees of a store at one moment. Damage is noted, not raised."""
 
     @property
     def layout(self) -> Layout:
@@ -29,7 +29,7 @@ class StoreSnapshot(Snapshot):
 
     @cached_property
     def all_layers(self) -> dict[str, tuple[Layer, bool]]:
-        """Every layer by ID, and whether it is read-only; the store's own hide others."""
+        """Every layer by ID, with whether it is read-only; the store's own layers take precedence."""
         found = {layer.id: (layer, False) for layer in self.layers}
         for extra in self.additional:
             for layer in extra.layers:
@@ -51,17 +51,17 @@ class StoreSnapshot(Snapshot):
         return line(lambda each: every[each][0] if each in every else None, layer)
 
     def layout_of(self, layer: str) -> Layout:
-        """Where a layer's files are."""
+        """Return the layout of the store that has a layer."""
         return layout_of_layer(self, self.layout, layer)
 
     @cached_property
     def trees(self) -> set[str]:
-        """The layers whose directory is in the driver's own home."""
+        """The layers that have a directory in the store itself."""
         return set(self.context.driver.layers())
 
     @cached_property
     def transient(self) -> dict[str, Layer]:
-        """Layers of volatile containers by ID, also those that a store opened as this one is does not show."""
+        """The layers of transient containers by ID, even if the store is not opened as a transient one."""
         places = [self.layout.run_layers, *([self.layout.layers] if self.layout.transient else [])]
         paths = [os.path.join(place, "volatile-layers.json") for place in places]
         tables = [Table.load(LAYERS, {Location.VOLATILE: path}, degraded=True) for path in paths]
@@ -69,16 +69,16 @@ class StoreSnapshot(Snapshot):
 
     @cached_property
     def needed_elsewhere(self) -> set[str]:
-        """Layers that transient containers need: their own, and the parents of these."""
+        """The layers that transient containers need: their own, and the parents of these."""
         return {*self.transient, *(layer.parent for layer in self.transient.values())}
 
     @cached_property
     def inspector(self) -> Inspector:
-        """The inspector of the driver's files."""
+        """The inspector of the driver's own files."""
         return open_inspector(self.context.driver, self.context.driver_place)
 
     def store_of(self, kind: str, name: str) -> Layout | None:
-        """The additional store that a layer or an image, or something at a path, belongs to; None if none does."""
+        """Return the additional store that has a layer, an image or a path; None if none has it."""
         for extra in self.additional:
             table = extra.layers if kind == "layer" else extra.images
             if name.startswith(extra.layout.graph_root + "/") if kind == "store" else name in table:
@@ -86,5 +86,5 @@ class StoreSnapshot(Snapshot):
         return None
 
     def has_tree(self, layer: str) -> bool:
-        """Whether the driver can find a layer's directory."""
+        """Return whether the driver finds a layer's directory."""
         return not flaw_of_part(layer) and self.context.driver.exists(layer)

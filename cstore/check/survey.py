@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from cstore.check.snapshot import StoreSnapshot
 
 _OF_ALL = "records-"
-"""Kinds that begin so concern every subset: what is not known of damaged records may belong to it."""
+"""The prefix of kinds that concern every scope, because a damaged record file may have hidden any item."""
 
 
 class Scope:
-    """The scope of a check: everything, or some layers and images with all that they need."""
+    """The scope of a check: everything, or some layers, and images with all their layers."""
 
     def __init__(self, snapshot: StoreSnapshot, options: CheckOptions) -> None:
-        """Look the references up.
+        """Look up the references in `options`.
 
         Raises:
-            LayerUnknown, ImageUnknown: nothing answers to a reference.
+            LayerUnknown, ImageUnknown: a reference matches no item.
         """
         self.everything = not (options.layers or options.images)
         self._wanted: set[tuple[str, str]] = set()
@@ -49,19 +49,19 @@ class Scope:
                 self._wanted.update(("layer", layer) for layer in snapshot.chain(top))
 
     def wants(self, kind: str, identifier: str) -> bool:
-        """Whether an item was asked for."""
+        """Return whether an item is in the scope."""
         return self.everything or (kind, identifier) in self._wanted
 
     def heeds(self, finding: Finding) -> bool:
-        """Whether a finding concerns what was asked for."""
+        """Return whether a finding concerns the scope."""
         return finding.kind.startswith(_OF_ALL) or self.wants(finding.subject.kind, finding.subject.name)
 
 
 def survey(snapshot: StoreSnapshot, scope: Scope, options: CheckOptions) -> list[Finding]:
-    """Find everything that can be found without reading the contents of layers. Each finding comes once.
+    """Find everything that can be found without reading the contents of layers. Each finding is returned once.
 
     Raises:
-        SystemFailure: something may not be read by us.
+        SystemFailure: this process may not read something.
     """
     found: dict[tuple[str, str, str, str], Finding] = {}
     for finding in _all(snapshot, scope, options):

@@ -1,7 +1,7 @@
-"""Compare what a mount shows of a layer of changes with its archive, where programs unpack archives differently.
+"""Compare how a mount shows a layer's changes with its archive, where programs unpack archives differently.
 
-The Go tools write overlay's marks from the archive alone and ignore the layers below. Their result is intended, so it
-is no damage; but some of these layers look different when mounted than on a driver that stores whole trees.
+The Go tools write overlay's whiteouts from the archive alone and ignore the layers below. They do so intentionally, so
+it is not damage; but a mount shows some of these layers differently from a driver that stores whole trees.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from itertools import islice
 from typing import Self
 
+from cstore import presence
 from cstore.archive.composefs import opened
 from cstore.archive.names import join_name, show_name, split_name
 from cstore.archive.union import OPAQUE, PROGRAMS_MARKERS, Lower, Union
@@ -35,14 +36,14 @@ _MODE = 0o7777
 
 
 class View:
-    """The directory `place` of a layer, above the files `shown` of other layers."""
+    """What a mount shows of a layer: its directory `place`, above what is `shown` of the layers below."""
 
     def __init__(self, tree: ExpectedTree, place: Tree, shown: Shown, id_map: IDMap, tolerance: Tolerance) -> None:
         self._tree, self._place, self._shown = tree, place, shown
         self._id_map, self._tolerance = id_map, tolerance
 
     def problems(self) -> Iterator[Problem]:
-        """One, if there is any difference.
+        """Yield one problem if there is any difference.
 
         Raises:
             SystemFailure: a directory cannot be read.
@@ -61,7 +62,7 @@ class View:
             yield from self._root()
 
     def _not_hidden(self) -> Iterator[str]:
-        """Files that the archive removes, but other layers still show."""
+        """Yield paths that the archive removes but a mount still shows."""
         emptied = b"" in self._tree.opaque and not self._has_marker(b"")
         for path in (*(self._shown.names() if emptied else ()), *sorted(self._tree.replaced)):
             below = self._shown.find(path)
@@ -69,14 +70,14 @@ class View:
                 continue
             own, folder = self._status(path), split_name(path)[0]
             if self._status(join_name(folder, whiteout_name(split_name(path)[1]))) is not None:
-                continue  # a mount program's mark
+                continue  # a mount program's whiteout
             if own is None:
                 yield f"{_shown(path)} was removed, but a mount still shows it"
             elif stat.S_ISDIR(own.st_mode) and stat.S_ISDIR(below.st_mode) and not self._is_opaque(path):
                 yield f"{_shown(path)} still shows its earlier contents"
 
     def _broken(self) -> Iterator[str]:
-        """Marks in directories that no other layer has: they are listed as devices, and are not there."""
+        """Yield whiteouts in directories that no lower layer has: a mount lists them but cannot open them."""
         for path in sorted(self._tree.removed):
             folder = split_name(path)[0]
             own = self._status(path) if folder else None
@@ -88,7 +89,7 @@ class View:
                 yield f"{_shown(path)} is listed as a broken device"
 
     def _implied(self) -> Iterator[str]:
-        """Directories that no entry lists, and that are not as the ones below."""
+        """Yield directories without an archive entry that differ from those in lower layers."""
         for path in sorted(self._tree.implied):
             below, own = self._shown.find(path), self._status(path)
             if below is None or own is None or not stat.S_ISDIR(own.st_mode) or not stat.S_ISDIR(below.st_mode):
@@ -100,7 +101,7 @@ class View:
         if self._tree.root is not None:
             own = self._place.root_status()
             looks = self._looks(self._tree.root)
-            # Those tools make it 0555, whatever the archive says; that root may not write there means nothing.
+            # The Go tools set the root to 0555, whatever the archive says, so its write bit is ignored.
             differs = 0 if looks is None else (looks[0] ^ own.st_mode) & _MODE & ~stat.S_IWUSR
             if looks is not None and (differs or _moved(own, looks)):
                 yield from _unlike(b"", own, looks)
@@ -114,7 +115,7 @@ class View:
         return mode, uid, gid
 
     def _is_new(self, path: bytes) -> bool:
-        """Whether the layer removes a directory, or one above it, and adds it again."""
+        """Return whether the layer replaces a directory or one of its parents."""
         while path:
             if path in self._tree.replaced:
                 return True
@@ -136,7 +137,7 @@ class View:
         return self._has_marker(path)
 
     def _has_marker(self, folder: bytes) -> bool:
-        """Whether a mount program's marker says that a directory hides what is deeper."""
+        """Return whether a mount program's marker makes a directory opaque."""
         return any(self._status(join_name(folder, marker)) is not None for marker in PROGRAMS_MARKERS)
 
 
@@ -155,15 +156,15 @@ def _shown(path: bytes) -> str:
     return repr("/" + show_name(path))
 
 
-# ── what would show ──
+# ── visible lower files ──
 #
-# The files of lower layers that would show if no mark hid them: only those need a mark.
+# The files of lower layers that nothing hides: only these need a whiteout.
 
 
 class Shown:
-    """The layers below, as far as `tree`, what an archive says of the layer itself, leaves them to be seen.
+    """The layers below a layer, as far as `tree`, the expected tree of the layer, does not hide them.
 
-    `roots` are their directories, nearest first, which are opened when something is asked. Used as a context manager.
+    `roots` are their directories, nearest first; they are opened on first use. Use it as a context manager.
     """
 
     def __init__(self, tree: ExpectedTree, roots: Sequence[str]) -> None:
@@ -180,11 +181,11 @@ class Shown:
 
     @cached_property
     def _union(self) -> Union:
-        trees = self._stack.enter_context(opened([root for root in self._roots if os.path.exists(root)], os.O_PATH))
+        trees = self._stack.enter_context(opened([root for root in self._roots if presence.exists(root)], os.O_PATH))
         return Union([Lower(tree) for tree in trees], files=True)
 
     def is_seen(self, path: bytes) -> bool:
-        """Whether something below would show at `path`.
+        """Return whether a mount would show a lower file at `path`.
 
         Raises:
             SystemFailure: a directory cannot be read.
@@ -192,15 +193,15 @@ class Shown:
         return not self.is_hidden(path) and self.find(path) is not None
 
     def find(self, path: bytes) -> os.stat_result | None:
-        """The lower file at `path`, hidden or not; None if there is none."""
+        """Return the status of the lower file at `path`, hidden or not; None if there is none."""
         return self._union.find(path)
 
     def names(self) -> list[bytes]:
-        """The lower files at the top."""
+        """Return the names in the root of the lower layers."""
         return self._union.names(b"")
 
     def is_hidden(self, path: bytes, *, root: bool = True) -> bool:
-        """Whether the layer removes a directory above as a whole, or empties it; `root`: also if that is the root."""
+        """Return whether the layer removes or empties a parent directory of a path; `root`: also check the root."""
         while path:
             path = split_name(path)[0]
             if path in self._tree.opaque and (path or root):
@@ -210,5 +211,5 @@ class Shown:
         return False
 
     def lacking(self, seen: set[bytes]) -> Iterator[bytes]:
-        """Files that the archive removes but that show, having no mark: `seen` are all paths of the directory."""
+        """Yield paths that the archive removes but that lack a whiteout; `seen` are all paths in the directory."""
         return (path for path in self._tree.removed - seen if self.is_seen(path))

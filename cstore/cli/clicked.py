@@ -21,10 +21,10 @@ from cstore.cli.root import (
     BORROWED_OPTIONS,
     COMMON,
     GLOBAL_OPTIONS,
-    SECTIONS,
     entries,
     find,
     options_after,
+    sections,
     targets,
 )
 from cstore.errors import UsageMistake
@@ -284,7 +284,7 @@ class Root(click.Group):
         """Write the commands that most people need, then the table by section."""
         width = max(len(entry.name) for entry in entries())
         by_name = {entry.name: entry for entry in entries()}
-        for title, rows in (("Common commands", [by_name[name] for name in COMMON]), *SECTIONS):
+        for title, rows in (("Common commands", [by_name[name] for name in COMMON]), *sections()):
             with formatter.section(title):
                 formatter.write_dl([(entry.name.ljust(width), entry.help) for entry in rows])
 

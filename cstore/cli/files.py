@@ -13,6 +13,7 @@ import sys
 
 from cstore import errors
 from cstore.cli.output.streams import escapes, escaping
+from cstore.config import read_named
 from cstore.contexts import contextmanager
 
 TYPE_CHECKING = False
@@ -63,16 +64,18 @@ def read_whole(path: str) -> bytes:
     """Read a file, or standard input if `path` is "".
 
     Raises:
-        SystemFailure: it cannot be read, or is larger than any such file, perhaps without an end.
+        ConfigError: it is no file (see `config.read_named`), or larger than any such file.
+        SystemFailure: it cannot be read, or there is more on standard input.
     """
-    source = _opened(path) if path else standard_input()
     try:
-        with open(source, "rb", closefd=bool(path)) as file:
+        if path:
+            return read_named(path, LARGEST_WHOLE)
+        with open(standard_input(), "rb", closefd=False) as file:
             data = file.read(LARGEST_WHOLE + 1)
     except OSError as error:
         raise errors.SystemFailure("read", path or "standard input", error) from error
     if len(data) > LARGEST_WHOLE:
-        raise errors.SystemFailure("read", path or "standard input", OSError(errno.EFBIG, os.strerror(errno.EFBIG)))
+        raise errors.SystemFailure("read", "standard input", OSError(errno.EFBIG, os.strerror(errno.EFBIG)))
     return data
 
 

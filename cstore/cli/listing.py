@@ -10,10 +10,11 @@ from cstore.cli.session import View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, TypeVar
 
     from cstore import Store
+    from cstore.cli.session import Session
     from cstore.insight import Query
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -49,16 +50,20 @@ def query_of(kind: str, wanted: Mapping[str, Any], contrary: str = "") -> Query 
     return query
 
 
-def picked(store: Store, query: Query | None, records: Sequence[R]) -> Sequence[R]:
-    """The records that are wanted, in the order that is wanted."""
+def picked(session: Session, store: Store, query: Query | None, records: Sequence[R]) -> Sequence[R]:
+    """The records that are wanted, in the order that is wanted; what may have been chosen wrongly is said."""
     if query is None:
         return records
     from cstore.insight import Listing
 
-    return Listing(store.context, query.kind).pick(records, query)
+    listing = Listing(store.context, query.kind)
+    found = listing.pick(records, query)
+    session.warn_of_damage(listing.problems)
+    return found
 
 
 def in_columns(
+    session: Session,
     view: View,
     store: Store,
     kind: str,
@@ -68,14 +73,19 @@ def in_columns(
     whole: bool = False,
     quiet: bool = False,
 ) -> View:
-    """The columns that were asked for; or else a view with the table that people get, unless they want IDs only."""
+    """The columns that were asked for; or else a view with the table that people get, unless they want IDs only.
+
+    Behind them stands what is wrong with the chains of layers, if the columns depend on those.
+    """
     columns = query.columns if query is not None else ()
 
     def table() -> None:
         from cstore.cli.output import listing as output
         from cstore.insight import Listing
 
-        output.show(Listing(store.context, kind), records(), columns, whole=whole)
+        listing = Listing(store.context, kind)
+        output.show(listing, records(), columns, whole=whole)
+        session.warn_of_damage(listing.problems)
 
     if not columns:
         return view if quiet else view.with_(table=table)
@@ -83,6 +93,14 @@ def in_columns(
     from cstore.insight import Listing
 
     listing = Listing(store.context, kind)
-    return View(
-        lambda: output.documents(listing, records(), columns), lambda: output.lines(listing, records(), columns), table
-    )
+
+    def documents() -> list[dict[str, Any]]:
+        found = output.documents(listing, records(), columns)
+        session.warn_of_damage(listing.problems)
+        return found
+
+    def lines() -> Iterator[str]:
+        yield from output.lines(listing, records(), columns)
+        session.warn_of_damage(listing.problems)
+
+    return View(documents, lines, table)

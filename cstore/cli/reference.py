@@ -15,7 +15,7 @@ import click
 
 from cstore import __version__
 from cstore.cli.clicked import StoreCommand, global_options, root
-from cstore.cli.root import SECTIONS, entries
+from cstore.cli.root import entries, sections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -107,7 +107,7 @@ def main_page() -> str:
         ("NAME", [f"cstore {_DASH} container storage on the command line"]),
         ("SYNOPSIS", [r"\fBcstore\fR [\fIOPTIONS\fR] \fICOMMAND\fR [\fIOPTIONS\fR] [\fIWORD\fR]..."]),
         ("DESCRIPTION", _paragraphs(OVERVIEW)),
-        *((title.upper(), _tagged(_command_rows(rows))) for title, rows in SECTIONS),
+        *((title.upper(), _tagged(_command_rows(rows))) for title, rows in sections()),
         ("GLOBAL OPTIONS", ["They may stand before the command or after it.", *_options(global_options(), context)]),
         ("EXIT STATUS", _tagged(EXIT_CODES)),
         ("ENVIRONMENT", _tagged(ENVIRONMENT)),

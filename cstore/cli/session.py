@@ -66,6 +66,7 @@ class Session:
         self._config: StoreConfig | None = None
         self._store: Store | None = None
         self._at_home = False
+        self._damage: set[str] = set()
 
     @property
     def debug(self) -> bool:
@@ -224,11 +225,12 @@ class Session:
             warn(sentence)
 
     def warn_of_damage(self, problems: Iterable[str]) -> None:
-        """Report damage: the output may be incomplete."""
-        told = [*dict.fromkeys(problems)]
+        """Say what is damaged, each thing once: an answer was given, but may not be all of the truth."""
+        told = [problem for problem in dict.fromkeys(problems) if problem not in self._damage]
         self.failed = self.failed or bool(told)
         self.warn(told)
-        if told:
+        first, self._damage = not self._damage, {*self._damage, *told}
+        if told and first:
             check = self.command("cstore check")
             self.warn([f"the store is damaged, so this may be incomplete; {check} tells more"])
 

@@ -1,7 +1,7 @@
-"""Configuration: which store, which driver, which options. Files and environment are read; nothing is changed.
+"""Configuration: which store, driver and options to use. Reads files and the environment; changes nothing.
 
-Owns storage.conf, the environment variables, the order in which flags, environment and file count, and who the user is.
-Must not know what a store or a driver does with a setting, and must not open or change a store.
+Owns storage.conf, the environment variables, the precedence of options, environment and files, and the identity of the
+user. Must not know what a store or driver does with a setting, nor create, open or change a store.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cstore.config.keys import kind_of
     from cstore.config.meanings import default_of, meaning_of, since, starting_text
     from cstore.config.origins import Origin, origins_of
+    from cstore.config.parse import read_named
     from cstore.config.rootless import Places
     from cstore.config.subids import sub_id_map
 
@@ -49,6 +50,7 @@ __all__ = [
     "origins_of",
     "parse_size",
     "read_environment",
+    "read_named",
     "rootless_identity",
     "since",
     "starting_text",
@@ -78,6 +80,7 @@ _HOMES = {
     "parse_size": "driver_options",
     "go_view": "generations",
     "read_environment": "environment",
+    "read_named": "parse",
     "since": "meanings",
     "starting_text": "meanings",
     "sub_id_map": "subids",
@@ -89,10 +92,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what only the commands about configuration need when it is first asked for (PEP 562)."""
+    """Import what only the configuration commands need at first use (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.config' has no attribute {name!r}")
     module = __import__(f"cstore.config.{_HOMES[name]}", fromlist=[name])
     found = module if name == "keys" else getattr(module, name)
-    globals()[name] = found  # else a name may mean the module of that name from now on
+    globals()[name] = found  # otherwise the name could mean a submodule from now on
     return found

@@ -1,7 +1,6 @@
-"""Driver options: the strings `DRIVER.key=value` made from a file, and the languages inside them (config spec, 5).
+"""Driver options: strings `DRIVER.key=value` made from a file, and the parsers of their values (config spec, 5).
 
-A driver gets only options that it knows. An unknown option in a file causes a warning, never a failure to open the
-store.
+A driver gets only options that it knows. A setting that it does not know is a warning, so that the store still opens.
 """
 
 from __future__ import annotations
@@ -25,21 +24,21 @@ _GENERIC = ("size", "mount_program", "skip_mount_home", "ignore_chown_errors", "
 _STORES = {keys.MORE_IMAGE_STORES: "imagestore", keys.MORE_LAYER_STORES: "additionallayerstore"}
 _GENERAL = frozenset({*_GENERIC, *_STORES.values(), "use_composefs"})
 _FOREIGN: dict[str, frozenset[str]] = {"aufs": frozenset({"mountopt"})}
-"""Drivers of other tools, whose options cause no warnings."""
+"""Drivers of other tools, past or present, whose options cause no warning."""
 SYNC_WORDS = ("filesystem", "none")
 
 
 def file_options(settings: FileSettings, driver: str) -> tuple[list[str], list[errors.ConfigError]]:
-    """Make the option strings from what the files say, as the newest generation does.
+    """Create the option strings for the settings in files, as the newest generation does.
 
-    General keys come first, bare and each once; the tables of all drivers follow, `DRIVER.key=value`. A driver passes
-    over what is another's.
+    General keys come first, once and without a prefix; the tables of all drivers follow as `DRIVER.key=value`. A driver
+    ignores the options of others.
 
     Returns:
         The options, and a remark for each general key that has no effect with `driver`.
 
     Raises:
-        ConfigError: a value that the driver would refuse.
+        ConfigError: the driver would refuse a value.
     """
     family = _family(driver)
     known = _accepted(family)
@@ -57,14 +56,14 @@ def file_options(settings: FileSettings, driver: str) -> tuple[list[str], list[e
 
 
 def _family(driver: str) -> str:
-    """Return the canonical name of a driver."""
+    """Return the canonical name of a driver, whatever it is called here."""
     from cstore.drivers.registry import reported_name
 
     return reported_name(driver)
 
 
 def _accepted(driver: str) -> frozenset[str] | None:
-    """Return the options that a driver accepts; None for an unknown driver, which checks them itself."""
+    """Return the options that a driver accepts; None for an unknown driver, which must validate its own."""
     from cstore.drivers.registry import facts_of
 
     facts = facts_of(driver)
@@ -76,7 +75,7 @@ def _takes(known: frozenset[str] | None, name: str) -> bool:
 
 
 def _own_keys(driver: str) -> Iterable[str]:
-    """The keys of a driver's own table, in the order in which they become options."""
+    """Return the keys of a driver's own table, in the order in which they become options."""
     from cstore.drivers.registry import facts_of
 
     facts = facts_of(driver)
@@ -84,7 +83,7 @@ def _own_keys(driver: str) -> Iterable[str]:
 
 
 def _written(settings: FileSettings) -> Iterator[tuple[str, str, str, str]]:
-    """Driver, or "" for a general key, name, value and key in the file of every option, in order."""
+    """Yield (driver or "" for a general key, option name, value, key in the file) for every option, in order."""
     for key, name in _STORES.items():
         for value in settings.strings(key):
             yield "", name, value, key
@@ -100,9 +99,9 @@ def _written(settings: FileSettings) -> Iterator[tuple[str, str, str, str]]:
 
 
 def older_options(settings: FileSettings, driver: str, prefix: str = "") -> list[str]:
-    """Make the option strings of tools up to 1.60: only those of `driver`, general keys with its name, some twice.
+    """Create the option strings of tools up to 1.60: only those for `driver`, general keys with its name, some twice.
 
-    `prefix` is the driver's name as the file spells it, if that is different.
+    `prefix` is the driver's name as the file spells it, if different.
     """
     family = _family(driver)
     known = _accepted(family)
@@ -114,12 +113,12 @@ def older_options(settings: FileSettings, driver: str, prefix: str = "") -> list
 
 
 def options_for(driver: str, options: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """The options that concern `driver`: name, value, and key as written. Later ones win.
+    """Yield the options that concern `driver`: name, value, and key as written. Later ones win.
 
-    Options of other drivers are passed over, and so are general ones that this driver does not have.
+    Options of other drivers are skipped, and so are general ones that this driver does not have.
 
     Raises:
-        InvalidOption: one has no `=`, or a prefix that is no driver's.
+        InvalidOption: an option has no `=`, or a prefix that is not a driver's name.
     """
     known, own = _accepted(driver) or frozenset(), {*_own_keys(driver)}
     for key, value in map(split_option, options):
@@ -138,7 +137,7 @@ def options_for(driver: str, options: Sequence[str]) -> Iterator[tuple[str, str,
 
 
 def _candidates(settings: FileSettings, family: str, prefix: str) -> Iterator[tuple[str, str, str, str]]:
-    """Name, value, key in the file and prefix of each option that the file asks for, in order."""
+    """Yield name, value, key in the file and prefix of each option that the file sets, in order."""
     for key, name in _STORES.items():
         for value in settings.strings(key):
             yield name, value, key, prefix
@@ -157,7 +156,7 @@ def _candidates(settings: FileSettings, family: str, prefix: str) -> Iterator[tu
 
 
 def _lost(settings: FileSettings, family: str, prefix: str) -> Iterator[tuple[str, str, str, str]]:
-    """A general key that only the driver's own list would have picked up, if the driver had it."""
+    """Yield a general key that only the driver's own list would have picked up, if the driver had it."""
     key = f"{OPTIONS}.use_composefs"
     known = _accepted(family)
     if known is not None and "use_composefs" not in known and (value := settings.string(key)):
@@ -173,7 +172,7 @@ def _general(settings: FileSettings, name: str) -> str:
 
 
 def _complaint(name: str, value: str) -> str:
-    """Why `value` will not do for the option `name`; "" if it will."""
+    """Return why `value` is invalid for the option `name`; "" if it is valid."""
     try:
         if name in {"skip_mount_home", "ignore_chown_errors", "use_composefs"}:
             parse_flag(value)
@@ -191,26 +190,26 @@ def _complaint(name: str, value: str) -> str:
 
 
 def with_driver(config: StoreConfig, driver: str) -> StoreConfig:
-    """The same configuration once the store has chosen `driver`: options are made for it, and warnings added.
+    """Return the configuration after the store has chosen `driver`: with its options, and warnings added.
 
     Raises:
-        ConfigError: the file holds a value that this driver would refuse.
+        ConfigError: the file has a value that this driver would refuse.
     """
     if driver == config.driver:
-        return _told_of_composefs(config)
+        return _with_composefs_warning(config)
     choice = config.choice
     made: Sequence[str] = choice.replacement or ()
     remarks: list[errors.ConfigError] = []
     if choice.replacement is None:
         made, remarks = file_options(choice.settings, driver)
     warnings = tuple(sentence(remark) for remark in remarks)
-    return _told_of_composefs(
+    return _with_composefs_warning(
         config.with_(driver=driver, driver_options=(*made, *choice.added), warnings=(*config.warnings, *warnings))
     )
 
 
-def _told_of_composefs(config: StoreConfig) -> StoreConfig:
-    """Let commands that change the store say that new layers are plain where composefs is asked for."""
+def _with_composefs_warning(config: StoreConfig) -> StoreConfig:
+    """Add a warning for commands that change the store if composefs is requested: new layers are plain."""
     driver = _family(config.driver)
     if "use_composefs" not in "".join(config.driver_options) or "use_composefs" not in (_accepted(driver) or ()):
         return config
@@ -222,15 +221,15 @@ def _told_of_composefs(config: StoreConfig) -> StoreConfig:
 
 
 def sentence(remark: errors.ConfigError) -> str:
-    """A remark as the user reads it."""
+    """Format a remark for the user."""
     return f"{remark.message}; {remark.hint}" if remark.hint else remark.message
 
 
 def split_option(text: str) -> tuple[str, str]:
-    """Split `key=value`; both are trimmed, the key in lower case.
+    """Split `key=value`; both are trimmed, and the key is lowercased.
 
     Raises:
-        InvalidOption: there is no `=` in it.
+        InvalidOption: it contains no `=`.
     """
     key, equals, value = text.partition("=")
     if not equals:
@@ -243,7 +242,7 @@ def split_option(text: str) -> tuple[str, str]:
 
 
 def additional_image_stores(options: Sequence[str], driver: str) -> tuple[str, ...]:
-    """The read-only image stores that driver options name, in order; later ones are searched later."""
+    """Return the read-only image stores that driver options name, in search order."""
     stores: list[str] = []
     for option in options:
         key, value = split_option(option)
@@ -254,9 +253,9 @@ def additional_image_stores(options: Sequence[str], driver: str) -> tuple[str, .
 
 
 def without_stores(options: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
-    """The driver options without additional stores that are one of the directories `own`, or that were named before.
+    """Remove additional stores that are one of the directories `own`, or that occur twice, from driver options.
 
-    It is the directory that counts, not how it is spelled: a store that is looked into twice lists everything twice.
+    Directories are compared, not spellings: a store that is searched twice would list everything twice.
     """
     seen = [status for path in own if path and (status := _status(path)) is not None]
     kept: list[str] = []
@@ -284,7 +283,7 @@ def _status(path: str) -> os.stat_result | None:
 
 
 def split_stores(text: str) -> list[str]:
-    """Split a list of stores at the commas before absolute paths: any other comma is part of a name."""
+    """Split a list of stores at the commas before absolute paths; any other comma is part of a name."""
     stores: list[str] = []
     for part in filter(None, text.split(",")):
         if stores and not part.startswith("/"):
@@ -295,7 +294,7 @@ def split_stores(text: str) -> list[str]:
 
 
 def parse_flag(text: str) -> bool:
-    """Read one of the words 1 t T TRUE true True 0 f F FALSE false False.
+    """Parse one of the words 1 t T TRUE true True 0 f F FALSE false False.
 
     Raises:
         ValueError: it is not one of them.
@@ -306,7 +305,7 @@ def parse_flag(text: str) -> bool:
 
 
 def parse_sync(text: str) -> None:
-    """Check a value of `sync`. cstore makes every change durable by means of its own, whichever it is.
+    """Validate a value of `sync`. It has no other effect: cstore makes every change durable itself.
 
     Raises:
         ValueError: it is neither `filesystem` nor `none`.
@@ -316,10 +315,10 @@ def parse_sync(text: str) -> None:
 
 
 def parse_size(text: str) -> int:
-    """Read a size: a number, and possibly one of k m g t p (powers of 1024), then b or ib. Gives bytes.
+    """Parse a size: a number, optionally followed by k, m, g, t or p (powers of 1024), then b or ib. Returns bytes.
 
     Raises:
-        ValueError: it is nothing of the kind.
+        ValueError: it is not a size.
     """
     import re
 
@@ -331,7 +330,7 @@ def parse_size(text: str) -> int:
 
 
 def parse_mask(text: str) -> int:
-    """Read `shared`, `private` or octal digits.
+    """Parse `shared`, `private` or octal digits.
 
     Raises:
         ValueError: it is not one of them.
@@ -353,7 +352,7 @@ def _parse_count(text: str) -> int:
 
 
 def ignores_owners(options: Iterable[str], driver: str) -> bool:
-    """Whether owners that cannot be set are let be; the last option of the driver that says so wins."""
+    """Return whether failures to set owners are ignored; the driver's last option that says so wins."""
     said = "false"
     for key, value in map(split_option, options):
         prefix, _, name = key.rpartition(".")

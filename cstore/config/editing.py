@@ -1,4 +1,4 @@
-"""A configuration text with one key changed: all other lines, comments among them, stay as they are."""
+"""Editing one key of a configuration text; all other lines, including comments, stay unchanged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def full_key(written: str) -> str:
-    """The dotted name of a key, which may be written without `storage.` or `storage.options.`.
+    """Return the full dotted name of a key that may be written without `storage.` or `storage.options.`.
 
     Raises:
         ConfigError: the key is unknown.
@@ -33,10 +33,10 @@ def full_key(written: str) -> str:
 
 
 def value_of(key: str, text: str) -> Any:
-    """Parse `text` as the value of `key`; strings need no quotes, and the items of an array are separated by commas.
+    """Parse `text` as the value of `key`; strings need no quotes, and array items are separated by commas.
 
     Raises:
-        ConfigError: it is nothing that the key takes.
+        ConfigError: the key does not take such a value.
     """
     kind = kind_of(key) or Kind.TEXT
     if kind in {Kind.TEXT, Kind.FLAG_WORD}:
@@ -56,10 +56,10 @@ def value_of(key: str, text: str) -> Any:
 
 
 def check_options(settings: FileSettings) -> None:
-    """Check the driver options of a file with every driver, whichever is used.
+    """Check that no driver would refuse the options in a file, whichever driver is used.
 
     Raises:
-        ConfigError: one would.
+        ConfigError: a driver would.
     """
     from cstore.drivers.registry import DRIVERS
 
@@ -68,10 +68,10 @@ def check_options(settings: FileSettings) -> None:
 
 
 def with_value(path: str, text: str, key: str, value: Any) -> str:
-    """Return the text of the file at `path`, with `key` set to `value`.
+    """Return the text of the file at `path` with `key` set to `value`.
 
     Raises:
-        ConfigError: the text is wrong, before or after, or the key stands in it in a way that cannot be edited.
+        ConfigError: the text is invalid before or after the change, or the key's form in it cannot be edited.
     """
     before = read_settings(path, text)
     above, _, name = key.rpartition(".")
@@ -80,7 +80,7 @@ def with_value(path: str, text: str, key: str, value: Any) -> str:
     at = key_lines(text).get(tuple(key.split(".")), 0)
     if at:
         end = at - 1 + _length(lines[at - 1 :])
-        written = lines[at - 1].partition("=")[0].rstrip()  # as it stands there: dotted, indented or in quotes
+        written = lines[at - 1].partition("=")[0].rstrip()  # as it is written: dotted, indented or quoted
         lines[at - 1 : end] = [f"{written} = {line.partition(' = ')[2]}{_comment(lines[end - 1], at == end)}"]
     elif header := _header(lines, above):
         lines.insert(header, line)
@@ -90,7 +90,7 @@ def with_value(path: str, text: str, key: str, value: Any) -> str:
 
 
 def without(path: str, text: str, key: str) -> str:
-    """The text of the file at `path` without `key`; see `with_value`."""
+    """Return the text of the file at `path` without `key`; see `with_value`."""
     before = read_settings(path, text)
     at = key_lines(text).get(tuple(key.split(".")), 0)
     if not at:
@@ -110,7 +110,7 @@ def _line(name: str, value: Any) -> str:
 
 
 def _length(lines: list[str]) -> int:
-    """How many lines the key and value take that `lines` begin with; 1 if there are comments between."""
+    """Return how many lines the key and value at the start of `lines` take; 1 if there are comments between."""
     import tomllib
 
     for count in range(1, len(lines) + 1):
@@ -124,7 +124,7 @@ def _length(lines: list[str]) -> int:
 
 
 def _comment(line: str, whole: bool) -> str:
-    """The comment that ends a line with one key and value, with the blanks before it. Not `whole`: with their end."""
+    """Return the comment after a key and value, after two blanks. Not `whole`: `line` is only their last line."""
     import tomllib
 
     if not whole:
@@ -134,18 +134,18 @@ def _comment(line: str, whole: bool) -> str:
             if len(tomllib.loads(line[:at])) == 1:
                 return "  " + line[at:]
         except tomllib.TOMLDecodeError:
-            continue  # the mark stands inside of a text
+            continue  # the mark is inside a string
     return ""
 
 
 def _header(lines: list[str], table: str) -> int:
-    """The number of the line of a table's header, 0 if it has none."""
+    """Return the line number of a table's header; 0 if it has none."""
     wanted = f"[{table}]"
     return next((at for at, line in enumerate(lines, 1) if line.partition("#")[0].replace(" ", "") == wanted), 0)
 
 
-def _stands(text: str, key: str) -> bool:
-    """Whether `text` is TOML in which `key` has a value."""
+def _has_value(text: str, key: str) -> bool:
+    """Return whether `text` is TOML in which `key` has a value."""
     import tomllib
 
     try:
@@ -161,11 +161,11 @@ def _stands(text: str, key: str) -> bool:
 
 
 def _checked(path: str, before: Any, lines: list[str], key: str, value: Any) -> str:
-    """Make sure that the edited text says what it should and nothing else has changed."""
+    """Check that the edited text has the new value and that nothing else has changed."""
     text = "\n".join(lines) + "\n"
     reason = "the key cannot be changed in this file without changing other lines"
     stuck = ConfigError(path, reason, key=key, hint="change it with an editor")
-    if value is not None and not _stands(text, key):
+    if value is not None and not _has_value(text, key):
         raise stuck
     after = read_settings(path, text)
     check_options(after)

@@ -1,7 +1,7 @@
-"""Which configuration files count, in which order: a main file, drop-ins, and files that the environment names.
+"""Which configuration files are read, and in which order: a main file, drop-ins, and files that the environment names.
 
-The rules are those of the Go library from 1.61 on (Podman 6). A main file is never merged with another main file;
-drop-ins are merged over it, key by key, and a file that CONTAINERS_STORAGE_CONF_OVERRIDE names comes last.
+The rules are those of the Go library from 1.61 on (Podman 6). Main files are never merged with each other; drop-ins
+are merged over the main file, key by key, and the file that CONTAINERS_STORAGE_CONF_OVERRIDE names comes last.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _SUFFIX = ".conf"
 
 
 class Found(Value):
-    """The files of one run.
+    """The configuration files of one run.
 
     Attributes:
         main: the main file's path, "" for none.
-        own: whether the files that count name a store on the user's own behalf: by the environment or in the home.
-        files: every file that counts, in the order in which they are read.
-        passed_over: files and directories that do not count, and why.
-        override: the file that CONTAINERS_STORAGE_CONF_OVERRIDE names, which is the last of `files`; "" for none.
+        own: whether these files choose the user's own store: the main file is named by the environment or in the home.
+        files: every file to read, in order.
+        passed_over: files and directories that are ignored, and why.
+        override: the file that CONTAINERS_STORAGE_CONF_OVERRIDE names, the last of `files`; "" for none.
     """
 
     main: str = ""
@@ -48,7 +48,7 @@ class Found(Value):
 
 
 def find_files(environment: Environment, identity: Identity, places: Places, planned: str = "") -> Found:
-    """Find the files that count for the newest generation of tools; `planned` is one that is going to be written.
+    """Find the files that the newest generation of tools reads; `planned` is one that is about to be written.
 
     Raises:
         ConfigError: a directory of drop-ins cannot be listed.
@@ -68,9 +68,9 @@ def find_files(environment: Environment, identity: Identity, places: Places, pla
 
 
 def user_directory(environment: Environment, identity: Identity) -> str | None:
-    """The directory of the user's own configuration; None for root without a home.
+    """Return the directory of the user's own configuration; None for root without a home.
 
-    XDG_CONFIG_HOME that is set and empty gives a relative path, as in the Go library.
+    If XDG_CONFIG_HOME is set but empty, the path is relative, as in the Go library.
 
     Raises:
         ConfigError: an ordinary user has no home.
@@ -86,7 +86,7 @@ def user_directory(environment: Environment, identity: Identity) -> str | None:
 
 
 def combine(parts: Iterable[FileSettings], source: str = "") -> FileSettings:
-    """Merge files in their order, key by key: a later value replaces an earlier one, or adds to it if it says so."""
+    """Merge files in order, key by key: a later value replaces an earlier one, or is appended if it says so."""
     values: dict[str, object] = {}
     read = tuple(parts)
     for part in read:
@@ -103,10 +103,10 @@ def combine(parts: Iterable[FileSettings], source: str = "") -> FileSettings:
 
 
 def read_all(found: Found, planned: tuple[str, str] = ("", "")) -> FileSettings:
-    """Read every file that counts and merge them. `planned` is the path and text of one that is going to be written.
+    """Read all files and merge them. `planned` is the path and text of one that is about to be written.
 
     Raises:
-        ConfigError: one of them cannot be read or makes no sense.
+        ConfigError: a file cannot be read or is invalid.
     """
     path, text = planned
     try:
@@ -142,7 +142,7 @@ def _directories(own: str | None, identity: Identity, places: Places) -> Iterato
 
 
 def _drop_ins(directories: Iterable[str], passed: list[tuple[str, str]], planned: str) -> list[str]:
-    """The drop-ins that count, sorted by name; of one name, the one in the latest directory."""
+    """Return the drop-ins to read, sorted by name; of equal names, the one in the latest directory."""
     found: dict[str, str] = {}
     for directory in directories:
         names = _names(directory)
@@ -186,7 +186,7 @@ def _irregular(path: str) -> str:
 
 
 def is_there(path: str) -> bool:
-    """Whether there is anything of that name; what cannot be told is taken for there, and reading it tells more."""
+    """Return whether a file of that name may exist. True if unknown: reading it will report the error."""
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):

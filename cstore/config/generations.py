@@ -1,4 +1,4 @@
-"""A configuration as the Go tools print it: those of today (1.63), and those up to 1.60."""
+"""A configuration as the Go tools print it: the newest (1.63) and those up to 1.60."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ FORMATS = ("1.63", "1.60")
 
 
 def go_view(config: StoreConfig, generation: str = FORMATS[0]) -> dict[str, object]:
-    """The object that `config` prints as one JSON line, its keys in order; empty ones are left out, but for a few.
+    """Return the object that `config` prints as one JSON line, with ordered keys; empty ones are mostly left out.
 
-    Up to 1.60 the path for rootless users is always there, and driver options are those of the driver alone.
+    Up to 1.60, `RootlessStoragePath` is always present, and the driver options are those of the chosen driver alone.
     """
     pull_options = config.pull_options
     older = generation == FORMATS[1]

@@ -1,13 +1,13 @@
-"""Every key of a storage.conf file: its dotted name, and what kind of value it takes (config spec, 4).
+"""All keys of storage.conf: their dotted names, and the type of their values (config spec, 4).
 
-Key names are matched without regard to case; the names here are all in lower case.
+Key names are matched regardless of case; here they are in lower case.
 """
 
 from __future__ import annotations
 
 
 class Kind:
-    """The type of a key: the phrase that completes "it must be …"."""
+    """The type of a key's value, as the phrase that completes "it must be …"."""
 
     TEXT = "a string"
     TEXTS = "an array of strings"
@@ -74,13 +74,13 @@ KEYS: dict[str, str] = {
     SYNC: Kind.FLAG,
     LOCK_TIMEOUT: Kind.SECONDS,
 }
-"""The keys apart from those of cstore's drivers, whose packages define their tables."""
+"""All keys except those of cstore's drivers, which declare the keys of their own tables in their packages."""
 
 _TABLES = frozenset(name[:place] for name in KEYS for place, letter in enumerate(name) if letter == ".")
 
 
 def kind_of(key: str) -> str:
-    """What a key takes, one of `Kind`; "" if there is no such key. Of drivers, only the key's own is asked."""
+    """Return the type of a key, one of `Kind`; "" for an unknown key. Imports only the driver that owns the key."""
     if kind := KEYS.get(key):
         return kind
     from cstore.drivers.registry import DRIVERS, package_of
@@ -90,14 +90,14 @@ def kind_of(key: str) -> str:
 
 
 def is_table(key: str) -> bool:
-    """Whether there are keys in a table of that name."""
+    """Return whether a table of that name can contain keys."""
     from cstore.drivers.registry import DRIVERS
 
     return key in _TABLES or (key.startswith(f"{OPTIONS}.") and key[len(OPTIONS) + 1 :] in DRIVERS)
 
 
 def all_keys() -> dict[str, str]:
-    """Every key and what it takes, in the order of the manual: general ones, those of the drivers, and the rest."""
+    """Return every key and its type, in the order of the manual: general keys, those of the drivers, and the rest."""
     from cstore.drivers.registry import DRIVERS, package_of
 
     known: dict[str, str] = {}
@@ -111,7 +111,7 @@ def all_keys() -> dict[str, str]:
 
 
 def all_tables() -> set[str]:
-    """Every table that a file may have."""
+    """Return every table that a file may have."""
     from cstore.drivers.registry import DRIVERS
 
     return {*_TABLES, *(f"{OPTIONS}.{driver}" for driver in DRIVERS)}
@@ -120,4 +120,4 @@ def all_tables() -> set[str]:
 RETIRED = {
     f"{OPTIONS}.ostree_repo": "pull_options.ostree_repos took its place",
 }
-"""Keys of old versions, which no current tool obeys, and what to know about each."""
+"""Keys of old versions, which no current tool obeys, with a note for the user."""

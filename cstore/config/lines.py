@@ -1,7 +1,7 @@
-"""Finds the line of each key in a TOML text, for messages.
+"""Finding the line of each key in a TOML text, for error messages.
 
-`tomllib` gives values without their places. This scanner gives places without values: it is run only when there is
-something to complain about, and only over text that `tomllib` has accepted, so it need not judge anything.
+`tomllib` returns values without their positions. This scanner finds positions without values: it runs only when there
+is an error to report, and only on text that `tomllib` has accepted, so it validates nothing.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ Path = tuple[str, ...]
 
 
 def key_lines(text: str) -> dict[Path, int]:
-    """Map the path of every table and key, in lower case, to the line it first appears on, counted from 1."""
+    """Map the path of every table and key, in lower case, to the line of its first occurrence, counted from 1."""
     return _Scanner(text).scan()
 
 
 def line_of(text: str, dotted: str) -> int:
-    """The line of the key `dotted`, or of the nearest table above it that stands in the text; 0 if there is none."""
+    """Return the line of the key `dotted`, or of its nearest enclosing table in the text; 0 if there is none."""
     lines = key_lines(text)
     path = tuple(dotted.lower().split("."))
     return next((lines[path[:depth]] for depth in range(len(path), 0, -1) if path[:depth] in lines), 0)
 
 
 class _Scanner:
-    """One pass over one text. A place that makes no sense ends the scan; what was found until then stands."""
+    """One pass over one text. Unexpected text ends the scan; positions found before it are kept."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -62,7 +62,7 @@ class _Scanner:
         return self._found
 
     def _skip(self, pattern: re.Pattern[str]) -> bool:
-        """Move over `pattern`; whether any text is left."""
+        """Skip `pattern`; return whether any text is left."""
         match = pattern.match(self._text, self._at)
         if match:
             self._at = match.end()
@@ -74,7 +74,7 @@ class _Scanner:
         self._skip(_SPACE)
 
     def _key(self, above: Path) -> Path:
-        """Read a dotted key and note every step of it."""
+        """Read a dotted key and record the line of each of its parts."""
         line = self._text.count("\n", 0, self._at) + 1
         path = above
         while self._skip(_SPACE):

@@ -1,4 +1,4 @@
-"""File, environment and flags become one configuration: flags win over the environment, and that over the file."""
+"""Merging files, environment and options into one configuration: options win over the environment, that over files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 def merge(
     settings: FileSettings, overrides: Overrides, environment: Environment, userns_owner: str
 ) -> tuple[StoreConfig, list[errors.ConfigError]]:
-    """Put the fields together. The roots are taken from `settings` as they are.
+    """Merge the sources field by field. The roots in `settings` are final already.
 
     Returns:
-        The configuration, still without warnings, and what is odd about it.
+        The configuration, without warnings, and remarks about unusual settings.
 
     Raises:
-        ConfigError: the parts contradict each other, or a driver option makes no sense.
+        ConfigError: the sources contradict each other, or a driver option is invalid.
     """
     driver, spelled, remarks = _driver(settings, overrides, environment)
     options, choice, ignored = _driver_options(settings, overrides, environment, (driver, spelled))
@@ -58,10 +58,10 @@ def merge(
 def _driver(
     settings: FileSettings, overrides: Overrides, environment: Environment
 ) -> tuple[str, str, list[errors.ConfigError]]:
-    """The driver, the way it is spelled where it is named, and remarks.
+    """Return the driver, its name as spelled in the source, and remarks.
 
-    An old name of a driver in a file or in the environment means the driver. A flag means what it says: a home of
-    that name.
+    An old name of a driver in a file or in the environment means that driver. In the option, it is taken literally: it
+    selects the home of that name.
     """
     from cstore.drivers.registry import reported_name
 
@@ -83,7 +83,7 @@ def _driver(
 def _driver_options(
     settings: FileSettings, overrides: Overrides, environment: Environment, driver: tuple[str, str]
 ) -> tuple[tuple[str, ...], DriverChoice, list[errors.ConfigError]]:
-    """The file's options, or those of STORAGE_OPTS in their place, and after them those of the command line."""
+    """Return the file's options, or those of STORAGE_OPTS instead, followed by those of the command line."""
     replacement = None
     if environment.driver_options is not None:
         replacement = tuple(environment.driver_options.split(",")) if environment.driver_options else ()
@@ -96,7 +96,7 @@ def _driver_options(
 
 
 def _given(overrides: Overrides, environment: Environment) -> tuple[FileSettings, ...]:
-    """The keys set by variables and options; the roots are in the settings already."""
+    """Return the keys that variables and options set; the roots are in the settings already."""
     said: tuple[tuple[str, str, object], ...] = (
         ("STORAGE_DRIVER", keys.DRIVER, environment.driver or None),
         ("--storage-driver", keys.DRIVER, overrides.driver or None),
@@ -109,10 +109,10 @@ def _given(overrides: Overrides, environment: Environment) -> tuple[FileSettings
 
 
 def _image_store(settings: FileSettings, overrides: Overrides) -> tuple[str, list[errors.ConfigError]]:
-    """The separate image store, which two keys can name.
+    """Return the separate image store, which two keys can name.
 
     Raises:
-        ConfigError: it is the graph root, so that one command would wait for a lock that it holds itself.
+        ConfigError: it is the graph root, so a command would wait for a lock that it holds itself.
     """
     top, low = settings.string(keys.IMAGE_STORE), settings.string(keys.OPTIONS_IMAGE_STORE)
     key = keys.IMAGE_STORE if top else keys.OPTIONS_IMAGE_STORE
@@ -132,10 +132,10 @@ def _image_store(settings: FileSettings, overrides: Overrides) -> tuple[str, lis
 
 
 def _id_map(settings: FileSettings) -> IDMap | None:
-    """The default ID map of the store: the ranges set aside for a user and a group, and those that are spelled out.
+    """Return the store's default ID map: the subordinate ranges of a user and a group, and explicit ranges.
 
     Raises:
-        ConfigError: a map cannot be read, or nothing is set aside for the user or the group.
+        ConfigError: a map is invalid, or the user or group has no subordinate IDs.
     """
     user, group, uids, gids = (
         settings.string(key) for key in (keys.REMAP_USER, keys.REMAP_GROUP, keys.REMAP_UIDS, keys.REMAP_GIDS)

@@ -1,4 +1,4 @@
-"""The settings of a store: immutable values with their defaults."""
+"""The configuration of a store: immutable values with defaults, without behavior."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ AUTO_USERNS_MAX_SIZE = 65536
 
 
 class Appended(list[str]):
-    """An array that adds to what earlier files say, in place of replacing it."""
+    """An array that extends the value of earlier files instead of replacing it."""
 
 
 class FileSettings(Value):
-    """The settings in one file, or in several files together: values as written, with checked types, without defaults.
+    """The settings in one file, or in several merged ones: values as written, with checked types and no defaults.
 
     Attributes:
-        source: the file's path, "" for no file at all.
-        text: the file's text, to find a line in.
-        values: dotted key in lower case → value. Only keys that the file has.
-        remarks: what is odd about the file and yet does not stop anybody.
-        parts: the files that were merged, in their order; none if this is one file.
+        source: the file's path, "" for no file.
+        text: the file's text, for finding lines.
+        values: dotted key in lower case → value, only for keys in the file.
+        remarks: problems in the file that are not errors.
+        parts: the merged files, in order; empty for a single file.
     """
 
     source: str = ""
@@ -42,56 +42,56 @@ class FileSettings(Value):
     parts: tuple[FileSettings, ...] = ()
 
     def string(self, key: str) -> str:
-        """The value of a key that takes a string; "" if it is not there."""
+        """Return the value of a key that takes a string; "" if absent."""
         return str(self._value(key, Kind.TEXT, Kind.FLAG_WORD) or "")
 
     def strings(self, key: str) -> tuple[str, ...]:
-        """The value of a key that takes an array of strings."""
+        """Return the value of a key that takes an array of strings."""
         return tuple(self._value(key, Kind.TEXTS) or ())
 
     def flag(self, key: str, default: bool = False) -> bool:
-        """The value of a key that takes true or false."""
+        """Return the value of a key that takes true or false."""
         value = self._value(key, Kind.FLAG)
         return default if value is None else bool(value)
 
     def number(self, key: str) -> int:
-        """The value of a key that takes an integer; 0 if it is not there."""
+        """Return the value of a key that takes an integer; 0 if absent."""
         return int(self._value(key, Kind.NUMBER) or 0)
 
     def table(self, key: str) -> dict[str, str] | None:
-        """The value of a key that takes a table of strings."""
+        """Return the value of a key that takes a table of strings."""
         value = self._value(key, Kind.TEXT_TABLE)
         return None if value is None else dict(value)
 
     def seconds(self, key: str) -> float | None:
-        """The value of a key that takes a duration, in seconds; None if it is not there or without end."""
+        """Return the value of a key that takes a duration, in seconds; None if absent or infinite."""
         value = self._value(key, Kind.SECONDS)
         return None if value is None or value == float("inf") else float(value)
 
     def line(self, key: str) -> int:
-        """Return the line of `key`, 0 if unknown."""
+        """Return the line number of `key`, 0 if unknown."""
         from cstore.config.lines import line_of
 
         return line_of(self._part(key).text, key)
 
     def file(self, key: str) -> str:
-        """The file that `key` comes from: the last one that has it."""
+        """Return the file that `key` comes from: the last one that has it."""
         return self._part(key).source or self.source
 
     def _part(self, key: str) -> FileSettings:
         return next((part for part in reversed(self.parts) if key in part.values), self)
 
     def keep(self, keys: Collection[str]) -> FileSettings:
-        """The same file as if it had only `keys`."""
+        """Return the same settings restricted to `keys`."""
         kept = {key: value for key, value in self.values.items() if key in keys}
         return FileSettings(self.source, self.text, kept, self.remarks, self.parts)
 
     def with_values(self, changes: Mapping[str, Any]) -> FileSettings:
-        """The same file with other values for some keys."""
+        """Return the same settings with other values for some keys."""
         return FileSettings(self.source, self.text, {**self.values, **changes}, self.remarks, self.parts)
 
     def with_part(self, source: str, values: Mapping[str, Any]) -> FileSettings:
-        """The same with `values` laid over it, which `source` gives: an option, a variable, or what was found out."""
+        """Return the same settings overlaid with `values` from `source`: an option, a variable, or a detected fact."""
         part = FileSettings(source, "", values)
         parts = (*(self.parts or (self,)), part)
         return FileSettings(self.source, self.text, {**self.values, **values}, self.remarks, parts)
@@ -111,9 +111,9 @@ class FileSettings(Value):
 
 
 class Overrides(Value, kw_only=True):
-    """Settings of the command line, or of the calling program, that override the files. None, "" and () mean: not set.
+    """Settings from the command line or the calling program. None, "" and () mean: not given.
 
-    `lock_timeout` is in seconds; `float("inf")` waits forever, regardless of the file.
+    `lock_timeout` is in seconds; `float("inf")` waits forever, whatever the file says.
     """
 
     graph_root: str = ""
@@ -128,13 +128,13 @@ class Overrides(Value, kw_only=True):
 
 
 class DriverChoice(Value):
-    """The sources of a configuration, kept to compute driver options once a driver is chosen, and for `--sources`.
+    """The sources of a configuration, kept to recreate driver options for the chosen driver, and to explain values.
 
     Attributes:
-        settings: what the files say together.
-        replacement: driver options in place of those of the files, None if there are none.
-        added: driver options that are added to either.
-        given: what variables and options of the command line say of keys, in the order in which they count.
+        settings: the merged settings of all files.
+        replacement: driver options that replace those of the files, None if there are none.
+        added: driver options that are appended.
+        given: keys set by variables and command-line options, lowest precedence first.
     """
 
     settings: FileSettings = FileSettings()
@@ -144,7 +144,7 @@ class DriverChoice(Value):
 
 
 class PullOptions(Value):
-    """The pull options that mean something (config spec, 4.4); the table itself may hold any others."""
+    """The pull options that have an effect (config spec, 4.4); the table itself may contain others."""
 
     enable_partial_images: bool = False
     convert_images: bool = False
@@ -154,31 +154,31 @@ class PullOptions(Value):
 
 
 class StoreConfig(Value, kw_only=True):
-    """All that a store needs to know before it opens.
+    """Everything that a store needs to know before it opens.
 
     Attributes:
-        graph_root, run_root: absolute paths of the persistent and of the volatile part. Not created.
+        graph_root, run_root: absolute paths of the persistent and of the volatile data. Not created.
         image_store: absolute path of a separate image store, "" for none.
-        rootless_storage_path: as in the file, expanded; already applied to `graph_root` where it counts.
-        driver: "" if the store is to choose (config spec, 10); see `driver_options.with_driver`.
-        driver_priority: drivers to try, in order, when `driver` is "".
+        rootless_storage_path: as in the file, expanded; already applied to `graph_root` if it has an effect.
+        driver: "" if the store should choose one (config spec, 10); see `driver_options.with_driver`.
+        driver_priority: drivers to try, in order, if `driver` is "".
         driver_options: `DRIVER.key=value`, in order; for single-valued keys the last one wins.
         root_auto_userns_user: as in the file; `userns_owner` is the one to use.
-        userns_owner: whose sub-ID ranges automatic user namespaces take.
-        auto_userns_min_size, auto_userns_max_size: as in the file, 0 for the default; `auto_userns_sizes` fills it in.
-        id_map: the default map of new layers without a parent, and of containers; None for none.
-        pull_options: as in the file; `pulling` reads the ones that mean something.
-        disable_volatile: never mount containers with the volatile optimisation.
-        transient_store: container records and volatile layers live under the run root.
+        userns_owner: the user whose subordinate IDs automatic user namespaces use.
+        auto_userns_min_size, auto_userns_max_size: as in the file, 0 for the default; see `auto_userns_sizes`.
+        id_map: the default map of containers and of new layers without a parent; None for none.
+        pull_options: as in the file; `pulling` has those that have an effect.
+        disable_volatile: never mount containers with the option `volatile`.
+        transient_store: keep container records and volatile layers under the run root.
         sync: make every change durable before reporting success.
-        lock_timeout: seconds to wait for a lock, None for ever.
-        warnings: plain sentences for the user.
+        lock_timeout: seconds to wait for a lock, None to wait forever.
+        warnings: sentences for the user.
         write_warnings: the same, for commands that change the store.
-        notes: what was decided without a word: `config --sources` and --debug tell it.
+        notes: decisions made silently, which `config --sources` and --debug show.
         source: the main file, "" for none.
-        choice: what `driver_options` was made of.
-        given: what options or the calling program said instead of the files: another tool has to be told the same.
-        passed_over: files and directories that stand where configuration is looked for and do not count; and why.
+        choice: the sources of `driver_options`.
+        given: the options from the command line or the calling program, to be passed on to other tools.
+        passed_over: files and directories in configuration places that are ignored, and why.
     """
 
     graph_root: str = ""
@@ -213,7 +213,7 @@ class StoreConfig(Value, kw_only=True):
 
     @property
     def pulling(self) -> PullOptions:
-        """The pull options that mean something."""
+        """The pull options that have an effect."""
         table = self.pull_options or {}
         flags = {
             name: table.get(name, "").lower() == "true" for name in PullOptions.field_names() if name != "ostree_repos"

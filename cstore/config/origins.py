@@ -1,4 +1,4 @@
-"""Where each value of the configuration comes from: for `config --sources` and `config explain`."""
+"""The origin of each value of the configuration: for `config --sources` and `config explain`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Origin(Value):
-    """One key: its value, file and line, and what earlier files say of it, the latest first."""
+    """One key: its value, its file and line, and the values that it overrides, the latest first."""
 
     key: str
     value: str
@@ -21,15 +21,15 @@ class Origin(Value):
     overridden: tuple[tuple[str, str], ...] = ()
 
     def document(self) -> Mapping[str, object]:
-        """The same for JSON."""
+        """Return the same as a JSON document."""
         earlier = [{"value": value, "place": place} for value, place in self.overridden]
         return {"key": self.key, "value": self.value, "place": self.place, "overridden": earlier}
 
 
 def origins_of(config: StoreConfig) -> list[Origin]:
-    """The keys that have a value, in the order of the manual; then the driver options that were set directly.
+    """List the keys that have a value, in the order of the manual, then the driver options given as a whole.
 
-    Options of the command line come before variables, these before files, and the defaults of the roots last.
+    Command-line options override variables, these override files, and defaults of the roots come last.
     """
     choice = config.choice
     settings = choice.settings

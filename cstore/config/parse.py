@@ -1,8 +1,9 @@
-"""A storage.conf file read and checked: TOML in, `FileSettings` out; every complaint names file, line and key."""
+"""Reading and validating a storage.conf file: TOML in, `FileSettings` out; errors name file, line and key."""
 
 from __future__ import annotations
 
 import os
+import stat
 
 from cstore import errors
 from cstore.config.keys import RETIRED, Kind, all_keys, all_tables, is_table, kind_of
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LARGEST_FILE = 1 << 20
+_NULL_DEVICE = os.makedev(1, 3)
 _UNITS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600}
 _ELSEWHERE = "correct the file, or name another one in CONTAINERS_STORAGE_CONF"
 
@@ -22,16 +24,16 @@ def read_file(path: str) -> FileSettings:
     """Read a configuration file.
 
     Raises:
-        ConfigError: it cannot be read, is not TOML, or sets a known key to an invalid value.
+        ConfigError: the file cannot be read, is not TOML, or has a value of the wrong type for a known key.
     """
     return read_settings(path, _read_text(path))
 
 
 def read_settings(path: str, text: str) -> FileSettings:
-    """Read the text of a configuration file, which is or will be at `path`.
+    """Parse the text of a configuration file that is, or will be, at `path`.
 
     Raises:
-        ConfigError: it is not TOML, or sets a known key to an invalid value.
+        ConfigError: the text is not TOML, or has a value of the wrong type for a known key.
     """
     reading = _Reading(path, text)
     reading.walk(_parse_toml(path, text), "")
@@ -39,10 +41,10 @@ def read_settings(path: str, text: str) -> FileSettings:
 
 
 def parse_seconds(text: str) -> float:
-    """Read a duration: a number, and possibly one of the units ms, s, m, h. Gives seconds.
+    """Parse a duration: a number, optionally followed by ms, s, m or h. Returns seconds.
 
     Raises:
-        ValueError: it is nothing of the kind.
+        ValueError: it is not a duration.
     """
     import re
 
@@ -52,18 +54,63 @@ def parse_seconds(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
+def read_named(path: str, limit: int) -> bytes:
+    """Read a small file that a user, the environment or another file names, whole and without ever waiting for it.
+
+    The null device is an empty file. A pipe is read only where the process was given it open, as /dev/stdin or as the
+    shell's process substitution: nobody can tell whether anybody will write to another one.
+
+    Args:
+        path: links in it are followed.
+        limit: bytes that it has at most.
+
+    Raises:
+        OSError: as open(2) and read(2); EISDIR for a directory.
+        ConfigError: it is something else than a file, or larger.
+    """
+    _require_readable(path, os.stat(path), limit)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        _require_readable(path, os.fstat(descriptor), limit)
+        os.set_blocking(descriptor, True)
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise _too_large(path, limit)
+    return data
+
+
+def _require_readable(path: str, status: os.stat_result, limit: int) -> None:
+    mode = status.st_mode
+    if stat.S_ISREG(mode):
+        if status.st_size > limit:
+            raise _too_large(path, limit)
+        return
+    if stat.S_ISDIR(mode):
+        import errno
+
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if stat.S_ISFIFO(mode):
+        if not path.startswith(("/dev/fd/", "/dev/stdin", "/proc/self/fd/")):
+            raise errors.ConfigError(path, "is a FIFO, not a file", hint="write its contents to a file and name that")
+    elif not (stat.S_ISCHR(mode) and status.st_rdev == _NULL_DEVICE):
+        raise errors.ConfigError(path, f"is a {'socket' if stat.S_ISSOCK(mode) else 'device'}, not a file")
+
+
+def _too_large(path: str, limit: int) -> errors.ConfigError:
+    return errors.ConfigError(path, f"is larger than {limit >> 20} MiB, more than any such file")
+
+
 def _read_text(path: str) -> str:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            data = file.read(_LARGEST_FILE + 1)
+        data = read_named(path, _LARGEST_FILE)
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise errors.ConfigError(path or '""', f"cannot be read: {reason}", hint=_ELSEWHERE) from error
-    if len(data) > _LARGEST_FILE:
-        raise errors.ConfigError(path, "is larger than 1 MiB, so it is hardly a configuration file", hint=_ELSEWHERE)
+    except errors.ConfigError as error:
+        error.hint = error.hint or _ELSEWHERE
+        raise
     try:
-        return data.removeprefix(b"\xef\xbb\xbf").decode()  # the codec that knows this mark would be imported for it
+        return data.removeprefix(b"\xef\xbb\xbf").decode()  # avoids importing the utf-8-sig codec
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise errors.ConfigError(path, "is not UTF-8 text", line=line, hint=_ELSEWHERE) from error
@@ -85,12 +132,12 @@ def _parse_toml(path: str, text: str) -> dict[str, Any]:
         line = int(match[1]) if match else text.rstrip().count("\n") + 1
         reason = reason or str(error)
         raise errors.ConfigError(path, reason[0].lower() + reason[1:], line=line, hint=_ELSEWHERE) from error
-    except (RecursionError, ValueError) as error:  # values nested too deeply, or a number of thousands of digits
+    except (RecursionError, ValueError) as error:  # too deeply nested, or a number of thousands of digits
         raise errors.ConfigError(path, f"is not usable TOML: {error}", hint=_ELSEWHERE) from error
 
 
 class _Reading:
-    """One walk over the tables of one file."""
+    """One walk through the tables of one file."""
 
     def __init__(self, path: str, text: str) -> None:
         self._path = path
@@ -152,7 +199,7 @@ class _Reading:
         return value
 
     def _without_append(self, key: str, value: list[Any]) -> list[Any]:
-        """Take `{append=true}` out of an array, which then adds to what earlier files say."""
+        """Remove `{append=true}` from an array, which then extends the value of earlier files."""
         marks = [item for item in value if isinstance(item, dict)]
         for mark in marks:
             if mark.keys() != {"append"} or not isinstance(mark["append"], bool):
@@ -187,7 +234,7 @@ class _Reading:
                 raise self._error(key, str(error)) from error
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise self._error(key, f"it must be {Kind.SECONDS}, not {_type_name(value)}")
-        if not value >= 0:  # not `value < 0`: that would let NaN pass
+        if not value >= 0:  # `value < 0` would accept NaN
             raise self._error(key, f"{value} is not {Kind.SECONDS}")
         return float(min(value, 1 << 62)) if isinstance(value, int) else value
 
@@ -202,7 +249,7 @@ class _Reading:
 
 
 def nearest_key(key: str) -> str:
-    """Return the known key or table most similar to `key`; "" if none is similar."""
+    """Return the known key or table closest to `key`; "" if none is close."""
     from difflib import get_close_matches
 
     plain = {known.replace("-", "_"): known for known in sorted(all_keys().keys() | all_tables())}

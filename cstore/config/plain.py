@@ -1,7 +1,7 @@
-"""Parses TOML as configuration files are usually written, without `tomllib`, whose import takes as long as a command.
+"""A parser for the subset of TOML that most files use: importing `tomllib` takes as long as a whole command.
 
-Understood are comments, `[tables]`, bare keys, texts without escapes, `true`, `false` and `inf`, decimal integers,
-lists, and inline tables. Whatever else stands in a file, and all that might be a mistake, is a matter for `tomllib`.
+It reads comments, `[tables]`, bare keys, strings without escapes, `true`, `false`, `inf`, decimal integers, arrays and
+inline tables. Everything else, including every possible error, is left to `tomllib`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MOST_DIGITS = 18
 
 
 def read_plain(text: str) -> dict[str, Any] | None:
-    """Read a whole file; None if it is not plain."""
+    """Parse a whole file; None if it needs `tomllib`."""
     if not text.replace("\n", "").replace("\t", "").isprintable():
         return None
     try:
@@ -26,17 +26,17 @@ def read_plain(text: str) -> dict[str, Any] | None:
 
 
 class _NotPlain(Exception):
-    """The text is outside of this small language, or invalid."""
+    """The text is outside the subset, or invalid."""
 
 
 class _Reader:
-    """One pass over one text. Behind its last character stands "", which is in no set of characters."""
+    """One pass over one text. Past its last character, `_next` returns "", which is in no character set."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
         self._root: dict[str, Any] = {}
-        self._headed: list[dict[str, Any]] = []  # tables that have had their header
+        self._headed: list[dict[str, Any]] = []  # tables whose header has occurred
         self._inline: list[dict[str, Any]] = []  # tables that are values
 
     def document(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class _Reader:
             self._at += 1
 
     def _skip_gap(self) -> bool:
-        """Skip blanks, comments and ends of lines; whether anything follows."""
+        """Skip blanks, comments and line ends; return whether anything follows."""
         self._skip_blank()
         while self._next() in {"\n", "#"}:
             end = self._text.find("\n", self._at)

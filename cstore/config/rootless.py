@@ -1,11 +1,11 @@
-"""The user who runs cstore, and the location of an ordinary user's store (config spec, 7)."""
+"""Who runs cstore, and where the store of an ordinary user is (config spec, 7)."""
 
 from __future__ import annotations
 
 import os
 import stat
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.config import keys
 from cstore.config.environment import read_environment
 from cstore.config.options import AUTO_USERNS_USER
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _CAP_SYS_ADMIN = 21
 _WHOLE_MAP = "4294967295"
 RECORDS = {"-layers": "layers.json", "-images": "images.json", "-containers": "containers.json"}
-"""The suffixes of a store's directories, after the driver's name, and the record file in each."""
+"""Suffixes of a store's record directories, after the driver's name, and the record file in each."""
 
 
 class Process(Value):
-    """The kernel's facts about a process. `admin`: it has CAP_SYS_ADMIN. `whole_map`: it sees every user ID."""
+    """Kernel facts about a process. `admin`: it has CAP_SYS_ADMIN. `whole_map`: its namespace has every user ID."""
 
     uid: int
     euid: int
@@ -35,14 +35,14 @@ class Process(Value):
 
 
 class Identity(Value):
-    """On whose behalf cstore runs.
+    """The user for whom cstore runs.
 
     Attributes:
-        uid, gid: the user's own IDs, outside of any user namespace that was entered for cstore.
-        seen_uid: the owner that the user's own files have as seen from here.
+        uid, gid: the user's own IDs, outside any user namespace that was entered for cstore.
+        seen_uid: the owner of the user's own files as seen from this process.
         rootless: not root of the whole machine.
-        per_user: the user's own store, not the system's, is meant.
-        entered: a user namespace was entered for cstore, or for a program that started it.
+        per_user: uses the user's own store, not the system's.
+        entered: cstore, or a program that started it, has entered a user namespace.
     """
 
     uid: int
@@ -54,31 +54,31 @@ class Identity(Value):
 
     @property
     def inside(self) -> bool:
-        """Whether this is root of a user namespace already, in which the user's store can be changed."""
+        """Whether this is already root of a user namespace, in which the user's store can be changed."""
         return self.entered or (self.per_user and self.seen_uid == 0)
 
 
 class Places(Value):
-    """Where the system keeps what configuration looks for. Other values are for tests."""
+    """The system's places for configuration. Tests use others."""
 
     administrator_file: str = "/etc/containers/storage.conf"
     distribution_file: str = "/usr/share/containers/storage.conf"
     runtime_parent: str = "/run/user"
-    temporary_dir: str = "/tmp"  # noqa: S108  - what is found there is used only if it is a directory of the user's own
+    temporary_dir: str = "/tmp"  # noqa: S108  - used only if it is a directory that the user owns
 
 
 def current_process() -> Process:
-    """Ask the kernel about this process."""
+    """Return the kernel's facts about this process."""
     return Process(
         uid=os.getuid(), euid=os.geteuid(), gid=os.getgid(), admin=_has_admin(), whole_map=_sees_every_user()
     )
 
 
 def rootless_identity(environ: Mapping[str, str] | None = None, process: Process | None = None) -> Identity:
-    """Work out on whose behalf cstore runs.
+    """Determine the user for whom cstore runs.
 
     Raises:
-        ConfigError: a variable that must be a number is not one.
+        ConfigError: a variable that must be a number is not.
     """
     environment = read_environment(environ)
     process = process or current_process()
@@ -96,10 +96,10 @@ def rootless_identity(environ: Mapping[str, str] | None = None, process: Process
 
 
 def home_directory(environment: Environment, identity: Identity) -> str:
-    """The user's home: HOME, or what the user database says.
+    """Return the user's home: HOME, or that in the user database.
 
     Raises:
-        ConfigError: neither knows one.
+        ConfigError: neither is known.
     """
     if environment.home:
         return environment.home
@@ -113,7 +113,7 @@ def home_directory(environment: Environment, identity: Identity) -> str:
 
 
 def user_name(environment: Environment, identity: Identity) -> str:
-    """The user's name: USER, or what the user database says, else the UID."""
+    """Return the user's name: USER, or that in the user database, else the UID."""
     if environment.user:
         return environment.user
     import pwd
@@ -125,58 +125,58 @@ def user_name(environment: Environment, identity: Identity) -> str:
 
 
 def userns_owner(settings: FileSettings, environment: Environment, identity: Identity) -> str:
-    """Whose sub-ID ranges automatic user namespaces take: a user's own, or those that the file names for root."""
+    """Return whose subordinate IDs automatic user namespaces use: the user's own, or for root the configured user's."""
     if identity.rootless:
         return user_name(environment, identity)
     return settings.string(keys.AUTO_USER) or AUTO_USERNS_USER
 
 
 def user_file(environment: Environment, identity: Identity) -> str:
-    """The path of the user's own configuration file, which need not exist."""
+    """Return the path of the user's own configuration file, which need not exist."""
     config_home = environment.config_home or os.path.join(home_directory(environment, identity), ".config")
     return os.path.join(config_home, "containers", "storage.conf")
 
 
 def data_root(environment: Environment, identity: Identity) -> str:
-    """The graph root of a user who has configured none."""
+    """Return the default graph root of a user."""
     data_home = environment.data_home or os.path.join(home_directory(environment, identity), ".local", "share")
     return os.path.join(data_home, "containers", "storage")
 
 
 def runtime_directory(environment: Environment, identity: Identity, places: Places) -> str:
-    """Return the directory of the user's volatile files. Chooses and checks it; the store creates it.
+    """Return the directory for the user's volatile files. It is chosen and checked here; the store creates it.
 
     Raises:
-        ConfigError: XDG_RUNTIME_DIR names nothing, or the last resort belongs to somebody else.
+        ConfigError: XDG_RUNTIME_DIR is not a directory, or other users can write to the fallback.
     """
     if environment.runtime_dir:
-        if not os.path.isdir(environment.runtime_dir):
+        if not presence.is_directory(environment.runtime_dir):
             hint = "log in properly, unset the variable, or name a run root with --run"
             raise errors.ConfigError("XDG_RUNTIME_DIR", f"{environment.runtime_dir} is not a directory", hint=hint)
         return os.path.realpath(environment.runtime_dir)
     usual = os.path.join(places.runtime_parent, str(identity.uid))
-    if _is_own(usual, identity) or (not os.path.lexists(usual) and _may_create(places.runtime_parent, identity)):
+    if _is_own(usual, identity) or (not presence.is_there(usual) and _may_create(places.runtime_parent, identity)):
         return usual
     last = os.path.join(environment.temporary_dir or places.temporary_dir, f"storage-run-{identity.uid}")
-    if os.path.lexists(last) and not _is_own(last, identity):
+    if presence.is_there(last) and not _is_own(last, identity):
         reason = f"{last} exists, and other users can write to it"
         raise errors.ConfigError("run root", reason, hint="set XDG_RUNTIME_DIR, or name a run root with --run")
     return os.path.abspath(last)
 
 
 def user_runtime_directory(environ: Mapping[str, str] | None = None) -> str:
-    """The same for the user of this process, or of this environment.
+    """Return the same for the user of this process, or of the given environment.
 
     Raises:
-        ConfigError: as `runtime_directory`; or a variable that must be a number is none.
+        ConfigError: as `runtime_directory`; or a variable that must be a number is not.
     """
     return runtime_directory(read_environment(environ), rootless_identity(environ), Places())
 
 
 def inherited(system: FileSettings, driver: str) -> FileSettings:
-    """The settings that a user without a configuration file inherits from the system's file.
+    """Return the system's settings that apply to a user without a file of their own (tools up to 1.60).
 
-    `driver` is a driver that was named already, "" if none was. Roots, stores and mount options are not for users.
+    `driver` is the driver named elsewhere, or "". Roots, stores and mount options do not apply to users.
     """
     kept = {keys.PULL_OPTIONS, keys.SYNC, keys.LOCK_TIMEOUT}
     own = system.string(keys.DRIVER)
@@ -199,26 +199,31 @@ def _serves_users(driver: str) -> bool:
 
 
 def existing_drivers(graph_root: str) -> list[str]:
-    """The drivers that have records under a graph root: first those with images, which is where the Go tool looks."""
-    try:
-        names = sorted(os.listdir(graph_root))
-    except OSError:
-        return []
+    """List the drivers with records under a graph root, first those with images: there the Go tool looks."""
+    names = _listed(graph_root)
     found = [name.removesuffix(suffix) for suffix in ("-images", "-layers") for name in names if name.endswith(suffix)]
     return [name for name in dict.fromkeys(found) if _serves_users(name)]
 
 
-def drivers_with_records(graph_root: str) -> list[str]:
-    """The drivers that have a store under a graph root: one that has any record file."""
+def _listed(graph_root: str) -> list[str]:
+    """List a graph root; [] if it does not exist or may not be read. Raises SystemFailure: reading it failed."""
     try:
-        names = sorted(os.listdir(graph_root))
-    except OSError:
+        return sorted(os.listdir(graph_root))
+    except PermissionError:
         return []
+    except OSError as error:
+        presence.mode_despite(error, graph_root)
+        return []
+
+
+def drivers_with_records(graph_root: str) -> list[str]:
+    """List the drivers that have a store, that is any record file, under a graph root."""
+    names = _listed(graph_root)
     found = []
     for name in names:
         driver, dash, kind = name.rpartition("-")
         record = RECORDS.get(dash + kind)
-        if driver and record and driver not in found and os.path.exists(os.path.join(graph_root, name, record)):
+        if driver and record and driver not in found and presence.can_be_seen(os.path.join(graph_root, name, record)):
             found.append(driver)
     return found
 
@@ -245,14 +250,14 @@ def _sees_every_user() -> bool:
 
 def _lines(path: str) -> list[str]:
     try:
-        with open(path, "rb") as file:  # a codec for ASCII would be imported for it
+        with open(path, "rb") as file:  # avoids importing the ASCII codec
             return file.read().decode(errors="replace").splitlines()
     except OSError:
         return []
 
 
 def _is_own(path: str, identity: Identity) -> bool:
-    """Whether `path` is a directory owned by the user, not a link, and not writable by others."""
+    """Return whether `path` is a directory, not a link, that the user owns and nobody else may write to."""
     try:
         found = os.lstat(path)
     except OSError:

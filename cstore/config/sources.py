@@ -1,19 +1,18 @@
-"""How files, environment and flags become one configuration.
+"""Combining files, environment and options into one configuration.
 
-Flags win over the environment, the environment over the files, the files over the defaults: field by field, always in
-this order. Nothing here creates or changes anything. Tools up to 1.60 (Podman 5) know no drop-ins, root's home is
-nothing to them, and users inherit little: where that leads to another store, the store that exists is used.
+For each field, options win over the environment, that over files, and those over defaults. Nothing here creates or
+changes anything. Tools up to 1.60 (Podman 5) have no drop-ins, ignore root's home, and let users inherit less from the
+system's file. If their rules lead to another store, cstore uses the store that exists.
 """
 
 from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.config import keys
 from cstore.config.driver_options import file_options, sentence
-from cstore.config.environment import Environment, read_environment
-from cstore.config.expand import expand_settings, plain_path
+from cstore.config.environment import Environment, expand_settings, plain_path, read_environment
 from cstore.config.files import Found, combine, find_files, is_there, read_all
 from cstore.config.merge import merge
 from cstore.config.options import AUTO_USERNS_USER, GRAPH_ROOT, RUN_ROOT, FileSettings, Overrides, StoreConfig
@@ -49,18 +48,18 @@ def load_config(
     strict: bool = False,
     planned: tuple[str, str] = ("", ""),
 ) -> StoreConfig:
-    """Work out the configuration that is in force. Reads files; writes nothing.
+    """Determine the configuration in effect. Reads files; writes nothing.
 
     Args:
-        overrides: what the command line says.
+        overrides: the settings from the command line.
         environ: the environment, by default that of this process.
-        identity: on whose behalf, by default found out.
+        identity: the user for whom cstore runs, by default detected.
         places: where the system's own files are.
         strict: treat the first warning as an error.
-        planned: path and text of a file that is going to be written, to see what it would lead to.
+        planned: path and text of a file that is about to be written, to see its effect.
 
     Raises:
-        ConfigError: a file, variable or option makes no sense; it says which, and where.
+        ConfigError: a file, variable or option is invalid; the error says which, and where.
     """
     try:
         return _in_force(overrides or Overrides(), environ, identity, places or Places(), planned, strict=strict)
@@ -86,22 +85,22 @@ def _in_force(
         environment = environment.with_(config_file=overrides.config_file)
     identity = identity or rootless_identity(environ)
     choice = _Choice(environment, identity, places, overrides, planned)
-    settings, expected_layer = choice.settle()
+    settings, warnings = choice.settle()
     config, remarks = merge(settings, overrides, environment, userns_owner(settings, environment, identity))
     if identity.per_user:
         _require_stores(settings)
     _check_options(config)
     config = config.with_(
-        given=overrides, notes=tuple(choice.notes), write_warnings=expected_layer, passed_over=choice.passed_over
+        given=overrides, notes=tuple(choice.notes), write_warnings=warnings, passed_over=choice.passed_over
     )
     return _finished(config, [*settings.remarks, *choice.odd, *remarks], strict=strict)
 
 
 def load_file(path: str, *, environ: Mapping[str, str] | None = None, strict: bool = False) -> StoreConfig:
-    """Return the settings of one file alone: not defaults or expansion, but with the environment's driver options.
+    """Return the settings of one file: no defaults, no expansion, but the environment's driver and driver options.
 
     Raises:
-        ConfigError: the file cannot be read or makes no sense.
+        ConfigError: the file cannot be read or is invalid.
     """
     settings = read_file(path)
     owner = settings.string(keys.AUTO_USER) or AUTO_USERNS_USER
@@ -110,10 +109,10 @@ def load_file(path: str, *, environ: Mapping[str, str] | None = None, strict: bo
 
 
 def _check_options(config: StoreConfig) -> None:
-    """Refuse what the driver would refuse that is tried first where none is named; a named one is checked already.
+    """Validate the options for the driver that is tried first, if none is named; those of a named one are validated.
 
     Raises:
-        ConfigError: a driver option of a file makes no sense.
+        ConfigError: a driver option in a file is invalid.
     """
     from cstore.drivers.registry import DRIVERS
 
@@ -135,7 +134,7 @@ def _finished(config: StoreConfig, remarks: Sequence[errors.ConfigError], *, str
 
 
 class _Choice:
-    """Which files count, and which store they lead to."""
+    """Decides which files are read, and which store they lead to."""
 
     def __init__(
         self,
@@ -155,7 +154,7 @@ class _Choice:
         self.odd: list[errors.ConfigError] = []
 
     def settle(self) -> tuple[FileSettings, tuple[str, ...]]:
-        """The settings in force, their roots filled in, and what to warn of before anything is changed."""
+        """Return the settings in effect, including roots, and warnings for commands that change the store."""
         found = find_files(self._environment, self._identity, self._places, self._planned[0])
         self.passed_over = found.passed_over
         for_user = self._identity.per_user and not self._environment.config_file
@@ -168,9 +167,9 @@ class _Choice:
         try:
             older = self._older()
         except errors.ConfigError:
-            return settings, ()  # what only older tools read is wrong: their concern
+            return settings, ()  # the error is in what only older tools read
         new, old = self._store(settings), self._store(older)
-        same_driver = new[1] == old[1] or not (new[1] and old[1])  # without a driver, that of the store
+        same_driver = new[1] == old[1] or not (new[1] and old[1])  # no named driver: the store decides
         if (new[0] == old[0] and same_driver) or not _has_store(*old):
             return settings, ()
         names = [f"{root} ({driver})" if new[0] == old[0] else root for root, driver in (new, old)]
@@ -181,22 +180,22 @@ class _Choice:
             return older, ()
         key = keys.DRIVER if new[0] == old[0] else keys.GRAPH_ROOT
         where = settings.place(key) if os.path.isabs(settings.file(key)) else "the main configuration file"
-        expected_layer = (
+        warning = (
             f"there are two stores: {names[0]}, which the newest tools use, and {names[1]}, which tools up to 1.60 "
             f"(Podman 5) use; this is {names[0]}. Set {key.rpartition('.')[2]} in {where} to the one that all tools "
             f"should use, or name one with {'--storage-driver' if key == keys.DRIVER else '--graph'}"
         )
-        return settings, (expected_layer,)
+        return settings, (warning,)
 
     def _store(self, settings: FileSettings) -> tuple[str, str]:
-        """Which store the settings lead to: its graph root and its driver, "" for the one that has a store there."""
+        """Return the graph root and the driver that the settings lead to; "" for the driver of the store there."""
         from cstore.drivers.registry import reported_name
 
         driver = self._overrides.driver or self._environment.driver or settings.string(keys.DRIVER)
         return settings.string(keys.GRAPH_ROOT), reported_name(driver)
 
     def _with_driver_of_store(self, settings: FileSettings, found: Found) -> FileSettings:
-        """For a user whom nobody told a driver, that of the store that exists, as older tools have it."""
+        """For a user without a configured driver, choose that of the existing store, as older tools do."""
         said = self._overrides.driver or self._environment.driver or settings.string(keys.DRIVER)
         if said or settings.strings(keys.DRIVER_PRIORITY) or not self._for_user(found):
             return settings
@@ -216,17 +215,17 @@ class _Choice:
             self.odd.append(errors.ConfigError(settings.file(key), reason, line=settings.line(key), key=key))
 
     def _for_user(self, found: Found) -> bool:
-        """Whether roots of the system's files are taken over for a user, who may not be able to use them."""
+        """Return whether a user gets the roots of the system's files, which they may be unable to use."""
         return self._identity.per_user and not found.own
 
     def _may_differ(self, found: Found) -> bool:
-        """Whether older tools may come to another store: they know one file, and each user one of their own."""
+        """Return whether older tools may use another store: they read one file, and each user only their own."""
         if self._environment.config_file:
             return bool(self._environment.override_file)
         return len(found.files) > 1 or self._for_user(found) or found.own
 
     def _rooted(self, settings: FileSettings, for_user: bool) -> FileSettings:
-        """Expand paths and fill the roots in."""
+        """Expand paths and fill in the roots."""
         settings, odd = expand_settings(settings, self._environment.variables, self._identity.uid)
         self.odd = self.odd or odd
         given = {keys.GRAPH_ROOT: self._overrides.graph_root, keys.RUN_ROOT: self._overrides.run_root}
@@ -246,17 +245,17 @@ class _Choice:
         return settings
 
     def _is_usable(self, root: str) -> bool:
-        """Whether the user may keep a store in `root`, which need not exist yet."""
+        """Return whether the user can have a store in `root`, which need not exist yet."""
         path = root
-        while not os.path.lexists(path) and path != os.path.dirname(path):
+        while not presence.can_be_seen(path) and path != os.path.dirname(path):
             path = os.path.dirname(path)
-        if not os.path.isdir(path):
+        if not presence.is_directory(path):
             return False
         writable = os.access(path, os.W_OK | os.X_OK, effective_ids=True)
         return writable or os.stat(path).st_uid == self._identity.seen_uid  # the file system may be read-only
 
     def _default(self, key: str, settings: FileSettings) -> tuple[str, str]:
-        """The root where no file names one that counts, and where it comes from."""
+        """Return the default root, and its source for messages."""
         if not self._identity.per_user:
             return plain_path(GRAPH_ROOT if key == keys.GRAPH_ROOT else RUN_ROOT), _DEFAULT
         if key == keys.RUN_ROOT:
@@ -267,7 +266,7 @@ class _Choice:
         return plain_path(data_root(self._environment, self._identity)), _DEFAULT
 
     def _is_own(self, path: str) -> bool:
-        """Whether a file is the user's own, or one that the environment names or that is for users only."""
+        """Return whether a file is the user's own, named by the environment, or only for this user."""
         system = (self._places.administrator_file, self._places.distribution_file)
         above = tuple(os.path.dirname(one) + "/" for one in system)
         if path == self._environment.override_file or not path.startswith(above):
@@ -275,7 +274,7 @@ class _Choice:
         return os.path.basename(os.path.dirname(path)) == str(self._identity.uid)
 
     def _older(self) -> FileSettings:
-        """Return the configuration that tools up to 1.60 use on this machine."""
+        """Return the settings that tools up to 1.60 use on this machine."""
         system = self._main(self._environment.config_file, self._places.administrator_file)
         if not system.source and not self._environment.config_file:
             system = self._main(self._places.distribution_file)
@@ -294,13 +293,13 @@ class _Choice:
 
 
 def _has_store(graph_root: str, driver: str) -> bool:
-    """Whether a store exists there, of `driver` if that is known."""
+    """Return whether a store exists there, with `driver` if that is given."""
     present = drivers_with_records(graph_root)
     return driver in present if driver else bool(present)
 
 
 def _require_stores(settings: FileSettings) -> None:
-    """Make sure that the additional stores a user is given are stores: a user cannot make one of them there.
+    """Check that a user's additional stores are stores, unless the user could create one there.
 
     Raises:
         ConfigError: one is not.

@@ -1,10 +1,11 @@
-"""Ranges of IDs that the system has set aside for a user: /etc/subuid and /etc/subgid.
+"""Subordinate ID ranges of users: /etc/subuid and /etc/subgid.
 
-A line is `OWNER:START:COUNT`; the owner is a name or a numeric user ID, and may have several lines.
+A line is `OWNER:START:COUNT`; the owner is a name or a numeric user ID and may have several lines.
 """
 
 from __future__ import annotations
 
+from cstore.config.parse import read_named
 from cstore.errors import ConfigError, InvalidIDMap
 from cstore.idmap import LARGEST_ID, IDMap, IDRange
 
@@ -16,18 +17,19 @@ USER_FILE = "/etc/subuid"
 GROUP_FILE = "/etc/subgid"
 EVERYBODY = "ALL"
 
+_LARGEST = 8 << 20
 FIRST_SUB_ID = 100000
-"""Below are the IDs of the host's own users."""
+"""Lower IDs belong to the host's own users."""
 
 Range = tuple[int, int]
-"""The first ID, and how many."""
+"""First ID and count."""
 
 
 def read_ranges(owner: str, path: str) -> tuple[Range, ...]:
-    """Return the ranges of `owner`, lowest first, or with `ALL` those of all users. A missing file has none.
+    """Return the ranges of `owner`, lowest first; for `ALL`, those of all users. A missing file has none.
 
     Raises:
-        ConfigError: the file cannot be read, or a line of this owner is not valid.
+        ConfigError: the file cannot be read, or a line of this owner is invalid.
     """
     names = _names_of(owner)
     ranges: list[Range] = []
@@ -40,12 +42,12 @@ def read_ranges(owner: str, path: str) -> tuple[Range, ...]:
 
 
 def sub_id_map(user: str, group: str = "", *, user_file: str = USER_FILE, group_file: str = GROUP_FILE) -> IDMap:
-    """The ID map with all subordinate IDs of `user` and `group`, from container ID 0 upward.
+    """Return the map that gives a container all subordinate IDs of `user` and `group`, from 0 upward.
 
     If one of the two is empty, the other is used for both.
 
     Raises:
-        InvalidIDMap: nothing is set aside for one of them.
+        InvalidIDMap: one of them has no subordinate IDs.
         ConfigError: a file cannot be used.
     """
     user, group = user or group, group or user
@@ -58,17 +60,17 @@ def sub_id_map(user: str, group: str = "", *, user_file: str = USER_FILE, group_
 
 
 def line_to_add(owner: str, count: int, path: str) -> str:
-    """The line that sets `count` more IDs aside for `owner`, behind all that are set aside for anybody.
+    """Return the line that gives `owner` `count` more IDs, after those of all users.
 
     Raises:
-        ConfigError: the file cannot be read, or a line makes no sense.
+        ConfigError: the file cannot be read, or a line is invalid.
     """
     taken = [start + size for start, size in read_ranges(EVERYBODY, path)]
     return f"{owner}:{max((FIRST_SUB_ID, *taken))}:{count}"
 
 
 def owner_of(number: int, path: str) -> str:
-    """Return the user to whom an ID is assigned, "" if to none.
+    """Return the name whose ranges contain an ID, "" if none.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -109,7 +111,7 @@ def _range(path: str, number: int, text: str, fields: Sequence[str]) -> Range:
 
 
 def _names_of(owner: str) -> set[str]:
-    """The ways in which a line can name `owner`."""
+    """Return the names that a line can have for `owner`."""
     import pwd
 
     try:
@@ -121,8 +123,7 @@ def _names_of(owner: str) -> set[str]:
 
 def _lines(path: str) -> list[str]:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.readlines()
+        return read_named(path, _LARGEST).decode(errors="surrogateescape").splitlines()
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -1,7 +1,7 @@
-"""The files of an image, a container or a layer, read from the layers' directories. Mounts and writes nothing.
+"""The files of an image, container or layer, read from its layers' directories; nothing is mounted or written.
 
-Owns: the file system that a chain of layers makes up, questions about its files, and which layer made them so. Must not
-know: how an answer is shown. `open_item` is the one way in.
+Owns the file system that a chain of layers forms, questions about its files, and their origin in a layer. Must not know
+how results are displayed. `open_item` is the only entry point.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for when it is asked for (PEP 562)."""
+    """Import names at first use (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.contents' has no attribute {name!r}")
     return getattr(__import__(f"cstore.contents.{_HOMES[name]}", fromlist=[name]), name)

@@ -1,4 +1,4 @@
-"""The candidate files in the directories of layers: read once, by several processes if there are many."""
+"""Files that may match a search, found by reading each layer directory once, with several processes if it is large."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cstore.archive.composefs import enter_tree
 from cstore.archive.whiteout import WHITEOUT_PREFIX
 from cstore.contents.chain import is_renamed
 from cstore.errors import CstoreError
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from cstore.contents.finding import Criteria
 
     Answer = tuple[dict[int, list[bytes]], list[int], list[str]]
-    """The paths that may fit by the number of their directory, which of these tell nothing, and what is unreadable."""
+    """The paths that may match, by number of their directory; directories without a usable result; error sentences."""
 
 _WORTH_SHARING = 250
-"""Directories yet to be read that take longer than to start a process."""
+"""Number of unread directories whose reading takes longer than starting processes."""
 _MOST_PROCESSES = 8
 _MOST = 100_000
-"""Paths of a layer that are kept."""
+"""Maximum number of paths kept per layer."""
 
 
 class Candidates(NamedTuple):
-    """The candidates in one directory of a chain.
+    """The paths in one directory of a chain that may match.
 
     Attributes:
         paths: sorted.
@@ -48,13 +48,13 @@ class Candidates(NamedTuple):
 def candidates(
     chain: Chain, numbers: Iterable[int], criteria: Criteria, problems: list[str]
 ) -> dict[int, Candidates | None]:
-    """Read directories of a chain for what may fit below their roots, seen or not. What is unreadable is a problem.
+    """Search directories of a chain for files that may match, visible or not. Unreadable ones become problems.
 
-    It is None of a directory that has too much of it, or in which directories were renamed: then the way to each file
-    has to be gone.
+    The result is None for a directory with too many matches or with renamed directories: then every file must be looked
+    up by its path.
 
     Raises:
-        SystemFailure: a directory cannot be opened, or a process not be started.
+        SystemFailure: a directory cannot be opened, or a process cannot be started.
     """
     wanted = {number: _wanted(chain, number, criteria) for number in numbers}
     asked = _Asked(wanted, criteria, chain.has_files_for_marks)
@@ -81,15 +81,15 @@ def candidates(
 
 
 def in_order(path: bytes) -> bytes:
-    """Sort key for paths in the order of a walk: a directory, then its contents, then the next one."""
+    """Return a sort key for paths in walk order: a directory before its contents, and those before its next sibling."""
     return path.replace(b"/", b"\0")
 
 
 def _wanted(chain: Chain, number: int, criteria: Criteria) -> Wanted:
     looked_for = criteria.in_directory(cache(partial(chain.inside, number)))
     if criteria.uid is not None or criteria.gid is not None:
-        chain.map_of(number)  # known before there are processes, which read no records
-    # Types, modes and owners may be in attributes.
+        chain.map_of(number)  # read now, because the worker processes read no records
+    # Types, modes and owners may be stored in attributes.
     return looked_for._replace(format=0, fits=None) if chain.is_masked(number) else looked_for
 
 
@@ -98,7 +98,7 @@ def _is_sure(chain: Chain, number: int, criteria: Criteria) -> bool:
 
 
 class _Asked(NamedTuple):
-    """The criteria for each directory of the chain, and for all; `marks`: whether names may be marks."""
+    """The search: by directory of the chain, and overall. `marks`: whether names may be marks."""
 
     wanted: Mapping[int, Wanted]
     criteria: Criteria
@@ -106,7 +106,7 @@ class _Asked(NamedTuple):
 
 
 class _Walk:
-    """Directories that are read, and what may fit in them."""
+    """A walk through directories that collects paths that may match."""
 
     def __init__(self, trees: Mapping[int, Tree], asked: _Asked) -> None:
         self._trees, self._wanted, self._marks = trees, asked.wanted, asked.marks
@@ -115,14 +115,14 @@ class _Walk:
         self.answer: Answer = ({number: [] for number in trees}, [], [])
 
     def go(self, pending: deque[tuple[int, bytes]], most: int = 0) -> None:
-        """Read what is pending, and below; with `most`, only until more than that is pending."""
+        """Read pending directories and those below; with `most`, only until more than that are pending."""
         while pending and (not most or len(pending) <= most):
             number, folder = pending.popleft() if most else pending.pop()
             if number not in self._useless:
                 pending += [(number, below) for below in self._read(number, folder)]
 
     def _read(self, number: int, folder: bytes) -> list[bytes]:
-        """Add what may fit in a directory; return the directories in it."""
+        """Add the paths of a directory that may match; return its subdirectories."""
         tree, (found, useless, problems) = self._trees[number], self.answer
         fitting = found[number]
         try:
@@ -142,7 +142,7 @@ class _Walk:
 
 def _job(roots: Mapping[int, str], asked: _Asked, folders: Iterable[tuple[int, bytes]]) -> Callable[[], Answer]:
     def work() -> Answer:
-        gc.disable()  # a worker makes no garbage to speak of, and goes away soon
+        gc.disable()  # a worker creates little garbage and exits soon
         pending = deque(folders)
         numbers = {number for number, _ in pending}
         with ExitStack() as stack:

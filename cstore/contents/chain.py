@@ -1,11 +1,11 @@
-"""The layers of an item, top first, opened to be read side by side."""
+"""The layers of an item, top first, opened for reading."""
 
 from __future__ import annotations
 
 import os
 from contextlib import ExitStack
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.composefs import BlobTree, opened
 from cstore.archive.override import override_in
 from cstore.archive.union import Lower, Union
@@ -15,7 +15,8 @@ from cstore.idmap import IDENTITY
 from cstore.store.lookup import chain_of_layer, layer_by_id, layout_of_layer
 from cstore.store.maps import map_of_owners
 from cstore.store.reading import Steady
-from cstore.values import NamedTuple, cached_property
+from cstore.tuples import NamedTuple
+from cstore.values import cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ _RENAMED = frozenset({"trusted.overlay.redirect", "user.overlay.redirect"})
 
 
 class Root(NamedTuple):
-    """One of the directories of a chain, and the layer whose it is."""
+    """One of the directories of a chain, and the layer that owns it."""
 
     layer: str
     path: str
 
 
 class View(NamedTuple):
-    """The visible tree from one of the directories down, number `offset` of the chain."""
+    """The merged view from one directory, number `offset` of the chain, downward."""
 
     union: Union
     offset: int
@@ -48,14 +49,14 @@ class Chain(Closing):
     """The chain of a layer.
 
     Attributes:
-        whole: whether each directory holds all that is below it, too.
+        whole: whether each directory contains everything below it, too.
         has_files_for_marks: whether names in them are marks, because a mount program shows them.
         roots: the directories, top first.
-        problems: which layers cannot be read, and why, as sentences: without them an answer is a part of the truth.
+        problems: layers that cannot be read, and why, as sentences: without them, results are incomplete.
     """
 
     def __init__(self, store: Store, layer: Layer) -> None:
-        """Open the directories. Layers that are lost are noted.
+        """Open the directories. Missing layers are recorded.
 
         Raises:
             CstoreError: the layer itself cannot be read.
@@ -83,7 +84,7 @@ class Chain(Closing):
             self._open_all()
 
     def note_lost(self) -> None:
-        """Take lost layers for a problem: they are where the layers are asked one by one, or hold changes only."""
+        """Report missing layers as problems: if single layers are examined, or layers contain only changes."""
         self.problems += [problem for problem in self._lost if problem not in self.problems]
 
     def _ancestors(self, layer: Layer) -> list[str]:
@@ -96,7 +97,7 @@ class Chain(Closing):
     def _open_all(self) -> None:
         there = []
         for root in self.roots:
-            if os.path.exists(root.path):
+            if presence.exists(root.path):
                 there.append(root)
             else:
                 self.problems.append(f"layer {root.layer} cannot be read: {root.path} is missing")
@@ -109,7 +110,7 @@ class Chain(Closing):
         self._trees = list(trees)
 
     def tree(self, number: int) -> Tree:
-        """One of the directories, open.
+        """Return one of the directories, opened.
 
         Raises:
             SystemFailure: it cannot be opened.
@@ -120,20 +121,20 @@ class Chain(Closing):
         return found
 
     def view(self, offset: int = 0) -> View:
-        """Return the visible tree from a directory down; for whole trees, the layer's tree."""
+        """Return the view from a directory downward; with whole trees, that is everything the layer shows."""
         if self.whole:
             return View(Union([Lower(self.tree(offset), ())], plain=True), offset)
         lowers = [Lower(self.tree(number)) for number in range(offset, len(self.roots))]
         return View(Union(lowers, files=self.has_files_for_marks, users=lambda: self.honors_users), offset)
 
     def alone(self, number: int) -> Union:
-        """The entries that one directory of changes shows or hides; raises OutOfSight for what may be below."""
+        """Return what one directory of changes shows or hides; lookups raise OutOfSight if a lower layer decides."""
         lower = Lower(self.tree(number))
         return Union([lower], files=self.has_files_for_marks, unseen="a layer below", users=lambda: self.honors_users)
 
     @cached_property
     def honors_users(self) -> bool:
-        """Whether `user.overlay.*` are marks here, and not contents: of a store within a container, say."""
+        """Whether `user.overlay.*` attributes are marks here, not contents, such as those of a store in a container."""
         try:
             return self._inspector.has_marks_of_users(self._top)
         except errors.CstoreError as error:
@@ -141,13 +142,13 @@ class Chain(Closing):
             return True
 
     def layer_of(self, number: int) -> str:
-        """The ID of the layer whose directory has that number."""
+        """Return the ID of the layer that owns a directory."""
         return self.roots[number].layer
 
     # ── owners ──
 
     def inside(self, number: int, owner: tuple[int, int]) -> tuple[int, int]:
-        """An owner on disk as a container sees it; as it is on disk, where nothing maps it."""
+        """Map an owner on disk to the owner inside a container; an unmapped one is returned unchanged."""
         found = self.map_of(number)
         if not found:
             return owner
@@ -157,7 +158,7 @@ class Chain(Closing):
             return owner
 
     def map_of(self, number: int) -> IDMap:
-        """Which owners inside its containers the owners in a directory are."""
+        """Return the map between owners inside containers and owners in a directory."""
         layer = self.roots[number].layer
         found = self._maps.get(layer)
         if found is None:
@@ -167,19 +168,19 @@ class Chain(Closing):
         return found
 
     def tar_split(self, layer: str) -> str:
-        """Return the path of a layer's tar-split, whether it exists or not.
+        """Return the path of a layer's tar-split file, which need not exist.
 
         Raises:
-            UnsafeID: the ID cannot become a path.
+            UnsafeID: the layer's ID cannot be part of a path.
         """
         return layout_of_layer(self._tables, self._context.layout, layer).tar_split(layer)
 
     def override(self, number: int, path: bytes) -> Override | None:
-        """Return a file's effective attributes, where owners and modes are in attributes."""
+        """Return the owner, mode and type from the attribute of an entry, in directories that use it."""
         return self._override(number, path) if self.is_masked(number) else None
 
     def is_masked(self, number: int) -> bool:
-        """Whether owners and modes in a directory are in attributes."""
+        """Return whether owners and modes in a directory are stored in attributes."""
         masked = self._masked.get(number)
         if masked is None:
             masked = self._masked[number] = self._override(number, b"") is not None
@@ -189,7 +190,7 @@ class Chain(Closing):
         try:
             return override_in(self.tree(number).attributes(path))
         except OSError:
-            return None  # a link has none, and what cannot be opened counts as what it is
+            return None  # links have none, and without access to the attribute the entry counts as it is
 
     def close(self) -> None:
         """Close all directories."""
@@ -197,12 +198,12 @@ class Chain(Closing):
 
 
 def is_renamed(tree: Tree, folder: bytes) -> bool:
-    """Whether a directory in a layer goes on under another name in the layers below. Raises OSError."""
+    """Return whether a directory in a layer is merged with another name in lower layers. Raises OSError."""
     if not folder or isinstance(tree, BlobTree):
         return False
     return not _RENAMED.isdisjoint(tree.attribute_names(folder))
 
 
 def add_new(problems: list[str], more: Iterable[str]) -> None:
-    """Add sentences about what could not be read, each once."""
+    """Add sentences about unreadable data, without duplicates."""
     problems += [problem for problem in more if problem not in problems]

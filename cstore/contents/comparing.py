@@ -1,4 +1,4 @@
-"""Compares the files of two items: added, removed and changed files, and their differences."""
+"""Comparing two items: the files that were added, removed or changed, and how."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 _PIECE = 1 << 20
 LARGEST_TEXT = 1 << 20
-"""Bytes in the largest file whose differences are shown line by line."""
+"""Maximum size in bytes of a file whose differences are shown line by line."""
 
 
 class Difference(Value):
-    """A path that two items do not have alike.
+    """A path at which two items differ.
 
     Attributes:
-        path: below what is compared; b"" for that itself.
+        path: relative to the compared path; b"" for that path itself.
         change: ADDED, REMOVED or CHANGED.
-        old, new: the file; None if one has none.
-        what: of a changed file some of: type, mode, owner, size, time, link, device, xattrs, content.
+        old, new: the file; None if it does not exist.
+        what: for a changed file, some of: type, mode, owner, size, time, link, device, xattrs, content.
     """
 
     path: bytes
@@ -41,10 +41,10 @@ class Difference(Value):
 
 
 class Comparison:
-    """Two items, or two paths in them, side by side: `old_top` and `new_top` are plain paths.
+    """A comparison of two items, or of two paths in them: `old_top` and `new_top` are plain paths.
 
     Attributes:
-        times: whether another modification time is a change, too.
+        times: whether a different modification time counts as a change.
         problems: what could not be read, as sentences.
     """
 
@@ -55,7 +55,7 @@ class Comparison:
         self.problems: list[str] = []
 
     def run(self) -> Iterator[Difference]:
-        """All differences, depth-first, sorted in each directory. Does not read layers that both share."""
+        """Yield all differences, depth-first, sorted in each directory. Directories that both share are not read."""
         yield from self._pair(b"", self._old.find(self._tops[0]), self._new.find(self._tops[1]))
         for contents in (self._old, self._new):
             self.problems += [problem for problem in contents.problems if problem not in self.problems]
@@ -65,7 +65,7 @@ class Comparison:
         return (_below(old, path), _below(new, path))
 
     def _pair(self, path: bytes, old: File | None, new: File | None) -> Iterator[Difference]:
-        """Compare one path and all below it, without recursion: directories may be deep."""
+        """Compare one path and everything below, without recursion: directories may be deep."""
         stack = [iter([(path, old, new)])]
         while stack:
             each = next(stack[-1], None)
@@ -93,16 +93,16 @@ class Comparison:
             yield join_name(path, name), found[0], found[1]
 
     def _shared(self, path: bytes) -> bool:
-        """Whether both show the same directories of the same layers there, and so the same files."""
+        """Return whether both show the same directories of the same layers there, and therefore the same files."""
         old_path, new_path = self._paths(path)
         try:
             old = [(tree.root, place) for tree, place in self._old.view.union.shown_in(old_path)]
             return old == [(tree.root, place) for tree, place in self._new.view.union.shown_in(new_path)]
         except CstoreError:
-            return False  # its reader reports that
+            return False  # reading it will report the error
 
     def judge(self, path: bytes, old: File | None, new: File | None) -> Difference | None:
-        """The difference at one path, where a file may be missing; None if there is none, or it cannot be known."""
+        """Return the difference at a path; None if there is none or it is unknown. One of the files may be missing."""
         if old is None or new is None:
             change = ADDED if old is None else REMOVED
             return None if old is new else Difference(path, change, old, new)
@@ -116,12 +116,12 @@ class Comparison:
         return Difference(path, CHANGED, old, new, what) if what else None
 
     def _same_place(self, old: File, new: File) -> bool:
-        """Whether both are one file of one layer."""
+        """Return whether both are the same file of the same layer."""
         roots = self._old.chain.roots[old.number].path, self._new.chain.roots[new.number].path
         return roots[0] == roots[1] and old.found[1:3] == new.found[1:3]
 
     def _changes(self, old: File, new: File) -> Iterator[str]:
-        """In what two files differ."""
+        """Yield the properties in which two files differ."""
         if old.format != new.format:
             yield "type"
             return
@@ -155,7 +155,7 @@ class Comparison:
                     return True
 
     def texts(self, difference: Difference) -> tuple[list[str], list[str]] | None:
-        """The lines of both files if their contents differ; None if one is not text, or is too large.
+        """Return the lines of both files of a difference; None if one is not text, or too large.
 
         Raises:
             CstoreError: one cannot be read.
@@ -181,7 +181,7 @@ class Comparison:
 
 
 def _read(descriptor: int) -> bytes:
-    """A full piece, or what is left: so two files are cut at the same places."""
+    """Read a full piece, or what is left, so that two files are cut at the same positions."""
     data = os.read(descriptor, _PIECE)
     while data and len(data) < _PIECE and (more := os.read(descriptor, _PIECE - len(data))):
         data += more

@@ -1,4 +1,4 @@
-"""Files that meet conditions in all images of a store: a layer that several of them have is read once."""
+"""Searching all images of a store; a layer that several images share is read once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cstore.contents.finding import at, find, find_paths, is_fit
 from cstore.errors import CstoreError
 from cstore.store import Item
 from cstore.store.places import ItemKind
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from cstore.store import Store
 
 _MOST_KEPT = 1_000_000
-"""Cache size for places, which later images may share."""
+"""Maximum number of paths cached for later images, most of which may share many."""
 
 
 class _Spot(NamedTuple):
-    """A path, and the number of the directory that has it, counted from the bottom, where chains are alike: 1 is that.
+    """A path, and the height of its directory in the chain; 1 is the bottom, so that it is equal in similar chains.
 
-    What is kept is no more than this, because it may be very much.
+    It is this small because there may be very many.
     """
 
     path: bytes
@@ -39,10 +39,10 @@ class _Spot(NamedTuple):
 
 @checked
 def find_everywhere(store: Store, criteria: Criteria, problems: list[str]) -> Iterator[tuple[Image, Contents, File]]:
-    """The files of all images that meet the criteria, with the image and its contents, which are open until the next.
+    """Yield the files of all images that match the criteria, with the image and its contents, open until the next.
 
-    A layer that several images have is read once only: what it has that fits is then shown or hidden in each image. The
-    sentences about what could not be read are added to `problems`.
+    A layer that several images share is read only once; its matches are then visible or hidden in each image. Sentences
+    about unreadable data are added to `problems`.
     """
     for image, contents, search in _images(store, criteria, problems):
         for file in search.files(contents):
@@ -51,7 +51,7 @@ def find_everywhere(store: Store, criteria: Criteria, problems: list[str]) -> It
 
 @checked
 def paths_everywhere(store: Store, criteria: Criteria, problems: list[str]) -> Iterator[tuple[Image, Iterator[bytes]]]:
-    """The paths of the files that `find_everywhere` finds, image by image; each is good until the next."""
+    """Yield the paths that `find_everywhere` finds, image by image; each iterator is valid until the next."""
     for image, contents, search in _images(store, criteria, problems):
         yield image, search.paths(contents)
 
@@ -74,7 +74,7 @@ def _images(store: Store, criteria: Criteria, problems: list[str]) -> Iterator[t
 
 
 class _Everywhere:
-    """A search in many chains. What some layers show together is found once for all images that have them."""
+    """A search in many chains. Results for a stack of layers are computed once for all images that have it."""
 
     def __init__(self, criteria: Criteria) -> None:
         self._criteria = criteria
@@ -84,7 +84,7 @@ class _Everywhere:
         self._kept = 0
 
     def files(self, contents: Contents) -> Iterator[File]:
-        """The files that an image shows and that meet the criteria, in the order of a walk."""
+        """Yield the visible matches of an image, in walk order."""
         shown, height, views = self._seen(contents), len(contents.chain.roots), dict[int, Contents]()
         if shown is None:
             yield from find(contents, b"", self._criteria)
@@ -97,14 +97,14 @@ class _Everywhere:
             yield from at(view, [path])
 
     def paths(self, contents: Contents) -> Iterator[bytes]:
-        """Their paths: nothing more is asked of the files."""
+        """Yield only their paths, without further access to the files."""
         shown = self._seen(contents)
         if shown is None:
             return find_paths(contents, b"", self._criteria)
         return (path for path, _ in shown)
 
     def _seen(self, contents: Contents) -> list[_Spot] | None:
-        """Return an image's matches; None if that needs a walk from the top."""
+        """Return the visible matches of an image; None if only a walk from the top can find them."""
         roots = contents.chain.roots
         if contents.chain.whole or self._kept > _MOST_KEPT:
             return None
@@ -124,16 +124,16 @@ class _Everywhere:
         return self._shown[stack]
 
     def _seen_from(self, contents: Contents, number: int, deeper: list[_Spot]) -> list[_Spot]:
-        """Return the matches in a layer, and those below that it does not hide."""
+        """Return the matches in a layer, and those of lower layers that it does not hide."""
         chain, left = contents.chain, list[_Spot]()
         own, alone = self._fitting(contents, number), chain.alone(number)
         top = _names_at_the_top(chain, number) if deeper else frozenset()
         for spot in deeper:
             if top and spot.path.partition(b"/")[0] not in top:
-                left.append(spot)  # nothing here is on the way to it
+                left.append(spot)  # nothing in this layer is on the path to it
                 continue
             try:
-                alone.locate(spot.path)  # if it shows something else there, that is among its own
+                alone.locate(spot.path)  # a file shown there instead is among its own matches
             except OutOfSight:
                 left.append(spot)
             except CstoreError as error:
@@ -146,7 +146,7 @@ class _Everywhere:
         return found
 
     def _fitting(self, contents: Contents, number: int) -> list[bytes]:
-        """The paths in a layer that fit, its root among them."""
+        """Return the matching paths in a layer, including its root."""
         here = Contents(contents.chain, contents.item, number)
         layer = self._layers[contents.chain.roots[number].path]
         asked = [b""] if self._criteria.path_test()(b"") else []
@@ -157,10 +157,10 @@ class _Everywhere:
 
 
 def _names_at_the_top(chain: Chain, number: int) -> frozenset[bytes]:
-    """The names in the root of a layer, and that of the root itself; nothing if names may be marks."""
+    """Return the names in the root of a layer, and b"" for the root; nothing if names may be marks."""
     if chain.has_files_for_marks:
         return frozenset()
     try:
         return frozenset({b"", *(name for name, _ in chain.tree(number).names(b""))})
     except (OSError, CstoreError):
-        return frozenset()  # a later lookup reports that
+        return frozenset()  # a lookup there will report the error

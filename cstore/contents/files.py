@@ -1,4 +1,4 @@
-"""An item's files: found by path as a process in its container would, listed, walked, and read."""
+"""An item's files: looked up by path as in its container, listed, walked, and read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cstore.archive.xattrs import CAPABILITY, capability_inside, has_contents, p
 from cstore.arguments import checked
 from cstore.contents.chain import Chain, View
 from cstore.fs.closing import Closing
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _ESCAPED = (b"trusted.overlay.overlay.", b"user.overlay.overlay.")
 
 
 class FileUnknown(errors.UnknownItem):
-    """An item has no file at a path, or a parent of the path is not a directory."""
+    """A path does not exist in an item, or a component on the way is not a directory."""
 
     noun = "file"
 
@@ -46,19 +46,19 @@ class FileUnknown(errors.UnknownItem):
 
 
 class File(NamedTuple):
-    """A file of an item, a directory or anything else with a name.
+    """A file of an item, a directory or any other type.
 
     Attributes:
-        path: from the item's root, without a slash in front; b"" for the root.
+        path: from the item's root, without a leading slash; b"" for the root.
         format: the type bits of its mode (S_IFMT).
-        mode: its permissions, with set-user-ID and the like.
-        uid, gid: its owner, as inside a container.
+        mode: its permissions, including set-user-ID and the like.
+        uid, gid: its owner inside a container.
         size: in bytes.
         mtime: in nanoseconds since 1970.
-        links: how many names it has in its layer.
+        links: number of its names in its layer.
         device: major and minor number, of a device.
-        number: of the directory of the chain that has it.
-        found: where in that.
+        number: the number of its directory in the chain.
+        found: its position in that directory.
     """
 
     path: bytes
@@ -75,12 +75,12 @@ class File(NamedTuple):
 
 
 class Contents(Closing):
-    """The files that an item shows, or that it shows from one of its directories down.
+    """The files that an item shows, or that it shows from one of its directories downward.
 
     Attributes:
-        item: what was named; None for a mere chain.
+        item: the named item; None for a mere chain.
         chain: its layers.
-        problems: what could not be read so far, as sentences.
+        problems: sentences about data that could not be read so far.
     """
 
     def __init__(self, chain: Chain, item: Item | None = None, offset: int = 0) -> None:
@@ -95,14 +95,14 @@ class Contents(Closing):
     # ── paths ──
 
     def resolve(self, path: bytes, *, follow: bool = True) -> bytes:
-        """The plain path of what a path leads to, past links and dots, which never lead out of the item.
+        """Return the plain path that a path leads to, after links and dots, which never lead out of the item.
 
         Args:
-            path: from the root, with or without a slash in front.
-            follow: also past a link that is the last part.
+            path: from the root, with or without a leading slash.
+            follow: also follow a link in the last component.
 
         Raises:
-            FileUnknown: nothing is there.
+            FileUnknown: it does not exist.
             SystemFailure: a directory cannot be read.
         """
         here: list[bytes] = []
@@ -141,7 +141,7 @@ class Contents(Closing):
         return found
 
     def find(self, path: bytes) -> File | None:
-        """The file at a plain path, or None.
+        """Return the file at a plain path, or None.
 
         Raises:
             SystemFailure: a directory cannot be read.
@@ -150,22 +150,22 @@ class Contents(Closing):
         return None if found is None else self.file(path, found)
 
     def get(self, path: bytes, *, follow: bool = True) -> File:
-        """The file that a path leads to; see `resolve`."""
+        """Return the file that a path leads to; see `resolve`."""
         plain = self.resolve(path, follow=follow)
         return self.file(plain, self._look(plain, path))
 
     # ── lists ──
 
     def list(self, folder: bytes) -> Iterator[File]:
-        """All files in the directory at a plain path, sorted by name. A directory that cannot be read is a problem."""
+        """List the directory at a plain path, sorted by name. A directory that cannot be read becomes a problem."""
         return (self.file(path, found) for path, found in self._listed(self._entries, folder))
 
     def paths(self, top: bytes = b"", *, deep: bool = True) -> Iterator[bytes]:
-        """The paths of what is in a directory, or below it if `deep`, as `walk` goes; no more is read of it."""
+        """Yield the paths in a directory, or below it if `deep`, in the order of `walk`, without reading more."""
         return (path for path, _ in self._below(top, self._kinds, lambda kind: deep and kind is Kind.DIRECTORY))
 
     def walk(self, top: bytes = b"", wanted: Callable[[Found], object] | None = None) -> Iterator[File]:
-        """The files below a directory, or those of them that are wanted, depth-first, sorted in each directory."""
+        """Yield the files below a directory, or only the `wanted` ones, depth-first, sorted in each directory."""
         for path, found in self._below(top, self._entries, lambda found: stat.S_ISDIR(found.status.st_mode)):
             if wanted is None or wanted(found):
                 yield self.file(path, found)
@@ -173,7 +173,7 @@ class Contents(Closing):
     def _below(
         self, top: bytes, read: Callable[[bytes], Sequence[tuple[bytes, T]]], is_entered: Callable[[T], bool]
     ) -> Iterator[tuple[bytes, T]]:
-        """Yield the result of `read` for a directory and then, depth-first, for its subdirectories."""
+        """Yield what `read` returns for a directory and then, depth-first, for the subdirectories to enter."""
         stack = [self._listed(read, top)]
         while stack:
             each = next(stack[-1], None)
@@ -198,7 +198,7 @@ class Contents(Closing):
         return [(join_name(folder, name), kind) for name, kind in self.view.union.kinds(folder)]
 
     def file(self, path: bytes, found: Found) -> File:
-        """The attributes of a file found at a path."""
+        """Return the file for an entry found at a path."""
         status, number = found.status, found.number + self.view.offset
         mode, owner, device = status.st_mode, (status.st_uid, status.st_gid), status.st_rdev
         meant = self.chain.override(number, join_name(found.folder, found.name))
@@ -221,9 +221,9 @@ class Contents(Closing):
         )
 
     def origin(self, file: File) -> int:
-        """The number of the directory of the layer that made a file as it is.
+        """Return the number of the directory of the layer that last changed a file.
 
-        Where each layer is a whole tree, that is the deepest one from which on upward nothing has changed.
+        If layers are whole trees, that is the deepest one from which the file is unchanged up to here.
         """
         number = file.number
         if self.chain.whole:
@@ -235,7 +235,7 @@ class Contents(Closing):
         return number
 
     def layer_of(self, file: File) -> str:
-        """The ID of that layer; if one below is lost, that is a problem."""
+        """Return the ID of that layer; missing layers become a problem."""
         self.chain.note_lost()
         return self.chain.layer_of(self.origin(file))
 
@@ -246,13 +246,13 @@ class Contents(Closing):
             self.problems.append(error.message)
             return None
 
-    # ── what a file holds ──
+    # ── contents of files ──
 
     def _tree(self, found: Found) -> Tree:
         return self.chain.tree(found.number + self.view.offset)
 
     def target(self, file: File) -> bytes:
-        """The text of a symbolic link; b"" of anything else.
+        """Return the target of a symbolic link; b"" for other files.
 
         Raises:
             SystemFailure: it cannot be read.
@@ -266,7 +266,7 @@ class Contents(Closing):
             raise errors.SystemFailure("read", tree.shown(file.path), error) from error
 
     def attributes(self, file: File) -> dict[bytes, bytes]:
-        """The extended attributes of a file, as inside a container and without the marks of overlay.
+        """Return the extended attributes of a file, as inside a container and without overlay's marks.
 
         Raises:
             SystemFailure: they cannot be read.
@@ -277,7 +277,7 @@ class Contents(Closing):
                 found = tree.attributes(path)
             elif stat.S_ISREG(file.found.status.st_mode):
                 found = tree.attributes_of_file(file.found.folder, file.found.name)
-            else:  # nothing that opening would wake up, or follow
+            else:  # types whose opening has side effects, and links
                 place = place_of(tree, file.found.folder, file.found.name)
                 names = os.listxattr(place, follow_symlinks=False)
                 found = {os.fsencode(name): os.getxattr(place, name, follow_symlinks=False) for name in names}
@@ -292,7 +292,7 @@ class Contents(Closing):
         }
 
     def _is_mark(self, name: bytes) -> bool:
-        """Whether an attribute belongs to overlay, which does not show it, and not to the file."""
+        """Return whether an attribute is an overlay mark, which overlay hides, and not the file's own."""
         if self.chain.whole or name.startswith(_ESCAPED) or not name.startswith(_INTERNAL):
             return False
         return not name.startswith(b"user.overlay.") or self.chain.honors_users
@@ -307,7 +307,7 @@ class Contents(Closing):
 
     @contextmanager
     def opened(self, file: File) -> Iterator[int]:
-        """Open a regular file to read it; a layer may hold its status only, and one below its contents.
+        """Open a regular file for reading; a layer may have only its status, and a lower one its contents.
 
         Raises:
             FileUnknown: it is not a regular file, or its contents are lost.
@@ -336,17 +336,17 @@ class Contents(Closing):
 
 @checked
 def open_item(store: Store, item: Item) -> Contents:
-    """Open what an item shows: an image's top layer, a container's own, and all below.
+    """Open the files of an item: an image's top layer or a container's own, and all layers below.
 
     Raises:
-        ImageWithoutLayers, LayerMissing: there is nothing to see.
+        ImageWithoutLayers, LayerMissing: it has no layer.
         CstoreError: its layer cannot be read.
     """
     return Contents(Chain(store, store.layer_of(item)), item)
 
 
 def alike(one: File, other: File) -> bool:
-    """Whether two files are the same for all that their status tells; the size of a directory tells nothing."""
+    """Return whether the statuses of two files are equal; the size of a directory does not count."""
     sizes = one.format == stat.S_IFDIR or one.size == other.size
     return sizes and (*one[1:5], one.mtime, one.device) == (*other[1:5], other.mtime, other.device)
 

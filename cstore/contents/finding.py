@@ -1,4 +1,4 @@
-"""Files that meet conditions, in one item."""
+"""Searching one item for files that match criteria."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ FORMATS = {
     "p": stat.S_IFIFO,
     "s": stat.S_IFSOCK,
 }
-"""The letters of find(1) for types."""
+"""The type letters of find(1)."""
 _TOLD_BY_DIRECTORIES = frozenset({stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK})
 _MOST_KEPT = 10_000
-"""Files of a layer that are kept for all images that have it. Where so many fit, each image is gone through."""
+"""Maximum number of files kept per layer for all images that share it. Beyond it, each image is walked."""
 _MAGIC = frozenset(b"*?[")
 
 
 class Criteria(Value, kw_only=True):
-    """Criteria for files; a criterion that is left out matches every file.
+    """The criteria of a search; those left at their defaults do not matter.
 
     Attributes:
         name: a pattern (*, ?, [...]) for its name.
-        path: the same for its path from the root, with the slash in front; a star crosses slashes.
+        path: a pattern for its path from the root, with leading slash; a star matches slashes, too.
         formats: its type, one of these S_IF*.
         smallest, largest: bounds of its size in bytes, inclusive.
         newer, older: bounds of its time in nanoseconds since 1970, exclusive.
-        uid, gid: its owner, as inside a container.
-        mode: its permissions.
-        any_of_mode: some of these bits are set.
+        uid, gid: its owner inside a container.
+        mode: its exact permissions.
+        any_of_mode: at least one of these bits is set.
         all_of_mode: all of these bits are set.
-        capability: whether it has a file capability.
-        digest: of its contents, `sha256:…`.
+        capability: whether it must have a file capability.
+        digest: the digest of its contents, `sha256:…`.
     """
 
     name: bytes | None = None
@@ -72,7 +72,7 @@ class Criteria(Value, kw_only=True):
     digest: str = ""
 
     def name_test(self) -> Callable[[bytes], object]:
-        """A function that says whether a name is as wanted."""
+        """Return a function that tells whether a name matches."""
         if self.name is None:
             return lambda _: True
         if _MAGIC.isdisjoint(self.name):
@@ -82,22 +82,22 @@ class Criteria(Value, kw_only=True):
 
     @property
     def is_sized(self) -> bool:
-        """Whether only a regular file can be meant."""
+        """Whether only regular files can match."""
         return self.smallest is not None or self.largest is not None or bool(self.digest) or self.capability
 
     @property
     def reads_files(self) -> bool:
-        """Whether a file has to be opened for an answer."""
+        """Whether a test must open files."""
         return self.capability or bool(self.digest)
 
     @property
     def asks_for_more(self) -> bool:
-        """Whether more than type and name counts of what a status tells."""
+        """Whether more of the status than the type matters."""
         return self._is_bounded or bool(self.any_of_mode or self.all_of_mode)
 
     @property
     def asks_for_names_only(self) -> bool:
-        """Whether names alone tell what fits."""
+        """Whether names alone determine matches."""
         return not (self.asks_for_more or self.formats or self.reads_files)
 
     @property
@@ -106,7 +106,7 @@ class Criteria(Value, kw_only=True):
         return any(bound is not None for bound in asked)
 
     def in_directory(self, owner: Callable[[tuple[int, int]], tuple[int, int]]) -> Wanted:
-        """Return the criteria for a directory of a layer; `owner` maps a file's owner to the one inside a container."""
+        """Return the test for a directory of a layer; `owner` maps an owner on disk to the one inside a container."""
         formats = frozenset({stat.S_IFREG}) if self.is_sized else self.formats
         only = next(iter(formats)) if len(formats) == 1 and formats <= _TOLD_BY_DIRECTORIES else 0
         test = self.status_test(owner) if self.asks_for_more or (formats and not only) else None
@@ -120,7 +120,7 @@ class Criteria(Value, kw_only=True):
         return _pattern(self.name).match
 
     def status_test(self, owner: Callable[[tuple[int, int]], tuple[int, int]]) -> Callable[[os.stat_result], object]:
-        """A function that says whether type, size, time, mode and owner on disk are as wanted."""
+        """Return a function that tells whether type, size, time, mode and owner on disk match."""
         sized = self.is_sized
         formats = frozenset({stat.S_IFREG}) if sized else self.formats or frozenset(FORMATS.values())
         owned = self.uid is not None or self.gid is not None
@@ -144,7 +144,7 @@ class Criteria(Value, kw_only=True):
         return test
 
     def path_test(self) -> Callable[[bytes], object]:
-        """A function that says whether name and path are as wanted."""
+        """Return a function that tells whether name and path match."""
         name = self.name_test()
         if self.path is None:
             return (lambda _: True) if self.name is None else lambda path: name(path.rpartition(b"/")[2])
@@ -152,7 +152,7 @@ class Criteria(Value, kw_only=True):
         return lambda path: name(path.rpartition(b"/")[2]) and whole("/" + os.fsdecode(path))
 
     def fits_status(self, file: File) -> bool:
-        """Whether type, size, time, owner and mode are as wanted."""
+        """Return whether type, size, time, owner and mode match."""
         if self.formats and file.format not in self.formats:
             return False
         if self.is_sized and file.format != stat.S_IFREG:
@@ -171,7 +171,7 @@ class Criteria(Value, kw_only=True):
         return all(bounds)
 
     def fits(self, contents: Contents, file: File) -> bool:
-        """Whether a file whose path is as wanted is so in every way. What it holds is asked last.
+        """Return whether a file whose path matches also matches otherwise. Its contents are tested last.
 
         Raises:
             CstoreError: it cannot be read.
@@ -185,8 +185,8 @@ class Criteria(Value, kw_only=True):
 
 @cache
 def _pattern(glob: bytes) -> Pattern[str]:
-    """Translate a shell pattern, in which wildcards match characters, if names are text."""
-    import re  # not at once: most of what is looked for has one plain name
+    """Compile a pattern to a regular expression for text, as a shell interprets it."""
+    import re  # not at the top: most searches are for one plain name
     from fnmatch import translate
 
     return re.compile(translate(os.fsdecode(glob)))
@@ -194,7 +194,7 @@ def _pattern(glob: bytes) -> Pattern[str]:
 
 @checked
 def find(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[File]:
-    """The files at a plain path and below that meet the criteria. What cannot be read is among the problems."""
+    """Yield the files at a plain path and below that match. Unreadable data becomes a problem of `contents`."""
     wanted = criteria.path_test()
     first = contents.find(top)
     found = iter(() if first is None or not wanted(top) else (first,))
@@ -207,7 +207,7 @@ def find(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[File]:
 
 
 def find_paths(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[bytes]:
-    """The paths of what `find` finds: where names tell, nothing more is asked of the files."""
+    """Yield the paths of what `find` finds; if names suffice, the files are not accessed."""
     if criteria.asks_for_names_only and top == b"":
         wanted = criteria.path_test()
         return filter(wanted, chain((top,), contents.paths(top)))
@@ -215,7 +215,7 @@ def find_paths(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[b
 
 
 def _likely(contents: Contents, criteria: Criteria) -> Callable[[Found], object] | None:
-    """Return a quick test that rejects a file by its status; None if the criteria need more."""
+    """Return a quick test that rejects files by their status; None if the status does not matter."""
     layers, offset = contents.chain, contents.view.offset
 
     @cache
@@ -231,7 +231,7 @@ def _likely(contents: Contents, criteria: Criteria) -> Callable[[Found], object]
 
 
 def at(contents: Contents, paths: Iterable[bytes]) -> Iterator[File]:
-    """The files at some paths, where there are any: few names are as wanted, so that of few a status need be read."""
+    """Yield the files at some paths, if they exist: for few names that match, this reads few statuses."""
     for path in paths:
         try:
             file = contents.find(path)
@@ -243,7 +243,7 @@ def at(contents: Contents, paths: Iterable[bytes]) -> Iterator[File]:
 
 
 def is_fit(contents: Contents, file: File, criteria: Criteria) -> bool:
-    """Whether a file meets the criteria. That it cannot be read is a problem."""
+    """Return whether a file matches. If it cannot be read, that is a problem of `contents`."""
     try:
         return criteria.fits(contents, file)
     except CstoreError as error:

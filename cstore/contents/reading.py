@@ -1,4 +1,4 @@
-"""The bytes of a file in an item, held against the archive that its layer came from."""
+"""Reading a file of an item, verified against the archive of its layer."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import stat
 from collections import deque
 from itertools import chain
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.names import show_name
-from cstore.archive.tarsplit import last_files
+from cstore.archive.tarsplit_search import last_files
 from cstore.arguments import checked
 from cstore.contents.files import open_item
 from cstore.store import Item
@@ -30,11 +30,11 @@ _PIECE = 1 << 20
 
 @checked
 def pieces(contents: Contents, file: File) -> Iterator[bytes]:
-    """The contents of a regular file, piece by piece. What they should be is known of files of imported layers.
+    """Yield the contents of a regular file in pieces. Files of imported layers are verified.
 
     Raises:
         FileUnknown: it is not a regular file, or its contents are lost.
-        ContentDamaged: they are not what was imported; raised as soon as that is certain, which may be at the end.
+        ContentDamaged: they differ from the imported ones; raised as soon as this is certain, which may be at the end.
         SystemFailure: they cannot be read.
     """
     layer = contents.chain.layer_of(contents.origin(file))
@@ -42,13 +42,13 @@ def pieces(contents: Contents, file: File) -> Iterator[bytes]:
 
 
 def verify(contents: Contents, top: File) -> None:
-    """Read a file, or all files below a directory, and hold each against the archive that its layer came from.
+    """Read a file, or all files below a directory, and verify each against the archive of its layer.
 
-    What could not be held against it, or not be read, is among the problems of `contents`.
+    What could not be verified or read becomes a problem of `contents`.
 
     Raises:
-        ContentDamaged: one is not what was imported.
-        CstoreError: one cannot be read.
+        ContentDamaged: a file differs from the imported one.
+        CstoreError: a file cannot be read.
     """
     archives: dict[str, dict[bytes, FileEntry]] = {}
     for file in chain((top,), contents.walk(top.path) if top.format == stat.S_IFDIR else ()):
@@ -62,13 +62,13 @@ def verify(contents: Contents, top: File) -> None:
 
 
 def verify_source(store: Store, source: LayerPath) -> list[str]:
-    """Hold what is to be copied out of a layer against the archives that its layers came from.
+    """Verify what is about to be copied out of a layer against the archives of its layers.
 
     Returns:
-        What could not be verified, as sentences. What cannot be read at all is for the copy to say.
+        Sentences about what could not be verified. Files that cannot be read at all are left to the copy to report.
 
     Raises:
-        ContentDamaged: a file is not what was imported.
+        ContentDamaged: a file differs from the imported one.
     """
     layer = find_layer(Reader(store.context), source.layer)
     if layer is None:
@@ -88,14 +88,14 @@ def _verified(contents: Contents, file: File, layer: str, expected: FileEntry | 
     from fastcrc import crc64
 
     if expected is not None and expected.checksum is None:
-        expected = None  # a mere second name says nothing
+        expected = None  # a further hard link has no checksum
     with contents.opened(file) as descriptor:
         try:
             size = os.fstat(descriptor).st_size
             if expected is not None and size != expected.size:
                 raise _damaged(layer, file, f"has {size} bytes instead of {expected.size}")
             checksum: int | None = None
-            left = -1 if expected is None else size  # who knows how many need not ask for the end
+            left = -1 if expected is None else size  # with a known size, no read for EOF is needed
             while left and (piece := os.read(descriptor, _PIECE)):
                 left -= 0 if expected is None else len(piece)
                 checksum = crc64.go_iso(piece) if checksum is None else crc64.go_iso(piece, checksum)
@@ -111,10 +111,10 @@ def _damaged(layer: str, file: File, reason: str) -> errors.ContentDamaged:
 
 
 def _expected(contents: Contents, layer: str, top: bytes) -> dict[bytes, FileEntry]:
-    """Return a layer's archive entries for a path and everything below it; empty without an archive."""
+    """Return the entries of a layer's archive at a path and below; nothing if there is no archive."""
     try:
         path = contents.chain.tar_split(layer)
-        return last_files(path, top) if os.path.exists(path) else {}
+        return last_files(path, top) if presence.exists(path) else {}
     except errors.UnsafeID:
         return {}
     except errors.TarSplitDamaged as error:
@@ -124,7 +124,7 @@ def _expected(contents: Contents, layer: str, top: bytes) -> dict[bytes, FileEnt
 
 @checked
 def digest(contents: Contents, file: File) -> str:
-    """The SHA-256 digest of a regular file's contents.
+    """Return the SHA-256 digest of a regular file's contents.
 
     Raises:
         CstoreError: as `pieces`.

@@ -1,4 +1,4 @@
-"""Which layers made a path what it is: added, changed or removed it, and by which step of the image's history."""
+"""The layers that added, changed or removed a path, and the steps of the image's history that created them."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Event(Value):
     Attributes:
         layer: its ID.
         change: ADDED, CHANGED or REMOVED.
-        what: in what a file was changed; see `Difference`.
-        file: what is there from that layer on; None if it was removed.
-        created: when the step was made, or else the layer; RFC 3339.
-        created_by: the command of the image's history that made the layer; "" if nothing tells.
-        comment: what the history says besides.
+        what: the changed properties; see `Difference`.
+        file: the file from that layer on; None if it was removed.
+        created: time of the history step, or else of the layer; RFC 3339.
+        created_by: the command in the image's history that created the layer; "" if unknown.
+        comment: the step's comment.
     """
 
     layer: str
@@ -49,10 +49,10 @@ class Event(Value):
 
 @checked
 def blame(store: Store, contents: Contents, path: bytes) -> list[Event]:
-    """List the layers' changes to a path, newest first. The file may no longer exist.
+    """Return what the layers of an item did to a path, the latest first. The path may no longer exist.
 
     Raises:
-        FileUnknown: no layer ever had it.
+        FileUnknown: no layer has or ever had it.
         SystemFailure: a directory cannot be read.
     """
     plain = _plain(contents, path)
@@ -70,7 +70,7 @@ def blame(store: Store, contents: Contents, path: bytes) -> list[Event]:
 
 
 def _plain(contents: Contents, path: bytes) -> bytes:
-    """The path past links, as far as they are there; of what is gone, the path as it is written."""
+    """Resolve links as far as the path exists; the rest of a removed path stays as written."""
     try:
         return contents.resolve(path, follow=False)
     except FileUnknown:
@@ -93,7 +93,7 @@ def _events(contents: Contents, path: bytes) -> Iterator[tuple[str, Event]]:
     upper, seen = contents, contents.find(path)
     while place < len(starts):
         while seen is not None and place + 1 < len(starts) and starts[place + 1] <= seen.number:
-            place += 1  # the layers above the one that has it do nothing to it
+            place += 1  # the layers above do not change it
         layer = chain.layer_of(starts[place])
         place += 1
         lower = Contents(chain, contents.item, starts[place]) if place < len(starts) else None
@@ -113,7 +113,7 @@ def _event(
         return Event(layer, REMOVED) if below is not None else None
     if below is None or lower is None:
         return Event(layer, ADDED, (), seen)
-    # The time of a directory depends on the files created in it.
+    # A directory's time changes when entries are created in it.
     comparison = Comparison(lower, upper, times=seen.format != stat.S_IFDIR)
     found = comparison.judge(path, below, seen)
     upper.problems += comparison.problems
@@ -122,7 +122,7 @@ def _event(
 
 @checked
 def blame_everywhere(store: Store, path: bytes, problems: list[str]) -> Iterator[tuple[Image, list[Event]]]:
-    """The same for each image of the store in which a layer has, or had, the path."""
+    """Yield the same for each image of the store in which a layer has, or had, the path."""
     for image in store.images.list():
         if not image.layer:
             continue
@@ -140,9 +140,9 @@ def blame_everywhere(store: Store, path: bytes, problems: list[str]) -> Iterator
 
 
 class History:
-    """Match an image's history steps to its layers: the non-empty steps and the layers, in order.
+    """Maps the layers of an image to the steps of its history: the nonempty steps and the layers correspond in order.
 
-    Of an item that is no image, the steps are those of an image that has its layers.
+    For other items, the steps are those of an image that has their layers.
     """
 
     def __init__(self, store: Store, item: Item | None) -> None:
@@ -153,7 +153,7 @@ class History:
             self._enter(image)
 
     def of(self, layer: str) -> dict[str, object]:
-        """The step that made a layer; empty if that is not known."""
+        """Return the step that created a layer; empty if unknown."""
         return self._steps.get(layer, {})
 
     def _image_of(self, item: Item) -> Image | None:
@@ -173,7 +173,7 @@ class History:
         try:
             config = parse_config(self._store.images.get_data(image.id, f"sha256:{image.id}"))
         except CstoreError:
-            return  # made by hand, or damaged: then nothing tells
+            return  # created by hand, or damaged: the steps are unknown
         layers = self._chain(image)[::-1]
         steps = [step.document() for step in config.history if not step.empty_layer]
         if len(steps) == len(layers):

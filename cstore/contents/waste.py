@@ -1,4 +1,4 @@
-"""Wasted bytes: files that upper layers overwrite or delete."""
+"""Wasted bytes: files that layers above overwrite or delete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cstore.contents.files import Contents, alike, open_item
 from cstore.errors import CstoreError
 from cstore.store import Item
 from cstore.store.places import ItemKind
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 OVERWRITTEN, DELETED = "overwritten", "deleted"
 
 Place = tuple[str, bytes, bytes]
-"""The directory of a layer, a folder in it, a name there."""
+"""A layer's directory, a folder in it, and a name there."""
 
 
 class Waste(NamedTuple):
     """A file of a layer that an item does not show.
 
     Attributes:
-        layer: the ID of the layer that has it.
-        path: where it is in the layer.
+        layer: the ID of its layer.
+        path: its path in the layer.
         size: in bytes.
-        reason: OVERWRITTEN if the item shows something else there, or DELETED.
-        place: where it is kept.
+        reason: OVERWRITTEN if the item shows something else there, else DELETED.
+        place: its position on disk.
     """
 
     layer: str
@@ -47,14 +47,14 @@ class Waste(NamedTuple):
 
 @checked
 def waste_of(contents: Contents) -> list[Waste]:
-    """The regular files of an item's layers that it does not show, the largest first; of several names, one."""
+    """Return the regular files in an item's layers that it does not show, the largest first; hard links count once."""
     contents.chain.note_lost()
     found = _of_whole_trees(contents) if contents.chain.whole else _of_changes(contents)
     return sorted(found, key=lambda one: (-one.size, one.path))
 
 
 def _of_whole_trees(contents: Contents) -> Iterator[Waste]:
-    """Yield the files that one tree adds or changes and the next tree overwrites or deletes."""
+    """Yield files of a tree that are missing or different in the tree above, at the layer from which they come."""
     chain = contents.chain
     for number in range(len(chain.roots) - 1, 0, -1):
         lower, upper = Contents(chain, contents.item, number), Contents(chain, contents.item, number - 1)
@@ -77,19 +77,19 @@ def _of_changes(contents: Contents) -> Iterator[Waste]:
         for folder, name, size, inode in _files_in(contents, number):
             if not size or inode in shown:
                 continue
-            shown.add(inode)  # its other names do not waste more
+            shown.add(inode)  # its other names are not counted again
             path = join_name(folder, name)
             reason = OVERWRITTEN if contents.find(path) is not None else DELETED
             yield Waste(root.layer, path, size, reason, (root.path, folder, name))
 
 
 def _seen(contents: Contents) -> dict[str, set[int]]:
-    """The inodes of all files that are shown, of each directory but the first; where a status is all, its contents'."""
+    """Return the inodes of visible files, by directory except the first; for metadata-only files, those of the data."""
     roots = contents.chain.roots
     inodes: dict[str, set[int]] = {root.path: set() for root in roots}
     for file in contents.walk(wanted=lambda found: stat.S_ISREG(found.status.st_mode) and found.status.st_size):
         status = file.found.status
-        if not status.st_blocks:  # perhaps nothing but a status
+        if not status.st_blocks:  # possibly metadata only
             for tree, each in contents.view.union.copies(file.path):
                 inodes[tree.root].add(each.status.st_ino)
         elif file.number:
@@ -98,7 +98,7 @@ def _seen(contents: Contents) -> dict[str, set[int]]:
 
 
 def _files_in(contents: Contents, number: int) -> Iterator[tuple[bytes, bytes, int, int]]:
-    """The regular files in one directory of a chain: folder, name, size, number."""
+    """Yield the regular files in one directory of a chain: folder, name, size, inode."""
     tree, pending = contents.chain.tree(number), [b""]
     while pending:
         folder = pending.pop()
@@ -116,10 +116,10 @@ def _files_in(contents: Contents, number: int) -> Iterator[tuple[bytes, bytes, i
 
 
 class StoreWaste(NamedTuple):
-    """The wasted bytes of a store.
+    """The waste of a whole store.
 
     Attributes:
-        images: each image with the number of files that it hides, and their bytes.
+        images: each image with the number and total size of the files that it hides.
         files: the files that are hidden in every image that has their layer.
     """
 
@@ -129,7 +129,7 @@ class StoreWaste(NamedTuple):
 
 @checked
 def waste_of_store(store: Store, problems: list[str]) -> StoreWaste:
-    """The files that the images of a store hide. A file that one image shows is not wasted."""
+    """Return what the images of a store hide. A file that any image shows is not wasted."""
     images: list[tuple[Image, int, int]] = []
     hidden: dict[str, dict[Place, Waste]] = {}
     for image in store.images.list():

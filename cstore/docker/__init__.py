@@ -1,7 +1,7 @@
-"""Docker's layer store and image store as powers of a cstore store, and a Docker data root as a source of images.
+"""Docker's layer store and image store on top of a cstore store, and Docker data roots as sources of images.
 
-Owns: what Docker's operations mean here: ChainIDs as addresses, references, releases that cascade, writable layers,
-image configs, and how a data root is read without its daemon. Must not know: record files, drivers, the command line.
+This package owns the semantics of Docker's operations (ChainIDs, references, cascading releases, writable layers, image
+configs), and reads data roots without their daemon. It must not know about record files, drivers or the command line.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for (PEP 562)."""
+    """Import a public name on first access (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.docker' has no attribute {name!r}")
     return getattr(__import__(_HOMES[name], fromlist=[name]), name)

@@ -1,8 +1,8 @@
-"""ChainIDs of recorded layers. They are computed, not stored: from a layer's DiffID and those below it (docker 15).
+"""Compute the ChainIDs of recorded layers, which are not stored, from the DiffIDs of their chains (docker 15).
 
-A layer has none if one of its chain has no DiffID: a writable layer, or one that is known by a table of contents only.
-Copies of a layer for other ID maps share its ChainID; the one with the ID that skopeo and Podman would give is
-preferred, then those without a map, then the oldest.
+A layer has no ChainID if a layer of its chain has no DiffID: a writable layer, or one identified only by a table of
+contents. Copies of a layer for other ID maps share its ChainID; the one with the ID that skopeo and Podman would give
+it is preferred, then those without a map, then the oldest.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from cstore.records.model import Layer
 
 ROLE = "cstore.docker"
-"""The flag in a layer record that says that Docker's rules for writable layers apply to it."""
+"""The flag in the records of layers to which Docker's rules for writable layers apply."""
 WRITABLE, INIT = "writable", "init"
 
 
 class Link(Value):
-    """A layer and what names it together with all below it.
+    """A layer with the IDs of its chain.
 
     Attributes:
         chain_id: its ChainID.
         canonical_id: the ID that skopeo and Podman would give it.
-        depth: how many layers the chain has, this one included.
+        depth: the number of layers in the chain, including this one.
         layer: its record.
     """
 
@@ -39,12 +39,12 @@ class Link(Value):
 
     @property
     def rank(self) -> tuple[bool, bool, str]:
-        """Sort key: of several layers with the same ChainID, the preferred one sorts first."""
+        """The sort key among layers with the same ChainID, smallest for the preferred one."""
         return self.layer.id != self.canonical_id, bool(self.layer.id_map), self.layer.created
 
 
 def index(known: Iterable[Link]) -> dict[str, Link]:
-    """Find the preferred layer for every ChainID there is."""
+    """Return the preferred layer for every ChainID."""
     found: dict[str, Link] = {}
     for link in known:
         other = found.get(link.chain_id)
@@ -54,7 +54,7 @@ def index(known: Iterable[Link]) -> dict[str, Link]:
 
 
 def links(layers: Iterable[Layer]) -> dict[str, Link]:
-    """Compute the links of all layers that have a ChainID, by their IDs."""
+    """Return the links of all layers that have a ChainID, by layer ID."""
     by_id = {layer.id: layer for layer in layers}
     done: dict[str, Link | None] = {}
     for layer in by_id.values():
@@ -63,7 +63,7 @@ def links(layers: Iterable[Layer]) -> dict[str, Link]:
 
 
 def _resolve(layer: Layer, by_id: Mapping[str, Layer], done: dict[str, Link | None]) -> None:
-    """Go down to what is known, then up again. In a ring, or above a missing parent, no layer gets a link."""
+    """Compute the links of a chain, base first. Layers in a cycle, or above a missing parent, get none."""
     found, _ = follow(by_id.get, layer.id, done)
     for each in reversed(found.values()):
         done[each.id] = _link(each, done.get(each.parent))

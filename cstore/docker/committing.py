@@ -1,7 +1,4 @@
-"""An image of what a writable layer holds: its tar registered, and a config that is its parent's with a layer more.
-
-(docker 10.4)
-"""
+"""Commit a writable layer to an image: register its changes, and add a layer to its parent's config (docker 10.4)."""
 
 from __future__ import annotations
 
@@ -34,21 +31,21 @@ def commit(
     child: Child,
     names: Sequence[str] = (),
 ) -> str:
-    """Make an image of a writable layer; return its ID. One that changed nothing adds no layer.
+    """Create an image from a writable layer; return its ID. A writable layer without changes adds no layer.
 
     Args:
-        store: where all of it is.
-        images: Docker's image store over it.
-        layers: Docker's layer store over it.
-        source: the writable layer; it stays.
-        parent: the image that it lies on; its run config is taken over if `child` has none.
-        child: what is new, but for the DiffID, which is found out here.
-        names: of the new image.
+        store: the store.
+        images: Docker's image store on it.
+        layers: Docker's layer store on it.
+        source: the writable layer, which is kept.
+        parent: the image below it; the new image gets its run config if `child` has none.
+        child: the new parts of the config, except the DiffID, which is computed here.
+        names: the names of the new image.
 
     Raises:
         ImageUnknown: there is no such parent.
-        InvalidOption: the writable layer does not lie on the layers of that image.
-        InvalidName: a name is none.
+        InvalidOption: the writable layer is not based on the layers of that image.
+        InvalidName: a name is invalid.
     """
     config = images.get(parent)
     below = source.parent.chain_id if source.parent else ""
@@ -56,14 +53,14 @@ def commit(
         raise InvalidOption(f"{source.name} is not based on the layers of image {parent}")
     for name in names:
         full_tag(name)
-    with store.begin() as intent:  # a killed process leaves no layer without an image, no image without its notes
+    with store.begin() as intent:  # if the process is killed, no layer without an image stays, no image without facts
         made = _register(store, layers, source, below, intent)
         try:
             whole = _config(images, config, child, made)
             identifier = make_noted(store, images, whole, intent, names, parent=config.digest, built_locally=True)
         finally:
             if made is not None:
-                layers.release(made)  # the image holds it now, or nothing does
+                layers.release(made)  # now the image keeps it, or nothing does
     return identifier
 
 
@@ -77,16 +74,16 @@ def make_noted(
     parent: str = "",
     built_locally: bool = False,
 ) -> str:
-    """Make an image with all that is said of it, or add that to the one there is; return its ID.
+    """Create an image with names and facts, or add those to an existing image; return its ID.
 
     Args:
-        store: where it goes.
-        images: Docker's image store over it.
-        config: what names it.
-        intent: of the work of which this is the end: when this returns, it is done.
-        names: what it is called besides; the last one stands first.
-        parent: the image that it was made from; "" says nothing of that.
-        built_locally: whether to record that it was built here.
+        store: the store.
+        images: Docker's image store on it.
+        config: the config; its digest is the ID.
+        intent: the journal of the operation, which is complete when this function returns.
+        names: additional names; the last one becomes the first of the image's names.
+        parent: the image that it was made from; "" to record none.
+        built_locally: whether to record that it was built on this host.
 
     Raises:
         CstoreError: as `ImageStore.create`, and as `ImageStore.tag`.

@@ -1,4 +1,4 @@
-"""The files that Docker's engine creates in the init layer of every container, as mount points (docker 3.6)."""
+"""Create the files that Docker puts into the init layer of every container as mount points (docker 3.6)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def make_engine_files(root: str) -> None:
-    """Make the engine's directories, empty files and links below `root`, the path of a mounted layer.
+    """Create the engine's directories, empty files and links below `root`, the path of a mounted layer.
 
-    A directory that is there stays. A file or link in the place of any part is removed first: the layer is an image's,
-    and could lead anywhere.
+    Existing directories are kept. A file or link with the name of any part of a path is removed first, because the
+    layer comes from an image, and a link in it could lead anywhere.
 
     Raises:
-        SystemFailure: something cannot be made.
+        SystemFailure: a file or directory cannot be created.
     """
     try:
         for path in _DIRECTORIES:
@@ -36,7 +36,7 @@ def make_engine_files(root: str) -> None:
 
 
 def _directory(root: str, path: str) -> int:
-    """Open a directory below `root`, making what is missing."""
+    """Open a directory below `root`, and create missing parts of its path."""
     here = os.open(root, _DIRECTORY)
     for part in filter(None, path.split("/")):
         try:
@@ -52,7 +52,7 @@ def _directory(root: str, path: str) -> int:
 
 
 def _clear(name: str, folder: int) -> None:
-    """Remove a file of that name that is not a directory."""
+    """Remove a file or link with that name, but no directory."""
     with suppress(FileNotFoundError, IsADirectoryError, PermissionError):
         os.unlink(name, dir_fd=folder)
 

@@ -1,7 +1,7 @@
-"""Docker's facts about an image without a field in records: its parent, tagging time, whether it was built here.
+"""Docker's facts about an image that records have no field for: its parent, when it was tagged, where it was built.
 
-Each is a data item of the image record, under a name that other programs do not look at, and is absent (or empty) until
-it is set: an image that was only imported has none, and looks like one that skopeo or Podman stored (docker 8, 15).
+Each is a data item of the image, under a name that other programs ignore. It is absent (or empty) until it is set: an
+image that was only imported has none, and looks like one that skopeo or Podman stored (docker 8, 15).
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ class Facts:
         self._store = store
 
     def parent(self, image: str) -> str:
-        """The ID that was recorded as the parent's, without `sha256:`, or ""."""
+        """Return the recorded ID of the parent, without `sha256:`, or ""."""
         return self._read(image, PARENT).decode(errors="replace").removeprefix("sha256:")
 
     def set_parent(self, image: str, parent: str) -> None:
-        """Record a parent, or with "" that there is none."""
+        """Record a parent; "" for none."""
         self._store.images.set_data(image, PARENT, f"sha256:{parent}".encode() if parent else b"")
 
     def last_updated(self, image: str) -> str:
-        """When the image was last tagged: RFC 3339, or ""."""
+        """Return the time when the image was last tagged, RFC 3339, or ""."""
         return self._read(image, LAST_UPDATED).decode(errors="replace")
 
     def set_last_updated(self, image: str, moment: str) -> None:
-        """Record when it was tagged."""
+        """Record the time when the image was tagged."""
         self._store.images.set_data(image, LAST_UPDATED, moment.encode())
 
     def built_locally(self, image: str) -> bool:
-        """Whether it was built or committed here."""
+        """Return whether the image was built or committed on this host."""
         return self._read(image, BUILT_LOCALLY) == _YES
 
     def set_built_locally(self, image: str) -> None:
-        """Record that it was built here."""
+        """Record that the image was built on this host."""
         self._store.images.set_data(image, BUILT_LOCALLY, _YES)
 
     def _read(self, image: str, key: str) -> bytes:

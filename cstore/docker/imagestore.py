@@ -1,7 +1,8 @@
 """Docker's image store on a cstore store: images by the digest of their config (docker 7).
 
-An image created here has a config, which names its layers, and a generated manifest, because every image of a store
-needs one. Other facts, such as its parent, are in `facts`. IDs have the form `sha256:<hex>`; arguments may be bare hex.
+An image created here has a config, which names its layers, and a manifest generated from it, because every image in a
+store needs one. `facts` has other facts about an image, such as its parent. IDs are returned as `sha256:<hex>`;
+arguments may also be bare hex digits.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _SYSTEM = "linux"
 
 
 class Step(Value):
-    """One step in an image's history. `image` is its ID if it is known, else ""; `size` is in bytes."""
+    """One step in an image's history. `image` is the ID of its result if known, else ""; `size` is in bytes."""
 
     image: str
     created: str
@@ -60,21 +61,21 @@ class ImageStore:
 
     @checked
     def __init__(self, store: Store, layers: LayerStore | None = None) -> None:
-        """`layers` is the layer store whose references a deletion respects."""
+        """Open the image store; `layers` is the layer store whose references keep layers when images are deleted."""
         self._store = store
         self._layers = layers or LayerStore(store)
         self._facts = Facts(store)
 
-    # ── making, reading, deleting ──
+    # ── creating, reading, deleting ──
 
     def create(self, raw: bytes) -> str:
-        """Make an image of its config; return its ID. One that is there already is left as it is.
+        """Create an image from its config; return its ID. An existing image is not changed.
 
         Raises:
-            ImageInvalid: the config is no such, or its history tells of more layers than there are.
-            IDTaken: something other than a Docker image has the ID.
-            ChainUnknown: the layers are not all there.
-            WrongSystem: it is for another operating system.
+            ImageInvalid: the config is invalid, or its history has more layers than the image.
+            IDTaken: an image without a config under its ID has the ID.
+            ChainUnknown: a layer is missing.
+            WrongSystem: the image is for another operating system.
         """
         config = parse_config(raw)
         config.check_history()
@@ -84,13 +85,13 @@ class ImageStore:
             make_image(self._store, config, self._line(config))
         except IDTaken:
             if config.id not in self._records():
-                raise  # it has no config of its own, so it is another image
+                raise  # it has no config under its ID, so it is another image
         return config.digest
 
     def register(self, raw: bytes, *, names: Sequence[str] = (), parent: str = "", built_locally: bool = False) -> str:
-        """Make an image of its config, with names and notes, all in one; return its ID.
+        """Create an image from its config, with names and facts, atomically; return its ID.
 
-        One that is there already gets what is said here besides.
+        An existing image gets the names and facts in addition to its own.
 
         Raises:
             CstoreError: as `create`, `set_parent` and `tag`.
@@ -112,7 +113,7 @@ class ImageStore:
             raise
 
     def get(self, image: str) -> ImageConfig:
-        """Read an image's config and verify it against the ID.
+        """Read an image's config, and verify that its digest is the ID.
 
         Raises:
             ImageUnknown: there is no such image.
@@ -135,13 +136,13 @@ class ImageStore:
         return config
 
     def delete(self, image: str) -> list[Freed]:
-        """Delete an image and the layers that nothing holds then; return those, uppermost first.
+        """Delete an image and the layers that nothing else uses; return those layers, uppermost first.
 
-        Its children stay and lose their recorded parent. Names and children do not prevent it.
+        Names and children do not prevent this. The children are kept and lose their recorded parent.
 
         Raises:
             ImageUnknown: there is no such image.
-            ImageUsedByContainer: a container came from it.
+            ImageUsedByContainer: a container was created from it.
         """
         identifier = self._id(image, go_text="unrecognized image ID {}")
         children = self.children(identifier)
@@ -178,7 +179,7 @@ class ImageStore:
         return _PREFIX + resolve(term, self._records())
 
     def map(self) -> Mapping[str, ImageConfig]:
-        """All images with a sound config, by ID."""
+        """Return the configs of all images by ID, without damaged ones."""
         found = {}
         for identifier in self._records():
             try:
@@ -188,12 +189,12 @@ class ImageStore:
         return found
 
     def heads(self) -> list[str]:
-        """The IDs of the images that are not the parent of another."""
+        """Return the IDs of the images that are not a parent of another image."""
         parents = set(self._parents().values())
         return [_PREFIX + identifier for identifier in self._records() if identifier not in parents]
 
     def children(self, image: str) -> list[str]:
-        """The IDs of the images whose recorded parent this is; none of an image that is not there."""
+        """Return the IDs of the images whose recorded parent this is; none if this image does not exist."""
         identifier = image.removeprefix(_PREFIX)
         return [_PREFIX + child for child, parent in self._parents().items() if parent == identifier]
 
@@ -201,18 +202,18 @@ class ImageStore:
         return len(self._records())
 
     def __iter__(self) -> Iterator[str]:
-        """The IDs of all images, whether their configs are sound or not."""
+        """Iterate over the IDs of all images, including those with a damaged config."""
         return iter([_PREFIX + identifier for identifier in self._records()])
 
     def walk(self, visit: Callable[[str], object]) -> None:
-        """Call `visit` with the ID of each image; what it raises ends the walk."""
+        """Call `visit` with the ID of each image; an exception of `visit` ends the walk."""
         for identifier in self:
             visit(identifier)
 
     # ── facts ──
 
     def set_parent(self, image: str, parent: str) -> None:
-        """Record which image this one was made from, instead of what was recorded before.
+        """Record the image that this one was made from, replacing a recorded parent.
 
         Raises:
             ParentImageUnknown: there is no such parent.
@@ -224,10 +225,10 @@ class ImageStore:
         self._facts.set_parent(self._id(image), above)
 
     def parent(self, image: str) -> str:
-        """The ID of the image that this one was made from.
+        """Return the ID of the image that this one was made from.
 
         Raises:
-            ParentImageUnknown: none is recorded, or it is gone.
+            ParentImageUnknown: none is recorded, or it no longer exists.
         """
         above = self._parents().get(image.removeprefix(_PREFIX), "")
         if not above:
@@ -235,11 +236,11 @@ class ImageStore:
         return _PREFIX + above
 
     def tag(self, image: str, name: str, *, force: bool = True) -> str:
-        """Add a name to an image, completed as Docker does, and record the time; return the name.
+        """Add a name to an image, completed as Docker does, and record the time; return the complete name.
 
         Raises:
-            InvalidName: it is not a valid name, or looks like a digest.
-            NameTaken: another image has it, and `force` is off.
+            InvalidName: it is not a valid name, or could be mistaken for a digest.
+            NameTaken: another image has it, and `force` is false.
             ImageUnknown: there is no such image.
         """
         from cstore.docker.tagging import add_tag, full_tag
@@ -256,21 +257,21 @@ class ImageStore:
         self._facts.set_last_updated(self._id(image), now())
 
     def last_updated(self, image: str) -> str:
-        """The time when it was tagged, RFC 3339; "" if it is not recorded, or there is no such image."""
+        """Return the time when the image was tagged, RFC 3339; "" if none is recorded, or there is no such image."""
         return self._facts.last_updated(image.removeprefix(_PREFIX))
 
     def set_built_locally(self, image: str) -> None:
-        """Record that the image was built or committed here."""
+        """Record that the image was built or committed on this host."""
         self._facts.set_built_locally(self._id(image))
 
     def built_locally(self, image: str) -> bool:
-        """Whether it was; an image that is not there was not."""
+        """Return whether the image was built or committed on this host; false if it does not exist."""
         return self._facts.built_locally(image.removeprefix(_PREFIX))
 
-    # ── what is made of a config ──
+    # ── history, commit, configs ──
 
     def history(self, image: str) -> list[Step]:
-        """How an image came to be, newest step first, as far as its config tells."""
+        """Return the steps that created an image, newest first, as recorded in its config."""
         config = self.get(image)
         sizes = self._sizes(config)
         lineage = self._lineage(config.id)
@@ -301,15 +302,15 @@ class ImageStore:
     def commit(
         self, source: WritableLayer, parent: str, *, author: str = "", comment: str = "", names: Sequence[str] = ()
     ) -> str:
-        """Make an image of what a writable layer changes on top of the image `parent`; return its ID.
+        """Create an image from the changes of a writable layer on top of the image `parent`; return its ID.
 
-        The writable layer stays. One that changes nothing adds no layer. The image has its names when it is there, even
-        if this process dies.
+        The writable layer is kept. Without changes, no layer is added. The image never exists without its names, even
+        if this process is killed.
 
         Raises:
             ImageUnknown: there is no such parent.
-            InvalidOption: the writable layer does not lie on the layers of that image.
-            InvalidName: a name is not valid, or looks like a digest.
+            InvalidOption: the writable layer is not based on the layers of that image.
+            InvalidName: a name is not valid, or could be mistaken for a digest.
         """
         from cstore.docker.committing import commit
         from cstore.oci.child import Child
@@ -319,24 +320,24 @@ class ImageStore:
 
     @staticmethod
     def check_system(system: str) -> None:
-        """See that images for an operating system can be kept here; "" says nothing against it.
+        """Check that images for an operating system can be stored here; "" passes.
 
         Raises:
-            WrongSystem: they cannot.
+            WrongSystem: they cannot be stored.
         """
         if system and system.lower() != _SYSTEM:
             raise WrongSystem(system)
 
     @staticmethod
     def platform(config: ImageConfig) -> Platform:
-        """The platform of an image; fields that its config leaves out are those of this machine."""
+        """Return the platform of an image; fields missing in its config are those of this machine."""
         from cstore.oci.platforms import host_platform
 
         return config.on_host(host_platform())
 
     @staticmethod
     def empty() -> ImageConfig:
-        """An empty config for `changed` to fill; `create` accepts its bytes."""
+        """Return an empty config; fill it with `changed`, and pass its bytes to `create`."""
         from cstore.oci.config import empty_config
 
         return empty_config()
@@ -345,7 +346,7 @@ class ImageStore:
     def new_history(
         author: str = "", comment: str = "", created_by: str = "", *, empty_layer: bool = False
     ) -> HistoryItem:
-        """A step in the making of an image that is taken now."""
+        """Return a history item with the current time."""
         from cstore.oci.config import HistoryItem
         from cstore.records.codec import now
 
@@ -353,9 +354,9 @@ class ImageStore:
 
     @staticmethod
     def new_child(parent: ImageConfig | None, child: Child, system: str = _SYSTEM, version: str = "") -> ImageConfig:
-        """Make the config of an image that is `parent` with a layer more; `create` takes its bytes.
+        """Return the config of an image that adds a layer to `parent`; pass its bytes to `create`.
 
-        `version` is of the program that makes it.
+        `version` is that of the program that builds the image.
         """
         from cstore.oci.child import new_child
         from cstore.oci.platforms import host_platform
@@ -364,10 +365,10 @@ class ImageStore:
         architecture = host_platform().architecture
         return new_child(parent, child, created=now(), system=system, architecture=architecture, version=version)
 
-    # ── within ──
+    # ── helpers ──
 
     def _records(self) -> dict[str, Image]:
-        """The images that have a config under their ID; others were made by hand and are not Docker's matter."""
+        """Return the images that have a config under their ID; others are not images in Docker's sense."""
         return {image.id: image for image in self._store.images.list() if _PREFIX + image.id in image.data_names}
 
     def _id(self, image: str, *, go_text: str = "failed to get digest {}: no such file or directory") -> str:
@@ -381,7 +382,7 @@ class ImageStore:
         return identifier
 
     def _parents(self) -> dict[str, str]:
-        """Recorded parents that are there, by the IDs of their children."""
+        """Return the recorded parents that exist, by the IDs of their children."""
         records = self._records()
         found = {identifier: self._facts.parent(identifier) for identifier in records}
         return {child: parent for child, parent in found.items() if parent in records}

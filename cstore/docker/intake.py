@@ -1,4 +1,4 @@
-"""An archive that is read twice: once to learn its DiffID, and again only if no layer has it yet (docker 15)."""
+"""Read an archive twice: first to compute its DiffID, then to unpack it if no layer has that DiffID (docker 15)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Intake(Value):
-    """An archive at its beginning: a descriptor to read it from, and its DiffID."""
+    """An archive: a descriptor at its beginning, and its DiffID."""
 
     source: int
     diff_id: str
@@ -25,15 +25,15 @@ class Intake(Value):
 
 @contextmanager
 def twice_readable(source: int | ReadInto, directory: str) -> Iterator[Intake]:
-    """Read an archive to its end and give it again from where it began.
+    """Read an archive to its end, and yield it at its beginning again.
 
     Args:
-        source: a descriptor, which stays the caller's, or a reader. What is not a file is copied first.
-        directory: where the copy goes.
+        source: a descriptor, which the caller closes, or a reader. If it is not a regular file, it is copied first.
+        directory: the directory for the copy.
 
     Raises:
         SystemFailure: it cannot be read or copied.
-        CompressionFailed: it is compressed, and broken.
+        CompressionFailed: the compressed stream is corrupt.
     """
     if isinstance(source, int) and stat.S_ISREG(os.fstat(source).st_mode):
         yield _rewound(source, os.lseek(source, 0, os.SEEK_CUR))

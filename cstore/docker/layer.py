@@ -1,4 +1,4 @@
-"""Layers as Docker's layer store hands them out: read-only ones by ChainID, writable ones by name."""
+"""The layers of Docker's layer store: read-only ones by ChainID, writable ones by name."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 DESCRIPTOR = "descriptor.json"
-"""The data item of a layer that holds its descriptor."""
+"""The data item with a layer's descriptor."""
 
 
 class Freed(Value):
-    """A read-only layer that a release deleted. `size` counts all below it too, as it was before."""
+    """A read-only layer that a release deleted. `size` includes all layers below it, before the release."""
 
     chain_id: str
     diff_id: str
@@ -35,16 +35,16 @@ class Freed(Value):
 
 @checked_methods
 class ReadOnlyLayer:
-    """A reference to a registered layer, to be released once; or, from `LayerStore.map`, a look at one."""
+    """A reference to a registered layer, to be released once; or, from `LayerStore.map`, a view of one."""
 
     def __init__(self, store: Store, line: Sequence[Link]) -> None:
-        """`line`: the layer itself, then its ancestors downward."""
+        """Create it from `line`: the layer itself, then its ancestors downward."""
         self._store = store
         self._line = tuple(line)
 
     @property
     def chain_id(self) -> str:
-        """The ChainID of this layer and its ancestors."""
+        """The ChainID, which identifies this layer together with all layers below it."""
         return self._line[0].chain_id
 
     @property
@@ -59,22 +59,22 @@ class ReadOnlyLayer:
 
     @property
     def depth(self) -> int:
-        """How many layers the chain has, this one included."""
+        """The number of layers in the chain, including this one."""
         return len(self._line)
 
     @property
     def parent(self) -> ReadOnlyLayer | None:
-        """The layer below. No reference is taken."""
+        """The layer below, without taking a reference."""
         return ReadOnlyLayer(self._store, self._line[1:]) if self._line[1:] else None
 
     @property
     def is_empty(self) -> bool:
-        """Whether it is of the archive that holds nothing."""
+        """Whether it is the layer of an empty archive."""
         return self.diff_id == EMPTY_DIFF_ID
 
     @property
     def descriptor(self) -> Mapping[str, Any]:
-        """The description given when it was registered: media type, size and digest of its blob; empty if none."""
+        """The descriptor given at registration, such as media type, size and digest of the blob; empty without one."""
         import json
 
         if DESCRIPTOR not in self._line[0].layer.data_names:
@@ -83,16 +83,16 @@ class ReadOnlyLayer:
         return found if isinstance(found, dict) else {}
 
     def diff_size(self) -> int:
-        """Bytes in the files of this layer's archive."""
+        """Return the bytes in the files of this layer's archive."""
         return self._store.layers.archive_size(self.layer)
 
     def size(self) -> int:
-        """Bytes in the files of the archives of the whole chain."""
+        """Return the bytes in the files of all archives of the chain."""
         return sum(self._store.layers.archive_size(link.layer.id) for link in self._line)
 
     @property
     def chain_ids(self) -> tuple[str, ...]:
-        """Its own ChainID, then those below."""
+        """Its own ChainID, then those of the layers below."""
         return tuple(link.chain_id for link in self._line)
 
     @property
@@ -101,7 +101,7 @@ class ReadOnlyLayer:
         return tuple(link.layer for link in reversed(self._line))
 
     def measured(self) -> list[Freed]:
-        """The layers that a release of the whole chain would return: this layer and its ancestors, uppermost first."""
+        """Return what a release of the whole chain would return: this layer and all below it, uppermost first."""
         sizes = [self._store.layers.archive_size(link.layer.id) for link in self._line]
         return [
             Freed(link.chain_id, link.layer.diff_digest, link.layer.id, sum(sizes[place:]), sizes[place])
@@ -109,15 +109,15 @@ class ReadOnlyLayer:
         ]
 
     def metadata(self) -> Mapping[str, str]:
-        """The directories that the driver keeps it in, by Docker's names; none with vfs."""
+        """Return the driver's directories of the layer, by Docker's names; none with vfs."""
         return self._store.layers.directories(self.layer)
 
     def write_tar(self, sink: Target) -> None:
-        """Write the archive that was registered, byte for byte.
+        """Write the registered archive, byte for byte.
 
         Raises:
-            ContentDamaged: a file has changed since it was registered.
-            LayerNotVerified: the digest differs, which is known only at the end, after all bytes were written.
+            ContentDamaged: a file differs from the registered one.
+            LayerNotVerified: the archive has another digest. This is detected after all bytes were written.
         """
         from cstore.archive.compression import Compression
         from cstore.archive.streams import HashingSink
@@ -130,9 +130,9 @@ class ReadOnlyLayer:
                 raise LayerNotVerified(self.layer, self.diff_id)
 
     def write_tar_from(self, ancestor: str, sink: Target) -> None:
-        """Write as a tar what changed since the ancestor of that ChainID, or with "" the whole tree.
+        """Write the changes since the ancestor with that ChainID as a tar, or the whole tree for "".
 
-        It is made from the trees, so it is not any registered archive.
+        The tar is made from the trees, so it is not a registered archive.
 
         Raises:
             NotAnAncestor: no layer below this one has that ChainID.
@@ -147,7 +147,7 @@ class ReadOnlyLayer:
 
 
 class EmptyLayer:
-    """The empty layer, which is in no store and stands for a commit without changes."""
+    """The empty layer, which is in no store; it stands for a commit without changes."""
 
     chain_id = EMPTY_DIFF_ID
     diff_id = EMPTY_DIFF_ID
@@ -156,14 +156,14 @@ class EmptyLayer:
 
     @staticmethod
     def size() -> int:
-        """No bytes."""
+        """Return 0."""
         return 0
 
     diff_size = size
 
     @staticmethod
     def metadata() -> Mapping[str, str]:
-        """No directories."""
+        """Return no directories."""
         return {}
 
     @staticmethod
@@ -178,7 +178,7 @@ class EmptyLayer:
         """Write the empty archive.
 
         Raises:
-            InvalidOption: an ancestor is named; there is none.
+            InvalidOption: an ancestor is given, but there is none.
         """
         if ancestor:
             raise InvalidOption(
@@ -198,29 +198,29 @@ class WritableLayer:
         self.parent = parent
 
     def mount(self, label: str = "") -> str:
-        """Mount it once more and return where."""
+        """Mount the layer, increasing its mount count; return the mount point."""
         return self._store.mount(self.layer, label=label)
 
     def unmount(self) -> None:
-        """Take one mount back. One too many is harmless."""
+        """Decrease the mount count, and unmount the layer if it is 0. A surplus call is harmless."""
         self._store.unmount(self.layer)
 
     def changes(self) -> Sequence[Change]:
-        """Its changes against its parent and init layer."""
+        """Return its changes relative to its parent and init layer."""
         return self._store.layers.changes(self.layer)
 
     def size(self) -> int:
-        """Bytes that it adds or modifies."""
+        """Return the bytes of added and modified files."""
         return self._store.layers.diff_size(self.layer)
 
     def write_tar(self, sink: Target) -> None:
-        """Write what it changes as a tar."""
+        """Write its changes as a tar."""
         self._store.layers.write_changes(self.layer, sink)
 
     def apply_diff(self, source: Source, progress: Callable[[int], None] | None = None) -> int:
-        """Apply an archive; return the size of the files in it, in bytes."""
+        """Apply an archive; return the size of its files in bytes."""
         return self._store.layers.apply_diff(self.layer, source, progress)
 
     def metadata(self) -> Mapping[str, str]:
-        """The directories that the driver keeps it in; with a driver that has no names for them, the layer's name."""
+        """Return the driver's directories of the layer, or the layer's name if the driver has no names for them."""
         return self._store.layers.directories(self.layer) or {"ID": self.name}

@@ -1,8 +1,8 @@
-"""Docker's layer store on a cstore store: layers addressed by ChainID, held by references, released in a cascade.
+"""Docker's layer store on a cstore store: layers by ChainID, with references, and releases that cascade.
 
-A layer is kept by references of this object, a layer on top of it, an image, a container, a mount, or a name. Only the
-references belong to this process; the rest is in the records, visible to every program (docker 3, 15). Use an object in
-one thread only.
+A release keeps a layer that has references of this object, a layer on top of it, an image, a container, a mount, or a
+name, which a user gave it deliberately. References belong to this process; all else is in the records, visible to every
+program (docker 3, 15). An object must be used by one thread only.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ if TYPE_CHECKING:
     from cstore.store.intents import Intent
 
 MAX_DEPTH = 125
-"""Layers in a chain, unless another limit is set: Docker's, which leaves room for an init and a writable layer."""
+"""The default limit of layers in a chain: Docker's, which leaves room for an init layer and a writable layer."""
 
 
 @checked_methods
 class LayerStore:
-    """Layers by ChainID (`chain`). `writable` are the writable layers, by name.
+    """Layers by ChainID (`chain`). `writable` has the writable layers, by name.
 
     Args:
-        store: where they are.
-        max_depth: how many layers a chain may have.
-        id_map: the owners that all its layers have on disk, whatever the driver could show. With one, layers of
-            other owners are as if they were not there, and the IDs of those that are made are random.
+        store: the store.
+        max_depth: the largest number of layers in a chain.
+        id_map: the ID map of all its layers on disk, even if the driver can shift owners. With a map, layers of other
+            maps are ignored, and new layers get random IDs.
     """
 
     @checked
@@ -71,7 +71,7 @@ class LayerStore:
         return self._store.driver_name
 
     def driver_status(self) -> list[tuple[str, str]]:
-        """Facts about the driver: label and value."""
+        """Return facts about the driver: label and value."""
         return self._store.status()
 
     # ── read-only layers ──
@@ -85,22 +85,21 @@ class LayerStore:
         *,
         intent: Intent | None = None,
     ) -> ReadOnlyLayer:
-        """Make a layer of an archive on top of the chain `parent`, or refer to the one that is there already.
+        """Create a layer from an archive on top of the chain `parent`, or use an existing one; return a reference.
 
-        A new layer gets the ID that skopeo and Podman would give it, so that they find it too.
+        A new layer gets the ID that skopeo and Podman would give it, so that they find it, too.
 
         Args:
-            source: the archive, plain or compressed: a path, bytes, a descriptor, a file.
+            source: the archive, plain or compressed: a path, bytes, a descriptor, or a file.
             parent: a ChainID; "" for a bottom layer.
-            progress: told the bytes read so far, if there is something to unpack.
-            descriptor: kept with a layer that is made, for `ReadOnlyLayer.descriptor`: something that JSON has.
-            intent: a transaction that this is a part of: it notes a new layer first, and removes it if the transaction
-                fails.
+            progress: called with the bytes read so far, if the archive is unpacked.
+            descriptor: a JSON object to store with a new layer; see `ReadOnlyLayer.descriptor`.
+            intent: the journal of a larger operation: a new layer is noted there, and removed if that is reverted.
 
         Raises:
             ChainUnknown: no layer has the ChainID `parent`.
-            ChainTooDeep: the parent's chain is as long as is allowed.
-            ArchiveError: the archive cannot be a layer; nothing of it remains.
+            ChainTooDeep: the parent's chain already has the largest number of layers.
+            ArchiveError: the archive is not a valid layer; nothing of it is kept.
         """
         from cstore.docker.intake import twice_readable
         from cstore.gojson import encode
@@ -118,7 +117,7 @@ class LayerStore:
         return self.get(chain)
 
     def owned(self, request: NewLayer) -> NewLayer:
-        """A request for a layer that has the owners of this store's."""
+        """Return a request for a layer with this store's ID map."""
         return request.with_(id_map=self.id_map, owners_on_disk=True) if self.id_map else request
 
     def _put(
@@ -153,28 +152,28 @@ class LayerStore:
             self._store.layers.put(request, source, progress, accept)
         except IDTaken:
             if next_chain(below.chain_id if below else "", diff_id) in self._index():
-                return  # another process was faster
+                return  # another process created it in the meantime
             os.lseek(source, start, os.SEEK_SET)
-            other = new_id(lambda each: self._store.layers.find(each) is not None)  # that one is another layer's
+            other = new_id(lambda each: self._store.layers.find(each) is not None)  # another layer has the usual ID
             if intent is not None:
                 intent.note(layers=[other])
             self._store.layers.put(request.with_(id=other), source, progress, accept)
 
     def get(self, chain: str) -> ReadOnlyLayer:
-        """Return a new reference to the layer of that ChainID.
+        """Return a new reference to the layer with that ChainID.
 
         Raises:
-            ChainUnknown: there is no such chain.
+            ChainUnknown: there is no such layer.
         """
         found = self.look(chain)
         self._held.setdefault(chain, set()).add(found)
         return found
 
     def look(self, chain: str) -> ReadOnlyLayer:
-        """Return the layer of that ChainID without taking a reference.
+        """Return the layer with that ChainID without taking a reference.
 
         Raises:
-            ChainUnknown: there is no such chain.
+            ChainUnknown: there is no such layer.
         """
         found = self.find(chain)
         if found is None:
@@ -182,16 +181,16 @@ class LayerStore:
         return found
 
     def find(self, chain: str) -> ReadOnlyLayer | None:
-        """The layer of that ChainID without taking a reference, or None."""
+        """Return the layer with that ChainID without taking a reference; None if there is none."""
         known = self._links()
         link = index(known.values()).get(chain)
         return None if link is None else _line_of(self._store, link, known)
 
     def chain_of(self, ref: str) -> str:
-        """The ChainID that `ref` means: one, with `sha256:` or without; or the ID or name of a layer that has one.
+        """Resolve `ref` to a ChainID: it may be one, with or without `sha256:`, or a layer's ID or name.
 
         Raises:
-            ChainUnknown: no layer has it.
+            ChainUnknown: there is no such layer, or it has no ChainID.
         """
         present = self.present()
         for chain in (ref, f"sha256:{ref}"):
@@ -204,21 +203,21 @@ class LayerStore:
         return found.chain_id
 
     def map(self) -> Mapping[str, ReadOnlyLayer]:
-        """All layers by ChainID, without taking references."""
+        """Return all layers by ChainID, without taking references."""
         known = self._links()
         return {chain: _line_of(self._store, link, known) for chain, link in index(known.values()).items()}
 
     def present(self) -> Mapping[str, str]:
-        """The IDs of all layers in the store by ChainID."""
+        """Return the IDs of the layers in the store by ChainID."""
         return {chain: link.layer.id for chain, link in self._index().items()}
 
     def release(self, reference: ReadOnlyLayer) -> list[Freed]:
-        """Release a reference. The last one deletes the layer if nothing uses it, and ancestors that become unused.
+        """Release a reference; after the last one, delete the layer and those below it, as far as nothing uses them.
 
-        Returns the deleted layers, uppermost first. A layer that is already gone is not an error.
+        Returns the deleted layers, uppermost first. It is not an error if the layer no longer exists.
 
         Raises:
-            LayerNotRetained: this reference is not held, or no longer.
+            LayerNotRetained: this reference is not held, or was released before.
         """
         held = self._held.get(reference.chain_id, set())
         if reference not in held:
@@ -229,7 +228,7 @@ class LayerStore:
         return self.release_chain(reference.chain_id)
 
     def release_and_log(self, reference: ReadOnlyLayer) -> list[Freed]:
-        """The same, and tell the log of `cstore.docker` what was deleted.
+        """Release a reference like `release`, and log the deleted layers to the logger `cstore.docker`.
 
         Raises:
             LayerNotRetained: as `release`.
@@ -242,22 +241,22 @@ class LayerStore:
         return freed
 
     def release_chain(self, chain: str) -> list[Freed]:
-        """Delete a layer that nothing holds, and what is then free below it, as `release` does."""
+        """Delete a layer and those below it, as far as nothing uses them, like `release`."""
         top = self.find(chain)
         return [] if top is None else self.cascade(top)
 
     def retains(self, chain: str) -> bool:
-        """Whether this object holds references to the layer of that ChainID."""
+        """Return whether this object holds references to the layer with that ChainID."""
         return bool(self._held.get(chain))
 
     def retains_any_of(self, top: ReadOnlyLayer) -> bool:
-        """Whether this object holds references to a layer or to one below it."""
+        """Return whether this object holds references to a layer or to one below it."""
         return any(self.retains(chain) for chain in top.chain_ids)
 
     def cascade(self, top: ReadOnlyLayer) -> list[Freed]:
-        """Delete a layer if nothing holds it, and then the same below it; return what went, uppermost first.
+        """Delete a layer and those below it, as far as nothing uses them; return them, uppermost first.
 
-        If this process dies in between, the next writer goes on.
+        If this process is killed, the next writer continues.
         """
         with self._store.begin() as intent:
             if going := self.going_with(top):
@@ -265,7 +264,7 @@ class LayerStore:
             return self._cascade(top)
 
     def going_with(self, top: ReadOnlyLayer) -> list[str]:
-        """The IDs of the layers that `cascade` deletes, uppermost first, unless a record needs them."""
+        """Return the IDs of the layers that `cascade` deletes, uppermost first, unless a record needs them."""
         going: list[str] = []
         for chain, layer in zip(top.chain_ids, reversed(top.records), strict=True):
             if self.retains(chain) or self._is_kept(layer):
@@ -282,7 +281,7 @@ class LayerStore:
             try:
                 self._store.layers.delete(layer.id)
             except (InUse, LayerUnknown, ReadOnlyStore):
-                break  # in use by what is in the records; or gone, and with it what it needed
+                break  # a record uses it; or it was deleted in the meantime, with the layers below
             freed.append(measured)
         return freed
 
@@ -305,7 +304,7 @@ class LayerStore:
         return found
 
     def at(self, layer: str) -> ReadOnlyLayer | None:
-        """The layer of that ID in the store, without taking a reference; None if it has no ChainID."""
+        """Return the layer with that ID in the store, without taking a reference; None if it has no ChainID."""
         known = self._links()
         link = known.get(layer)
         return None if link is None else _line_of(self._store, link, known)
@@ -313,11 +312,11 @@ class LayerStore:
     # ── the store as a whole ──
 
     def clean_up(self) -> Sequence[Leftover]:
-        """Remove what an interrupted operation left behind; return what it was."""
+        """Remove what interrupted operations left behind; return the leftovers."""
         return self._store.gc()
 
 
 def _line_of(store: Store, top: Link, known: Mapping[str, Link]) -> ReadOnlyLayer:
-    """Find the layers that really are below this one: of several with one ChainID, a layer has one parent."""
+    """Return a layer with its actual ancestors, even if other layers have the same ChainIDs."""
     found, _ = follow(lambda each: known[each].layer, top.layer.id)
     return ReadOnlyLayer(store, [known[layer] for layer in found])

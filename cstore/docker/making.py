@@ -1,4 +1,4 @@
-"""An image record as skopeo and Podman would write it, for an image that came without a manifest (docker 16)."""
+"""Create an image record like skopeo and Podman, for an image whose source has no manifest (docker 16)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def make_image(store: Store, config: ImageConfig, line: Sequence[Layer]) -> None:
-    """Make an image without names.
+    """Create an image without names.
 
     Args:
-        store: where.
-        config: what names it.
-        line: its layers, bottom first.
+        store: the store.
+        config: the config; its digest is the ID.
+        line: the image's layers, bottom first.
     """
     from cstore.store import NewImage
 

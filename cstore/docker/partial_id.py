@@ -1,4 +1,4 @@
-"""Which image the beginning of an ID means, by Docker's rules (docker 7.3)."""
+"""Resolve the prefix of an image ID by Docker's rules (docker 7.3)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def resolve(term: str, images: Iterable[str]) -> str:
     """Return the one ID that begins with `term`.
 
     Args:
-        term: hex digits in lower case, with `sha256:` before them or without; one is enough.
+        term: one or more lower-case hex digits, with or without `sha256:` before them.
         images: IDs without `sha256:`.
 
     Raises:
-        ImageUnknown: there is none, or nothing was asked for.
+        ImageUnknown: there is no such ID, or `term` has no digits.
         AmbiguousImageID: there are several.
     """
     parts = _WITH_ALGORITHM.fullmatch(term)

@@ -1,4 +1,4 @@
-"""Names of images by Docker's rules: completed, moved from one image to another only if that is meant (docker 9.3)."""
+"""Tag images by Docker's rules: complete names, and move them between images only with force (docker 9.3)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _AMBIGUOUS = f"{DOCKER}/library/sha256"
 
 
 def full_tag(text: str) -> ImageName:
-    """Complete a name that an image is to get.
+    """Complete a name for an image.
 
     Raises:
-        InvalidName: it is not a valid name, or looks like a digest.
+        InvalidName: it is not a valid name, or could be mistaken for a digest.
     """
     name = parse_name(text)
     if name.digest:
@@ -29,16 +29,16 @@ def full_tag(text: str) -> ImageName:
 
 
 def add_tag(store: Store, image: str, name: ImageName, *, force: bool = True) -> None:
-    """Give an image a name; it stands first among its names.
+    """Add a name to an image, before its other names.
 
     Args:
-        store: where.
-        image: its ID in the store.
-        name: in full.
-        force: take the name from another image that has it.
+        store: the store.
+        image: the image's ID in the store.
+        name: the complete name.
+        force: remove the name from another image that has it.
 
     Raises:
-        NameTaken: another image has it, and `force` is off.
+        NameTaken: another image has it, and `force` is false.
     """
     holder = next((other for other in store.images.list() if str(name) in other.names), None)
     if holder is not None and holder.id != image and not force:

@@ -1,7 +1,7 @@
-"""Writable layers by name, with an init layer between them and their parent if wanted (docker 3.6).
+"""Writable layers by name, with an optional init layer between them and their parent (docker 3.6).
 
-In the store, a writable layer is a layer with that name and a flag. These layers serve Docker's layer interface and are
-not containers of Podman.
+In the store, a writable layer is a layer with that name and a flag. Podman's containers are different: these layers are
+for users of Docker's layer interface.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SIZE = "size"
 
 @checked_methods
 class WritableLayers:
-    """Writable layers. References are this object's own; the layers and their mounts are in the records."""
+    """Writable layers. References belong to this object; the layers and their mounts are in the records."""
 
     def __init__(self, layers: LayerStore, store: Store) -> None:
         self._layers = layers
@@ -47,19 +47,19 @@ class WritableLayers:
         init: Callable[[str], object] | None = None,
         storage_options: Mapping[str, str] | None = None,
     ) -> WritableLayer:
-        """Make a writable layer on top of the chain `parent`, or on nothing, and refer to it.
+        """Create a writable layer on top of the chain `parent`, or without parent; return a reference.
 
         Args:
-            name: what it is found by; a name of a layer in the store.
+            name: the name of the layer in the store.
             parent: a ChainID, or "".
             label: SELinux label for its mounts.
-            init: called with the path of a mounted layer that lies between; what it makes there shows in the writable
-                layer, and neither in its changes nor in its size. See `engine_files.make_engine_files`.
-            storage_options: `size` limits what it may hold, with a driver and a disk that can.
+            init: called with the path of a mounted init layer; its files are visible in the writable layer, but do not
+                count in its changes and size. See `engine_files.make_engine_files`.
+            storage_options: `size` limits the layer's contents, if driver and disk support that.
 
         Raises:
-            InvalidOption: there is another storage option.
-            DriverError: the driver cannot limit it.
+            InvalidOption: a storage option other than `size` is given.
+            DriverError: the driver does not support the limit.
             WritableLayerTaken: a layer has that name.
             ChainUnknown: no layer has the ChainID `parent`.
         """
@@ -88,7 +88,7 @@ class WritableLayers:
         return self.get(name)
 
     def _limits(self, said: Mapping[str, str]) -> dict[str, str]:
-        """Refuse options that are not Docker storage options."""
+        """Check storage options, and return them with lower-case names."""
         for key in said:
             if key.lower() != _SIZE:
                 raise InvalidOption(
@@ -119,7 +119,7 @@ class WritableLayers:
             self._make(request.with_(parent=layer), name)
 
     def get(self, name: str) -> WritableLayer:
-        """Return another reference to the writable layer of that name.
+        """Return a new reference to the writable layer with that name.
 
         Raises:
             WritableLayerUnknown: there is no such layer.
@@ -130,7 +130,7 @@ class WritableLayers:
         return found
 
     def mount_id(self, name: str) -> str:
-        """The ID of the writable layer of that name.
+        """Return the ID of the writable layer with that name.
 
         Raises:
             WritableLayerUnknown: there is no such layer.
@@ -138,17 +138,17 @@ class WritableLayers:
         return self._get(name).id
 
     def names(self) -> Sequence[str]:
-        """The names of all writable layers."""
+        """Return the names of all writable layers."""
         return [name for layer in self._store.layers.list() if _is_writable(layer) for name in layer.names]
 
     def release(self, reference: WritableLayer) -> list[Freed]:
-        """Give a reference back; with the last one goes the layer, its init layer, and what is then free below.
+        """Release a reference; after the last one, delete the layer, its init layer, and unused layers below.
 
-        Returns the read-only layers that were deleted, uppermost first. A layer that is gone already is no error. If a
+        Returns the deleted read-only layers, uppermost first. It is not an error if the layer no longer exists. If a
         removal fails, the reference is still held, and the call can be repeated.
 
         Raises:
-            LayerNotRetained: this reference is not held, or no longer.
+            LayerNotRetained: this reference is not held, or was released before.
         """
         held = self._held.get(reference.name, set())
         layer = self._named(reference.name)
@@ -161,7 +161,7 @@ class WritableLayers:
             held.remove(reference)
             return []
         below = self._init_below(layer)
-        with self._store.begin() as intent:  # a killed process leaves neither the init layer nor what it alone needed
+        with self._store.begin() as intent:  # if the process is killed, the next writer deletes the rest
             if below is not None:
                 intent.note_if_room(layers=[below.id])
             if reference.parent is not None and (going := self._layers.going_with(reference.parent)):
@@ -177,7 +177,7 @@ class WritableLayers:
         self._store.layers.delete(layer)
 
     def _parent_of(self, layer: Layer) -> ReadOnlyLayer | None:
-        """The registered layer below a writable one: never the init layer."""
+        """Return the registered layer below a writable one, which is never the init layer."""
         between = self._init_below(layer)
         below = layer.parent if between is None else between.parent
         return self._layers.at(below) if below else None

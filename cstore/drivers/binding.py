@@ -1,4 +1,4 @@
-"""Mounts of a driver taken away, and its home that the programs of this family mount on itself (drivers 7.2, 12.1)."""
+"""Remove a driver's mounts, and the bind mount of its home on itself that other programs create (drivers 7.2, 12.1)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from cstore.kernel import mount, mountinfo
 
 
 def detach(point: str) -> None:
-    """Take away all that is mounted on a place, even while it is in use. Raises OSError."""
+    """Unmount everything at a path, even while it is in use. Raises OSError."""
     while mountinfo.is_mountpoint(point):
         with within.path_past_links(point) as way:
             mount.unmount(way, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
 
 
 def release_home(home: str) -> None:
-    """Take such mounts away. A disk that the administrator mounted on the home stays."""
+    """Remove bind mounts of a driver's home on itself. A disk that the administrator mounted there stays."""
     with suppress(OSError):
         while _is_bound_to_itself(os.path.realpath(home)):
             mount.unmount(home, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)

@@ -1,16 +1,16 @@
-"""The contract of a storage driver: layer IDs in, directories out.
+"""The contract of storage drivers: layer IDs in, directories out.
 
 The life of a layer's tree:
 
     stage ──► fill ──► adopt ──► read, mount, unmount ──► remove
        └────► discard (it failed)
 
-A tree is *staged* above its parent without any lock and under a name that no reader takes for a layer; it is *filled*
-there (by unpacking an archive, or not at all); it is *adopted* under its ID by one rename while the caller holds the
-layer lock. Nothing half-made ever carries a layer's ID. Removal runs the other way: one rename under the lock takes the
-tree out of sight, and the slow deletion happens after the lock is released.
+A tree is *staged* above its parent without any lock, under a name that no reader takes for a layer. It is *filled*
+there by unpacking an archive, or left empty. It is *adopted* under its ID by one rename, while the caller holds the
+layer lock. No incomplete tree ever has a layer's ID. Removal is the reverse: one rename under the lock hides the tree,
+and the slow deletion follows after the lock is released.
 
-Words used below: `layer` and `parent` are checked layer IDs; `tree` is a directory that holds a whole file system or,
+Terms used below: `layer` and `parent` are checked layer IDs; `tree` is a directory that holds a whole file system or,
 for union drivers, the part of it that a layer adds; "under the lock" means the exclusive lock of the layer records.
 """
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from cstore.archive.whiteout import WhiteoutForm
     from cstore.fs.staging import StagingDirectory
 else:
-    Protocol = object  # only type checkers hold a class against it
+    Protocol = object  # only type checkers compare classes with it
 
 
 class TreeOptions(Value):
-    """How a new tree is made.
+    """The options of a new tree.
 
-    `parent_map` maps the parent's owners, `id_map` those of the new tree. With `far`, there is none: an additional
-    layer store keeps it there.
+    `parent_map` is the ID map of the parent's owners, `id_map` that of the new tree. `far` is the directory in an
+    additional layer store that has the layer's files; "" for an ordinary tree.
     """
 
     id_map: IDMap = IDENTITY
@@ -49,10 +49,10 @@ class TreeOptions(Value):
 
 
 class MountOptions(Value):
-    """How a layer is mounted.
+    """The options of a mount.
 
-    `id_map`: with these owners, where the driver can show others than are on disk. A mount that is not `lasting` ends
-    with this process: a driver that need not mount anything then does not.
+    `id_map`: show these owners, if the driver can show others than are on disk. A mount that is not `lasting` ends with
+    this process, so a driver that does not need a mount creates none.
     """
 
     label: str = ""
@@ -64,17 +64,17 @@ class MountOptions(Value):
 
 
 class StagedTree(Value):
-    """A tree that no layer owns yet.
+    """A tree that belongs to no layer yet.
 
     Attributes:
         tree: the directory to fill.
-        form: how removals are represented in `tree`.
-        has_lower: whether `tree` contains, or is stacked on, the files of other layers.
-        staging: the staging directory that owns everything made so far.
-        lowers: directories of other layers that lie below `tree`, nearest first; none if `tree` is whole.
-        unseen: what lies below the last of those and cannot be read, in words; "" for nothing.
-        copied: whether contents were copied already, which may be only in memory still.
-        force_mask: the mode of all that is made in `tree`, what it should have being in an attribute; -1 for its own.
+        form: the form of whiteouts in `tree`.
+        has_lower: whether `tree` contains, or is above, files of other layers.
+        staging: the staging directory that owns everything created so far.
+        lowers: directories of lower layers, nearest first; none if `tree` is whole.
+        unseen: a description of the lower layers after these, which cannot be read; "" for none.
+        copied: whether contents were copied, which may not be on disk yet.
+        force_mask: the mode of all files in `tree`, whose own mode is in an attribute; -1 if files have their own mode.
     """
 
     tree: str
@@ -88,14 +88,14 @@ class StagedTree(Value):
 
 
 class Removal(Protocol):
-    """A tree out of sight but still on disk."""
+    """A removed tree that is out of sight but still on disk."""
 
     def finish(self) -> None:
-        """Delete it. Call without locks; what cannot be deleted now is left for the next sweep."""
+        """Delete it. Call without locks; the next sweep deletes what cannot be deleted now."""
 
 
 class Driver(Protocol):
-    """Turns layer IDs into directories. One object serves one store in one process."""
+    """A storage driver: it maps layer IDs to directories. One object serves one store in one process."""
 
     @property
     def name(self) -> str:
@@ -103,123 +103,123 @@ class Driver(Protocol):
 
     @property
     def mounts_beside(self) -> bool:
-        """Whether one layer may be mounted for writing and read-only at once, each with a path of its own."""
+        """Whether a layer may be mounted writable and read-only at the same time, at different paths."""
 
     def require(self) -> None:
-        """Make sure, as far as that can be told without writing, that a new store can be kept here.
+        """Check, as far as possible without writing, that the driver can keep a new store here.
 
         Raises:
-            DriverUnusable: this kernel, this file system or these privileges do not allow it.
+            DriverUnusable: the kernel, the file system or missing privileges prevent it.
         """
 
     def layers(self) -> list[str]:
-        """The IDs that have a tree here, sorted. Needs no lock."""
+        """Return the IDs that have a tree in this store, sorted. Needs no lock."""
 
     def exists(self, layer: str) -> bool:
-        """Whether `layer` has a tree, here or in an additional store. Needs no lock."""
+        """Return whether `layer` has a tree, here or in an additional store. Needs no lock."""
 
     def path_of(self, layer: str) -> str:
-        """Where everything that only `layer` has is kept, whether it exists or not. Needs no lock."""
+        """Return the directory for everything that belongs to `layer` alone; it need not exist. Needs no lock."""
 
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
-        """Make an empty, writable tree above `parent`. Needs no lock. If this raises, nothing of it remains.
+        """Create an empty, writable tree above `parent`. Needs no lock. On failure, nothing remains.
 
         Raises:
-            DriverError: there is no tree for `parent`, or it was removed meanwhile.
+            DriverError: `parent` has no tree, or was removed in the meantime.
         """
 
     def stage_again(self, layer: str, parent: str | None) -> StagedTree:
-        """Make a staged copy of `layer`'s own tree, to change it and then `replace` it. Needs no lock."""
+        """Create a staged copy of `layer`'s own tree, which can be changed and passed to `replace`. Needs no lock."""
 
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
         """Give a staged tree its ID.
 
-        Under the lock. A leftover tree of that ID, which no record owns, is removed first. The contents are on the disk
-        already, if that matters; what is made or renamed here follows them there.
+        Under the lock. A leftover tree with that ID, which has no record, is removed first. The caller has written the
+        contents to disk if necessary; this method syncs what it creates and renames.
         """
 
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
-        """Put a staged tree, which is on the disk, in the place of `layer`'s tree, in one step. Under the lock.
+        """Replace `layer`'s tree by a staged one, which is on disk, in one step. Under the lock.
 
-        A tree that a mount holds on to is refused, or with `in_use` changed where it is, in as many steps as it takes.
+        A tree that a mount uses is refused; with `in_use`, it is changed in place instead, in several steps.
         """
 
     def remove(self, layer: str) -> Removal:
-        """Hide `layer`'s tree. Under the lock. A missing tree is not an error."""
+        """Move `layer`'s tree out of sight. Under the lock. A missing tree is no error."""
 
     def mount(self, layer: str, options: MountOptions) -> str:
-        """Make `layer` usable as a directory and return its path.
+        """Mount `layer` and return the path.
 
-        Under the lock; mounting twice in the same way gives the same path. If the driver needs no mount to write to a
-        layer, a read-only mount has a different path.
+        Under the lock. Mounting again in the same way returns the same path. If the driver can write to a layer without
+        a mount, read-only mounts have a different path.
         """
 
     def can_shift(self, id_map: IDMap) -> bool:
-        """Whether a layer without an ID map can be mounted with this one. Changes nothing."""
+        """Return whether a layer without an ID map can be mounted with this one. Changes nothing."""
 
     def unmount(self, layer: str) -> None:
-        """Undo `mount`. Under the lock; a layer that is not mounted is not an error."""
+        """Undo `mount`. Under the lock. A layer that is not mounted is no error."""
 
     def is_mounted(self, layer: str, path: str) -> bool:
-        """Whether `path`, recorded as `layer`'s mount, still is one."""
+        """Return whether `path`, which is recorded as `layer`'s mount, is still mounted."""
 
     def content_roots(self, layer: str) -> Sequence[str]:
-        """Directories in which the files of `layer`'s archive are found, nearest first. Needs no lock."""
+        """Return the directories with the files of `layer`'s archive, nearest first. Needs no lock."""
 
     def changes(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
-        """Return the changes of `layer` against `base` (None: against nothing), sorted by path."""
+        """Return what `layer` adds, modifies and deletes compared with `base` (None: with nothing), sorted by path."""
 
     def write_diff(
         self, layer: str, base: str | None, sink: Sink, layer_map: IDMap, base_map: IDMap, gone_at: float | None = None
     ) -> None:
-        """Write the same as an uncompressed tar.
+        """Write these changes as an uncompressed tar.
 
-        `gone_at`: the time of what says that something is gone, in seconds since 1970; None for what the tree says of
-        it or, where that says nothing, the present.
+        `gone_at`: the time of whiteouts, in seconds since 1970; None for the time that the tree has for them, or else
+        the present.
         """
 
     def diff_size(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
-        """Bytes in added and modified non-directories, hard links once."""
+        """Return the bytes in added and modified files, counting hard links once."""
 
     def far_side(self, digest: str, reference: str) -> str:
-        """The directory in which an additional layer store keeps a layer, by the digest of it or of its contents.
+        """Return the directory of a layer in an additional layer store, by its digest or that of its table of contents.
 
         Raises:
-            DriverError: none has it, or the driver knows no such stores.
+            DriverError: no store has it, or the driver does not support such stores.
         """
 
     def far_blob(self, layer: str) -> str:
-        """The archive of a layer that an additional layer store keeps, as it was pushed; "" for any other layer."""
+        """Return the original archive of a layer in an additional layer store; "" for any other layer."""
 
     def tree_of(self, layer: str) -> AbstractContextManager[str]:
-        """The whole file system of `layer` as a directory to read, for as long as the context lasts."""
+        """Yield the whole file system of `layer` as a directory to read."""
 
     def stale(self) -> list[str]:
-        """Staged and half-removed trees whose owner is gone. Needs no lock and changes nothing."""
+        """Return staged and partly removed trees whose owner is dead. Needs no lock and changes nothing."""
 
     def sweep(self) -> list[str]:
-        """Remove what `stale` names, as far as possible; return what is gone. Needs no lock."""
+        """Remove the paths that `stale` returns, as far as possible; return the removed ones. Needs no lock."""
 
     def debris(self) -> list[str]:
-        """Files in the driver's home that a killed process left, and that nothing uses. Needs no lock, changes nothing.
+        """Return unused files in the driver's home that killed processes left. Needs no lock, changes nothing.
 
-        Without the lock of the layers, one may be there that is just being made.
+        Without the lock of the layers, a returned file may be in creation.
         """
 
     def status(self) -> list[tuple[str, str]]:
-        """Facts for `cstore status`, after the common ones."""
+        """Return driver facts for `cstore status`, which follow the common ones."""
 
     def shutdown(self) -> None:
-        """Release what the driver holds while no layer is mounted."""
+        """Release mounts and other resources that the driver holds while no layer is mounted."""
 
 
 # ── removals ──
 #
-# The two ways in which a removal is concluded once the locks are free.
+# Two ways to complete a removal after the locks are released.
 
 
 class StagedRemoval:
-    """Hidden trees are in a staging directory, and are deleted with it."""
+    """A removed tree in a staging directory, which is deleted with it."""
 
     def __init__(self, staging: StagingDirectory) -> None:
         self._staging = staging
@@ -230,7 +230,7 @@ class StagedRemoval:
 
 
 class NoRemoval:
-    """There was nothing to remove."""
+    """A removal with nothing to delete."""
 
     def finish(self) -> None:
         """See `Removal.finish`."""

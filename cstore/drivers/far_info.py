@@ -1,4 +1,4 @@
-"""The description of a layer in an additional layer store: its file `info`, as record fields."""
+"""Read the file `info` with which an additional layer store describes a layer."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 
 
 def read_info(far: str) -> dict[str, object]:
-    """Return the record fields in a layer's `info` file.
+    """Return the description of a layer in the far side, by names of record fields.
 
     Raises:
-        OSError, ValueError: it cannot be read, or says something else.
+        OSError, ValueError: the file cannot be read, or is not a JSON object.
     """
     with open(os.path.join(far, "info"), "rb") as file:
         info = json.loads(file.read(1 << 20))

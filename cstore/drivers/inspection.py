@@ -1,4 +1,4 @@
-"""The contract for checking a driver's own files, apart from the contents of layers. Changes nothing.
+"""Inspect a driver's own files for a check, without trusting or changing any of them.
 
 Only some drivers have such files. A driver whose layers are whole trees has only the trees.
 """
@@ -20,18 +20,18 @@ else:
 
 MISSING, WRONG, NO_DIRECTORY, NO_FILE = "missing", "wrong", "no directory", "no regular file"
 NO_SUBVOLUME = "no subvolume"
-"""The possible flaws of a part."""
+"""The problems that a part can have."""
 
 
 class Flaw(Value):
-    """A part of a layer that is not as the driver makes it.
+    """A part of a layer that differs from what the driver creates.
 
     Attributes:
-        layer: whose part it is; "" for something that belongs to no layer.
-        part: a word of the driver's, such as `link`.
-        path: where it is, or should be.
-        problem: one of the words above.
-        found, expected: what it says, and what it should say, where that can be told.
+        layer: the layer that the part belongs to; "" for none.
+        part: the driver's name of the part, such as `link`.
+        path: the part's path, existing or not.
+        problem: one of the constants above.
+        found, expected: its contents, and the correct contents, if they are known.
     """
 
     layer: str
@@ -43,7 +43,7 @@ class Flaw(Value):
 
 
 class Part(Value):
-    """A layer of a chain, as the driver keeps it: its own directories, nearest first; or why they cannot be read."""
+    """One layer of a chain in the driver: its own directories, nearest first; or the reason why they cannot be read."""
 
     layer: str
     roots: tuple[str, ...]
@@ -51,64 +51,64 @@ class Part(Value):
 
 
 class Inspector(Protocol):
-    """Looks at what one driver keeps.
+    """An inspector of one driver's files.
 
     Attributes:
-        whole: whether a layer's directory holds all that is below it, too.
+        whole: whether a layer's directory also holds the files of all lower layers.
     """
 
     whole: bool
 
     def own_roots(self, layer: str) -> Sequence[str]:
-        """The directories with what the layer itself changes, nearest first; with `whole`, its tree."""
+        """Return the directories with a layer's own changes, nearest first; with `whole`, its tree."""
 
     def seen_roots(self, layer: str) -> Sequence[str]:
-        """The directories and images that show all of a layer to who reads them by name, nearest first.
+        """Return the directories and images from which all files of a layer can be read by name, nearest first.
 
-        None if `Driver.tree_of` shows it without a mount, or nothing but a mount does.
+        Empty if `Driver.tree_of` needs no mount for the layer, or if only a mount can show it.
 
         Raises:
-            DriverError: it, or something below it, cannot be read.
+            DriverError: the layer, or a lower one, cannot be read.
         """
 
     def not_read(self, layer: str) -> str:
-        """Return a description of a layer that cstore cannot read; "" if it can."""
+        """Return the form of a layer that cstore cannot read, in words; "" if it can."""
 
     def parts(self, layer: str, ancestors: Callable[[], Sequence[str]]) -> list[Part]:
-        """Return a layer and its ancestors, nearest first. `ancestors` returns those of its record, if needed.
+        """Return a layer and all lower layers, nearest first. `ancestors` returns those in its record, if needed.
 
         Raises:
             CstoreError: the layer itself is missing.
         """
 
     def has_files_for_marks(self) -> bool:
-        """Whether files may be marks, because a program that mounts wrote layers here."""
+        """Return whether files may be marks, because a mount program has written layers here."""
 
     def has_marks_of_users(self, layer: str) -> bool:
-        """Whether the marks of a user namespace's mounts count in a layer's chain. Reads all of it.
+        """Return whether marks of mounts in user namespaces count in a layer's chain. Reads the whole chain.
 
         Raises:
-            CstoreError: it cannot be read.
+            CstoreError: the chain cannot be read.
         """
 
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
-        """Yield the flaws of a layer that has a directory. `ancestors` are those of its record, nearest first."""
+        """Return the flaws around a layer that has a directory. `ancestors` are those in its record, nearest first."""
 
     def strays(self) -> list[Flaw]:
-        """Yield the parts that belong to no layer."""
+        """Return parts that belong to no layer."""
 
     def bears_marks(self, layer: str) -> bool:
-        """Whether a layer's directory has evidence, besides its name, that a driver made it under this name.
+        """Return whether a layer's directory has marks that prove that a driver created it under this name.
 
-        An administrator's directory has none, and neither does a copy of a layer.
+        A directory that an administrator created beside the layers has none, nor has the copy of a layer.
         """
 
     def mounts(self, mount_points: Sequence[str]) -> dict[str, str]:
-        """Which of the system's mount points are layers of this store: path → layer."""
+        """Return the mount points that are layers of this store: path → layer."""
 
 
 class WholeTrees:
-    """Nothing but trees."""
+    """The inspector of drivers that have only trees."""
 
     whole = True
 
@@ -125,12 +125,12 @@ class WholeTrees:
         return ()
 
     def not_read(self, layer: str) -> str:
-        """See `Inspector.not_read`: a tree is a tree."""
+        """See `Inspector.not_read`: every tree can be read."""
         del layer
         return ""
 
     def parts(self, layer: str, ancestors: Callable[[], Sequence[str]]) -> list[Part]:
-        """See `Inspector.parts`: each is whole, so one that is lost says nothing of the others."""
+        """See `Inspector.parts`: each tree is whole, so a missing one does not affect the others."""
         found = [Part(layer, tuple(self.own_roots(layer)))]
         for ancestor in ancestors():
             try:
@@ -140,11 +140,11 @@ class WholeTrees:
         return found
 
     def has_files_for_marks(self) -> bool:
-        """See `Inspector.has_files_for_marks`: there are no marks."""
+        """See `Inspector.has_files_for_marks`: whole trees have no marks."""
         return False
 
     def has_marks_of_users(self, layer: str) -> bool:
-        """See `Inspector.has_marks_of_users`: likewise."""
+        """See `Inspector.has_marks_of_users`: whole trees have no marks."""
         del layer
         return False
 
@@ -158,12 +158,12 @@ class WholeTrees:
         return []
 
     def bears_marks(self, layer: str) -> bool:
-        """See `Inspector.bears_marks`: an ordinary directory may be anybody's."""
+        """See `Inspector.bears_marks`: any program could have created an ordinary directory."""
         del layer
         return False
 
     def mounts(self, mount_points: Sequence[str]) -> dict[str, str]:
-        """See `Inspector.mounts`: a tree is there, mounted or not."""
+        """See `Inspector.mounts`: a whole tree needs no mount."""
         del mount_points
         return {}
 
@@ -173,7 +173,7 @@ if TYPE_CHECKING:
 
 
 def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
-    """Make the inspector for the layers of a driver: its package's own, or one for nothing but trees."""
+    """Create the inspector of a driver: its package's own, or that for whole trees."""
     from cstore.drivers.registry import package_of
 
     own: Callable[[Driver, DriverPlace], Inspector] | None = getattr(package_of(driver.name), "open_inspector", None)

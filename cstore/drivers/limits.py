@@ -1,4 +1,4 @@
-"""The storage option that limits what one layer may hold, for drivers that can do so."""
+"""The storage option that limits the size of a layer, for drivers that support it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def limit_in(driver: str, options: Mapping[str, str]) -> int | None:
-    """Read the option `size`, in bytes; None if the options do not have it.
+    """Read the option `size` in bytes; None if it is not set.
 
     Raises:
-        DriverError: an option is unknown, or a size is not valid.
+        DriverError: an option is unknown, or the size is invalid.
     """
     from cstore.config.driver_options import parse_size
 

@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
 
 def directory_lost(driver: str, layer: str, searched: Sequence[str], go_text: str) -> errors.DriverError:
-    """Make it.
+    """Create the error.
 
     Args:
         driver: the driver's name.
         layer: the layer's ID.
-        searched: the places searched for its directory, the store's own first. With several, the record may belong to
-            an additional store, from which nothing is deleted.
-        go_text: what the Go tools say.
+        searched: the paths where its directory was searched, the store's own first. With more than one, the record may
+            belong to an additional store, which is read-only.
+        go_text: the Go tool's message.
     """
     hint = "its contents are lost; cstore delete-layer removes the record"
     if len(searched) > 1:
-        hint = "its contents are lost; cstore repair --dry-run says in which store, and what helps"
+        hint = "its contents are lost; cstore repair --dry-run names the store and the remedy"
     return errors.DriverError(
         driver, f"layer {layer} has no directory in {' or '.join(searched)}", hint=hint, go_text=go_text
     )

@@ -1,10 +1,10 @@
-"""Which driver a store uses: by name, by what is already there, or by what works here."""
+"""Choose a store's driver: by name, by existing data, or by what works here."""
 
 from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.fs import within
 from cstore.values import Value
 
@@ -14,17 +14,23 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from cstore.drivers.contract import Driver
-else:
-    Protocol = object
+
+    class DriverPackage(Protocol):
+        """What a driver's package is expected to have."""
+
+        FACTS: DriverFacts
+
+        def open_driver(self, place: DriverPlace) -> Driver:
+            """Make the driver object. Writes nothing."""
 
 
 class DriverPlace(Value):
-    """Where a driver works and how.
+    """The directories and options of a driver.
 
     Attributes:
-        home: its directory under the graph root.
-        run_home: its directory under the run root.
-        image_home: its directory under a separate image store, or "".
+        home: its directory in the graph root.
+        run_home: its directory in the run root.
+        image_home: its directory in a separate image store, or "".
         options: `key=value` strings from configuration and command line.
         sync: whether a finished tree must survive a power cut.
     """
@@ -37,18 +43,18 @@ class DriverPlace(Value):
 
 
 class DriverFacts(Value):
-    """The facts of a driver for the other packages, as data: `FACTS` in the driver's package.
+    """The facts about a driver that other code needs, as data; the driver's package defines them as `FACTS`.
 
     Attributes:
-        keys: the keys of its own table in storage.conf, in the order in which they become options, and what each takes.
-        options: the names of the options it accepts from a file; others there are a warning.
+        keys: the keys of its own table in storage.conf with their types, in the order in which they become options.
+        options: the names of the options that it accepts from a file; others cause a warning.
         serves_users: whether ordinary users can have such a store.
-        only_by_name: whether a store of its own is used only by who asks for this driver.
-        takes_directories: whether a layer may be made by renaming a directory into its place.
-        names_directories: whether a layer has directories by which Docker and Podman name it (`LowerDir` and so on).
-        stages_in_directories: whether all that it stages, or is removing, is in the places of `drivers/staging.py`.
-        mounts_show_trees: whether what a mount shows is the tree itself, so that nothing holds on to it.
-        unknown_limit: what Docker's engine says of an option for a writable layer that the driver does not have.
+        only_by_name: whether a store with only this driver is used only if the driver is named.
+        takes_directories: whether a layer may be created by renaming a directory into place.
+        names_directories: whether Docker and Podman report directories of a layer (`LowerDir` and so on).
+        stages_in_directories: whether everything that it stages or removes is in the places of `drivers/staging.py`.
+        mounts_show_trees: whether a mount shows the tree itself, so that nothing keeps the tree in use.
+        unknown_limit: Docker's error for a storage option of a writable layer that the driver does not have.
     """
 
     keys: Mapping[str, str]
@@ -68,28 +74,19 @@ DRIVERS: dict[str, tuple[str, ...]] = {
     "zfs": (),
     "vfs": (),
 }
-"""Every driver cstore has, in order of preference, and other names under which a store of it may have its home.
+"""All drivers, in order of preference, with other names that the home of a store may have.
 
-A driver is a package here of the same name, and one line in this table. The package's own module has `FACTS` and
-`open_driver(place)`, and imports the rest when it is asked for. It may have more, which is looked for by its name:
+A driver is a package of the same name here, and one line in this table. The package's own module has `FACTS` and
+`open_driver(place)`, and imports the rest on demand. It may have these functions, too:
 
-- `check_options(options)`: refuses what the driver would refuse, for who reads records without opening it.
-- `open_inspector(driver, place)`, `open_driver_repair(driver, place)`: what looks for damage beside the contents of
-  layers, and what heals it, if the driver keeps more than trees.
+- `check_options(options)`: refuses what the driver would refuse, for commands that only read records.
+- `open_inspector(driver, place)`, `open_driver_repair(driver, place)`: inspect and repair the driver's own files, if
+  it has any besides the trees.
 """
 
 
-class DriverPackage(Protocol):
-    """The interface of a driver's package."""
-
-    FACTS: DriverFacts
-
-    def open_driver(self, place: DriverPlace) -> Driver:
-        """Make the driver object. Writes nothing."""
-
-
 def package_of(name: str) -> DriverPackage:
-    """The package of a driver, by its own name or another one of its.
+    """Return the package of a driver, by its name or an alias.
 
     Raises:
         DriverUnknown: cstore has no such driver.
@@ -103,29 +100,29 @@ def package_of(name: str) -> DriverPackage:
 
 
 def facts_of(name: str) -> DriverFacts | None:
-    """Return the facts of a driver; None if there is no driver of that name."""
+    """Return the facts about a driver; None if cstore has no driver with that name."""
     return package_of(name).FACTS if reported_name(name) in DRIVERS else None
 
 
 def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the driver that a store uses or, if there is no store yet, the drivers to try in turn. Reads only.
+    """Return the driver of a store or, for a new store, the drivers to try in turn. Only reads.
 
     Args:
-        graph_root: where the store is or will be.
-        named: the driver, or an alias, that flags, environment or configuration name; "" for none.
-        priority: drivers to try in this order when none is named; empty for cstore's own order.
+        graph_root: the store's graph root, which need not exist.
+        named: the driver, or an alias, named by flags, environment or configuration; "" for none.
+        priority: drivers to try in this order if none is named; empty for cstore's own order.
 
     Returns:
-        One driver's name or alias, that of its home; or the names of all drivers in the order of preference.
+        The name or alias of one driver, as its home is called; or the names of all drivers in order of preference.
 
     Raises:
-        DriverUnknown: the named driver, or the one whose data is there, is not one of cstore's.
+        DriverUnknown: cstore does not have the named driver, or that of the existing data.
         DriverError: several drivers have data there and none is named.
     """
     if named:
         return (_known(named),)
     prior = _prior(graph_root)
-    if not priority:  # as in the Go library: a store of vfs alone is used only if vfs is asked for
+    if not priority:  # as in the Go library: a store with only vfs is used only if vfs is named
         prior = [name for name in prior if not package_of(name).FACTS.only_by_name]
     listed = [name for name in priority if name in prior]
     if listed:
@@ -145,9 +142,9 @@ def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tu
 
 
 def _prior(graph_root: str) -> list[str]:
-    """The drivers that have a home there; an empty one, left by a start that failed, counts if there is no other."""
+    """Return the drivers with a home there. An empty home, left by a failed start, counts only if there is no other."""
     names = sorted((*DRIVERS, *(other for others in DRIVERS.values() for other in others)))
-    homes = [name for name in names if os.path.isdir(os.path.join(graph_root, name))]
+    homes = [name for name in names if presence.is_directory(os.path.join(graph_root, name))]
     return [name for name in homes if _is_used(os.path.join(graph_root, name))] or homes
 
 
@@ -156,19 +153,19 @@ def _is_used(home: str) -> bool:
         with os.scandir(home) as entries:
             return any(True for _ in entries)
     except OSError:
-        return True  # unknown: the next access reports it
+        return True  # unknown: the driver reports the error
 
 
 def open_driver(name: str, place: DriverPlace) -> Driver:
-    """Make the driver object. Writes nothing."""
+    """Create the driver object. Writes nothing."""
     return package_of(name).open_driver(place)
 
 
 def prepare_driver(name: str, place: DriverPlace) -> Callable[[], Driver]:
-    """Return a function that makes the driver object: reading records does not need one.
+    """Return a function that creates the driver object, which is not needed to read records.
 
     Raises:
-        DriverError: the driver does not take an option.
+        DriverError: the driver does not accept an option.
     """
     package = package_of(name)
     check: Callable[[Sequence[str]], object] | None = getattr(package, "check_options", None)
@@ -181,34 +178,34 @@ def prepare_driver(name: str, place: DriverPlace) -> Callable[[], Driver]:
 
 
 def may_have_staged(name: str, place: DriverPlace) -> bool:
-    """Whether a driver may have something to sweep: whether anything is where staging.py has its places.
+    """Return whether a driver may have something to sweep, because one of the places of staging.py exists.
 
-    That costs a few system calls, while the driver need not even be opened. One that stages elsewhere always may.
+    This takes a few system calls and does not open the driver. A driver that stages elsewhere always may.
     """
     if not package_of(name).FACTS.stages_in_directories:
         return True
     for home in filter(None, (place.home, place.image_home)):
         root = os.path.dirname(home)
-        if any(os.path.lexists(os.path.join(folder, "cstore-staging")) for folder in (root, home)):
-            return True  # empty directories too: their owner removes them, unless it was killed
+        if any(presence.is_there(os.path.join(folder, "cstore-staging")) for folder in (root, home)):
+            return True  # even an empty one shows that a process is at work, or was killed
         if any(_may_hold(os.path.join(home, each), directories=False) for each in ("staging", "tempdirs")):
             return True
-    return _may_hold(place.run_home, directories=True)  # views of deleted layers, or what a mount left; see views.py
+    return _may_hold(place.run_home, directories=True)  # views of deleted layers, or remains of a mount; see views.py
 
 
 def _may_hold(folder: str, *, directories: bool) -> bool:
-    """Whether a directory of the store has anything in it, or any directory; or something makes that unknown."""
+    """Return whether a directory of the store has any entry, or any directory; true if that is unknown."""
     try:
         names = within.listdir(folder)
         return any(within.is_directory(folder, name) for name in names) if directories else bool(names)
     except FileNotFoundError:
         return False
-    except (errors.ForeignThing, OSError):
+    except (errors.SystemFailure, OSError):
         return True
 
 
 def reported_name(name: str) -> str:
-    """Return the name of a driver for any name of its home."""
+    """Return a driver's name, even if its home has another name."""
     if name in DRIVERS:
         return name
     return next((driver for driver, others in DRIVERS.items() if name in others), name)

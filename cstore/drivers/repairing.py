@@ -1,4 +1,4 @@
-"""The contract for repairing a driver's own files, apart from the contents of layers.
+"""Rewrite a driver's own files from known facts, for repair.
 
 Only some drivers have such files. A driver whose layers are whole trees has only the trees.
 """
@@ -17,59 +17,59 @@ else:
 
 
 class DriverRepair(Protocol):
-    """Knows what one driver keeps of a layer, and can make it again. Everything that writes needs the layer lock."""
+    """The repair of a driver's own files. All writing methods need the layer lock."""
 
     def parent_of(self, layer: str) -> str | None:
-        """The parent that the driver's own files name, "" for a base layer, None if they do not say."""
+        """Return the parent in the driver's own files; "" for a base layer, None if they do not name it."""
 
     def age_of(self, layer: str) -> float:
-        """When the layer was made, in seconds since 1970, as far as its files tell; 0 if they do not."""
+        """Return the time of a layer's creation by its files, in seconds since 1970; 0 if it is unknown."""
 
     def belongings(self, layer: str) -> list[str]:
-        """Every path that is of this layer alone; the directory with its contents comes last."""
+        """Return all paths that belong to this layer alone; the directory with its contents is last."""
 
     def whole_of(self, tree: str) -> str:
-        """The directory that is all of a layer, given the one with its contents."""
+        """Return the directory that contains all of a layer, given the one with its contents."""
 
     def take_identity(self, tree: str, layer: str) -> None:
-        """Let a staged tree be referred to as the layer is, whose place it is going to take.
+        """Give a staged tree the references of the layer that it will replace.
 
         Raises:
             SystemFailure: as below.
         """
 
     def wrong_links(self, layer: str) -> list[str]:
-        """Yield the parts that must be moved away before `mend_links` restores them, or that are missing."""
+        """Return missing or wrong paths, which the caller moves away before `mend_links` recreates them."""
 
     def mend_links(self, layer: str) -> list[str]:
-        """Make again how the layer is referred to. Returns the paths of what was made.
+        """Recreate the references to a layer. Return the created paths.
 
         Raises:
             SystemFailure: no space, or no permission.
         """
 
     def mend_parts(self, layer: str, ancestors: Sequence[str]) -> list[str]:
-        """Restore the files that name the layer's `ancestors`, nearest first, and those needed to mount it.
+        """Recreate the list of a layer's `ancestors`, nearest first, and mount directories. Return the created paths.
 
         Raises:
-            DriverError: an ancestor is missing, or cannot be referred to.
+            DriverError: an ancestor is missing, or has no reference.
             SystemFailure: as above.
         """
 
 
 class OfWholeTrees:
-    """Nothing but trees."""
+    """The repair of drivers that have only trees."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
 
     def parent_of(self, layer: str) -> str | None:
-        """See `DriverRepair.parent_of`: nobody keeps it."""
+        """See `DriverRepair.parent_of`: no file names it."""
         del layer
         return None
 
     def age_of(self, layer: str) -> float:
-        """See `DriverRepair.age_of`: nothing tells, as the directory has the time that the archive gave it."""
+        """See `DriverRepair.age_of`: unknown, as the directory has the time from the archive."""
         del layer
         return 0.0
 
@@ -82,7 +82,7 @@ class OfWholeTrees:
         return tree
 
     def take_identity(self, tree: str, layer: str) -> None:
-        """See `DriverRepair.take_identity`: the directory's name is all there is."""
+        """See `DriverRepair.take_identity`: the directory's name is the only reference."""
 
     def wrong_links(self, layer: str) -> list[str]:
         """See `DriverRepair.wrong_links`."""
@@ -105,7 +105,7 @@ if TYPE_CHECKING:
 
 
 def open_driver_repair(driver: Driver, place: DriverPlace) -> DriverRepair:
-    """Make the driver repair for the layers of a driver: its package's own, or one for nothing but trees."""
+    """Create the repair of a driver's files: its package's own, or that for whole trees."""
     from cstore.drivers.registry import package_of
 
     package = package_of(driver.name)

@@ -1,4 +1,4 @@
-"""Changes, diff and size for a driver whose layers are whole trees: the new tree is compared with the old one."""
+"""Changes, diff and size for drivers whose layers are whole trees, by comparing two trees."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def tree_changes(driver: Driver, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
-    """Compare the trees of two layers; without `base`, everything is new."""
+    """Compare the trees of two layers; without `base`, all files are new."""
     with driver.tree_of(layer) as new:
         if base is None:
             return compare_trees(new, None, layer_map, base_map)
@@ -29,7 +29,7 @@ def write_tree_diff(
     base_map: IDMap,
     gone_at: float | None = None,
 ) -> None:
-    """Write what `layer` changes against `base` as an uncompressed tar."""
+    """Write the changes of `layer` compared with `base` as an uncompressed tar."""
     from cstore.archive.pack import pack_changes, pack_tree
 
     if base is None:
@@ -42,7 +42,7 @@ def write_tree_diff(
 
 
 def tree_diff_size(driver: Driver, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
-    """Count the bytes of added and modified files, in bytes, hard links once."""
+    """Return the bytes in added and modified files, counting hard links once."""
     changes = tree_changes(driver, layer, base, layer_map, base_map)
     with driver.tree_of(layer) as new:
         return changes_size(new, changes)

@@ -1,12 +1,12 @@
-"""Read-only views: a layer's tree mounted read-only in another place.
+"""Read-only views: bind mounts of layers' trees at separate paths, where nobody can write.
 
     RUN HOME/<layer>/view-<home>       the tree of the layer, read-only
 
-`<home>` are the device and inode number of the driver's home: stores may share a run root, and IDs of layers.
+`<home>` is the device and inode number of the driver's home, because stores may share a run root and layer IDs.
 
-A driver whose layers are plain directories mounts nothing: a mount gives the tree itself, for everybody to write to.
-An image is only read, so it is shown through such a view, while the tree stays where other programs look for it. A view
-is gone with the last mount of its layer, or with the machine's next start.
+A driver whose layers are plain directories needs no mount and gives its users the writable tree itself. An image must
+not be written, so it is shown in such a view, while the tree stays where other programs expect it. A view disappears
+with the last mount of its layer, or with a reboot.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from __future__ import annotations
 import errno
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.fs import within
 
 _CANNOT = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL, errno.EROFS})
-"""The kernel's errors without permission to mount, or before Linux 5.12."""
+"""The errors without permission to mount, or before Linux 5.12."""
 
 
 class Views:
@@ -30,12 +30,12 @@ class Views:
         self._driver_home = home
 
     def show(self, layer: str, tree: str) -> str:
-        """Create the view of a layer if necessary, and return its path; or the tree itself where views are impossible.
+        """Create the view of a layer unless it exists, and return its path; if views are impossible, return the tree.
 
         Under the lock of the layers.
 
         Raises:
-            SystemFailure: the kernel refuses for a reason other than permission.
+            SystemFailure: the kernel refuses for another reason than missing permission.
         """
         target = self.path(layer)
         if self.shows(layer, tree):
@@ -62,7 +62,7 @@ class Views:
         return target
 
     def shows(self, layer: str, tree: str) -> bool:
-        """Whether the view of a layer is there, and is one of that tree."""
+        """Return whether the view of a layer exists and shows that tree."""
         from cstore.kernel.mountinfo import is_mountpoint
 
         target = self.path(layer)
@@ -77,7 +77,7 @@ class Views:
         Raises:
             SystemFailure: the kernel refuses.
         """
-        if not os.path.lexists(os.path.join(self._home, layer)):
+        if not presence.is_there(os.path.join(self._home, layer)):
             return
         from cstore.drivers.binding import detach
 
@@ -90,19 +90,19 @@ class Views:
         self._clear(layer)
 
     def stale(self) -> list[str]:
-        """The views of layers that are gone."""
+        """Return the views of layers that no longer exist."""
         return [self.path(layer) for layer in self._orphans()]
 
     def sweep(self) -> list[str]:
-        """Remove what `stale` names; return what is gone."""
+        """Remove the views that `stale` returns; return the removed ones."""
         orphans = self._orphans()
         for layer in orphans:
             self.take_away(layer)
         return [self.path(layer) for layer in orphans]
 
     def _orphans(self) -> list[str]:
-        """The layers that have a view and no tree: other programs know nothing of views when they delete a layer."""
-        if not os.path.isdir(self._home):
+        """Return layers with a view but no tree: other programs delete layers without their views."""
+        if not presence.is_directory(self._home):
             return []
         from cstore.kernel.mountinfo import read_mounts
 
@@ -111,7 +111,7 @@ class Views:
         return sorted(os.path.basename(os.path.dirname(point)) for point in gone if point.startswith(top))
 
     def path(self, layer: str) -> str:
-        """Where the view of a layer is, or would be."""
+        """Return the path of a layer's view, whether or not it exists."""
         try:
             home = os.stat(self._driver_home)
         except OSError:
@@ -119,7 +119,7 @@ class Views:
         return os.path.join(self._home, layer, f"view-{home.st_dev:x}-{home.st_ino:x}")
 
     def _clear(self, layer: str) -> None:
-        """Remove the empty directories of a view; other contents are not cstore's."""
+        """Remove the empty directories of a view; directories with other contents stay."""
         for path in (self.path(layer), os.path.join(self._home, layer)):
             with suppress(OSError, errors.ForeignThing):
                 within.rmdir(path)

@@ -1,10 +1,9 @@
-"""The common part of drivers whose layers are whole trees, each a directory named after its layer.
+"""The base of drivers whose layers are whole trees, each in a directory named after its layer.
 
     HOME/                       0700
     └── TREES/<layer>/                the parent's tree plus the layer's changes
 
-Trees are created and removed next to the home, see staging.py. How a tree is made, copied and destroyed is for their
-`TreeMaker` to know.
+Trees are staged and removed beside the home, see staging.py. A `TreeMaker` creates, copies and deletes them.
 """
 
 from __future__ import annotations
@@ -35,49 +34,49 @@ else:
     Protocol = object
 
 ROOT_MODE = 0o555
-"""Mode of a base layer's root directory until its archive says otherwise."""
+"""The mode of a base layer's root directory until its archive sets another."""
 _EMPTY = 2
-"""Names that a directory without directories in it has, on most file systems."""
+"""The link count of a directory without subdirectories, on most file systems."""
 
 
 class TreeMaker(Protocol):
-    """How a file system makes, copies and destroys trees."""
+    """The way to create, copy and delete trees on a file system."""
 
     def make(self, tree: str, layer_root: tuple[int, int]) -> None:
-        """Make an empty tree whose root belongs to `layer_root`. Raises OSError."""
+        """Create an empty tree whose root belongs to `layer_root`. Raises OSError."""
 
     def copy(self, source: str, tree: str, layer: str, owner: Owners) -> bool:
-        """Make `tree` like `source`, the tree of `layer`, with other owners if `owner` says so. Raises OSError.
+        """Create `tree` as a copy of `source`, the tree of `layer`; `owner`, if any, maps the owners. Raises OSError.
 
         Returns:
-            Whether contents were copied, which may be only in memory still.
+            Whether contents were copied, which may not be on disk yet.
         """
 
     def destroy(self, path: str) -> None:
-        """Remove a directory with all that is in it, trees or not. Raises SystemFailure if something is left."""
+        """Delete a directory with all its contents, trees or not. Raises SystemFailure if something remains."""
 
 
 class TreeHome:
-    """A directory laid out as drawn above."""
+    """A driver's home with the layout above."""
 
     def __init__(self, path: str, folder: str, maker: TreeMaker) -> None:
         self.path, self.folder, self.maker = path, folder, maker
         self.trees = os.path.join(path, folder)
 
     def tree(self, layer: str) -> str:
-        """Name the tree of `layer`; raises UnsafeID if that would be elsewhere."""
+        """Return the path of a layer's tree; raises UnsafeID if it would be elsewhere."""
         return os.path.join(self.trees, check_part(layer))
 
     def holds(self, layer: str) -> bool:
-        """Whether there is a directory: what a link leads to was not made by a driver."""
+        """Return whether the tree is a directory; a symbolic link does not count, as drivers create none."""
         return within.is_directory(self.path, f"{self.folder}/{check_part(layer)}")
 
     def occupied(self, layer: str) -> bool:
-        """Whether anything is where the tree of `layer` would be.
+        """Return whether anything exists at the path of a layer's tree.
 
         Raises:
             ForeignThing: the directory of all trees is something else.
-            SystemFailure: it cannot be looked into.
+            SystemFailure: the path cannot be examined.
         """
         try:
             with within.parent_of(self.path, f"{self.folder}/{check_part(layer)}") as (folder, name):
@@ -85,22 +84,22 @@ class TreeHome:
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise errors.SystemFailure("look at", self.tree(layer), error) from None
+            raise errors.SystemFailure("examine", self.tree(layer), error) from None
         return True
 
     @property
     def staging(self) -> HomeStaging:
-        """Where trees are made and removed."""
+        """The staging places for trees of this home."""
         from cstore.drivers.staging import HomeStaging
 
         return HomeStaging(self.path, destroy=self.maker.destroy)
 
 
 class WholeTrees:
-    """A driver except for its name and its options.
+    """A driver without its name and options.
 
-    Layers are looked for in the driver's own home, then in those of additional stores, then in that of the image store,
-    which gets what is made read-only.
+    Layers are searched in the driver's own home, then in those of additional stores, then in that of the image store,
+    which receives read-only layers.
     """
 
     name = ""
@@ -121,10 +120,10 @@ class WholeTrees:
         self._foreign = foreign
         self._sync = sync
 
-    # ── what is there ──
+    # ── lookup ──
 
     def require(self) -> None:
-        """See `Driver.require`: who needs a certain file system has looked for it when the driver was made."""
+        """See `Driver.require`: a driver that needs a certain file system checks it when it is created."""
 
     def layers(self) -> list[str]:
         """See `Driver.layers`."""
@@ -151,17 +150,17 @@ class WholeTrees:
         return any(home.holds(layer) for home in self._all_homes())
 
     def _all_homes(self) -> list[TreeHome]:
-        """Every place in which a tree may be, in the order of the search."""
+        """Return all homes in search order."""
         return [self._home, *self._foreign, self._image_home]
 
     def _home_of(self, layer: str) -> TreeHome:
-        """The home of ours in which `layer` is, or would be."""
+        """Return the store's own home that has `layer`, or in which it would be created."""
         if self._image_home is not self._home and self._image_home.occupied(layer):
             return self._image_home
         return self._home
 
     def _path(self, layer: str) -> str:
-        """Find the tree of `layer`, here or in an additional store."""
+        """Return the tree of `layer`, in this or an additional store."""
         for home in self._all_homes():
             if home.holds(layer):
                 return home.tree(layer)
@@ -169,7 +168,7 @@ class WholeTrees:
         searched = list(dict.fromkeys(home.trees for home in self._all_homes()))
         raise directory_lost(self.name, layer, searched, f"stat {own}: no such file or directory")
 
-    # ── making ──
+    # ── creation ──
 
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
         """See `Driver.stage`."""
@@ -202,7 +201,7 @@ class WholeTrees:
         try:
             within.make_directories(home.path, home.folder)
             if self._sync and os.stat(home.trees).st_nlink <= _EMPTY:
-                sync_directory(home.path)  # its creator may not have done that
+                sync_directory(home.path)  # its creator may not have synced it
         except OSError as error:
             raise errors.SystemFailure("create the directory", home.trees, error) from error
         self._clear(target, layer, staged)
@@ -216,7 +215,7 @@ class WholeTrees:
             raise errors.SystemFailure("create the layer directory", target, error) from error
 
     def _clear(self, target: str, layer: str, staged: StagedTree) -> None:
-        """Move a leftover away; it is deleted with the staging directory, when no process waits for the lock."""
+        """Remove a leftover tree; it is deleted with the staging directory, after the lock is released."""
         staged.staging.take(target)
         if self._image_home is not self._home:
             self.remove(layer).finish()  # one in the other home would hide the new tree, or be hidden by it
@@ -225,7 +224,7 @@ class WholeTrees:
         return self._image_home if self._image_home.staging.made(staged.staging) else self._home
 
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
-        """See `Driver.replace`: nothing but a view is mounted, which then shows the new tree."""
+        """See `Driver.replace`: only views are mounted, and they then show the new tree."""
         del in_use
         from cstore.drivers.contract import StagedRemoval
         from cstore.fs.atomic import sync_directory
@@ -264,13 +263,13 @@ class WholeTrees:
         return [*(path for home in self._own_homes() for path in home.staging.sweep()), *self._views.sweep()]
 
     def debris(self) -> list[str]:
-        """See `Driver.debris`: trees have nothing beside them."""
+        """See `Driver.debris`: there are no other files in the home."""
         return []
 
     def _own_homes(self) -> list[TreeHome]:
         return [self._home] if self._image_home is self._home else [self._home, self._image_home]
 
-    # ── using ──
+    # ── use ──
 
     def mount(self, layer: str, options: MountOptions) -> str:
         """See `Driver.mount`: the tree itself is the mount point, or a view of it."""
@@ -280,11 +279,11 @@ class WholeTrees:
         return self._views.show(layer, tree) if options.read_only and options.lasting else tree
 
     def can_shift(self, id_map: IDMap) -> bool:
-        """See `Driver.can_shift`: what is on disk is what is seen."""
+        """See `Driver.can_shift`: users see the owners on disk."""
         return not id_map
 
     def unmount(self, layer: str) -> None:
-        """See `Driver.unmount`: there is nothing to undo but a view, and what cannot be a layer's ID has none."""
+        """See `Driver.unmount`: only a view must be removed, and an invalid ID has none."""
         if not flaw_of_part(layer):
             self._views.take_away(layer)
 
@@ -293,14 +292,14 @@ class WholeTrees:
         try:
             return os.path.samefile(path, self._path(layer))
         except (OSError, ValueError, errors.CstoreError):
-            return False  # the record of a mount may say anything
+            return False  # a mount's record is not trusted
 
     def content_roots(self, layer: str) -> Sequence[str]:
         """See `Driver.content_roots`."""
         return (self._path(layer),)
 
     def far_side(self, digest: str, reference: str) -> str:
-        """See `Driver.far_side`: a whole tree is nowhere else."""
+        """See `Driver.far_side`: whole trees are never elsewhere."""
         del digest, reference
         raise errors.DriverError(self.name, "it has no additional layer stores", hint="use the driver overlay")
 
@@ -336,11 +335,11 @@ class WholeTrees:
         return tree_diff_size(self, layer, base, layer_map, base_map)
 
     def status(self) -> list[tuple[str, str]]:
-        """See `Driver.status`: there is nothing to add."""
+        """See `Driver.status`: no additional facts."""
         return []
 
     def shutdown(self) -> None:
-        """See `Driver.shutdown`: nothing is held."""
+        """See `Driver.shutdown`: nothing to release."""
 
 
 if TYPE_CHECKING:
@@ -348,7 +347,7 @@ if TYPE_CHECKING:
 
 
 class _Staging:
-    """A tree in the making, in a staging directory that goes away again if the making fails."""
+    """A tree under construction, in a staging directory that is removed on failure."""
 
     def __init__(self, home: TreeHome) -> None:
         self._directory: StagingDirectory = home.staging.reserve()
@@ -361,10 +360,10 @@ class _Staging:
         if error is not None:
             self._directory.remove()
         if isinstance(error, OSError):
-            raise errors.SystemFailure("make a layer in", self._directory.path, error) from error
+            raise errors.SystemFailure("create a layer in", self._directory.path, error) from error
 
     def staged(self, *, has_lower: bool, copied: bool = False) -> StagedTree:
-        """The staged tree, for the caller to fill."""
+        """Return the staged tree for the caller to fill."""
         from cstore.archive.whiteout import WhiteoutForm
         from cstore.drivers.contract import StagedTree
 
@@ -372,7 +371,7 @@ class _Staging:
 
 
 def make_root(tree: str, owner: tuple[int, int]) -> None:
-    """Set the first owner and mode of a base layer's root. Raises OSError."""
+    """Set the first owner and mode of a base layer's existing root. Raises OSError."""
     fd = within.open_folder(tree, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         if os.geteuid() == 0:
@@ -383,13 +382,13 @@ def make_root(tree: str, owner: tuple[int, int]) -> None:
 
 
 def no_mount_options(driver: str) -> errors.DriverError:
-    """Make the error for mount options of a driver that does not mount."""
+    """Return the error for mount options of a driver that does not mount."""
     text = f"{driver} driver does not support mount options"
     return errors.DriverError(driver, "it does not support mount options", hint="leave them out", go_text=text)
 
 
 def remapper(old: IDMap, new: IDMap) -> Owners:
-    """Return how owners change when a tree mapped by `old` becomes one mapped by `new`; None if they do not."""
+    """Return how owners change from a tree with the map `old` to one with `new`; None if they do not."""
     if old == new or (old == IDENTITY and new == IDENTITY):
         return None
 

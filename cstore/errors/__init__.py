@@ -1,40 +1,40 @@
-"""The error family: every failure cstore can explain, on one screen.
+"""The error hierarchy: every failure that cstore can explain.
 
-The modules of this package have them, by branches, and all are imported from here: when one is first needed.
+The modules of this package define the classes by branch; all are imported from here, at first use.
 
 CstoreError
-├── UnknownItem            nothing answers to that ID or name
+├── UnknownItem            no item matches that ID or name
 │   ├── LayerUnknown, ImageUnknown, ContainerUnknown
 │   ├── NotALayer, NotAnImage, NotAContainer, NotAnItem, AmbiguousItem, NameUnknown
 │   ├── ParentUnknown, ImageWithoutLayers
 │   ├── ChainUnknown, WritableLayerUnknown, AmbiguousImageID, ParentImageUnknown
 │   └── DataItemUnknown, CaseUnknown
-├── Taken                  it exists already
+├── Taken                  the ID or name is in use
 │   ├── IDTaken, TopLayerDiffers, NameTaken, WritableLayerTaken
-├── InUse                  something still needs it
+├── InUse                  something still needs the item
 │   ├── LayerHasChildren, LayerUsedByImage, LayerUsedByContainer, ImageUsedByContainer, ContainerOccupied
 │   ├── ParentIsContainer, LayerChanged, LayersMounted, DataItemNeeded, LayerRecorded
 ├── Refused                the request itself cannot be granted
 │   ├── InvalidID, InvalidName, InvalidDigest, InvalidTime, InvalidDataName, InvalidIDMap, IDNotMapped, InvalidOption
 │   ├── DoesNotFit, LayerNotMounted, NotAgreed, NoFreeIDs, NoStore, ReadOnlyStore, Unsupported
-│   ├── LayerNotRetained, ChainTooDeep, NotAnAncestor, WrongSystem, InvalidDuration
-├── Damage                 the store is not as it should be
+│   ├── LayerNotRetained, ChainTooDeep, NotAnAncestor, WrongSystem, UsageMistake, InvalidDuration
+├── Damage                 the store is damaged
 │   ├── RecordsDamaged, RecordsChanged, UnsafeID, LayerMissing, TarSplitDamaged, ContentDamaged
 │   ├── LayerNotVerified, ImageDamaged, DockerRootDamaged, QuarantineDamaged
-├── ArchiveError           the bytes that came in are not a usable layer
-│   ├── ArchiveMalformed, ArchiveTruncated, ArchiveHostile, EntryFailed, CompressionFailed, ImageInvalid
-│   ├── ImageArchiveError, SourceUnusable
-├── ConfigError            a configuration file, variable or option
-├── DriverError            a storage driver cannot do it here
+├── ArchiveError           the input is not a usable layer or image
+│   ├── ArchiveMalformed, ArchiveTruncated, ArchiveForeign, ArchiveUnexpected, ArchiveHostile, EntryFailed
+│   ├── CompressionFailed, ImageInvalid, ImageArchiveError, NoImage, MemberMissing, SourceUnusable
+├── ConfigError            a configuration file, variable or option is invalid
+├── DriverError            a storage driver cannot do this here
 │   └── DriverUnknown, DriverUnusable
-├── NotChecked             nothing can be said about the state of the store
-├── RegistryError          a registry did not do what was asked (all of them in cstore/registry/errors.py)
-├── LockTimeout            somebody else held a lock for too long
-└── SystemFailure          the operating system said no
+├── NotChecked             a check did not finish
+├── RegistryError          a registry failed or refused (all of them in cstore/registry/errors.py)
+├── LockTimeout            another process held a lock for too long
+└── SystemFailure          the operating system refused
     └── ForeignThing, ProgramMissing, ProgramRefused
 
-An error is a sentence (`message`), the way out (`hint`), its parts (public attributes, in `parts()`), an exit code, and
-`go_text`: the text that the Go tools print in its place, which scripts find in JSON output. This module imports nothing
+An error has a sentence (`message`), a remedy (`hint`), its data (public attributes, in `parts()`), an exit code, and
+`go_text`: the text that the Go tools print instead, which scripts find in JSON output. This module imports nothing
 of cstore.
 """
 
@@ -46,14 +46,14 @@ if TYPE_CHECKING:
 
 
 def _rebuilt(kind: type[CstoreError], message: str) -> CstoreError:
-    """Make an error again without its own constructor, whose arguments are not the sentence; its state follows."""
+    """Recreate an error without calling its constructor, whose arguments are not the sentence; its state follows."""
     return kind.__new__(kind, message)
 
 
 class CstoreError(Exception):
-    """The base class of all errors: a sentence, a hint, and the Go tool's message.
+    """The base class: a sentence, a remedy, and the Go tool's text.
 
-    Every error can be pickled and copied with its attributes: worker processes pass them on.
+    Every error can be pickled and copied with its sentence, hint and data: worker processes pass them on.
     """
 
     exit_code: ClassVar[int] = 1
@@ -80,11 +80,11 @@ class CstoreError(Exception):
 
     @property
     def kind(self) -> str:
-        """The stable name of this error in JSON."""
+        """The error's stable name in JSON."""
         return type(self).__name__
 
     def parts(self) -> dict[str, Any]:
-        """The error's own fields, ready for JSON."""
+        """Return the error's own fields, ready for JSON."""
         common = {"message", "hint", "go_text"}
         return {name: value for name, value in vars(self).items() if name not in common and not name.startswith("_")}
 
@@ -93,23 +93,23 @@ _BRANCHES = ("system", "requests", "items", "contents")
 
 
 def load() -> None:
-    """Import the whole family now: for who may need it where nothing can be, in a forked worker or a chroot."""
+    """Import all error classes now, for code that later cannot import anything: in a forked worker or a chroot."""
     for branch in _BRANCHES:
         __import__(f"cstore.errors.{branch}")
 
 
 if TYPE_CHECKING:
-    from cstore.errors.contents import *  # noqa: F403  - the family has one door, and is public as a whole
+    from cstore.errors.contents import *  # noqa: F403  - one public namespace for all errors
     from cstore.errors.items import *  # noqa: F403
     from cstore.errors.requests import *  # noqa: F403
     from cstore.errors.system import *  # noqa: F403
 else:
 
     def __getattr__(name: str) -> type[CstoreError]:
-        """Import errors when one is first asked for (PEP 562).
+        """Import error classes at first use (PEP 562).
 
-        A class takes as long to make as a small file to import, and most commands succeed. So whatever such a command
-        imports has `from cstore import errors`, and names `errors.LayerUnknown` where it is raised or caught.
+        Creating a class takes as long as importing a small file, and most commands succeed. So modules of common
+        commands have `from cstore import errors` and write `errors.LayerUnknown` where they raise or catch it.
         """
         for branch in _BRANCHES if name[:1].isupper() else ():
             found = getattr(__import__(f"cstore.errors.{branch}", fromlist=[name]), name, None)

@@ -1,18 +1,18 @@
-"""Errors about contents: the store is not as it should be, or the bytes that came in are not a usable layer."""
+"""Errors about contents: the store is damaged, or the input is not a usable layer or image."""
 
 from __future__ import annotations
 
 from cstore.errors import CstoreError
 
-# ── the store is not as it should be ──────────────────────────────────────────────────────────────────────────────────
+# ── the store is damaged ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Damage(CstoreError):
-    """Something in the store is not as it should be; nothing was changed."""
+    """Something in the store is damaged; nothing was changed."""
 
 
 class RecordsDamaged(Damage):
-    """A record file exists and cannot be trusted. It is never overwritten."""
+    """A record file exists but cannot be trusted. It is never overwritten."""
 
     def __init__(self, path: str, reason: str, *, offset: int | None = None) -> None:
         self.path, self.reason, self.offset = path, reason, offset
@@ -25,7 +25,7 @@ class RecordsDamaged(Damage):
 
 
 class RecordsChanged(Damage):
-    """A record file changed since it was read: another program wrote it without holding its lock."""
+    """A record file is not the one that was read: a program changed it without holding its lock."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -36,7 +36,7 @@ class RecordsChanged(Damage):
 
 
 class UnsafeID(Damage):
-    """A recorded ID that must not become part of a path: it could lead out of its directory, or to a file of cstore."""
+    """A recorded ID that is unsafe in a path: it could lead out of its directory, or to a file of cstore."""
 
     def __init__(self, item: str, reason: str) -> None:
         self.item, self.reason = item, reason
@@ -47,7 +47,7 @@ class UnsafeID(Damage):
 
 
 class LayerMissing(Damage):
-    """A record refers to a layer that is not there."""
+    """A record refers to a layer that does not exist."""
 
     def __init__(self, layer: str) -> None:
         self.layer = layer
@@ -59,7 +59,7 @@ class LayerMissing(Damage):
 
 
 class TarSplitDamaged(Damage):
-    """A layer's tar-split file is missing, cut, or not what it should be."""
+    """A layer's tar-split file is missing, truncated or malformed."""
 
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
@@ -79,7 +79,7 @@ class ContentDamaged(Damage):
 
 
 class QuarantineDamaged(Damage):
-    """The journal of a quarantine case cannot be read; the things in it are untouched."""
+    """The journal of a quarantine case cannot be read; the files in the case are untouched."""
 
     def __init__(self, case: str, directory: str, reason: str) -> None:
         self.case, self.directory, self.reason = case, directory, reason
@@ -89,7 +89,7 @@ class QuarantineDamaged(Damage):
 
 
 class LayerNotVerified(Damage):
-    """A layer was given back whole, and its digest is not the recorded one."""
+    """A layer was exported completely, but its digest is not the recorded one."""
 
     def __init__(self, layer: str, digest: str) -> None:
         self.layer, self.digest = layer, digest
@@ -102,7 +102,7 @@ class LayerNotVerified(Damage):
 
 
 class ImageDamaged(Damage):
-    """The config of an image in the store is missing, or not the one that its ID names."""
+    """The config of an image in the store is missing, or does not match the image's ID."""
 
     def __init__(self, image: str, reason: str, *, go_text: str = "") -> None:
         self.image, self.reason = image, reason
@@ -114,7 +114,7 @@ class ImageDamaged(Damage):
 
 
 class DockerRootDamaged(Damage):
-    """Something in a Docker data root cannot be used."""
+    """A part of a Docker data root cannot be used."""
 
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
@@ -122,7 +122,7 @@ class DockerRootDamaged(Damage):
 
 
 class NotChecked(CstoreError):
-    """A check came to no end, so nothing can be said about the state of the store."""
+    """A check did not finish, so the state of the store is unknown."""
 
     exit_code = 3
 
@@ -131,15 +131,15 @@ class NotChecked(CstoreError):
         super().__init__(f"the store could not be checked: {cause.message}", hint=cause.hint, go_text=cause.go_text)
 
 
-# ── the bytes that came in are not a usable layer ─────────────────────────────────────────────────────────────────────
+# ── the input is not a usable layer or image ──────────────────────────────────────────────────────────────────────────
 
 
 class ArchiveError(CstoreError):
-    """The bytes that came in are not a layer that can be kept."""
+    """The input is not a layer or image that cstore can store."""
 
 
 class ArchiveMalformed(ArchiveError):
-    """Not a tar stream, or a broken one. `offset` counts uncompressed bytes."""
+    """The input is not a tar stream, or a broken one. `offset` counts uncompressed bytes."""
 
     def __init__(self, reason: str, offset: int = 0, *, go_text: str = "archive/tar: invalid tar header") -> None:
         self.reason, self.offset = reason, offset
@@ -159,7 +159,7 @@ class ArchiveTruncated(ArchiveError):
 
 
 class ArchiveForeign(ArchiveError):
-    """Something else than a tar: `found` says what."""
+    """The input is another format than tar: `found` names it."""
 
     def __init__(self, found: str, hint: str = "") -> None:
         self.found = found
@@ -169,7 +169,7 @@ class ArchiveForeign(ArchiveError):
 
 
 class ArchiveUnexpected(ArchiveError):
-    """A sound archive that is not the one that was asked for. `digest` is of what came, `diff_digest` uncompressed."""
+    """A valid archive, but not the requested one. `digest` is that of the input, `diff_digest` that of its tar."""
 
     def __init__(self, expected: str, digest: str, diff_digest: str, size: int) -> None:
         self.expected, self.digest, self.diff_digest, self.size = expected, digest, diff_digest, size
@@ -182,7 +182,7 @@ class ArchiveUnexpected(ArchiveError):
 
 
 class ArchiveHostile(ArchiveError):
-    """An entry tries to leave the layer, or names what no layer may hold."""
+    """An entry tries to leave the layer, or has a name or type that no layer may contain."""
 
     def __init__(self, name: str, reason: str) -> None:
         self.name, self.reason = name, reason
@@ -190,9 +190,9 @@ class ArchiveHostile(ArchiveError):
 
 
 class EntryFailed(ArchiveError):
-    """A sound entry that this system could not create. `owner`, if that is at fault: user and group that it needs.
+    """A valid entry that this system cannot create. `owner` is the user and group that it needs, if that is the reason.
 
-    `needs` says where the owner is missing: in "the ID map" or in "the user namespace".
+    `needs` says where that owner is missing: in "the ID map" or in "the user namespace".
     """
 
     def __init__(
@@ -213,7 +213,7 @@ class CompressionFailed(ArchiveError):
 
 
 class ImageInvalid(ArchiveError):
-    """An image whose config or manifest makes no sense."""
+    """The image's config or manifest is invalid."""
 
     def __init__(self, reason: str, *, go_text: str = "") -> None:
         self.reason = reason
@@ -221,7 +221,7 @@ class ImageInvalid(ArchiveError):
 
 
 class SourceUnusable(ArchiveError):
-    """Something that lost bytes were to come from cannot be read."""
+    """A source of lost bytes for a repair cannot be read."""
 
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
@@ -229,7 +229,7 @@ class SourceUnusable(ArchiveError):
 
 
 class ImageArchiveError(ArchiveError):
-    """An archive of images is not what it says. `member` is the part of it that is at fault."""
+    """An image archive is invalid. `member` is the part at fault."""
 
     def __init__(self, member: str, reason: str, *, hint: str = "", go_text: str = "") -> None:
         self.member, self.reason = member, reason
@@ -237,8 +237,8 @@ class ImageArchiveError(ArchiveError):
 
 
 class NoImage(ImageArchiveError):
-    """An entry of an archive that is not an image. It is skipped if the archive has an image."""
+    """A part of an archive that is not an image. It is skipped if it is beside an image."""
 
 
 class MemberMissing(ImageArchiveError):
-    """Something that an archive names and does not hold."""
+    """A file that the archive refers to but does not contain."""

@@ -1,4 +1,4 @@
-"""Errors about items: nothing answers to an ID or name, it is in use already, or something still needs it."""
+"""Errors about items: unknown IDs and names, IDs and names in use, and items that something still needs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from cstore.errors.requests import ReadOnlyStore
 
 
-# ── nothing answers to that ID or name ────────────────────────────────────────────────────────────────────────────────
+# ── no item matches that ID or name ───────────────────────────────────────────────────────────────────────────────────
 
 
 class UnknownItem(CstoreError):
-    """Nothing in the store answers to an ID or name."""
+    """No item in the store matches an ID or name."""
 
     noun: ClassVar[str] = "layer, image or container"
     listing: ClassVar[str] = "cstore layers"
     go_phrase: ClassVar[str] = "identifier is not a layer, image, or container"
     phrase: ClassVar[str] = ""
-    """The beginning of the sentence, unless it is the Go tool's text, which scripts look for."""
+    """How the sentence begins, if not with the Go tool's own words, which scripts look for."""
 
     def __init__(self, item: str) -> None:
         self.item = item
@@ -31,7 +31,7 @@ class UnknownItem(CstoreError):
         )
 
     def only_in(self, path: str, noun: str) -> ReadOnlyStore:
-        """The error for what is known, but in an additional store, where it cannot be changed."""
+        """Return the error for an item that exists only in an additional store, where it cannot be changed."""
         from cstore.errors.requests import ReadOnlyStore
 
         error = ReadOnlyStore(f"change the {noun} {self.item!r}", path)
@@ -66,7 +66,7 @@ class ContainerUnknown(UnknownItem):
 
 
 class ParentUnknown(LayerUnknown):
-    """The record of the layer that another one builds on is not there, or its parents lead round in a circle."""
+    """A layer's parent has no record, or its parents form a cycle."""
 
     def __init__(self, layer: str, parent: str) -> None:
         super().__init__(parent)
@@ -77,7 +77,7 @@ class ParentUnknown(LayerUnknown):
 
 
 class DataItemUnknown(UnknownItem):
-    """The owner is known, the data item is not."""
+    """The owner exists, but the data item does not."""
 
     def __init__(self, noun: str, owner: str, key: str) -> None:
         self.owner, self.key = owner, key
@@ -92,13 +92,13 @@ class NotAnItem(UnknownItem):
 
 
 class NotALayer(LayerUnknown):
-    """A layer to be deleted does not exist."""
+    """A layer was to be deleted, but no layer has that ID or name."""
 
     go_phrase = "identifier is not a layer"
 
 
 class ImageWithoutLayers(LayerUnknown):
-    """An image's layer was asked for, and the image has none."""
+    """An image's layer was requested, but the image has none."""
 
     def __init__(self, image: str) -> None:
         super().__init__("")
@@ -108,7 +108,7 @@ class ImageWithoutLayers(LayerUnknown):
 
 
 class NotAnImage(ImageUnknown):
-    """An image to be deleted does not exist."""
+    """An image was to be deleted, but no image has that ID or name."""
 
     go_phrase = "identifier is not an image"
 
@@ -118,7 +118,7 @@ class NotAnImage(ImageUnknown):
 
 
 class NotAContainer(ContainerUnknown):
-    """A container to be deleted does not exist."""
+    """A container was to be deleted, but no container has that ID or name."""
 
     go_phrase = "identifier is not a container"
 
@@ -138,7 +138,7 @@ class WritableLayerUnknown(UnknownItem):
 
 
 class AmbiguousImageID(ImageUnknown):
-    """Several images have an ID that begins like that."""
+    """Several images have IDs that begin with that prefix."""
 
     def __init__(self, term: str, images: Sequence[str]) -> None:
         super().__init__(term)
@@ -150,7 +150,7 @@ class AmbiguousImageID(ImageUnknown):
 
 
 class AmbiguousItem(UnknownItem):
-    """Several items answer to an ID or name. `candidates` are their kinds, IDs and names."""
+    """Several items match an ID or name. `candidates` are their kinds, IDs and names."""
 
     def __init__(self, item: str, candidates: Sequence[Mapping[str, Any]]) -> None:
         super().__init__(item)
@@ -171,7 +171,7 @@ def _named(item: Mapping[str, Any]) -> str:
 
 
 class NameUnknown(UnknownItem):
-    """An image was to lose a name that it does not have."""
+    """A name was to be removed from an image that does not have it."""
 
     def __init__(self, image: str, name: str) -> None:
         self.image, self.name = image, name
@@ -181,7 +181,7 @@ class NameUnknown(UnknownItem):
 
 
 class ParentImageUnknown(ImageUnknown):
-    """The image that was to become another one's parent is not there, or an image has no recorded parent."""
+    """The image that was to become another one's parent does not exist, or an image has no recorded parent."""
 
     def __init__(self, parent: str, child: str) -> None:
         super().__init__(parent)
@@ -191,12 +191,12 @@ class ParentImageUnknown(ImageUnknown):
 
 
 class CaseUnknown(UnknownItem):
-    """No quarantine case has that ID, or more than one begins so."""
+    """No quarantine case has that ID, or several cases have IDs that begin with it."""
 
     noun, listing, phrase = "quarantine case", "cstore repair --list", "quarantine case not known"
 
 
-# ── it exists already ─────────────────────────────────────────────────────────────────────────────────────────────────
+# ── the ID or name is in use ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Taken(CstoreError):
@@ -211,11 +211,11 @@ _NAME_TAKEN = {
     "container": 'the container name "{}" is already in use by {}. '
     "You have to remove that container to be able to reuse that name: ",
 }
-"""The beginning of the Go tool's text for some kinds."""
+"""Text that the Go tool puts first for some kinds."""
 
 
 class IDTaken(Taken):
-    """A new item was given an ID that another of its kind has."""
+    """An ID for a new item belongs to another item of its kind."""
 
     def __init__(self, noun: str, item: str) -> None:
         self.item = item
@@ -227,7 +227,7 @@ class IDTaken(Taken):
 
 
 class NameTaken(Taken):
-    """A new item was given a name that another of its kind has."""
+    """A name for a new item belongs to another item of its kind."""
 
     def __init__(self, noun: str, name: str, holder: str) -> None:
         self.name, self.holder = name, holder
@@ -239,7 +239,7 @@ class NameTaken(Taken):
 
 
 class WritableLayerTaken(NameTaken):
-    """A writable layer was to get a name that a layer has."""
+    """A name for a new writable layer belongs to another layer."""
 
     def __init__(self, name: str, holder: str) -> None:
         super().__init__("layer", name, holder)
@@ -247,7 +247,7 @@ class WritableLayerTaken(NameTaken):
 
 
 class TopLayerDiffers(Taken):
-    """An image came in whose ID belongs to an image of other layers."""
+    """An image was to be imported whose ID belongs to an image with another top layer."""
 
     def __init__(self, image: str, layer: str) -> None:
         self.image, self.layer = image, layer
@@ -259,7 +259,7 @@ class TopLayerDiffers(Taken):
         )
 
 
-# ── something still needs it ──────────────────────────────────────────────────────────────────────────────────────────
+# ── something still needs the item ────────────────────────────────────────────────────────────────────────────────────
 
 
 class InUse(CstoreError):
@@ -267,7 +267,7 @@ class InUse(CstoreError):
 
 
 class LayerHasChildren(InUse):
-    """A layer was asked to go while others still build on it."""
+    """A layer cannot be deleted because it is another layer's parent."""
 
     def __init__(self, layer: str, children: Sequence[str]) -> None:
         self.layer, self.children = layer, tuple(children)
@@ -280,7 +280,7 @@ class LayerHasChildren(InUse):
 
 
 class LayerUsedByImage(InUse):
-    """A layer was asked to go while an image has it on top."""
+    """A layer cannot be deleted because it is an image's top layer."""
 
     def __init__(self, layer: str, image: str) -> None:
         self.layer, self.image = layer, image
@@ -292,7 +292,7 @@ class LayerUsedByImage(InUse):
 
 
 class LayerUsedByContainer(InUse):
-    """A layer was asked to go while it is a container's own."""
+    """A layer cannot be deleted because it is a container's own layer."""
 
     def __init__(self, layer: str, container: str, remedy: str = "") -> None:
         self.layer, self.container = layer, container
@@ -304,7 +304,7 @@ class LayerUsedByContainer(InUse):
 
 
 class ImageUsedByContainer(InUse):
-    """An image was asked to go while a container came from it."""
+    """An image cannot be deleted because a container was created from it."""
 
     def __init__(self, image: str, container: str, remedy: str = "") -> None:
         self.image, self.container = image, container
@@ -316,7 +316,7 @@ class ImageUsedByContainer(InUse):
 
 
 class LayerRecorded(InUse):
-    """A tree was to be deleted as one without a record, and it has one."""
+    """A tree cannot be deleted as an unrecorded one because it has a record."""
 
     def __init__(self, layer: str) -> None:
         self.layer = layer
@@ -324,7 +324,7 @@ class LayerRecorded(InUse):
 
 
 class DataItemNeeded(InUse):
-    """A data item was to be deleted without which an image makes no sense: a manifest, or a config."""
+    """A data item cannot be deleted because its image needs it: it is a manifest or a config."""
 
     def __init__(self, image: str, key: str) -> None:
         self.image, self.key = image, key
@@ -335,7 +335,7 @@ class DataItemNeeded(InUse):
 
 
 class ContainerOccupied(InUse):
-    """A container to be deleted is in use. `pid` is a process that runs in it or holds its mount."""
+    """A container cannot be deleted because it is in use. `pid` is a process that runs in it or holds its mount."""
 
     def __init__(self, container: str, pid: int, occupant: str, remedy: str = "") -> None:
         self.container, self.pid = container, pid
@@ -347,7 +347,7 @@ class ContainerOccupied(InUse):
 
 
 class ParentIsContainer(InUse):
-    """A layer was to be put on top of a container's own layer."""
+    """A layer cannot be created on top of a container's own layer."""
 
     def __init__(self, parent: str, container: str) -> None:
         self.parent, self.container = parent, container
@@ -359,7 +359,7 @@ class ParentIsContainer(InUse):
 
 
 class LayerChanged(InUse):
-    """A layer became another one while something was being prepared for it."""
+    """Another program changed a layer while a change to it was being prepared."""
 
     def __init__(self, layer: str) -> None:
         self.layer = layer
@@ -367,7 +367,7 @@ class LayerChanged(InUse):
 
 
 class LayersMounted(InUse):
-    """The store was to be shut down while layers are mounted."""
+    """The store cannot be shut down while layers are mounted."""
 
     def __init__(self, layers: Sequence[str]) -> None:
         self.layers = tuple(layers)

@@ -12,7 +12,7 @@ class Refused(CstoreError):
 
 
 class InvalidID(Refused):
-    """An ID that could not safely be part of a path."""
+    """An ID that is unsafe in a path."""
 
     def __init__(self, item: str, reason: str) -> None:
         self.item, self.reason = item, reason
@@ -20,7 +20,7 @@ class InvalidID(Refused):
 
 
 class InvalidName(Refused):
-    """A name that no record file can hold."""
+    """A name that cannot be stored in a record file."""
 
     def __init__(self, name: str, reason: str) -> None:
         self.name, self.reason = name, reason
@@ -28,7 +28,7 @@ class InvalidName(Refused):
 
 
 class InvalidDigest(Refused):
-    """Text that is not a digest. `reason` is the Go tool's text as well."""
+    """Text that is not a digest. `reason` is also the Go tool's text."""
 
     def __init__(self, digest: str, reason: str) -> None:
         self.digest, self.reason = digest, reason
@@ -38,7 +38,7 @@ class InvalidDigest(Refused):
 
 
 class InvalidDataName(Refused):
-    """A data item needs a name that makes a file name."""
+    """A data item's key that cannot be turned into a file name."""
 
     def __init__(self, noun: str, key: str, reason: str = "it is empty") -> None:
         self.key = key
@@ -49,7 +49,7 @@ class InvalidDataName(Refused):
 
 
 class InvalidIDMap(Refused):
-    """An ID map that cannot be read or does not hold together."""
+    """An ID map that cannot be parsed or contradicts itself."""
 
     def __init__(self, text: str, reason: str, *, hint: str = "write container:host:size", go_text: str = "") -> None:
         self.text, self.reason = text, reason
@@ -57,9 +57,9 @@ class InvalidIDMap(Refused):
 
 
 class IDNotMapped(InvalidIDMap):
-    """An ID is in none of the ranges of an ID map. `side` is where the map was asked from: "container" or "host".
+    """An ID is in no range of an ID map. `side` is the side of the lookup: "container" or "host".
 
-    `path` is a file that belongs to the ID, "" if that is not known.
+    `path` is a file with that owner, "" if unknown.
     """
 
     def __init__(self, text: str, noun: str, number: int, side: str, *, path: str = "") -> None:
@@ -72,22 +72,22 @@ class IDNotMapped(InvalidIDMap):
             self.message = f"{path} needs {side} {noun} {number}, which no range of ID map {text!r} contains"
 
     def at(self, path: str) -> IDNotMapped:
-        """The same about a file that belongs to the ID."""
+        """Return the same error for a file with that owner."""
         return IDNotMapped(self.text, self.noun, self.number, self.side, path=path)
 
 
 class InvalidOption(Refused):
-    """An option of a call or command that contradicts another or has no meaning here."""
+    """An option of a call or command that contradicts another one or has no meaning here."""
 
 
 class UsageMistake(InvalidOption):
-    """The request makes no sense, regardless of the store's contents; nothing was read or changed."""
+    """A request that makes no sense for any store; nothing was read or done."""
 
     exit_code = 2
 
 
 class ReadOnlyStore(Refused):
-    """A write was asked of a store, or of a part of it, that is only read."""
+    """A write to a store, or a part of one, that is read-only."""
 
     def __init__(self, action: str, path: str) -> None:
         self.action, self.path = action, path
@@ -102,7 +102,7 @@ class Unsupported(Refused):
 
 
 class InvalidTime(Refused):
-    """Text that is not a time as records spell it."""
+    """Text that is not a time in the form that records use."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -110,7 +110,7 @@ class InvalidTime(Refused):
 
 
 class InvalidDuration(UsageMistake):
-    """A text is not a duration."""
+    """Text that is not a duration."""
 
     def __init__(self, text: str, reason: str = "", *, go_text: str = "") -> None:
         self.text = text
@@ -127,7 +127,7 @@ class LayerNotMounted(Refused):
 
 
 class NoFreeIDs(Refused):
-    """An ID map was to choose itself, and other containers have the IDs already, or none are set aside."""
+    """No ID map can be chosen: too few subordinate IDs are configured, or containers use them."""
 
     def __init__(self, noun: str, wanted: int, free: int) -> None:
         self.noun, self.wanted, self.free = noun, wanted, free
@@ -139,7 +139,7 @@ class NoFreeIDs(Refused):
 
 
 class NotAgreed(Refused):
-    """A repair has a plan, but there is no terminal to ask for confirmation."""
+    """A repair has a plan, but there was nobody to confirm it."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -150,7 +150,7 @@ class NotAgreed(Refused):
 
 
 class DoesNotFit(Refused):
-    """The data to be stored needs more space than there is; both in bytes."""
+    """The data to be written needs more space than is free; both are in bytes."""
 
     def __init__(self, what: str, path: str, needed: int, free: int) -> None:
         self.what, self.path, self.needed, self.free = what, path, needed, free
@@ -162,7 +162,7 @@ class DoesNotFit(Refused):
 
 
 class NoStore(Refused):
-    """There is no store in the expected place."""
+    """There is no store at the given or configured place."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -172,7 +172,7 @@ class NoStore(Refused):
 
 
 class LayerNotRetained(Refused):
-    """A reference was to be released that is not held, or no longer."""
+    """The reference to be released is not held, or no longer."""
 
     def __init__(self, layer: str) -> None:
         self.layer = layer
@@ -180,7 +180,7 @@ class LayerNotRetained(Refused):
 
 
 class ChainTooDeep(Refused):
-    """A layer would have more layers below it than are allowed."""
+    """A new layer would have more layers below it than allowed."""
 
     def __init__(self, parent: str, limit: int) -> None:
         self.parent, self.limit = parent, limit
@@ -203,7 +203,7 @@ class NotAnAncestor(Refused):
 
 
 class WrongSystem(Refused):
-    """An image is for another operating system."""
+    """The image is for another operating system."""
 
     def __init__(self, system: str) -> None:
         self.system = system

@@ -1,4 +1,4 @@
-"""Errors about this system: its configuration, drivers, locks, programs, and the system itself."""
+"""Errors about this system: configuration, drivers, locks, programs, and the operating system."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ConfigError(CstoreError):
-    """A configuration file, environment variable or option that makes no sense. `line` counts from 1, 0 if unknown."""
+    """An invalid configuration file, environment variable or option. `line` counts from 1; 0 if unknown."""
 
     def __init__(self, source: str, reason: str, *, line: int = 0, key: str = "", hint: str = "") -> None:
         self.source, self.reason, self.line, self.key = source, reason, line, key
@@ -22,7 +22,7 @@ class ConfigError(CstoreError):
 
 
 class DriverError(CstoreError):
-    """A storage driver cannot do what was asked here."""
+    """A storage driver cannot do what was requested here."""
 
     def __init__(self, driver: str, reason: str, *, hint: str = "", go_text: str = "") -> None:
         self.driver, self.reason = driver, reason
@@ -30,7 +30,7 @@ class DriverError(CstoreError):
 
 
 class DriverUnknown(DriverError):
-    """No such driver, or none for this store."""
+    """There is no such driver, or none for this store."""
 
     def __init__(self, driver: str, known: Iterable[str]) -> None:
         super().__init__(
@@ -39,7 +39,7 @@ class DriverUnknown(DriverError):
 
 
 class LockTimeout(CstoreError):
-    """A lock could not be acquired in time. `holder` is empty if it is unknown."""
+    """A lock was not free within the permitted time. `holder` is empty if unknown."""
 
     def __init__(self, path: str, seconds: float, holder: str = "") -> None:
         self.path, self.seconds, self.holder = path, seconds, holder
@@ -51,7 +51,7 @@ class LockTimeout(CstoreError):
 
 
 class SystemFailure(CstoreError):
-    """The operating system refused an operation on a path, for a reason. If the disk is full, the hint says so."""
+    """The operating system refused an action: what was tried, on which path, and why. The hint mentions a full disk."""
 
     def __init__(self, action: str, path: str, error: OSError, *, hint: str = "") -> None:
         self.action, self.path, self.errno = action, path, error.errno or 0
@@ -62,7 +62,7 @@ class SystemFailure(CstoreError):
 
 
 class ForeignThing(SystemFailure):
-    """A file in a store has the wrong type. It was not opened."""
+    """A file in the store has the wrong type. It was not opened."""
 
     def __init__(self, path: str, found: str, wanted: str) -> None:
         super().__init__("use", path, OSError(22, ""))
@@ -76,16 +76,16 @@ class ForeignThing(SystemFailure):
 
 
 class DriverUnusable(DriverError):
-    """The driver exists, but not on this kernel or file system."""
+    """The driver does not work on this kernel or file system."""
 
 
 class ProgramMissing(SystemFailure):
-    """A program that was to be run is not there. The exit code is a shell's."""
+    """A program does not exist. The exit code is that of a shell."""
 
     exit_code = 127
 
 
 class ProgramRefused(SystemFailure):
-    """A program that was to be run is there, and cannot be run. The exit code is a shell's."""
+    """A program exists but cannot be run. The exit code is that of a shell."""
 
     exit_code = 126

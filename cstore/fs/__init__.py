@@ -1,5 +1,5 @@
-"""Safe file work: publishing, locking, staging, walking, copying and removing, without ever leaving what was named.
+"""Safe file operations: publishing, locking, staging, walking, copying and removing, confined to the given paths.
 
-Owns what is true of any directory. Must not know what a layer or a record is, or where anything in a store is: paths
-come in as arguments, failures go out as the errors of `cstore.errors` with the path named.
+Owns operations on any directory. Must not know what a layer or record is, nor the paths of a store: paths are
+arguments, and failures are errors of `cstore.errors` that name the path.
 """

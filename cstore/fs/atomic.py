@@ -1,9 +1,9 @@
-"""Publishes a file atomically: readers see the old content or the new, never a part.
+"""Replacing a file in one step: readers see the old content or the new, never a part.
 
-What is promised, once `write_file` or `PendingFile.commit` has returned with `sync`: the new content is found under the
-name after a power cut. When it raises: the old content is there, untouched, and no temporary file is left. When the
-process is killed: the old content is there, beside a file whose name starts with `TEMPORARY_PREFIX`. Not promised: that
-a reader who opened the old file notices; and two writers need a lock between them, or the last rename wins.
+After `write_file` or `PendingFile.commit` has returned with `sync`, the new content survives a power cut. If it raises,
+the old content is unchanged and no temporary file remains. If the process is killed, the old content is unchanged, and
+a file whose name starts with `TEMPORARY_PREFIX` may remain. A reader that has the old file open does not notice the
+change. Two writers need a lock, or the last rename wins.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ TEMPORARY_PREFIX = ".tmp-"
 _LONGEST_NAME = 255
 _NO_SYNC_HERE = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""The kernel's errors when a file system, or a quota, is full."""
+"""Errors for a full file system or an exhausted quota."""
 
 
 class PendingFile:
-    """A file that is being written and does not have its name yet. Holds its directory open against an exchange.
+    """A file that is being written and has no final name yet. Its directory is held open, so nobody can exchange it.
 
-    Leaving the context without `commit` removes it. `fd` is open for reading and writing and may be used directly.
-    `published` is the status of the new file once it has its name, though the sync after that may have failed.
+    Leaving the context without `commit` removes it. `fd` is open for reading and writing, for direct use too.
+    `published` is the status of the new file once it has its name, even if the sync after that failed.
     """
 
     published: os.stat_result | None = None
 
     def __init__(self, path: str, *, mode: int = 0o600, sync: bool = True) -> None:
-        """Create the temporary file next to `path`; its final mode is exactly `mode`, regardless of the umask.
+        """Create the temporary file next to `path`; in the end it has exactly the bits of `mode`, whatever the umask.
 
         Raises:
             SystemFailure: the directory is missing or not writable.
@@ -68,10 +68,10 @@ class PendingFile:
                 raise errors.SystemFailure("create", self.path, error) from None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Append `data`, all of it.
+        """Append all of `data`.
 
         Raises:
-            SystemFailure: no space, or the disk failed.
+            SystemFailure: no space, or an I/O error.
         """
         rest = memoryview(data).cast("B")
         try:
@@ -81,10 +81,10 @@ class PendingFile:
             raise errors.SystemFailure("write", self.path, error) from None
 
     def commit(self) -> os.stat_result:
-        """Give the file its name, in place of any file that has it, and return its status.
+        """Rename the file into place, replacing any previous file, and return its status.
 
         Raises:
-            SystemFailure: nothing was replaced. Only if syncing the directory fails, the new file is in place already.
+            SystemFailure: nothing was replaced, except if syncing the directory failed: then the new file is in place.
         """
         try:
             os.fchmod(self.fd, self.mode)
@@ -99,14 +99,14 @@ class PendingFile:
         self._temporary, self.published = "", status
         try:
             if self.sync:
-                # Without this, a power cut may bring the old file back under the name.
+                # Without this sync, a power cut could restore the old file.
                 _sync_opened(self._folder, os.path.dirname(self.path) or ".")
         finally:
             self._leave_folder()
         return status
 
     def discard(self) -> None:
-        """Remove the file, if it is not committed. Never raises for a file that is gone."""
+        """Remove the file if it is not committed. A missing file is not an error."""
         if self._temporary:
             try:
                 os.unlink(self._temporary, dir_fd=self._folder)
@@ -125,7 +125,7 @@ class PendingFile:
             os.close(fd)
 
     def _abandon(self) -> None:
-        """Close the descriptor of a file that is not to be published, and ignore errors."""
+        """Close the descriptor of a discarded file, ignoring errors."""
         with suppress(OSError):
             self._close()
         self._leave_folder()
@@ -155,7 +155,7 @@ def write_file(path: str, data: bytes | Iterable[bytes], *, mode: int = 0o600, s
         sync: survive a power cut: sync the file before, and the directory after the rename.
 
     Returns:
-        The status of the new file: what a reader compares to see that it is still the same.
+        The status of the new file, with which a reader can check that it is unchanged.
 
     Raises:
         SystemFailure: the old content is untouched.
@@ -167,9 +167,9 @@ def write_file(path: str, data: bytes | Iterable[bytes], *, mode: int = 0o600, s
 
 
 def temporary_name(base: str, number: int) -> str:
-    """Name a temporary file for `base` as the Go tool does: the number replaces the last `*`, or is appended.
+    """Return a temporary file's name for `base`, as in the Go tool: the number replaces the last `*`, or is appended.
 
-    A base so long that no number fits loses its tail; the Go tool cannot write such a file at all.
+    If no number fits, `base` is truncated; the Go tool cannot write such a file at all.
     """
     digits = str(number)
     room = _LONGEST_NAME - len(TEMPORARY_PREFIX) - len(digits)
@@ -180,10 +180,10 @@ def temporary_name(base: str, number: int) -> str:
 
 
 def sync_directory(path: str) -> None:
-    """Make the names in the directory `path` survive a power cut.
+    """Make the names in the directory `path` durable.
 
     Raises:
-        SystemFailure: the disk refused. A file system that knows no such request passes.
+        SystemFailure: the sync failed. File systems without this request are ignored.
     """
     try:
         fd = within.open_folder(path, os.O_RDONLY)
@@ -204,7 +204,7 @@ def _sync_opened(fd: int, path: str) -> None:
 
 
 def sync_file(path: str) -> None:
-    """Sync a file to disk. Raises OSError; ForeignThing if it is not a file."""
+    """Make the contents of a file durable. Raises OSError; ForeignThing if it is not a regular file."""
     fd = within.open_file(*os.path.split(path))
     try:
         os.fsync(fd)
@@ -213,10 +213,10 @@ def sync_file(path: str) -> None:
 
 
 def sync_filesystem(path: str) -> None:
-    """Make everything on the file system that holds the directory `path` survive a power cut.
+    """Make everything on the file system that contains the directory `path` durable.
 
     Raises:
-        SystemFailure: the disk refused.
+        SystemFailure: the sync failed.
     """
     from cstore.kernel.files import syncfs
 

@@ -1,4 +1,4 @@
-"""Descriptors that are open during a block, and closed at its end."""
+"""Context managers that close what they opened."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened(path: str, flags: int) -> Iterator[int]:
-    """Open a path, not inherited by child programs; yields a descriptor.
+    """Open a path, close-on-exec; yields a descriptor.
 
     Raises:
         SystemFailure: it cannot be opened.
@@ -35,11 +35,11 @@ def opened(path: str, flags: int) -> Iterator[int]:
 
 
 class Closing(ABC):
-    """Something with a `close`, which leaving its context calls."""
+    """An object with a `close` method, which leaving its context calls."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close everything that is open."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,10 +1,10 @@
-"""Equal files in several trees, made to share their blocks (drivers 14).
+"""Making equal files in several trees share their blocks (drivers 14).
 
-    look at every tree ──► files of one size ──► where are they on disk? ──► hash ──► ask the kernel to share
+        scan the trees ──► files of equal size ──► where are they on disk? ──► hash ──► ask the kernel to share
 
-Nothing here needs a lock: the kernel compares the bytes once more, with both files locked, before it lets them share,
-and what goes away meanwhile is passed over. Where an earlier run, a snapshot or a reflink copy has made files share
-already, their places on the disk say so, and nothing is read.
+This needs no lock: before the kernel shares blocks, it compares the bytes again with both files locked. Files that
+disappear meanwhile are skipped. If an earlier run, a snapshot or a reflink copy has made files share blocks already,
+their extents show it, and nothing is read.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
 METHODS = ("crc", "size", "sha256")
-"""How files that may be equal are found. With `size` the kernel compares all files of one size, which may take long."""
+"""How equal files are found. With `size`, the kernel compares all files of equal size, which may take long."""
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NOT_HERE = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS, errno.EROFS})
 _GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENOTDIR, errno.ELOOP})
-_AT_ONCE = 16 << 20  # as much as btrfs shares in one step
+_AT_ONCE = 16 << 20  # what btrfs shares in one step
 _BLOCK = 1 << 20
 _NO_PLACE = ioctl.EXTENT_UNKNOWN | ioctl.EXTENT_DELAYED | ioctl.EXTENT_ENCODED
-"""The kernel's flags of an extent whose location does not identify it."""
+"""Flags of an extent whose physical position does not identify it."""
 
 
 class Sharing(Value):
-    """What came of it.
+    """The result of a search.
 
     Attributes:
-        shared: bytes of files that already shared their blocks with an equal file, and of those that do now.
-        saved: bytes that are free now, or in a dry run would be, as far as nothing else holds on to them.
-        files: how many files were, or would be, made to share.
-        failures: what could not be looked at, a sentence each.
+        shared: bytes of files that share their blocks with an equal file, including those that did so before.
+        saved: bytes freed, or in a dry run to be freed, unless something else still uses the blocks.
+        files: number of files that were, or would be, made to share.
+        failures: what could not be read, one sentence each.
     """
 
     shared: int = 0
@@ -52,7 +52,7 @@ class Sharing(Value):
 
 
 class _File:
-    """A file that was seen in a tree."""
+    """A file found in a tree."""
 
     __slots__ = ("blocks", "disk", "identity", "origin", "path", "root")
 
@@ -60,10 +60,10 @@ class _File:
         self.root, self.path, self.disk = root, path, disk
         self.blocks = status.st_blocks * 512
         self.identity = (status.st_dev, status.st_ino)
-        self.origin = (status.st_ino, status.st_ctime_ns)  # the same in all snapshots that left the file alone
+        self.origin = (status.st_ino, status.st_ctime_ns)  # equal in all snapshots that left the file unchanged
 
     def open(self) -> int:
-        """Open the file, if it still is the one that was seen. Raises OSError."""
+        """Open the file if it is still the one that was found. Raises OSError."""
         root = open_root(self.root)
         try:
             fd = open_beneath(root, os.fsencode(self.path), _READ)
@@ -77,7 +77,7 @@ class _File:
 
 
 class _Original:
-    """The first of some equal files, whose blocks the others get."""
+    """The first of several equal files, whose blocks the others will share."""
 
     def __init__(self, file: _File, place: bytes) -> None:
         self.file, self.place = file, place
@@ -93,8 +93,8 @@ class Duplicates:
 
         Args:
             method: one of METHODS.
-            dry_run: change nothing; files whose hashes agree are taken for equal.
-            progress: called with the number of bytes dealt with so far.
+            dry_run: change nothing; files with equal hashes count as equal.
+            progress: called with the number of bytes processed so far.
 
         Raises:
             InvalidOption: the method is unknown.
@@ -112,7 +112,7 @@ class Duplicates:
         self._shared = self._saved = self._files = self._done = 0
 
     def add(self, root: str) -> bool:
-        """Look at a tree, if its file system can share blocks. Returns whether it can, as far as the tree shows it."""
+        """Scan a tree if its file system can share blocks. Return whether it can, as far as this is known."""
         try:
             disk = self._disk_of(root)
             root_fd = -1 if disk in self._unable else open_root(root)
@@ -138,7 +138,7 @@ class Duplicates:
             self._see(_File(root, trail.where(name), disk, status), status.st_size)
 
     def _disk_of(self, path: str) -> int:
-        """The device that holds `path`; unlike st_dev, it is one for all subvolumes."""
+        """Return the device that holds `path`; unlike st_dev, it is the same for all subvolumes."""
         self._mounts = self._mounts or mountinfo.read_mounts()
         inside = os.path.realpath(path) + "/"
         above = [each for each in self._mounts if inside.startswith(each.mount_point.rstrip("/") + "/")]
@@ -154,7 +154,7 @@ class Duplicates:
             self._failures.append(f"cannot read {path}: {error.strerror}")
 
     def share(self) -> Sharing:
-        """Let equal files share their blocks, the largest first."""
+        """Make equal files share their blocks, the largest first."""
         for size in sorted(self._by_size, reverse=True):
             group = self._by_size.pop(size)
             if len(group) > 1:
@@ -183,7 +183,7 @@ class Duplicates:
     def _place(
         self, file: _File, fd: int, size: int, at: dict[bytes, _Original], alike: dict[bytes, list[_Original]]
     ) -> None:
-        """Find an original for a file, or make it one. `at`: by place on the disk; `alike`: by hash."""
+        """Find an original for a file, or record it as one. `at`: by position on disk; `alike`: by hash."""
         place = _place_of(fd, file.disk, size)
         if place is None:
             return
@@ -192,7 +192,7 @@ class Duplicates:
             self._shared += 0 if known.file.origin == file.origin else size
             return
         if known is not None and self._joins(known, file, fd, size):
-            return  # its blocks were counted when the first file left them
+            return  # its blocks were counted with the first file that left them
         key = self._hash(fd)
         for original in alike.setdefault(key, []):
             if self._joins(original, file, fd, size):
@@ -204,7 +204,7 @@ class Duplicates:
         at[place] = original
 
     def _joins(self, original: _Original, file: _File, fd: int, size: int) -> bool:
-        """Let a file, open as `fd`, share the blocks of an original; say whether it does, or in a dry run would."""
+        """Make the file `fd` share the blocks of an original; return whether it does, or in a dry run would."""
         if original.file.disk != file.disk:
             return False
         shared = size if self._dry_run else _share(original.file, fd, size)
@@ -214,9 +214,9 @@ class Duplicates:
 
 
 def _files(trail: Trail, note: Callable[[str, OSError], None]) -> Iterator[tuple[str, os.stat_result]]:
-    """Go over the regular files of a tree that hold anything; each is in the directory where the trail then is.
+    """Yield the nonempty regular files of a tree; each is in the directory that the trail has reached.
 
-    A directory that cannot be read is noted and passed over.
+    Directories that cannot be read are noted and skipped.
     """
     pending = [(yield from _files_here(trail.here))]
     while pending:
@@ -230,7 +230,7 @@ def _files(trail: Trail, note: Callable[[str, OSError], None]) -> Iterator[tuple
 
 
 def _files_here(fd: int) -> Generator[tuple[str, os.stat_result], None, list[str]]:
-    """Yield the files of a directory; return the names of the directories in it, the last one first."""
+    """Yield the files of a directory; return the names of its subdirectories in reverse order."""
     with os.scandir(fd) as entries:
         kinds = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
     for name, is_directory in kinds:
@@ -245,14 +245,14 @@ def _enter(trail: Trail, name: str, note: Callable[[str, OSError], None]) -> boo
     try:
         trail.down(name)
     except OSError as error:
-        if error.errno != errno.EXDEV:  # what is mounted there is not part of the tree
+        if error.errno != errno.EXDEV:  # a mount point is not part of the tree
             note(trail.where(name), error)
         return False
     return True
 
 
 def _can_share(folder_fd: int, name: str, status: os.stat_result) -> bool:
-    """Ask for the impossible, that a file shares its blocks with itself: only who can share looks at the request."""
+    """Return whether the file system can share blocks, by an invalid request: only one that can will examine it."""
     try:
         fd = os.open(name, _READ, dir_fd=folder_fd)
     except OSError:
@@ -267,11 +267,11 @@ def _can_share(folder_fd: int, name: str, status: os.stat_result) -> bool:
 
 
 def _place_of(fd: int, disk: int, size: int) -> bytes | None:
-    """Where a file's blocks are, b"" if that cannot be told, None if it has none that could be shared."""
+    """Return an identifier of a file's extents; b"" if unknown, None if it has none that could be shared."""
     from hashlib import blake2b
 
     try:
-        found = [extent for extent in ioctl.extents(fd) if extent.logical < size]  # behind the end, room may be kept
+        found = [extent for extent in ioctl.extents(fd) if extent.logical < size]  # blocks may follow the end
     except OSError:
         return b""
     if not found or any(extent.flags & ioctl.EXTENT_INLINE for extent in found):
@@ -283,7 +283,7 @@ def _place_of(fd: int, disk: int, size: int) -> bytes | None:
 
 
 def _share(original: _File, target_fd: int, size: int) -> int:
-    """Let a file share the blocks of an original; returns up to which byte it does."""
+    """Make a file share the blocks of an original; return how many bytes it now shares."""
     try:
         source_fd = original.open()
     except OSError:
@@ -304,9 +304,9 @@ def _share(original: _File, target_fd: int, size: int) -> int:
 
 
 def _hasher(method: str) -> Callable[[int], bytes]:
-    """How the contents of files are compared."""
+    """Return the function that computes the comparison key of a file."""
     if method == "size":
-        return lambda fd: b""  # noqa: ARG005  - it is of the right size already
+        return lambda fd: b""  # noqa: ARG005  - all files in the group have this size
     return _sha256 if method == "sha256" else _crc
 
 

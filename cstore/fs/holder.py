@@ -1,7 +1,7 @@
-"""Finds the holder of a lock, which the kernel answers only in part.
+"""Finding the process that holds a lock, which the kernel reports only in part.
 
-A classic lock carries its process ID. A lock that belongs to an open file names nobody, so the processes that have the
-file open are searched; without privileges that finds only our own. (proc(5))
+A POSIX lock has the ID of its process. An OFD lock has none, so this module searches the processes that have the file
+open; without privileges, it finds only the user's own. (proc(5))
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from cstore.kernel import locks
 
 
 def holder_of(path: str, *, exclusive: bool = True) -> str:
-    """Name the process that prevents locking `path`: `PID 123 (podman pull …)`, or "" if it is unknown.
+    """Name the process that keeps us from locking `path`: `PID 123 (podman pull …)`, or "" if unknown.
 
     Args:
         path: the lock file.
-        exclusive: the type of lock that is wanted.
+        exclusive: the kind of lock that we want.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -36,7 +36,7 @@ def holder_of(path: str, *, exclusive: bool = True) -> str:
 
 
 def _owner_of_open_file(wanted: os.stat_result, *, exclusive: bool) -> int | None:
-    """Find who has the file open and locked through that descriptor; such locks carry no process ID."""
+    """Find the process that has the file open and holds an OFD lock through it; such locks have no process ID."""
     for pid in filter(str.isdigit, _entries("/proc")):
         for fd in _entries(f"/proc/{pid}/fd"):
             try:
@@ -45,14 +45,14 @@ def _owner_of_open_file(wanted: os.stat_result, *, exclusive: bool) -> int | Non
                 with open(f"/proc/{pid}/fdinfo/{fd}", "rb") as details:
                     lines = details.read().splitlines()
             except OSError:
-                continue  # closed or gone meanwhile
+                continue  # closed or exited meanwhile
             if any(_is_granted(line, exclusive=exclusive) for line in lines):
                 return int(pid)
     return None
 
 
 def _is_granted(line: bytes, *, exclusive: bool) -> bool:
-    """Whether a line of /proc/PID/fdinfo/FD is a lock that is held (a waiting one carries an arrow) and conflicts."""
+    """Return whether a line of /proc/PID/fdinfo/FD is a lock that is held and conflicts; a waiting one has an arrow."""
     if not line.startswith(b"lock:") or b"->" in line or b"OFDLCK" not in line:
         return False
     return exclusive or b"WRITE" in line

@@ -1,4 +1,4 @@
-"""How long to wait for a lock, and whom to tell. On its own, because readers bring it along and never lock."""
+"""How long to wait for a lock, and which function to notify. A separate module, because readers need only this."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ if TYPE_CHECKING:
 
 
 class LockPolicy(Value):
-    """How long to wait for a lock, and whom to tell.
+    """How long to wait for a lock, and which function to notify.
 
     Attributes:
-        timeout: seconds until `LockTimeout`; None waits for ever, 0 does not wait.
-        notice: called once, with the lock's path and its holder ("" if unknown), when `notice_after` seconds have
-        passed.
+        timeout: seconds until `LockTimeout`; None waits forever, 0 does not wait.
+        notice: called once with the lock's path and its holder ("" if unknown), after `notice_after` seconds.
         notice_after: seconds.
     """
 

@@ -1,16 +1,16 @@
-"""Lock files shared with the Go tool: a lock for a part of the store, and a token that changes with each write.
+"""Lock files shared with the Go tool, with a token that shows when somebody changed the store.
 
-A lock file is never truncated, replaced or unlinked. Its first 64 bytes are the *token*: whoever changed what the lock
-protects has put a fresh one there first, so "the token is the one I saw" means "nothing has changed" (store-format 9).
+A lock file is never truncated, replaced or removed. Its first 64 bytes are the *token*: every writer puts a fresh one
+there before it changes anything, so an unchanged token means that nothing has changed (store-format 9).
 
-    with LockFile(path).shared(lock_policy) as held:     many readers at once; a missing lock file stays missing
+        with LockFile(path).shared(lock_policy) as held:     many readers at a time; creates no missing lock file
         token = held.token()
-    with LockFile(path).exclusive(lock_policy) as held:  one writer, nobody else
-        held.mark()                                      the token first, then the change
+        with LockFile(path).exclusive(lock_policy) as held:  a single writer
+                held.mark()                                      write the token first, then change the store
 
-The lock belongs to the open file. A forked worker inherits that, and the lock stays held until the worker has closed
-its copy, too: a worker starts with `cstore.kernel.process.close_all_but`. Taking a lock that this very process holds
-waits for ever like any other conflict. Several locks are taken in the order that the store lays down.
+The lock belongs to the open file. A forked worker inherits it, and the lock stays held until the worker has closed its
+copy too, so a worker starts with `cstore.kernel.process.close_all_but`. Taking a lock that this process already holds
+waits forever. The store defines the order of several locks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import os
 import stat
 import time
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import contextmanager, suppress
 from cstore.fs import within
 from cstore.fs.lock_policy import FOREVER
@@ -39,14 +39,14 @@ _marks = itertools.count(1)
 
 
 def holder_of(path: str, *, exclusive: bool) -> str:
-    """See `holder.holder_of`, which is imported only to wait for a lock."""
+    """See `holder.holder_of`, imported only when a lock is not free."""
     from cstore.fs import holder
 
     return holder.holder_of(path, exclusive=exclusive)
 
 
 class HeldLock:
-    """A lock that is held for as long as the context that gave it lasts."""
+    """A lock, held as long as its context lasts."""
 
     def __init__(self, path: str, fd: int) -> None:
         self.path = path
@@ -56,7 +56,7 @@ class HeldLock:
         """Return the last writer's token: 64 bytes, or fewer before the first write. Opaque; compare it as a whole.
 
         Raises:
-            SystemFailure: the disk failed.
+            SystemFailure: an I/O error.
         """
         if self._fd < 0:
             return b""
@@ -66,10 +66,10 @@ class HeldLock:
             raise errors.SystemFailure("read", self.path, error) from None
 
     def mark(self) -> bytes:
-        """Put a fresh token in, before anything is changed, and return it. Needs the exclusive lock.
+        """Write a fresh token, before anything is changed, and return it. Needs the exclusive lock.
 
         Raises:
-            SystemFailure: it could not be written; change nothing then.
+            SystemFailure: the token was not written; change nothing.
         """
         # The wall clock in nanoseconds, a counter of this process, its ID; the rest is random.
         parts = (time.time_ns(), 8), (next(_marks), 8), (os.getpid(), 4)
@@ -83,7 +83,7 @@ class HeldLock:
 
 
 class LockFile:
-    """One lock file. The object holds no lock itself and may be used many times, also by several threads."""
+    """One lock file. The object itself holds no lock and may be used many times, also by several threads."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -92,10 +92,11 @@ class LockFile:
     def shared(self, lock_policy: LockPolicy = FOREVER) -> Iterator[HeldLock]:
         """Hold the lock together with other readers.
 
-        Without a lock file, there has been no write: locks nothing and, because reading never writes, creates nothing.
+        If there is no lock file, nobody has written yet: nothing is locked, and nothing is created, because readers
+        never write.
 
         Raises:
-            LockTimeout: a writer held it too long.
+            LockTimeout: a writer held the lock for too long.
             SystemFailure: the file cannot be opened or locked.
         """
         fd = self._acquire(lock_policy, exclusive=False)
@@ -103,21 +104,21 @@ class LockFile:
             yield HeldLock(self.path, fd)
         finally:
             if fd >= 0:
-                _let_go(fd)
+                _release(fd)
 
     @contextmanager
     def exclusive(self, lock_policy: LockPolicy = FOREVER) -> Iterator[HeldLock]:
-        """Hold the lock alone. The file (0644) and missing directories above it (0700) are made.
+        """Hold the lock alone. Creates the file (0644) and missing parent directories (0700).
 
         Raises:
-            LockTimeout: another process held it too long.
-            SystemFailure: the file cannot be made, opened for writing or locked.
+            LockTimeout: another process held the lock for too long.
+            SystemFailure: the file cannot be created, opened for writing or locked.
         """
         fd = self._acquire(lock_policy, exclusive=True)
         try:
             yield HeldLock(self.path, fd)
         finally:
-            _let_go(fd)
+            _release(fd)
 
     def _acquire(self, lock_policy: LockPolicy, *, exclusive: bool) -> int:
         started = time.monotonic()
@@ -157,14 +158,14 @@ class LockFile:
 
 
 class _Wait:
-    """Waiting for one lock. The open file stays the caller's."""
+    """A wait for one lock. The caller keeps ownership of the open file."""
 
     def __init__(self, path: str, fd: int, *, exclusive: bool) -> None:
         self._path, self._fd, self._exclusive = path, fd, exclusive
         self._error: OSError | None = None
 
     def run(self, lock_policy: LockPolicy, started: float) -> None:
-        """Return when the lock is ours; `started` is the monotonic time from which the lock policy counts."""
+        """Return when the lock is held; `started` is the monotonic time from which the timeout counts."""
         if lock_policy.timeout is None and lock_policy.notice is None:
             self._queue(self._fd)
         elif lock_policy.timeout is not None and lock_policy.timeout <= 0:
@@ -183,8 +184,8 @@ class _Wait:
     def _watch(self, lock_policy: LockPolicy, started: float) -> None:
         """Let a child process wait in the kernel's queue, as the Go tools do, and watch the clock meanwhile.
 
-        Polling would lose every race against those in the queue, and a waiting thread could not be cancelled. The
-        process shares our open file, so what it locks is ours.
+        Polling would lose every race against processes in the queue, and a waiting thread could not be cancelled. The
+        child shares our open file, so the lock that it takes is ours.
         """
         try:
             waiter = _Waiter(self._fd, exclusive=self._exclusive)
@@ -206,21 +207,21 @@ class _Wait:
 
 
 class _Waiter:
-    """A process that waits for a lock. `end` it always."""
+    """A process that waits for a lock. Always call `end`."""
 
     def __init__(self, fd: int, *, exclusive: bool) -> None:
         from cstore.kernel.process import spawn
 
-        def stand_in_queue() -> int:
+        def wait_in_queue() -> int:
             try:
                 locks.wait_lock(fd, exclusive=exclusive)
             except OSError as error:
                 return error.errno or errno.EIO
             return 0
 
-        self._ended, living = os.pipe()  # the end of the process is the end of what can be read here
+        self._ended, living = os.pipe()  # EOF on this pipe means that the process has ended
         try:
-            self._pid = spawn(stand_in_queue, {fd, living})
+            self._pid = spawn(wait_in_queue, {fd, living})
         except BaseException:
             os.close(self._ended)
             raise
@@ -228,7 +229,7 @@ class _Waiter:
             os.close(living)
 
     def is_done_by(self, moment: float) -> bool:
-        """Wait for it until then, by the monotonic clock; say whether it has ended."""
+        """Wait for the process until `moment` on the monotonic clock; return whether it has ended."""
         import select
 
         poll = select.poll()
@@ -237,7 +238,7 @@ class _Waiter:
         return bool(poll.poll(rest))
 
     def end(self) -> int:
-        """Call it off if it still waits. Returns 0 if it has the lock or was called off, or the number of its error."""
+        """Stop the process if it still waits. Return 0 if it has the lock or was stopped, else its error number."""
         import signal
 
         done = self.is_done_by(time.monotonic())
@@ -256,10 +257,10 @@ def _try(fd: int, path: str, *, exclusive: bool) -> bool:
         raise errors.SystemFailure("lock", path, error) from None
 
 
-def _let_go(fd: int) -> None:
-    """Release a lock and close its file; ignores errors.
+def _release(fd: int) -> None:
+    """Release a lock and close its file, ignoring errors.
 
-    Releases first, because a process with a copy of the descriptor would keep the lock.
+    The explicit release matters if another process has a copy of the descriptor.
     """
     with suppress(OSError):
         locks.unlock(fd)
@@ -268,7 +269,7 @@ def _let_go(fd: int) -> None:
 
 
 def _still_at(path: str, fd: int) -> bool:
-    """Whether the file that we locked is the one that others find: if the store was wiped meanwhile, it is not."""
+    """Return whether the locked file is still at its path; if the store was wiped meanwhile, it is not."""
     try:
         return locks.is_at(fd, path)
     except OSError as error:
@@ -276,19 +277,19 @@ def _still_at(path: str, fd: int) -> bool:
 
 
 def make_directories(path: str, *, sync: bool = False) -> None:
-    """Create `path` and its missing parents, each 0700: `os.makedirs` sets the mode of the last one only.
+    """Create `path` and its missing parents, each with mode 0700; `os.makedirs` applies a mode only to the last.
 
-    With `sync`, the names of those that were missing survive a power cut.
+    With `sync`, the names of the new directories are durable.
 
     Raises:
         OSError: as mkdir(2).
         SystemFailure: a directory cannot be synced.
     """
-    if not path or os.path.isdir(path):
+    if not path or presence.is_directory(path):
         return
     make_directories(os.path.dirname(path), sync=sync)
     while not _made(path):
-        pass  # another process found it empty and removed it, after we had found it there
+        pass  # another process removed the empty parent meanwhile
     if sync:
         from cstore.fs.atomic import sync_directory
 
@@ -296,10 +297,10 @@ def make_directories(path: str, *, sync: bool = False) -> None:
 
 
 def make_directory(path: str, *, sync: bool = True) -> None:
-    """Do the same, and say what could not be made.
+    """Do the same, with a `SystemFailure` that names the directory.
 
     Raises:
-        SystemFailure: it cannot be made, or synced.
+        SystemFailure: it cannot be created, or synced.
     """
     try:
         make_directories(path, sync=sync)
@@ -308,7 +309,7 @@ def make_directory(path: str, *, sync: bool = True) -> None:
 
 
 def _made(path: str) -> bool:
-    """Make a directory; say whether there is one. Something else of that name is an error."""
+    """Create a directory; return whether it exists. Raises if something else has that name."""
     try:
         within.mkdir(path, 0o700)
     except FileExistsError:
@@ -316,7 +317,7 @@ def _made(path: str) -> bool:
             if stat.S_ISDIR(os.stat(path).st_mode):
                 return True
         except FileNotFoundError:
-            if not os.path.islink(path):
+            if not presence.is_link(path):
                 return False
         raise
     return True

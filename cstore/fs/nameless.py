@@ -1,4 +1,4 @@
-"""Unnamed temporary files, which leave nothing behind, even after a crash."""
+"""Unnamed temporary files, of which nothing can remain after a crash."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def nameless(directory: str) -> Iterator[int]:
-    """Open an unnamed temporary file in a directory, which is created if necessary.
+    """Open an unnamed file in a directory, which is created if necessary; yields a descriptor.
 
-    Raises:
+    SystemFailure: it cannot be created.
         SystemFailure: it cannot be made.
     """
     import tempfile
@@ -23,7 +23,7 @@ def nameless(directory: str) -> Iterator[int]:
 
     try:
         make_directories(directory)
-        file = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115  - what its user raises is not of its making
+        file = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115  - errors of the caller must not be caught here
     except OSError as error:
         raise SystemFailure("make a file in", directory, error) from error
     with file:

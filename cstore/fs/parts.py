@@ -1,8 +1,8 @@
-"""Partial files and directories next to their final path; the next process with the same target removes leftovers.
+"""Temporary files and directories beside a destination; the next run removes what a killed one left.
 
-    .cstore-<hash of the name>-<number>.part      a file or a directory, locked for as long as its maker lives
+        .cstore-<hash of the name>-<number>.part      a file or directory, locked while its creator lives
 
-Several may make the same at once, each under a number of its own.
+Several processes may create the same destination at once, each with its own number.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SEVERAL = 8
-"""How many are looked for. Those of more makers at once have random names, and stay if their makers are killed."""
+"""How many numbers are tried. Any further process uses a random name, which stays if that process is killed."""
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 def clear_parts(path: str) -> None:
-    """Remove what dead processes of this user were making to be put at `path`.
+    """Remove what dead processes of this user left while they were creating `path`.
 
-    Nothing is removed where another user could give such a name to what is ours.
+    Nothing is removed if another user could have given such a name to one of our files.
     """
-    with suppress(OSError, SystemFailure):  # it has just gone, or cannot be removed
+    with suppress(OSError, SystemFailure):  # it is gone already, or cannot be removed
         folder = os.stat(os.path.dirname(path) or ".")
         if folder.st_uid == os.geteuid() or folder.st_mode & stat.S_ISVTX:
             for part in part_names(path):
@@ -38,18 +38,18 @@ def clear_parts(path: str) -> None:
 
 
 def hold(fd: int) -> None:
-    """Lock what has such a name, or is going to: while it is open, it is not cleared."""
-    with suppress(OSError):  # a file system without locks: a leftover cannot be detected there, and stays
+    """Lock an open part; while it is open, it is not removed."""
+    with suppress(OSError):  # without locks, a part of a dead process cannot be told from a live one, and stays
         fcntl.flock(fd, fcntl.LOCK_EX)
 
 
 def make_part(path: str, make: Callable[[str], int]) -> tuple[str, int]:
-    """Create a file or directory next to `path`; return its name and an open descriptor, which holds its lock.
+    """Create a part beside `path`; return its name and an open descriptor, which keeps it locked.
 
-    `make` is called with a path; it opens what it creates there, and raises FileExistsError if the path exists.
+    `make` is called with a path; it creates and opens the part there, or raises FileExistsError if the path exists.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     for part in part_names(path):
         with suppress(FileExistsError):
@@ -57,12 +57,12 @@ def make_part(path: str, make: Callable[[str], int]) -> tuple[str, int]:
             hold(fd)
             if is_at(fd, part):
                 return part, fd
-            os.close(fd)  # another process has cleared it before it was locked
+            os.close(fd)  # another process removed it before it was locked
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
 
 
 def part_names(path: str) -> list[str]:
-    """Return the first free partial name for `path`."""
+    """Return names for a part of `path`, in the order in which to try them."""
     from hashlib import sha256
 
     folder, name = os.path.split(path)
@@ -85,7 +85,7 @@ def _clear(part: str) -> None:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return  # its maker lives
+            return  # its creator is alive
         if not is_at(fd, part):
             return
         if stat.S_ISDIR(status.st_mode):

@@ -1,10 +1,10 @@
 """Renaming directories that their owner may not write to.
 
-For anybody but root the kernel wants write permission on a directory that gets another parent, and the root of a layer
-often has none (0555). It is given for the moment of the rename, and taken back. So is a read-only subvolume of btrfs
-(snapshots that were received, say), which not even root can rename.
+To move a directory to another parent, everybody except root needs write permission on it, and the root of a layer often
+has none (0555). This module grants it for the rename and then revokes it. It does the same for read-only btrfs
+subvolumes (such as received snapshots), which even root cannot rename.
 
-Both parents are held open from before the rename until after it, and no link below a top of the store leads to them.
+Both parents are held open during the rename, and no symbolic link inside the store leads to them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import errno
 import os
 import stat
 
+from cstore import presence
 from cstore.contexts import ExitStack, contextmanager, suppress
 from cstore.fs import within
 from cstore.kernel.files import AT_FDCWD, rename_exchange
@@ -38,10 +39,10 @@ def rename_tree(old: str, new: str) -> None:
 
 
 def rename_within(root: str, old: str, new: str) -> None:
-    """Rename a file or directory within the same file system, both below `root`, across mounts.
+    """Rename a file or directory within a file system and below `root`, even across mount points in between.
 
-    The kernel renames within one mount only, and container engines mount a driver's home onto itself. A copy of the
-    mount at `root`, which nobody else sees, has nothing mounted in it.
+    The kernel renames only within one mount, but container engines mount a driver's home on itself. A private copy of
+    the mount at `root` has no such mount inside.
 
     Raises:
         OSError: as `os.rename`.
@@ -55,7 +56,7 @@ def rename_within(root: str, old: str, new: str) -> None:
 
 
 def exchange_within(root: str, one: str, other: str) -> None:
-    """Exchange two directories below `root` atomically, across mounts.
+    """Exchange two directories below `root` in one step, even across mount points in between.
 
     Raises:
         OSError: as `exchange_trees`.
@@ -69,10 +70,10 @@ def exchange_within(root: str, one: str, other: str) -> None:
 
 
 def reaches(root: str, path: str) -> bool:
-    """Whether things can be renamed from the directory `root` into the directory `path` below it.
+    """Return whether files can be renamed from the directory `root` into the directory `path` below it.
 
-    They can within one mount, and below a copy of it if what is mounted between is the same directory again. A `path`
-    that is not there yet will be made in `root`.
+    They can within one mount, and in a copy of that mount if it shows the same directory at `path`. A `path` that does
+    not exist yet will be created in `root`.
     """
     try:
         if os.stat(root).st_dev != os.stat(path).st_dev:
@@ -80,7 +81,7 @@ def reaches(root: str, path: str) -> bool:
         if _mount_of(root) == _mount_of(path):
             return True
     except FileNotFoundError:
-        return not os.path.lexists(path)
+        return not presence.is_there(path)
     except OSError:
         return False
     from cstore.kernel.fsmount import clone_mount
@@ -96,7 +97,7 @@ def reaches(root: str, path: str) -> bool:
 
 
 def _same_beneath(fd: int, root: str, path: str) -> bool:
-    """Whether `path` is the same directory in a copy of the mount at `root`, open as `fd`, as it is for everybody."""
+    """Return whether `path` is the same directory in `fd`, a copy of the mount at `root`, as in the visible tree."""
     try:
         return os.path.samestat(os.stat(os.path.relpath(path, root), dir_fd=fd), os.stat(path))
     except OSError:
@@ -104,7 +105,7 @@ def _same_beneath(fd: int, root: str, path: str) -> bool:
 
 
 def _mount_of(path: str) -> str:
-    """The number of the mount that a directory is on."""
+    """Return the ID of the mount that a directory is on."""
     fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         with open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as file:
@@ -122,7 +123,7 @@ def _beneath_mounts(root: str, old: str, new: str, refusal: OSError, *, exchange
         raise refusal from None
     try:
         if not all(_same_beneath(fd, root, os.path.dirname(path)) for path in (old, new)):
-            raise refusal  # something else is mounted there, and beneath it is not what is meant
+            raise refusal  # another file system is mounted there; the directory below it is not the intended one
         paths = os.path.relpath(old, root), os.path.relpath(new, root)
         if exchange:
             rename_exchange(*paths, dir_fd=fd)
@@ -133,7 +134,7 @@ def _beneath_mounts(root: str, old: str, new: str, refusal: OSError, *, exchange
 
 
 def exchange_trees(one: str, other: str) -> None:
-    """Let two directories take each other's place, in one step.
+    """Exchange two directories in one step.
 
     Raises:
         OSError: as renameat2(2) with RENAME_EXCHANGE.
@@ -150,14 +151,14 @@ def _rename(old: Entry, new: Entry, *, exchange: bool) -> None:
 
 
 def _with_permission(old: Entry, new: Entry, *, exchange: bool) -> None:
-    """Rename, if need be with write permission lent to what moves."""
+    """Rename; if necessary, make the moved directories writable meanwhile."""
     movers = [old, new] if exchange else [old]
     try:
         _rename(old, new, exchange=exchange)
     except PermissionError:
         if not all(stat.S_ISDIR(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode) for at, name in movers):
-            raise  # it is not this
-        with _lent(movers):
+            raise  # permission on a directory is not the cause
+        with _made_writable(movers):
             _rename(old, new, exchange=exchange)
     except OSError as error:
         if error.errno != errno.EROFS:
@@ -170,7 +171,7 @@ def _with_permission(old: Entry, new: Entry, *, exchange: bool) -> None:
 
 @contextmanager
 def _unlocked(trees: list[Entry]) -> Iterator[bool]:
-    """Let read-only subvolumes be renamed for as long as the context lasts; give whether there is one."""
+    """Make read-only subvolumes writable while the context lasts; yield whether there is one."""
     from cstore.kernel import btrfs
 
     with ExitStack() as opened:
@@ -189,13 +190,13 @@ def _unlocked(trees: list[Entry]) -> Iterator[bool]:
 
 
 @contextmanager
-def _lent(trees: list[Entry]) -> Iterator[None]:
-    """Let directories be written to by their owner for as long as the context lasts, wherever they move."""
+def _made_writable(trees: list[Entry]) -> Iterator[None]:
+    """Make directories writable for their owner while the context lasts, wherever they move."""
     with ExitStack() as opened:
         for at, name in trees:
             fd = os.open(name, os.O_PATH | _TREE, dir_fd=at)
             opened.callback(within.leave, fd)
-            path, mode = f"/proc/self/fd/{fd}", os.fstat(fd).st_mode & 0o7777  # such a descriptor knows no fchmod(2)
+            path, mode = f"/proc/self/fd/{fd}", os.fstat(fd).st_mode & 0o7777  # fchmod(2) does not accept O_PATH
             os.chmod(path, mode | 0o200)
             opened.callback(os.chmod, path, mode)
         yield

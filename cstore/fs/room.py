@@ -1,7 +1,7 @@
-"""Room that is left to others: what grows on a disk without anybody knowing how far stops before the disk is full.
+"""Leaving space for others: a write of unknown size stops before the disk is full.
 
-An archive may unpack to a thousand times its size, and nothing in it says so beforehand. A limit of that ratio would
-refuse honest layers, in which a large file is all zeros; so what counts is the disk.
+An archive may unpack to a thousand times its size without saying so. A limit on that ratio would refuse valid layers
+with large files of zeros, so the limit is the space on the disk.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ import os
 from cstore.errors import SystemFailure
 
 LEFT, FILES_LEFT = 64 << 20, 4096
-"""Bytes, and files, that are left free; on a small file system a twentieth of it."""
+"""Bytes and inodes to leave free; on a small file system, a twentieth of it."""
 _SHARE = 20
 _HARMLESS = 16 << 20
-"""Bytes that may be written down to the last block, so that a small layer that fits is accepted."""
+"""Bytes that may always be written, down to the last block, so that a small layer that fits is accepted."""
 
 
 class RoomWatch:
-    """Watches a file system while something is written to it."""
+    """Watches the free space of a file system while something is written to it."""
 
     def __init__(self, fd: int, action: str, path: str) -> None:
-        """`fd` is of a file or directory there; `action` and `path` are for messages, such as `unpack into`, PATH."""
+        """`fd` is open on that file system; `action` and `path` are for messages, such as `unpack into`, PATH."""
         self._fd, self._action, self._path = fd, action, path
         self._written = 0
 
     def writing(self, count: int) -> None:
-        """See that there is room for so many more bytes, or will be enough afterwards.
+        """Check that enough space will be left after `count` more bytes.
 
         Raises:
-            SystemFailure: others would be left without.
+            SystemFailure: too little space would be left.
         """
         self._written += count
         if self._written < _HARMLESS:

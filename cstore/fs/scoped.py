@@ -1,7 +1,7 @@
-"""Opens paths that cannot leave a root, regardless of links and dots in them.
+"""Opening paths that cannot leave a root, whatever links and `..` they contain.
 
-Both functions resolve the path in the kernel (openat2), or part by part with descriptors where the kernel cannot. They
-raise plain OSError, because only the caller knows the meaning of the path.
+Both functions resolve the path in the kernel (openat2), or component by component if the kernel cannot. They raise
+plain OSError, because only the caller knows what the path means.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections import deque
 from cstore.kernel import files
 
 _NOT_THERE = {errno.ENOSYS, errno.EPERM}
-"""An old kernel, or a sandbox that does not know the call. A real EPERM comes again from the walk."""
+"""An old kernel, or a sandbox that blocks the call. The walk then repeats a real EPERM."""
 
 _TRIES = 32
-_MOST_LINKS = 40  # as the kernel
+_MOST_LINKS = 40  # the kernel's limit
 _DIRECTORY = os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def open_in_root(root_fd: int, path: bytes, flags: int, mode: int = 0) -> int:
-    """Open `path` as if `root_fd` were `/`: links are followed, none of them leads out, `..` stops at the root.
+    """Open `path` as if `root_fd` were `/`: links are followed but cannot lead out, and `..` stops at the root.
 
     Raises:
         OSError: as open(2).
@@ -36,7 +36,7 @@ def open_in_root(root_fd: int, path: bytes, flags: int, mode: int = 0) -> int:
 
 
 def open_beneath(root_fd: int, path: bytes, flags: int, mode: int = 0) -> int:
-    """Open `path`, which must be relative, stay beneath `root_fd` in every step, and hold no symbolic link at all.
+    """Open a relative `path` that stays beneath `root_fd` at every step and contains no symbolic link.
 
     Raises:
         OSError: EXDEV if it leaves the root, ELOOP at a link, else as open(2).
@@ -55,16 +55,16 @@ def _ask_kernel(root_fd: int, path: bytes, flags: int, mode: int, resolve: int) 
         try:
             return files.openat2(root_fd, path, flags, mode, resolve)
         except OSError as error:
-            # Some rename on this system, not necessarily in this tree, happened at the moment of a "..".
+            # Another process renamed something, not necessarily in this tree, while a ".." was resolved.
             if error.errno != errno.EAGAIN:
                 raise
     return files.openat2(root_fd, path, flags, mode, resolve)
 
 
 class _Walk:
-    """The same resolution by hand, one part at a time; every directory on the way is held open.
+    """The same resolution in user space, one component at a time; every directory on the way is held open.
 
-    A directory that is renamed out of the root during the walk takes the walk along. Only the kernel can exclude that.
+    A directory that is renamed out of the root meanwhile takes the walk along. Only the kernel can prevent that.
     """
 
     def __init__(self, root_fd: int, path: bytes, *, follow: bool) -> None:
@@ -78,7 +78,7 @@ class _Walk:
         self._push(path)
 
     def open(self, flags: int, mode: int) -> int:
-        """Walk, and open what the path ends at."""
+        """Resolve the path and open its last component."""
         try:
             while self._pending:
                 part = self._pending.popleft()
@@ -112,7 +112,7 @@ class _Walk:
             raise _error(errno.EXDEV, self._path)
 
     def _enter(self, part: bytes, flags: int, mode: int) -> int:
-        """Go one part further. Return the opened file if it was the last one, else -1."""
+        """Resolve one component. Return the opened file if it was the last one, else -1."""
         target = self._link_target(part)
         last = not self._pending
         if target is not None and (not self._follow or (last and flags & (os.O_NOFOLLOW | os.O_EXCL))):

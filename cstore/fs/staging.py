@@ -1,17 +1,16 @@
-"""Directories for things in the making or on their way out, which anybody may sweep once their owner is gone.
+"""Directories for files that are being created or deleted; any process may sweep those of dead owners.
 
-    ROOT/                        0700  made when first needed, then kept, or removed whenever it is empty
-    ├── lock-1234567890          0600  locked for as long as the owner lives
-    ├── temp-dir-1234567890/     0700  the owner's things; names inside begin with a number
-    └── stuck-987654321/               what could not be removed: out of the Go tools' sight, tried again by every sweep
+        ROOT/                        0700  created when first needed, then kept, or removed when empty
+        ├── lock-1234567890          0600  locked while the owner lives
+        ├── temp-dir-1234567890/     0700  the owner's files; names inside begin with a number
+        └── stuck-987654321/               could not be removed: hidden from the Go tools, retried by every sweep
 
-The Go tools (from 1.59 on) keep what they delete in the same places, and sweep them whenever they load layers: a number
-whose lock is free has lost its owner (store-format 10.1). Hence the order of every step here: the lock file first, then
-its lock, then a look whether it is still the file of that name (a sweeper may have had it in hand), and only then the
-directory.
+The Go tools (from 1.59 on) use the same places for deletions, and sweep them whenever they load layers: a number whose
+lock is free has lost its owner (store-format 10.1). This determines the order of each step here: the lock file, its
+lock, a check that the file still has its name (a sweeper may have removed it), and only then the directory.
 
-A Go tool that meets a `temp-dir-*` which it cannot remove fails to load the layers at all. So nothing is ever left
-under that name: what resists is renamed to `stuck-*`, which no Go tool looks at.
+A Go tool that cannot remove a `temp-dir-*` fails to load the layers at all. So whatever cannot be removed is renamed to
+`stuck-*`, which no Go tool looks at.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from __future__ import annotations
 import os
 from time import sleep
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.fs import within
 from cstore.fs.atomic import NO_ROOM
@@ -35,11 +34,11 @@ if TYPE_CHECKING:
     from typing import Self
 
 GUARD = "staging.lock"
-"""A file in a place that others may remove while its lock is free: the Go tools do so with partial pulls."""
+"""A file in places that others remove while nobody holds its lock: the Go tools do so with partial pulls."""
 _LOCK, _TREE, _STUCK = "lock-", "temp-dir-", "stuck-"
 _TRIES = 100
 _AT_ONCE = 10
-"""How often it is tried without a pause."""
+"""How many attempts are made without a pause."""
 
 
 class SweepResult(Value):
@@ -50,13 +49,13 @@ class SweepResult(Value):
 
 
 class StagingRoot:
-    """A place where staging directories are made. Needs no lock of the store; any number of processes may use it.
+    """A directory that contains staging directories. Needs no lock of the store; any number of processes may use it.
 
-    Without `keep`, it exists only while it is not empty: old Go tools mistake it for one of its siblings. `levels` says
-    how many directories are removed then, from `path` upward. With `guarded`, others remove the place while nobody
-    holds the lock of GUARD in it. `beneath` is the directory below which things are renamed into it, whatever is
-    mounted in between; "" if nothing is. `destroy` removes a directory with all that is in it, if that takes more than
-    removing files; it raises CstoreError.
+    Without `keep`, it exists only while it has contents, because old Go tools mistake it for one of its neighbors;
+    `levels` is then the number of directories to remove, from `path` upward. With `guarded`, others remove it unless
+    somebody holds the lock of GUARD in it. `beneath` is the directory below which files are renamed into it even across
+    mount points; "" if there are none. `destroy` removes a directory tree if that takes more than removing files; it
+    raises CstoreError.
     """
 
     def __init__(
@@ -77,14 +76,14 @@ class StagingRoot:
         self.destroy = destroy or remove_staged
 
     def reserve(self) -> StagingDirectory:
-        """Make a staging directory of our own.
+        """Create a staging directory for this process.
 
         Raises:
             SystemFailure: no space, or no permission.
         """
         try:
             for attempt in range(_TRIES):
-                if attempt > _AT_ONCE:  # another process removes it again and again: give it time to end
+                if attempt > _AT_ONCE:  # other processes keep removing it: give them time to finish
                     sleep(attempt / 1000)
                 if not self._made():
                     continue
@@ -106,9 +105,9 @@ class StagingRoot:
         raise errors.SystemFailure("make a staging directory in", self.path, FileExistsError(17, "File exists"))
 
     def put_aside(self, path: str) -> StagingDirectory | None:
-        """Move `path` out of sight; None if that needs space that is not there, and `path` was deleted where it was.
+        """Move `path` into staging; or delete it in place and return None if there is no space to move it.
 
-        Nothing may need it any more when this is called, whether it is there, or half of it.
+        Nothing may need it any more. It may be missing or incomplete.
 
         Raises:
             SystemFailure: it cannot be moved or deleted.
@@ -116,7 +115,7 @@ class StagingRoot:
         return put_aside(path, self.reserve, self.destroy)
 
     def _made(self) -> bool:
-        """Make the place; say whether it is there. Somebody may find it empty, and remove it, while it is made."""
+        """Create the directory; return whether it exists. Another process may remove it, empty, meanwhile."""
         try:
             make_directories(self.path)
         except FileNotFoundError:
@@ -126,12 +125,12 @@ class StagingRoot:
         return True
 
     def sweep(self) -> SweepResult:
-        """Remove everything here whose owner is gone; leave alone what is in use.
+        """Remove everything whose owner is dead; leave the rest.
 
-        Nothing is raised for a single thing that cannot be removed: it is reported.
+        Single failures are reported in the result, not raised.
 
         Raises:
-            SystemFailure: the place itself cannot be read.
+            SystemFailure: the directory itself cannot be read.
         """
         result = SweepResult([], [])
         numbers = sorted(self._numbers())
@@ -147,7 +146,7 @@ class StagingRoot:
         return result
 
     def _leave(self) -> None:
-        """Remove the place if it is empty; a process that needs it creates it again."""
+        """Remove the directory if it is empty; a process that needs it creates it again."""
         if self._keep:
             return
         with suppress(OSError, errors.ForeignThing):
@@ -155,26 +154,26 @@ class StagingRoot:
                 _drop_guard(self.path)
             path = self.path
             for _ in range(self._levels):
-                with suppress(FileNotFoundError):  # a process died after removing this one, but not its parents
+                with suppress(FileNotFoundError):  # a process died after it had removed this one, but not its parents
                     within.rmdir(path)
                 path = os.path.dirname(path)
 
     def stale(self) -> list[str]:
-        """List the trees here whose owner is gone: what `sweep` would try to remove. Changes nothing.
+        """List the trees whose owner is dead, which `sweep` would try to remove. Changes nothing.
 
         Raises:
-            SystemFailure: the place itself cannot be read.
+            SystemFailure: the directory itself cannot be read.
         """
-        # A lock is there before its tree, and goes after it.
+        # A lock file exists before its tree and is removed after it.
         numbers = [each for each in sorted(self._numbers()) if not is_held(self._name(_LOCK, each), missing=False)]
         paths = [self._name(kind, number) for number in numbers for kind in (_TREE, _STUCK)]
-        return [path for path in paths if os.path.lexists(path)]
+        return [path for path in paths if presence.is_there(path)]
 
     def _numbers(self) -> set[str]:
         try:
             names = within.list_directory(*os.path.split(self.path))
         except (FileNotFoundError, NotADirectoryError, errors.ForeignThing):
-            return set()  # what stands there, or above it, is a finding of its own
+            return set()  # a file in the way is reported by other checks
         except OSError as error:
             raise errors.SystemFailure("read", self.path, error) from None
         return {name.removeprefix(kind) for name in names for kind in (_LOCK, _TREE, _STUCK) if name.startswith(kind)}
@@ -187,7 +186,7 @@ class StagingRoot:
         try:
             within.mkdir(self._name(_TREE, number), 0o700)
         except FileExistsError:
-            os.close(lock)  # another process's leftover: a sweep removes it
+            os.close(lock)  # a leftover, which a sweep will remove
             return -1
         except OSError:
             within.unlink(self._name(_LOCK, number))
@@ -196,7 +195,7 @@ class StagingRoot:
         return lock
 
     def _open_and_lock(self, number: str, create: int) -> int:
-        """Return the lock file, locked; -1 if another process has it, or it was removed meanwhile."""
+        """Return the locked lock file; -1 if another process has it or it disappeared."""
         path = self._name(_LOCK, number)
         try:
             fd = within.open_file(*os.path.split(path), os.O_RDWR | create)
@@ -205,15 +204,15 @@ class StagingRoot:
         except FileNotFoundError:
             if self._keep:
                 raise
-            return -1  # another process found the place empty and removed it
+            return -1  # another process removed the empty directory
         return fd if take(fd, path) else -1
 
     def _clear(self, number: str, lock: int, result: SweepResult) -> None:
-        """Remove what belongs to a number whose lock we hold, and the lock with it."""
+        """Remove everything of a number whose lock we hold, then the lock."""
         try:
             for kind in (_STUCK, _TREE):
                 path = self._name(kind, number)
-                if os.path.lexists(path):
+                if presence.is_there(path):
                     self._remove(path, self._name(_STUCK, number), result)
             within.unlink(self._name(_LOCK, number))
         finally:
@@ -229,7 +228,7 @@ class StagingRoot:
                     within.rename(path, aside)
                     path = aside
                 except OSError:
-                    pass  # reported under the name that it still has
+                    pass  # reported under its present name
             result.stuck.append(path)
         else:
             result.removed.append(path)
@@ -241,7 +240,7 @@ class StagingRoot:
 def put_aside(
     path: str, reserve: Callable[[], StagingDirectory], destroy: Callable[[str], None]
 ) -> StagingDirectory | None:
-    """Move `path` into a new staging directory, or destroy it where it is; see `StagingRoot.put_aside`."""
+    """Move `path` into a new staging directory, or delete it in place; see `StagingRoot.put_aside`."""
     try:
         staging = reserve()
     except errors.SystemFailure as error:
@@ -258,13 +257,13 @@ def put_aside(
 
 
 def is_held(path: str, *, missing: bool) -> bool:
-    """Whether a process holds the lock of a file, or may hold it; `missing` is the result if there is no file."""
+    """Return whether another process holds, or may hold, the lock of a file; `missing` is the result without a file."""
     try:
         fd = within.open_file(*os.path.split(path))
     except FileNotFoundError:
         return missing
     except (OSError, errors.ForeignThing):
-        return True  # unknown: leave it alone
+        return True  # unknown: treat it as held
     try:
         return conflicting_process(fd, exclusive=True) is not None
     except OSError:
@@ -274,11 +273,11 @@ def is_held(path: str, *, missing: bool) -> bool:
 
 
 def hold_guard(place: str, *, exclusive: bool = False, create: bool = True) -> int:
-    """Lock the file GUARD in `place` and return it; -1 if another process has it, or the place is gone.
+    """Lock the file GUARD in `place` and return it; -1 if another process holds it, or `place` does not exist.
 
     Raises:
         OSError: it cannot be opened or locked.
-        ForeignThing: it is of another type.
+        ForeignThing: it is not a regular file.
     """
     try:
         fd = within.open_file(place, GUARD, os.O_RDWR | (os.O_CREAT if create else 0), 0o644)
@@ -288,7 +287,7 @@ def hold_guard(place: str, *, exclusive: bool = False, create: bool = True) -> i
 
 
 def _drop_guard(place: str) -> None:
-    """Remove the file GUARD of an empty, unused place. Raises OSError."""
+    """Remove the file GUARD of an empty, unused directory. Raises OSError."""
     lock = hold_guard(place, exclusive=True, create=False)
     if lock >= 0:
         within.unlink(os.path.join(place, GUARD))
@@ -296,12 +295,12 @@ def _drop_guard(place: str) -> None:
 
 
 def remove_staged(path: str) -> None:
-    """Remove a staging directory, and unmount what is mounted in it.
+    """Remove a staged tree, including mounts in it.
 
-    It is usually empty, and then needs no walk, and no import for one.
+    It is usually empty, so rmdir is tried before the code for walking trees is imported.
 
     Raises:
-        SystemFailure: something is left.
+        SystemFailure: something could not be removed.
     """
     try:
         within.rmdir(path)
@@ -314,9 +313,9 @@ def remove_staged(path: str) -> None:
 
 
 class StagingDirectory:
-    """A directory that only its owner touches. Leaving the context, or `remove`, takes it away.
+    """A directory that only its owner touches. Leaving the context, or `remove`, deletes it.
 
-    A killed owner leaves it to the next sweep. The lock goes to forked workers too: they must close it.
+    If the owner is killed, the next sweep deletes it. Forked workers inherit the lock and must close it.
     """
 
     def __init__(self, root: StagingRoot, number: str, lock: int, guard: int = -1) -> None:
@@ -325,13 +324,13 @@ class StagingDirectory:
         self.path = os.path.join(root.path, _TREE + number)
 
     def next_name(self, basename: str) -> str:
-        """Return a fresh path `<n>-<basename>` in here, to make something at."""
+        """Return an unused path `<n>-<basename>` in this directory."""
         name = f"{self._count}-{basename}"
         self._count += 1
         return os.path.join(self.path, name)
 
     def take(self, path: str) -> str:
-        """Move `path` in here, out of sight, and return its new path; "" if it did not exist.
+        """Move `path` into this directory and return its new path; "" if it did not exist.
 
         Raises:
             SystemFailure: it is on another file system, or mounted.
@@ -343,7 +342,7 @@ class StagingDirectory:
             else:
                 rename_tree(path, staged)
         except FileNotFoundError:
-            if os.path.lexists(path):
+            if presence.is_there(path):
                 raise errors.SystemFailure(
                     "move", path, FileNotFoundError(2, ""), hint=f"{self.path} is gone"
                 ) from None
@@ -353,17 +352,17 @@ class StagingDirectory:
         return staged
 
     def remove(self) -> list[str]:
-        """Delete the directory with its contents. Call it without locks: it may take long. May be called twice.
+        """Delete everything in this directory, and the directory. May take long: call it without locks. Repeatable.
 
         Returns:
-            The paths that could not be deleted; they are hidden, and every sweep tries again.
+            The paths that could not be deleted; they are renamed out of the way, and every sweep tries again.
         """
         if self._lock < 0:
             return []
         result, lock = SweepResult([], []), self._lock
         self._lock = -1
         try:
-            self._root._clear(self._number, lock, result)  # noqa: SLF001  - the two classes are one room
+            self._root._clear(self._number, lock, result)  # noqa: SLF001  - both classes implement staging
         except OSError:
             result.stuck.append(self.path)
         finally:

@@ -1,12 +1,12 @@
-"""Access to files in a store: from one of its top directories down, through no symbolic link, to the right type.
+"""Accessing files of a store: from one of its top directories down, through no symbolic link, with the right type.
 
-A *top* is a root of the store, or one of the driver's own directories in it; an administrator may have made it a link.
-Nothing below it may be one. A file is looked at before it is opened, because opening a device is an act of its own, and
-once more afterwards; it is opened without blocking, and one of no sane size is not read.
+A *top* is a root of the store or one of the driver's directories; an administrator may have made it a link. Nothing
+below it may be one. A file is examined before it is opened, because opening a device has side effects, and again
+afterwards. It is opened without blocking, and an unreasonably large one is not read.
 
-Who opens a store declares its tops here, once. From then on every path below one of them is walked from a descriptor of
-the top, one directory at a time, by whatever function of this module it is given to: a directory that somebody swaps
-for a link at any moment is refused, never followed. A path below no top means what it means to the kernel.
+Code that opens a store declares its tops here, once. From then on, every function of this module walks a path below a
+top from a descriptor of the top, one directory at a time: a directory that is replaced with a link at any moment is
+refused, never followed. Paths outside all tops have their usual meaning.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import stat
 
 from cstore import errors
+from cstore.presence import mode_despite
 from cstore.values import Generic
 
 TYPE_CHECKING = False
@@ -30,7 +31,7 @@ else:
 
 
 SMALL = 1 << 20
-"""Bytes that a small text file of a store has at most."""
+"""Maximum size in bytes of a small text file of a store."""
 
 _FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -49,12 +50,12 @@ _tops: set[str] = set()
 
 
 def declare_tops(tops: Iterable[str]) -> None:
-    """Declare directories, given by absolute paths, as tops: from now on, no link is followed below them."""
+    """Declare directories, given by absolute paths, as tops: no link is followed below them from now on."""
     _tops.update(tops)
 
 
 def _parts_below_top(path: str) -> tuple[str, list[str]]:
-    """Split a path into the nearest top at or above it and the names below that; no names if it is below no top."""
+    """Split a path into the nearest top at or above it and the names below; no names if it is below no top."""
     end = len(path.rstrip("/"))
     while end > 0:
         if path[:end] in _tops:
@@ -64,10 +65,10 @@ def _parts_below_top(path: str) -> tuple[str, list[str]]:
 
 
 def open_folder(path: str, flags: int = _FOLDER) -> int:
-    """Open a directory by its path, to look things up in or, with `flags`, to read; the caller closes it.
+    """Open a directory for lookups or, with suitable `flags`, for reading; the caller closes it.
 
     Raises:
-        OSError: as open(2); ENOTDIR if it, or something between a top and it, is a link or anything else.
+        OSError: as open(2); ENOTDIR if it, or something between a top and it, is a link or another non-directory.
     """
     top, names = _parts_below_top(path)
     if not names:
@@ -79,7 +80,7 @@ def open_folder(path: str, flags: int = _FOLDER) -> int:
 
 
 def _descend(path: str, fd: int, names: list[str], flags: int = _FOLDER) -> int:
-    """Go down from an open directory, which is closed; the last one is opened with `flags`."""
+    """Walk down from an open directory, which is closed; open the last one with `flags`."""
     try:
         for number, name in enumerate(names, 1):
             path = os.path.join(path, name)
@@ -99,9 +100,9 @@ def _descend(path: str, fd: int, names: list[str], flags: int = _FOLDER) -> int:
 
 
 def leave(fd: int) -> None:
-    """Close a directory used for lookups, or a file that was only read.
+    """Close a descriptor that was used only for lookups or reading.
 
-    Ignores errors: network file systems return one here, which would make a rename that succeeded look failed.
+    Errors, which network file systems report here, are ignored: they would make a successful rename look failed.
     """
     try:
         os.close(fd)
@@ -110,7 +111,7 @@ def leave(fd: int) -> None:
 
 
 class _While(Generic[_T]):
-    """Gives something for as long as a descriptor is open, if there is one. `contextlib` is long in coming."""
+    """A context manager that keeps a descriptor open. Importing `contextlib` would take too long."""
 
     def __init__(self, given: _T, fd: int | None) -> None:
         self._given, self._fd = given, fd
@@ -124,10 +125,10 @@ class _While(Generic[_T]):
 
 
 def parent_of(top: str, relative: str) -> AbstractContextManager[tuple[int, str]]:
-    """Open the directory of `relative`, below `top`; return its descriptor and the last part of the path.
+    """Open the parent directory of `relative`, below `top`; yields its descriptor and the last component.
 
     Raises:
-        ForeignThing: a parent is not a directory.
+        ForeignThing: a component on the way is not a directory.
         OSError: as open(2).
     """
     *folders, name = relative.split("/")
@@ -137,9 +138,9 @@ def parent_of(top: str, relative: str) -> AbstractContextManager[tuple[int, str]
 
 
 def holder(path: str) -> AbstractContextManager[tuple[int | None, str]]:
-    """Return an open directory and a name in it, which name `path` without following a link below a top.
+    """Yield arguments that name `path` for a system call, through no link below a top: an open directory and a name.
 
-    Without a directory, and with the whole path, if no link is possible between a top and the name.
+    If no link is possible between a top and the name, the directory is None and the name is the whole path.
 
     Raises:
         OSError: as `open_folder`.
@@ -160,7 +161,7 @@ def open_path(path: str, flags: int, mode: int = 0o600) -> int:
 
 
 def path_past_links(path: str) -> AbstractContextManager[str]:
-    """Return an equivalent path for calls that take no directory, without a link below a top.
+    """Yield an equivalent path, through no link below a top, for calls that take no directory descriptor.
 
     Raises:
         OSError: as `open_folder`.
@@ -170,7 +171,7 @@ def path_past_links(path: str) -> AbstractContextManager[str]:
 
 
 def mkdir(path: str, mode: int = 0o700) -> None:
-    """Make a directory. It and all that follow here raise OSError."""
+    """Create a directory. This and all functions below raise OSError."""
     with holder(path) as (folder, name):
         os.mkdir(name, mode, dir_fd=folder)
 
@@ -194,7 +195,7 @@ def rename(old: str, new: str) -> None:
 
 
 def link(old: str, new: str) -> None:
-    """Rename a file; does not follow a link."""
+    """Give a file another name; symbolic links are not followed."""
     with holder(old) as (source, was), holder(new) as (target, name):
         os.link(was, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
 
@@ -209,10 +210,10 @@ def listdir(path: str) -> list[str]:
 
 
 def open_file(top: str, relative: str, flags: int = os.O_RDONLY, mode: int = 0o600, limit: int = 0) -> int:
-    """Open the regular file `relative` below `top`; the caller closes it. With a `limit` it has at most so many bytes.
+    """Open the regular file `relative` below `top`; the caller closes it. `limit` is its maximum size in bytes.
 
     Raises:
-        ForeignThing: there is something else, also on the way, or the file is larger.
+        ForeignThing: it, or a component on the way, has another type, or the file is larger.
         OSError: as open(2).
     """
     path = os.path.join(top, relative)
@@ -232,7 +233,7 @@ def open_file(top: str, relative: str, flags: int = os.O_RDONLY, mode: int = 0o6
 
 
 def open_quietly(name: str, flags: int, mode: int, folder: int | None) -> int:
-    """Open a file, to read without a trace in its access time where that is allowed: to its owner, and to root."""
+    """Open a file without updating its access time if permitted, that is, for its owner and for root."""
     if flags & os.O_ACCMODE == os.O_RDONLY:
         try:
             return os.open(name, flags | os.O_NOATIME, dir_fd=folder)
@@ -242,10 +243,10 @@ def open_quietly(name: str, flags: int, mode: int, folder: int | None) -> int:
 
 
 def read_small(top: str, relative: str, limit: int = SMALL) -> bytes:
-    """Read a small file below `top` whole.
+    """Read all of a small file below `top`.
 
     Raises:
-        ForeignThing: there is something else, or the file is larger than `limit` bytes.
+        ForeignThing: it has another type, or is larger than `limit` bytes.
         OSError: as open(2).
     """
     fd = open_file(top, relative, limit=limit)
@@ -256,38 +257,41 @@ def read_small(top: str, relative: str, limit: int = SMALL) -> bytes:
 
 
 def is_file(top: str, relative: str) -> bool:
-    """Whether `relative`, below `top`, is a regular file, and everything on the way to it a directory."""
-    try:
-        with parent_of(top, relative) as (folder, name):
-            return stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-    except (errors.ForeignThing, OSError):
-        return False
-
-
-def is_directory(top: str, relative: str, *, certain: bool = False) -> bool:
-    """Whether `relative`, below `top`, is a directory, and everything on the way to it too.
+    """Return whether `relative`, below `top`, is a regular file and everything on the way a directory.
 
     Raises:
-        OSError: it is unknown, and the answer must be `certain`.
+        SystemFailure: it cannot be examined.
     """
+    return stat.S_ISREG(_mode_of(top, relative))
+
+
+def is_directory(top: str, relative: str) -> bool:
+    """Return whether `relative`, below `top`, is a directory, and so is everything on the way.
+
+    Raises:
+        SystemFailure: it cannot be examined.
+    """
+    return stat.S_ISDIR(_mode_of(top, relative))
+
+
+def _mode_of(top: str, relative: str) -> int:
+    """Return the `st_mode` of the file; 0 if it does not exist or the way to it is no directory."""
     try:
-        require_directory(top, relative)
-    except (errors.ForeignThing, FileNotFoundError):
-        return False
-    except OSError:
-        if certain:
-            raise
-        return False
-    return True
+        with parent_of(top, relative) as (folder, name):
+            return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    except errors.ForeignThing:
+        return 0
+    except OSError as error:
+        return mode_despite(error, os.path.join(top, relative))
 
 
 def require_directory(top: str, relative: str, *, missing: bool = False) -> None:
-    """Make sure that `relative`, below `top`, is a directory; with `missing` it need not be there.
+    """Check that `relative`, below `top`, is a directory; with `missing`, it may be missing.
 
     Raises:
-        ForeignThing: it, or something on the way, is something else.
-        FileNotFoundError: it is not there, and not allowed to be `missing`.
-        OSError: one cannot be examined.
+        ForeignThing: it, or a component on the way, is something else.
+        FileNotFoundError: it does not exist, and must not be `missing`.
+        OSError: it cannot be examined.
     """
     try:
         with parent_of(top, relative) as (folder, name):
@@ -300,10 +304,10 @@ def require_directory(top: str, relative: str, *, missing: bool = False) -> None
 
 
 def make_directories(top: str, relative: str, mode: int = 0o700) -> None:
-    """Make the directory `relative` below `top`, and what is missing on the way to it.
+    """Create the directory `relative` below `top`, and missing directories on the way.
 
     Raises:
-        ForeignThing: it, or something on the way, is something else.
+        ForeignThing: it, or a component on the way, is something else.
         OSError: as mkdir(2).
     """
     parts = relative.split("/")
@@ -321,7 +325,7 @@ def list_directory(top: str, relative: str) -> list[str]:
     """List the directory `relative` below `top`.
 
     Raises:
-        ForeignThing: it, or something on the way, is something else.
+        ForeignThing: it, or a component on the way, is something else.
         OSError: as open(2).
     """
     real, above = _parts_below_top(top)
@@ -333,18 +337,25 @@ def list_directory(top: str, relative: str) -> list[str]:
 
 
 def names_in(top: str, relative: str = "") -> list[str]:
-    """List a directory below `top`, or `top` itself, sorted; empty if it is not a directory, or cannot be read."""
+    """List a directory below `top`, or `top` itself, sorted; [] if it is not a directory.
+
+    Raises:
+        SystemFailure: it cannot be read.
+    """
     try:
         return sorted(list_directory(top, relative) if relative else os.listdir(top))
-    except (OSError, errors.ForeignThing):
+    except errors.ForeignThing:
+        return []
+    except OSError as error:
+        mode_despite(error, os.path.join(top, relative))
         return []
 
 
 def read_link(top: str, relative: str) -> str:
-    """Read the target of the symbolic link `relative` below `top`.
+    """Read the symbolic link `relative` below `top`, without following it.
 
     Raises:
-        ForeignThing: a parent is not a directory.
+        ForeignThing: a component on the way is not a directory.
         OSError: as readlink(2).
     """
     with parent_of(top, relative) as (folder, name):
@@ -360,6 +371,6 @@ def _require(path: str, status: os.stat_result, wanted: int, limit: int = 0) -> 
 
 
 def file_of(error: OSError) -> str:
-    """The file that an error names; "" if none, or only a descriptor, by which directories are read."""
+    """Return the file that an error names; "" if it names none, or only a descriptor of a directory."""
     name = error.filename
     return os.fsdecode(name) if isinstance(name, (str, bytes)) else ""

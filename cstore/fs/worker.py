@@ -1,8 +1,8 @@
-"""Jobs in forked processes: side by side, confined to what they are given, and gone when their caller is.
+"""Running jobs in forked processes: in parallel, confined to given descriptors, and never outliving their caller.
 
-A worker dies with the thread that started it, holds none of the caller's descriptors but those it was given (so no lock
-either), and ignores Ctrl-C, because its caller decides. What a job returns or raises reaches the caller through a pipe.
-It works in a process with threads, too: everything a worker needs is loaded before the fork.
+A worker dies with the thread that started it, has none of the caller's descriptors except those given (so no lock
+either), and ignores Ctrl-C, which its caller handles. Results and errors of a job reach the caller through a pipe. This
+also works in a process with threads: everything that a worker needs is loaded before the fork.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ def run_workers(
     keep: AbstractSet[int] = frozenset(),
     tick: Callable[[], None] | None = None,
 ) -> list[Any]:
-    """Run every job in a process of its own and return what they return, in their order.
+    """Run each job in its own process and return the results in order.
 
     Args:
-        jobs: functions of no arguments that return something marshal(3) can write: None, numbers, text, lists of them.
-            They raise errors of `cstore.errors`; anything else is a bug of theirs.
-        keep: descriptors that the jobs use. Mind that parent and workers share the position of each.
-        tick: called several times a second while they work, in this process.
+        jobs: functions without arguments, whose results marshal(3) can write: None, numbers, text, lists of them. They
+            raise errors of `cstore.errors`; any other exception is a bug.
+        keep: descriptors that the jobs use. The parent and the workers share the file position of each.
+        tick: called several times a second in this process while the jobs run.
 
     Raises:
-        CstoreError: what the first job to fail has raised. The others are stopped then; none is left behind in any
-        case. SystemFailure: a worker could not be started, or was killed.
+        CstoreError: the error of the first job that fails. The other jobs are stopped; no process is ever left behind.
+        SystemFailure: a worker could not be started, or was killed.
     """
     load()
     errors.load()
     workers: list[_Worker] = []
     try:
         for job in jobs:
-            workers.append(_Worker(job, keep))  # noqa: PERF401  - those started must be known if the next one fails
+            workers.append(_Worker(job, keep))  # noqa: PERF401  - if the next one fails, those started must be known
         _gather(workers, tick)
         return [worker.result for worker in workers]
     except OSError as error:
@@ -80,10 +80,10 @@ class _Worker:
         os.close(theirs)
 
     def hear(self) -> bool:
-        """Read some of the answer; at its end, reap the process, keep its result, and return False.
+        """Read a part of the answer; at its end, reap the process, store the result, and return False.
 
         Raises:
-            CstoreError: the job has failed.
+            CstoreError: the job failed.
         """
         part = os.read(self.answer, 1 << 16)
         if part:
@@ -103,7 +103,7 @@ class _Worker:
         return False
 
     def end(self) -> None:
-        """Make sure that the process is gone and everything is given back."""
+        """Kill the process if it still runs, and close the pipe."""
         if self.pid > 0:
             os.kill(self.pid, signal.SIGKILL)
             self._reap()
@@ -129,7 +129,7 @@ def _gather(workers: list[_Worker], tick: Callable[[], None] | None) -> None:
 
 
 def _work(job: Callable[[], Any], parent: int, answer: int, keep: AbstractSet[int]) -> NoReturn:
-    """Be the worker."""
+    """Run the job; this is the main function of the worker."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -140,7 +140,7 @@ def _work(job: Callable[[], Any], parent: int, answer: int, keep: AbstractSet[in
         message = _refused(error)
     except OSError as error:
         message = _refused(errors.SystemFailure("work on", file_of(error) or "files", error))
-    except BaseException:  # noqa: BLE001  - whatever it was, it must not unwind into the parent's frames
+    except BaseException:  # noqa: BLE001  - nothing may unwind into the parent's frames
         message = (_BROKEN, _traceback())
     try:
         data = memoryview(marshal.dumps(message))

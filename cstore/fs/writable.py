@@ -1,12 +1,14 @@
-"""Whether anything can be written below a directory at all, found out without writing."""
+"""Whether a directory is writable, without writing to it."""
 
 from __future__ import annotations
 
 import os
 
+from cstore import presence
+
 
 def is_writable(path: str) -> bool:
-    """Whether the file system of a directory, or of the nearest one above it, takes changes, and takes them from us."""
+    """Return whether the directory `path`, or its nearest existing parent, is writable for this process."""
     path = nearest_directory(path)
     try:
         read_only = bool(os.statvfs(path).f_flag & os.ST_RDONLY)
@@ -16,15 +18,15 @@ def is_writable(path: str) -> bool:
 
 
 def on_read_only_media(path: str) -> bool:
-    """Whether the file system of a directory, or of the nearest one above it, takes no changes from anybody."""
+    """Return whether the directory `path`, or its nearest existing parent, is on a read-only file system."""
     try:
         return bool(os.statvfs(nearest_directory(path)).f_flag & os.ST_RDONLY)
     except OSError:
-        return False  # the next access reports why
+        return False  # the next access will report the error
 
 
 def nearest_directory(path: str) -> str:
-    """The directory itself, or the nearest one above it that is there."""
-    while not os.path.isdir(path) and os.path.dirname(path) != path:
+    """Return the directory itself, or its nearest existing parent that this process can see."""
+    while not (presence.can_be_seen(path) and presence.is_directory(path)) and os.path.dirname(path) != path:
         path = os.path.dirname(path)
     return path

@@ -1,7 +1,7 @@
-"""Extended attributes of one file, never of what a link points to.
+"""Extended attributes of a file, never of a link's target.
 
-A file is given as a descriptor, or as a path; a path is never followed if it ends in a link. `entry` makes the path of
-a name in an open directory, which serves links, devices and pipes: they cannot be opened without side effects.
+A file is given as a descriptor or a path; a link at the end of a path is not followed. `entry` returns a path to a name
+in an open directory, for links, devices and pipes, which cannot be opened without side effects.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BOUND_TO_PLACE = {
     "security.SMACK64": "as with SELinux",
     "security.evm": "a signature over this very inode, which is false for any other",
 }
-"""Attributes that a copy does not take along, and why."""
+"""Attributes that a copy omits, and why."""
 
 
 class AttributeRefused(OSError):
@@ -28,12 +28,12 @@ class AttributeRefused(OSError):
 
 
 def entry(dir_fd: int, name: str) -> str:
-    """Return a path to `name` in the open directory `dir_fd`, for the functions here. Needs /proc."""
+    """Return a path to `name` in the open directory `dir_fd` for the functions here. Needs /proc."""
     return f"/proc/self/fd/{dir_fd}/{name}"
 
 
 def names_of(file: int | str) -> list[str]:
-    """List the names of all attributes this process may see; none where the file system has none.
+    """List the names of all attributes visible to this process; none if the file system has none.
 
     Raises:
         OSError: as listxattr(2).
@@ -47,7 +47,7 @@ def names_of(file: int | str) -> list[str]:
 
 
 def value_of(file: int | str, name: str) -> bytes | None:
-    """Return one attribute, or None if the file has no such attribute.
+    """Return the value of one attribute, or None if the file does not have it.
 
     Raises:
         OSError: as getxattr(2).
@@ -61,7 +61,7 @@ def value_of(file: int | str, name: str) -> bytes | None:
 
 
 def read_all(file: int | str) -> dict[str, bytes]:
-    """Return all attributes this process may see.
+    """Return all attributes visible to this process.
 
     Raises:
         OSError: as listxattr(2) and getxattr(2).
@@ -74,7 +74,7 @@ def put(file: int | str, name: str, value: bytes) -> None:
     """Set one attribute.
 
     Raises:
-        OSError: ENOTSUP if the file or file system cannot have it, EPERM without the privilege.
+        OSError: ENOTSUP if the file or file system does not support it, EPERM without the privilege.
     """
     if isinstance(file, int):
         os.setxattr(file, name, value)
@@ -83,7 +83,7 @@ def put(file: int | str, name: str, value: bytes) -> None:
 
 
 def drop(file: int | str, name: str) -> None:
-    """Remove one attribute; a missing attribute is not an error.
+    """Remove one attribute; it is not an error if it is missing.
 
     Raises:
         OSError: as removexattr(2).
@@ -99,16 +99,15 @@ def drop(file: int | str, name: str) -> None:
 
 
 def put_all(file: int | str, attributes: Mapping[str, bytes], *, forgiving: bool = False) -> None:
-    """Set several attributes. Owner and mode come first: changing those drops file capabilities.
+    """Set several attributes. Set owner and mode before: changing them drops file capabilities.
 
     Args:
         file: a descriptor or path.
-        attributes: what to set.
-        forgiving: pass over what needs a privilege that user namespaces do not have (EPERM on `trusted.*`,
-        `security.*`).
+        attributes: names and values.
+        forgiving: skip attributes whose privilege user namespaces lack (EPERM on `trusted.*`, `security.*`).
 
     Raises:
-        AttributeRefused: as `put` would fail.
+        AttributeRefused: an attribute could not be set, as in `put`.
     """
     for name, value in attributes.items():
         try:
@@ -120,13 +119,13 @@ def put_all(file: int | str, attributes: Mapping[str, bytes], *, forgiving: bool
 
 
 def copy_all(source: int | str, target: int | str, *, forgiving: bool = False) -> None:
-    """Give `target` all attributes of `source` but those bound to their place; see `put_all`.
+    """Copy all attributes of `source` to `target` except those bound to their place; see `put_all`.
 
     Raises:
-        AttributeRefused: one could not be set.
-        OSError: one could not be read.
+        AttributeRefused: an attribute could not be set.
+        OSError: an attribute could not be read.
     """
     names = names_of(source)
-    if names:  # most files have none
+    if names:  # usually there are none
         values = ((name, value_of(source, name)) for name in names if name not in BOUND_TO_PLACE)
         put_all(target, {name: value for name, value in values if value is not None}, forgiving=forgiving)

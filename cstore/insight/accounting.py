@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.arguments import checked
 from cstore.insight.needs import Needs
 from cstore.store.context import context_of
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from cstore.errors import RecordsDamaged
     from cstore.insight.parts import Part
     from cstore.insight.tally import Tally
-    from cstore.records.model import Layer
     from cstore.store.context import Context
     from cstore.store.store import Store
 
@@ -162,7 +162,7 @@ def _images(needs: Needs) -> Sum:
         else:
             spare += own
     kept = {layer for layer in layers if layer in wanted or any(user[0] != "image" for user in needs.users[layer])}
-    sizes = {layer: _recorded(needs.layers[layer]) for layer in layers}
+    sizes = {layer: _recorded(needs.sizes[layer]) for layer in layers}
     size = sum(each or 0 for each in sizes.values()) + data
     spare += sum(each or 0 for layer, each in sizes.items() if layer not in kept)
     used = sum(image in needs.used_images for image in needs.images)
@@ -170,7 +170,7 @@ def _images(needs: Needs) -> Sum:
 
 
 def _containers(needs: Needs) -> Sum:
-    sizes = [_recorded(needs.layers[each.layer]) for each in needs.containers.values() if each.layer in needs.layers]
+    sizes = [_recorded(needs.sizes[each.layer]) for each in needs.containers.values() if each.layer in needs.sizes]
     data = sum(max(size, 0) for each in needs.containers.values() for size in each.data_sizes.values())
     known = sum(size or 0 for size in sizes)
     count = len(needs.containers)
@@ -178,7 +178,7 @@ def _containers(needs: Needs) -> Sum:
 
 
 def _layers(needs: Needs) -> Sum:
-    sizes = {layer.id: _recorded(layer) for layer in needs.layers.values()}
+    sizes = {layer: _recorded(size) for layer, size in needs.sizes.items()}
     nobodys = [layer for layer, users in needs.users.items() if all(user[0] == "layer" for user in users)]
     unused = sum(sizes[layer] or 0 for layer in nobodys)
     unknown = sum(size is None for size in sizes.values())
@@ -186,10 +186,7 @@ def _layers(needs: Needs) -> Sum:
     return Sum("layer", len(sizes), len(sizes) - len(nobodys), total, unused, unknown)
 
 
-def _recorded(layer: Layer) -> int | None:
-    from cstore.store.image_measuring import recorded_size
-
-    size = recorded_size(layer)
+def _recorded(size: int | None) -> int | None:
     return None if size is None or size < 0 else size
 
 
@@ -214,7 +211,7 @@ def usage(store: Store | Context) -> Usage:
     parts = Parts(context, tables)
     tally = Tally(context.layout)
     found: dict[Key, Part] = {}
-    roots = tuple(root for root in parts.roots() if os.path.lexists(root)) if is_made(context.layout) else ()
+    roots = tuple(root for root in parts.roots() if presence.is_there(root)) if is_made(context.layout) else ()
     for root in roots:
         count(tally, parts, root, found)
     once = tally.once(found)
@@ -264,8 +261,8 @@ def _line(key: Key, part: Part, disk: int, tally: Tally, needs: Needs) -> Line:
     items: Mapping[str, Named] = needs.images if owner == "image" else needs.containers
     if kind == "data" and identifier in items:
         return Line(owner, identifier, items[identifier].names, "", disk, *_sizes(owner, identifier, tally, needs))
-    if kind == "layer" and identifier in needs.layers:
-        record = needs.layers[identifier]
+    if kind == "layer" and identifier in needs.outlines:
+        record = needs.outlines[identifier]
         note = "incomplete: its creator died or is still running" if record.incomplete else ""
         return Line("layer", identifier, record.names, "", disk, *_sizes("layer", identifier, tally, needs), note)
     path = part.path if key[2] and kind in {"orphan", "unknown", "foreign"} else ""
@@ -276,7 +273,7 @@ def _without_files(needs: Needs, tally: Tally, there: set[tuple[str, str]]) -> l
     """Lines for items that have no files of their own."""
     missing: list[Line] = []
     tables: tuple[tuple[str, Mapping[str, Named]], ...] = (
-        ("image", needs.images), ("container", needs.containers), ("layer", needs.layers),
+        ("image", needs.images), ("container", needs.containers), ("layer", needs.outlines),
     )  # fmt: skip
     for kind, table in tables:
         lost = (each for each in table.values() if (kind, each.id) not in there)
@@ -287,8 +284,9 @@ def _without_files(needs: Needs, tally: Tally, there: set[tuple[str, str]]) -> l
 if TYPE_CHECKING:
     from cstore.insight.parts import Parts
     from cstore.records.model import Container, Image
+    from cstore.records.outlines import LayerOutline
 
-    Named = Image | Container | Layer
+    Named = Image | Container | LayerOutline
 
 
 def files_of(kind: str, identifier: str) -> list[Key]:

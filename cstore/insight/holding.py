@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 
 from cstore.arguments import checked
 from cstore.errors import RecordsDamaged
@@ -117,12 +118,14 @@ class _Search:
             if container is not None:
                 names, tops, found = container.names, (container.layer,), list(self._of_container(container))
         elif item.item_kind is ItemKind.IMAGES:
-            image = next((one for table in self._image_tables if (one := table.get(item.id))), None)
+            images = [*self._image_tables, *(extra.images for extra in self._tables.additional)]
+            image = next((one for table in images if (one := table.get(item.id))), None)
             if image is not None:
                 names, tops = image.names, (image.layer, *image.mapped_layers)
                 found = list(self._of_image(image))
         else:
-            layer = self._tables.layers.get(item.id)
+            layers = [self._tables.layers, *(extra.layers for extra in self._tables.additional)]
+            layer = next((each for known in layers if (each := known.get(item.id))), None)
             if layer is not None:
                 self._seen.add(layer.id)  # in a ring of parents, it holds itself
                 names, tops, found = layer.names, (layer.id,), list(self._of_layer(layer.id, 0))
@@ -140,9 +143,15 @@ class _Search:
             table = extra.layers if item.item_kind is ItemKind.LAYERS else extra.images
             if extra.images_only or item.item_kind is ItemKind.CONTAINERS or item.id not in table:
                 continue
-            root = extra.layout.graph_root
-            command = command_in(extra.layout, f"cstore rm --kind {item.kind} {shell_word(item.id)}")
-            yield Holder("store", root, (), "is a read-only additional store that has it", "", "", command)
+            gone = partial(command_in, extra.layout)
+            held = tuple(
+                Holder("image", one.id, one.names, "has it on top", "", one.created, gone(f"cstore rm {_word(one)}"))
+                for one in (extra.images.mentioning(item.id) if item.item_kind is ItemKind.LAYERS else ())
+                if item.id in (one.layer, *one.mapped_layers)
+            )
+            command = "" if held else gone(f"cstore rm --kind {item.kind} {shell_word(item.id)}")
+            how = "is a read-only additional store that has it"
+            yield Holder("store", extra.layout.graph_root, (), how, "", "", command, held)
 
     def _of_image(self, image: Image) -> Iterator[Holder]:
         for container in self._containers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from cstore import presence
 from cstore.arguments import checked
 from cstore.errors import NotAnItem, RecordsDamaged, SystemFailure, UnsafeID
 from cstore.ids import is_hex
@@ -99,9 +100,9 @@ class _Search:
 
     def answers(self, text: str) -> Iterator[Identity]:
         """Try one way after the other."""
-        if text.isascii() and text.isdecimal() and os.path.isdir(f"/proc/{text}"):
+        if text.isascii() and text.isdecimal() and presence.is_directory(f"/proc/{text}"):
             yield from self._of_process(int(text))
-        if "/" in text or os.path.lexists(text):
+        if "/" in text or presence.is_there(text):
             yield from self._of_path(text)
         last = text.rpartition("/")[2]
         if len(last) == _LINK_LENGTH and _LINK_LETTERS.issuperset(last):
@@ -117,9 +118,9 @@ class _Search:
         if part is None:
             yield from self._elsewhere(path)
             yield from self._of_mounted(path)
-        elif part.kind not in {"foreign", "orphan", "unknown"} or os.path.lexists(path):
+        elif part.kind not in {"foreign", "orphan", "unknown"} or presence.is_there(path):
             yield self._identity(part, path)
-            if os.path.islink(path):
+            if presence.is_link(path):
                 yield from self._of_target(path)
 
     def _elsewhere(self, path: str) -> Iterator[Identity]:
@@ -132,7 +133,7 @@ class _Search:
             rest = path[len(root) + 1 :].split("/")
             for kind, table in (("layer", extra.layers), ("image", extra.images)):
                 for name in [each for each in rest[:3] if each in table]:
-                    yield Identity(kind, name, self._names(kind, name), path, "", how)
+                    yield Identity(kind, name, self._names(kind, name), path, "", how, self._users(kind, name))
                     return
             yield Identity("store", "", (), path, "", how)
 
@@ -174,7 +175,7 @@ class _Search:
 
     def _users(self, kind: str, identifier: str) -> tuple[Known, ...]:
         """The images and containers that a layer is for."""
-        if kind != "layer" or identifier not in self._tables.layers:
+        if kind != "layer":
             return ()
         from cstore.insight.holding import flattened, holders
         from cstore.store.lookup import Item
@@ -213,7 +214,7 @@ class _Search:
 
     def _of_link(self, name: str) -> Iterator[Identity]:
         path = os.path.join(self._context.layout.driver_home, "l", name)
-        if os.path.islink(path):
+        if presence.is_link(path):
             yield from self._of_target(os.path.realpath(os.path.dirname(path)) + f"/{name}")
 
     def _of_target(self, link: str) -> Iterator[Identity]:
@@ -240,7 +241,7 @@ class _Search:
             return ""
         with suppress(UnsafeID):
             path = self._context.driver.path_of(identifier)
-            return path if os.path.lexists(path) else ""
+            return path if presence.is_there(path) else ""
         return ""
 
     def _of_directory(self, text: str) -> Iterator[Identity]:
@@ -249,12 +250,12 @@ class _Search:
         trees = os.path.dirname(self._context.driver.path_of("0" * 64))
         for folder in (trees, layout.layers, layout.images, layout.containers):
             for path in [os.path.join(folder, text)] if len(text) == 64 else _beginning(folder, text):
-                part = self._parts.at(path) if os.path.lexists(path) else None
+                part = self._parts.at(path) if presence.is_there(path) else None
                 if part is not None and not part.owner and part.kind in {"orphan", "unknown", "foreign"}:
                     yield self._identity(part)
 
     def _in_quarantine(self, text: str) -> Iterator[Identity]:
-        if not os.path.lexists(self._context.layout.quarantine):
+        if not presence.is_there(self._context.layout.quarantine):
             return
         from cstore.store.quarantine import cases
 

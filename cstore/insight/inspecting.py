@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.arguments import checked
 from cstore.errors import CstoreError
 from cstore.ids import flaw_of_part
 from cstore.insight.needs import Needs
 from cstore.records.images import valid_digests, with_digest
+from cstore.records.layers import children
 from cstore.store import bigdata, container_files, content, layer_tar
 from cstore.store.context import context_of
 from cstore.store.image_measuring import image_size, recorded_size
-from cstore.store.lookup import chain_of_layer, children_of_layer, known_exactly, layout_of_image, layout_of_layer
+from cstore.store.lookup import chain_of_layer, known_exactly, layout_of_image, layout_of_layer
 from cstore.store.mounting import mount_points
 from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
@@ -98,7 +100,7 @@ def unique_bytes(needs: Needs, image: str) -> int | None:
     if image not in needs.images:
         return None
     own = [layer for layer in needs.of("image", image) if needs.users[layer] == {("image", image)}]
-    return added_up([recorded_size(needs.layers[layer]) for layer in own], needs.images[image].data_sizes)
+    return added_up([needs.sizes[layer] for layer in own], needs.images[image].data_sizes)
 
 
 def images_everywhere(tables: Tables, needs: Needs) -> dict[str, Image]:
@@ -160,8 +162,8 @@ class _Look:
     def _recorded(self, record: Any, chain: Sequence[Layer]) -> int | None:
         if self._item.item_kind is ItemKind.IMAGES:
             whole = self._needs.chain(record.layer, *record.mapped_layers)
-            known = [self._needs.layers.get(layer) or self._needs.elsewhere[layer] for layer in whole]
-            return None if self._problems else added_up([recorded_size(layer) for layer in known], record.data_sizes)
+            known = [self._needs.size_of(layer) for layer in whole]
+            return None if self._problems else added_up(known, record.data_sizes)
         if not chain:
             return None
         own = recorded_size(chain[0])
@@ -196,8 +198,7 @@ class _Look:
         if not is_layer:
             return found + [User("container", one.id, one.names) for one in containers if one.image == record.id]
         found += [User("container", one.id, one.names) for one in containers if top in self._needs.chain(one.layer)]
-        children = children_of_layer(self._tables, top)
-        return found + [User("layer", child, self._needs.layers[child].names) for child in children]
+        return found + [User("layer", one.id, one.names) for one in children(self._tables.layers, top)]
 
     def _data(self, record: Any) -> tuple[DataItem, ...]:
         if self._item.item_kind is ItemKind.LAYERS:
@@ -237,7 +238,7 @@ class _Look:
             home = layout_of_layer(self._tables, layout, record.id)
             found = {"tree": self._context.driver.path_of(record.id), "data": home.layer_data(record.id)}
             found["tar-split"] = home.tar_split(record.id)
-        found = {purpose: path for purpose, path in found.items() if os.path.lexists(path)}
+        found = {purpose: path for purpose, path in found.items() if presence.is_there(path)}
         return found | (self._of_the_driver(record.id) if self._item.item_kind is ItemKind.LAYERS else {})
 
     def _of_the_driver(self, layer: str) -> dict[str, str]:

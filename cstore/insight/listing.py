@@ -1,7 +1,4 @@
-"""Lists of images, containers and layers: columns, sort orders and filters.
-
-Each kind has a table of columns and one of filters; a new row there takes effect everywhere.
-"""
+"""Lists of images, containers and layers: tables of columns, sort orders and filters for each kind."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ from cstore.insight.inspecting import added_up, images_everywhere, unique_bytes
 from cstore.insight.needs import Needs
 from cstore.oci.names import repository_of
 from cstore.records.images import valid_digests
+from cstore.records.outlines import outlines as layer_outlines
 from cstore.store import naming
 from cstore.store.image_measuring import outlines, recorded_size
 from cstore.store.mounting import mount_points
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from cstore.records.model import Image, Layer
+    from cstore.records.outlines import LayerOutline
     from cstore.store.context import Context
     from cstore.store.image_measuring import Outline
 
@@ -125,6 +124,11 @@ class Listing:
         """The dependencies between items."""
         return Needs(self.context, self.tables)
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the chains of layers, as sentences, if what was told so far depends on any."""
+        return self.needs.problems if "needs" in vars(self) else ()
+
     @cached_property
     def mounts(self) -> Mapping[str, str]:
         """Where layers are mounted."""
@@ -134,6 +138,14 @@ class Listing:
     def images(self) -> dict[str, Image]:
         """All images, those of additional stores among them."""
         return images_everywhere(self.tables, self.needs)
+
+    def layers(self) -> Iterable[LayerOutline]:
+        """All layers in short, whole or not, once each; those of additional stores come last."""
+        found = dict(self.needs.outlines)
+        for extra in self.tables.additional:
+            for layer in layer_outlines(extra.layers):
+                found.setdefault(layer.id, layer)
+        return found.values()
 
     def outline(self, image: Image) -> Outline:
         """How big an image is. One that was deleted meanwhile is looked up by itself."""
@@ -218,7 +230,7 @@ def _state_of_container(listing: Listing, record: Any) -> tuple[str, ...]:
 
 
 def _state_of_layer(listing: Listing, layer: Layer) -> tuple[str, ...]:
-    marks = (("mounted", layer.id in listing.mounts), ("read-only", layer.id not in listing.needs.layers))
+    marks = (("mounted", layer.id in listing.mounts), ("read-only", layer.id not in listing.needs.parents))
     return tuple(ref for ref, true in marks if true)
 
 
@@ -228,8 +240,7 @@ def _image_of(listing: Listing, record: Any) -> str:
 
 
 def _size_of_container(listing: Listing, record: Any) -> int | None:
-    own = listing.needs.layers.get(record.layer)
-    return added_up([None if own is None else recorded_size(own)], record.data_sizes)
+    return added_up([listing.needs.sizes.get(record.layer)], record.data_sizes)
 
 
 _COMMON: dict[str, Column] = {"names": lambda _, record: record.names, "id": lambda _, record: record.id}

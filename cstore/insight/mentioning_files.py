@@ -7,6 +7,7 @@ import re
 import stat
 from contextlib import suppress
 
+from cstore import presence
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -96,7 +97,7 @@ def pattern_of(old: Collection[str]) -> re.Pattern[str]:
 
 def _files(top: str) -> Iterator[str]:
     """The file of that path, or the files below that directory."""
-    if not os.path.isdir(top):
+    if not presence.is_directory(top):
         yield top
         return
     for folder, folders, files in os.walk(top):

@@ -5,15 +5,19 @@ from __future__ import annotations
 from contextlib import suppress
 
 from cstore.errors import RecordsDamaged
-from cstore.records.layers import follow
+from cstore.records.layers import follow_ids
+from cstore.records.outlines import outlines, sizes
+from cstore.store.image_measuring import recorded_size
 from cstore.store.lost_records import hidden_containers
 from cstore.values import cached_property
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
-    from cstore.records.model import Container, Image, Layer
+    from cstore.records.model import Container, Image
+    from cstore.records.outlines import LayerOutline
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
 
@@ -23,64 +27,98 @@ if TYPE_CHECKING:
 class Needs:
     """Every item of a store, and the layers that it needs.
 
+    Of layers, that is known from two columns of their records: a store may have very many.
+
     Attributes:
-        layers: the layers of the store itself, whole or not, by ID.
+        parents: of the layers of the store itself, whole or not, the IDs of their parents.
         images: its images by ID, those of the graph root beside a separate image store among them.
         containers: its containers by ID, with those that only a transient store shows.
-        elsewhere: the layers of additional stores, as far as there is none of the same ID here.
+        elsewhere: like `parents`, of the layers of additional stores, as far as there is none of the same ID here.
     """
 
     def __init__(self, context: Context, tables: Tables) -> None:
-        self.layers: dict[str, Layer] = {layer.id: layer for layer in tables.layers}
+        self._tables = tables
+        self.parents: dict[str, str] = dict(tables.layers.columns("id", "parent"))
         self.images: dict[str, Image] = {image.id: image for image in tables.images}
         hidden: dict[str, Container] = {}
         with suppress(RecordsDamaged):  # a file that only transient containers use
             hidden = {each.id: each for each in hidden_containers(context.layout)}
         self.containers: dict[str, Container] = {**hidden, **{each.id: each for each in tables.containers}}
         self._suspect = bool(tables.layers.flaws)
-        self.elsewhere: dict[str, Layer] = {}
+        self.elsewhere: dict[str, str] = {}
         for extra in tables.additional:
             if extra.images_only:
                 self.images = {**{image.id: image for image in extra.images}, **self.images}
-            self.elsewhere |= {
-                layer.id: layer
-                for layer in extra.layers
-                if layer.id not in self.layers and layer.id not in self.elsewhere
-            }
+            for layer, parent in extra.layers.columns("id", "parent"):
+                if layer not in self.parents:
+                    self.elsewhere.setdefault(layer, parent)
+        both = {**self.elsewhere, **self.parents} if self.elsewhere else self.parents
+        self._parent_of = both.get
 
     def chain(self, *tops: str) -> dict[str, None]:
         """Layers and all their ancestors, each once, as far as they are known; those of additional stores, too."""
         found: dict[str, None] = {}
         for top in tops:
-            found.update(dict.fromkeys(follow(self._find, top, found)[0]))
+            found.update(dict.fromkeys(follow_ids(self._parent_of, top, found)[0]))
+        return found
+
+    def size_of(self, layer: str) -> int | None:
+        """What is recorded of the size of one layer, in whatever store, in bytes; None if nothing is."""
+        tables = [self._tables.layers, *(extra.layers for extra in self._tables.additional)]
+        record = next(filter(None, (table.get(layer) for table in tables)), None)
+        return None if record is None else recorded_size(record)
+
+    @cached_property
+    def outlines(self) -> dict[str, LayerOutline]:
+        """What is recorded of all layers of the store itself, in short."""
+        return {layer.id: layer for layer in outlines(self._tables.layers)}
+
+    @cached_property
+    def sizes(self) -> dict[str, int | None]:
+        """What is recorded of the sizes of the layers of the store itself, in bytes; None where nothing is."""
+        return dict(sizes(self._tables.layers))
+
+    @cached_property
+    def children(self) -> dict[str, list[str]]:
+        """The layers of the store itself that build directly on each, on "" those that build on none."""
+        found: dict[str, list[str]] = {}
+        for layer, parent in self.parents.items():
+            found.setdefault(parent, []).append(layer)
         return found
 
     @cached_property
     def problems(self) -> tuple[str, ...]:
-        """The flaws of the chains of layers, as sentences, each once; not what is only unknown."""
-        seen: set[str] = set()
+        """What is wrong with the chains of layers, as sentences, each once; not what is only unknown."""
+        seen = self._sound()
         found: list[str] = []
         tops = [(f" of image {each}", top) for each in self.images for top in self.tops("image", each) if top]
         tops += [
             (f" of container {each}", top) for each in self.containers for top in self.tops("container", each) if top
         ]
-        for what, top in [*tops, *(("", layer) for layer in self.layers)]:
-            chain, problem = follow(self._find, top, seen)
-            seen.update(chain)  # `|=` with keys would copy all that was seen
+        for what, top in [*tops, *(("", layer) for layer in self.parents)]:
+            if top in seen:
+                continue
+            chain, problem = follow_ids(self._parent_of, top, seen)
+            seen.update(chain)
             if problem and not (self._suspect and problem.endswith("not there")):
                 found.append(problem if chain else problem.replace(" is not", f"{what} is not"))
         return tuple(found)
 
+    def _sound(self) -> set[str]:
+        """Layers whose chains certainly end where they should: of nearly all, the parent comes first in the file."""
+        found = {""}
+        for layer, parent in self.parents.items():
+            if parent in found:
+                found.add(layer)
+        return found
+
     def problems_of(self, *tops: str) -> tuple[str, ...]:
         """The same for the chains of some layers."""
-        return tuple(dict.fromkeys(problem for top in tops if top and (problem := follow(self._find, top)[1])))
-
-    def _find(self, layer: str) -> Layer | None:
-        return self.layers.get(layer) or self.elsewhere.get(layer)
+        return tuple(dict.fromkeys(problem for top in tops if top and (problem := follow_ids(self._parent_of, top)[1])))
 
     def of(self, kind: str, identifier: str) -> list[str]:
         """The layers of the store itself that an item needs, its own first."""
-        return [layer for layer in self.chain(*self.tops(kind, identifier)) if layer in self.layers]
+        return [layer for layer in self.chain(*self.tops(kind, identifier)) if layer in self.parents]
 
     def tops(self, kind: str, identifier: str) -> tuple[str, ...]:
         """The layers that an item is, or that it names; none of an item that is not known."""
@@ -91,21 +129,26 @@ class Needs:
         return (identifier,) if kind == "layer" else () if container is None else (container.layer,)
 
     @cached_property
-    def users(self) -> dict[str, set[Key]]:
-        """The users of each layer: images, containers, and unused layers without children.
+    def users(self) -> Mapping[str, AbstractSet[Key]]:
+        """Who needs each layer: images, containers, and layers that are nobody's and that nothing builds on.
 
         A container counts as its image does, on whose layers it is; its own layer is its own.
         """
-        found: dict[str, set[Key]] = {layer: set() for layer in self.layers}
+        found: dict[str, AbstractSet[Key]] = dict.fromkeys(self.parents, frozenset())
         for user, layers in self._needed():
+            alone = frozenset((user,))  # most layers have one user: one set for all that it needs
             for layer in layers:
-                found[layer].add(user)
+                known = found[layer]
+                if isinstance(known, set):
+                    known.add(user)
+                elif user not in known:
+                    found[layer] = {*known, user} if known else alone
         return found
 
     def _needed(self) -> Iterator[tuple[Key, list[str]]]:
         for image in self.images:
             yield ("image", image), self.of("image", image)
-        parents = {layer.parent for layer in self.layers.values()}
+        parents = set(self.parents.values())
         tops = {top for image in self.images.values() for top in (image.layer, *image.mapped_layers)}
         for container in self.containers.values():
             tops.add(container.layer)
@@ -114,7 +157,7 @@ class Needs:
                 yield ("container", container.id), [own]
             user = ("image", container.image) if container.image in self.images else ("container", container.id)
             yield user, others
-        for layer in self.layers:
+        for layer in self.parents:
             if layer not in parents and layer not in tops:
                 yield ("layer", layer), self.of("layer", layer)
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.drivers.inspection import open_inspector
 from cstore.drivers.registry import facts_of
 from cstore.drivers.staging import OWN
@@ -169,7 +170,7 @@ class Parts:
             return Part(path, "staging", how="trees are created and removed there")
         if name.startswith(TEMPORARY_PREFIX):
             return Part(path, "orphan", how="a killed process never renamed it into place")
-        if belongs_to_the_driver(name) or not os.path.isdir(path) or os.path.islink(path):
+        if belongs_to_the_driver(name) or not presence.is_directory(path) or presence.is_link(path):
             return Part(path, "driver", how="it is the storage driver's own")
         layer = name if name in self._tables.layers else self._short_names.get(name, name)
         if layer in self._tables.layers or layer in self._hidden_layers:

@@ -143,15 +143,12 @@ def _last_read(context: Context, image: str) -> float:
 
 def _spare_built_upon(needs: Needs, may: dict[str, Image]) -> None:
     """Leave out images without names on which an image is built that stays: a build would miss its cache."""
-    children: dict[str, list[str]] = {}
-    for layer in needs.layers.values():
-        children.setdefault(layer.parent, []).append(layer.id)
     while True:
         above = {
             image.id
             for image in may.values()
             if not image.names
-            for child in children.get(image.layer, ())
+            for child in needs.children.get(image.layer, ())
             for kind, user in needs.users[child]
             if kind == "image" and user not in may and user != image.id and image.layer
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from cstore import presence
 from cstore.errors import CstoreError
 from cstore.insight.mentioning_files import database_names, naming_lines, pattern_of
 from cstore.values import Value
@@ -59,7 +60,7 @@ def mentions(old: str, config: StoreConfig) -> Iterator[Mention]:
     yield from _databases(old, config, spelled)
     for name, what in _OF_ENGINES.items():
         path = os.path.join(old, name)
-        if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+        if presence.exists(path) and not (presence.is_directory(path) and not os.listdir(path)):
             yield Mention("engine", path, what, "Podman looks for it in its graph root only: move it with Podman")
 
 

@@ -1,16 +1,16 @@
-"""Plans the deletion of items and the bytes that it frees, and deletes them in a safe order.
+"""Plan what deleting a set of items deletes and frees, and delete it in an order that breaks nothing.
 
-Containers go first, each with its layer; then images, each with the layers that nothing else needs; then layers, those
-on top first. What something outside the set holds is refused, and then nothing goes. The plan is made of the records of
-one moment; whoever deletes looks again under the locks.
+Containers first, each with its layer; then images, each with the layers that nothing else needs; then layers, topmost
+first. If something outside the set uses one of the items, nothing is deleted. A plan is made from the records at one
+moment; deletion checks again under the locks.
 """
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from shlex import quote
 
+from cstore import presence
 from cstore.arguments import checked
 from cstore.errors import (
     ContainerOccupied,
@@ -26,7 +26,7 @@ from cstore.errors import (
 from cstore.ids import flaw_of_part
 from cstore.insight.accounting import count, files_of
 from cstore.insight.needs import Needs
-from cstore.records.layers import follow
+from cstore.records.layers import follow_ids
 from cstore.store.context import context_of
 from cstore.store.makers import MAKERS, command_of, maker_of, removal_command
 from cstore.store.occupants import refuse_occupied
@@ -120,6 +120,7 @@ def plan_removal(store: Store | Context, items: Iterable[Item], *, force: bool =
     removal.take(wanted := tuple(items), force=force)
     plan = measured(context, tables, removal)
     tops = (top for item in wanted for top in removal.needs.tops(item.kind, item.id))
+    tables.hand_on()  # to whoever removes
     return plan.with_(problems=(*removal.needs.problems_of(*tops), *plan.problems))
 
 
@@ -188,12 +189,10 @@ class Removal:
         self.needs = needs or Needs(context, tables)
         self.going: dict[tuple[str, str], Going] = {}
         self.refused: list[Refusal] = []
-        self._context = context
+        self._context, self._tables = context, tables
         self._images = dict(self.needs.images)
         self._containers = dict(self.needs.containers)
-        self._children: dict[str, set[str]] = {}
-        for layer in self.needs.layers.values():
-            self._children.setdefault(layer.parent, set()).add(layer.id)
+        self._left = {parent: len(children) for parent, children in self.needs.children.items()}
         self._images_on: dict[str, dict[str, None]] = {}
         for image in self.needs.images.values():
             for top in (image.layer, *image.mapped_layers):
@@ -242,7 +241,7 @@ class Removal:
         if (maker := maker_of(self._context, container)) != MAKERS[""]:
             going = going.with_(maker=maker, command=removal_command(self._context, container))
         self.going["container", identifier] = going
-        if container.layer in self.needs.layers:
+        if container.layer in self.needs.parents:
             self._take(container.layer, identifier)
 
     def take_image(self, identifier: str, *, force: bool = False) -> None:
@@ -262,12 +261,12 @@ class Removal:
             return
         del self._images[identifier]
         self.going["image", identifier] = Going("image", identifier, image.names)
-        mapped = [layer for layer in image.mapped_layers if layer in self.needs.layers and not self._gone(layer)]
+        mapped = [layer for layer in image.mapped_layers if layer in self.needs.parents and not self._gone(layer)]
         mapped_layers = [layer for layer in mapped if self._free(layer)]
         for layer in mapped_layers:
             self._take(layer, identifier)
         top = image.layer if len(mapped_layers) == len(mapped) else ""
-        for layer in follow(self.needs.layers.get, top)[0]:
+        for layer in follow_ids(self.needs.parents.get, top)[0]:
             if self._gone(layer) or not self._free(layer):
                 break
             self._take(layer, identifier)
@@ -278,20 +277,22 @@ class Removal:
         for layer in sorted(depths, key=lambda each: -depths[each]):
             if self._gone(layer):
                 continue
-            record = self.needs.layers.get(layer)
-            if record is None:
+            if layer not in self.needs.parents:
                 self.refused.append(Refusal("layer", layer, (), self._read_only("layers")))
                 continue
             error = self._holder(layer)
             if error is not None:
-                self.refused.append(Refusal("layer", layer, record.names, error))
+                self.refused.append(Refusal("layer", layer, self._names_of(layer), error))
             else:
                 self._take(layer, "")
 
     def _take(self, layer: str, goes_with: str) -> None:
-        record = self.needs.layers[layer]
-        self.going["layer", layer] = Going("layer", layer, record.names, goes_with)
-        self._children.get(record.parent, set()).discard(layer)
+        self._left[self.needs.parents[layer]] -= not self._gone(layer)
+        self.going["layer", layer] = Going("layer", layer, self._names_of(layer), goes_with)
+
+    def _names_of(self, layer: str) -> tuple[str, ...]:
+        record = self._tables.layers.get(layer)
+        return () if record is None else record.names
 
     def _gone(self, layer: str) -> bool:
         return ("layer", layer) in self.going
@@ -304,10 +305,9 @@ class Removal:
         return self._holder(layer) is None
 
     def _holder(self, layer: str) -> CstoreError | None:
-        """Return what keeps a layer, as an error."""
-        children = self._children.get(layer)
-        if children:
-            return LayerHasChildren(layer, sorted(children))
+        """What keeps a layer, as an error."""
+        if self._left.get(layer):
+            return LayerHasChildren(layer, sorted(each for each in self.needs.children[layer] if not self._gone(each)))
         for image in self._images_on.get(layer, ()):
             if image in self._images:
                 used = LayerUsedByImage(layer, image)
@@ -331,10 +331,7 @@ class Removal:
 
 
 def measured(context: Context, tables: Snapshot, removal: Removal, tally: Tally | None = None) -> Plan:
-    """Count what goes. If its files share blocks with others, all that stays is counted, too.
-
-    `tally` has everything counted already, if there is one.
-    """
+    """Count the bytes that a removal frees. A given `tally` has counted the whole store already."""
     from cstore.insight.tally import Tally
 
     going = tuple(removal.going.values())
@@ -343,7 +340,7 @@ def measured(context: Context, tables: Snapshot, removal: Removal, tally: Tally 
         tally = Tally(context.layout)
         for each in going:
             for key, path in _paths(context, tables, each.kind, each.id):
-                if os.path.lexists(path):
+                if presence.is_there(path):
                     tally.add(key, path)
                 elif key[0] == "layer":
                     lost.append(f"layer {each.id} has lost its directory {path}")

@@ -1,6 +1,5 @@
-"""The room of the kernel: calls that Python does not offer, each with its C meaning and an OSError when it fails.
+"""System calls that Python lacks, each with its C meaning; failures raise OSError.
 
-Owns every use of ctypes, ioctl and raw lock calls. Knows no store, no layer and no policy: what to do about a failure
-is decided one room up. Modules import ctypes only when a call needs it, because that alone costs milliseconds of
-start-up.
+Owns every use of ctypes, ioctl and raw lock calls. Knows no store, layer or policy: callers decide how to handle a
+failure. Modules import ctypes only when a call needs it, because that import alone costs milliseconds of start-up.
 """

@@ -1,6 +1,6 @@
-"""Requests to btrfs about subvolumes: make, copy, destroy, tell apart, limit (linux/btrfs.h).
+"""btrfs requests about subvolumes: create, snapshot, destroy, recognize, limit (linux/btrfs.h).
 
-A subvolume looks like a directory of its own device number whose inode number is always 256.
+A subvolume looks like a directory with a device number of its own and always has inode number 256.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _LIMIT_REFERENCED = 1
 _BLOCK = 4096
 _MOST_SPACES = 16
 _COPIES = ((16 | 32 | 64, 2), (512, 3), (1024, 4))
-"""Bits of profiles (RAID1, DUP, RAID10; RAID1C3; RAID1C4) and how often each keeps a byte."""
+"""Profile bits (RAID1, DUP, RAID10; RAID1C3; RAID1C4) and the number of copies that each keeps."""
 _NAME_AT = {_SUBVOL_CREATE: 8, _SNAP_DESTROY: 8, _SNAP_CREATE_V2: 56}
 
 
 def is_subvolume(status: os.stat_result) -> bool:
-    """Whether `status`, of something on btrfs, is that of a subvolume."""
+    """Return whether `status`, of a file on btrfs, is that of a subvolume."""
     return stat.S_ISDIR(status.st_mode) and status.st_ino == _ROOT_INODE
 
 
 def create_subvolume(folder_fd: int, name: str) -> None:
-    """Make an empty subvolume in the directory `folder_fd`. It belongs to this process's user and has mode 0755.
+    """Create an empty subvolume in the directory `folder_fd`, owned by the process's user, with mode 0755.
 
     Raises:
         OSError: ENOTTY if this is not btrfs.
@@ -48,12 +48,13 @@ def create_subvolume(folder_fd: int, name: str) -> None:
 
 
 def snapshot(source_fd: int, folder_fd: int, name: str) -> None:
-    """Make a writable copy of the subvolume `source_fd` in the directory `folder_fd`; it is on the disk at once.
+    """Create a writable snapshot of the subvolume `source_fd` in the directory `folder_fd`; it is durable immediately.
 
-    Subvolumes inside the source are empty directories in the copy.
+    Subvolumes inside the source become empty directories in the snapshot.
 
     Raises:
-        OSError: ENOTTY if this is not btrfs, EINVAL if the source is no subvolume, EXDEV if it is on another disk.
+        OSError: ENOTTY if this is not btrfs, EINVAL if the source is no subvolume, EXDEV if it is on another file
+            system.
     """
     _by_name(folder_fd, _SNAP_CREATE_V2, name, source_fd)
 
@@ -62,8 +63,8 @@ def destroy_subvolume(folder_fd: int, name: str) -> None:
     """Remove the subvolume `name` with all its files.
 
     Raises:
-        OSError: ENOTEMPTY if another subvolume is in it, EPERM for an ordinary user unless the disk is mounted with
-            user_subvol_rm_allowed, EINVAL if it is not a subvolume.
+        OSError: ENOTEMPTY if another subvolume is in it, EPERM for an ordinary user unless the mount has the option
+            user_subvol_rm_allowed, EINVAL if it is no subvolume.
     """
     _by_name(folder_fd, _SNAP_DESTROY, name)
 
@@ -79,10 +80,10 @@ def _by_name(folder_fd: int, request: int, name: str, source_fd: int = 0) -> Non
 
 
 def make_writable(fd: int) -> bool:
-    """Let the subvolume `fd` be changed, if it was made read-only; say whether it was.
+    """Make the subvolume `fd` writable; return whether it was read-only.
 
     Raises:
-        OSError: EPERM if it belongs to another user, ENOTTY if this is not btrfs.
+        OSError: EPERM if another user owns it, ENOTTY if this is not btrfs.
     """
     number = _flags_of(fd)
     if number & _READ_ONLY:
@@ -91,7 +92,7 @@ def make_writable(fd: int) -> bool:
 
 
 def make_read_only(fd: int) -> None:
-    """Keep the subvolume `fd` from being changed.
+    """Make the subvolume `fd` read-only.
 
     Raises:
         OSError: as `make_writable`.
@@ -106,7 +107,7 @@ def _flags_of(fd: int) -> int:
 
 
 def subvolume_id(fd: int) -> int:
-    """The number of the subvolume that the file or directory `fd` is in; never given twice on one disk.
+    """Return the ID of the subvolume that contains the file or directory `fd`; a file system never reuses an ID.
 
     Raises:
         OSError: ENOTTY if this is not btrfs.
@@ -118,7 +119,7 @@ def subvolume_id(fd: int) -> int:
 
 
 def enable_quotas(fd: int) -> None:
-    """Enable quota accounting for each subvolume. It is not an error if it is enabled already.
+    """Enable quotas on the file system. It is not an error if they are enabled already.
 
     Raises:
         OSError: EPERM without CAP_SYS_ADMIN.
@@ -127,7 +128,7 @@ def enable_quotas(fd: int) -> None:
 
 
 def limit_subvolume(fd: int, size: int) -> None:
-    """Let the subvolume `fd` hold no more than `size` bytes. Quotas must be enabled.
+    """Limit the subvolume `fd` to `size` bytes. Quotas must be enabled.
 
     Raises:
         OSError: EPERM without CAP_SYS_ADMIN, ENOTCONN without quotas.
@@ -136,16 +137,16 @@ def limit_subvolume(fd: int, size: int) -> None:
 
 
 def forget_quota(fd: int, subvolume: int) -> None:
-    """Drop the count of a subvolume that was destroyed; `fd` is any directory of the disk.
+    """Remove the quota group of a destroyed subvolume; `fd` is any directory of the file system.
 
     Raises:
-        OSError: ENOENT if it is not counted, ENOTCONN without quotas, EBUSY while it still exists.
+        OSError: ENOENT if it has none, ENOTCONN without quotas, EBUSY while the subvolume still exists.
     """
     ioctl(fd, _QGROUP_CREATE, struct.pack("=QQ", 0, subvolume))
 
 
 def metadata_copies(path: str) -> float:
-    """How many bytes of free space, as statfs(2) counts it, a byte of metadata takes; 1.0 if that is not known."""
+    """Return how many bytes of free space, as statfs(2) counts it, one byte of metadata takes; 1.0 if unknown."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:

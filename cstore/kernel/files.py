@@ -18,7 +18,7 @@ RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 _SYS_OPENAT2 = 437
-"""The same on every architecture: numbers from 424 on are shared."""
+"""Numbers from 424 on are the same on every architecture."""
 
 _SYNC_FILE_RANGE_WRITE = 2
 AT_FDCWD = -100
@@ -29,7 +29,7 @@ _FALLOC_FL_PUNCH_HOLE = 2
 
 
 _made: list[Callable[..., int]] = []
-"""The system call openat2, once it has been made ready."""
+"""The openat2 system call, once it is prepared."""
 
 
 def _openat2() -> Callable[..., int]:
@@ -43,12 +43,11 @@ def _openat2() -> Callable[..., int]:
 def openat2(dir_fd: int, path: bytes, flags: int, mode: int = 0, resolve: int = 0) -> int:
     """Open `path` below `dir_fd` under the RESOLVE_* rules; the descriptor is always close-on-exec.
 
-    `mode` counts only together with O_CREAT or O_TMPFILE, as with open(2).
+    `mode` matters only with O_CREAT or O_TMPFILE, as in open(2).
 
     Raises:
-        OSError: EXDEV if the path left what it may not leave, ELOOP at a forbidden link, EAGAIN if a rename elsewhere
-        made
-            the answer uncertain, ENOSYS before Linux 5.6, and what open(2) raises.
+        OSError: EXDEV if the path leaves its boundary, ELOOP at a forbidden link, EAGAIN if a concurrent rename made
+            the result uncertain, ENOSYS before Linux 5.6, and what open(2) raises.
     """
     creating = flags & os.O_CREAT or flags & os.O_TMPFILE == os.O_TMPFILE
     if b"\0" in path:
@@ -59,7 +58,7 @@ def openat2(dir_fd: int, path: bytes, flags: int, mode: int = 0, resolve: int = 
 
 
 def punch_hole(fd: int, offset: int, size: int) -> None:
-    """Release the disk space of a part of a file, which then reads as zeros.
+    """Free the disk space of a part of a file, which then reads as zeros.
 
     Raises:
         OSError: EOPNOTSUPP where the file system cannot, and what fallocate(2) raises.
@@ -70,7 +69,7 @@ def punch_hole(fd: int, offset: int, size: int) -> None:
 
 
 def rename_exchange(old: str, new: str, dir_fd: int = AT_FDCWD, new_dir_fd: int | None = None) -> None:
-    """Swap two existing paths in one step; relative ones begin at `dir_fd`, the second at `new_dir_fd` if it is given.
+    """Exchange two existing paths in one step; relative ones start at `dir_fd`, `new` at `new_dir_fd` if given.
 
     Raises:
         OSError: EINVAL or ENOSYS where the file system or kernel cannot, and what rename(2) raises.
@@ -95,16 +94,16 @@ def _rename(old: str, new: str, flags: int, dir_fd: int, new_dir_fd: int) -> Non
 
 
 def syncfs(fd: int) -> None:
-    """Write the whole file system that holds `fd` to its disk.
+    """Write the whole file system that contains `fd` to disk.
 
     Raises:
-        OSError: the disk refused, now or since the file system was last asked through a descriptor this old.
+        OSError: a write failed, now or since the last syncfs through a descriptor as old as `fd`.
     """
     call("syncfs", fd)
 
 
 def start_writing(fd: int) -> None:
-    """Make the kernel start to write a file's dirty pages, without waiting."""
+    """Ask the kernel to start writing a file's dirty pages, without waiting. Errors are ignored: this is a hint."""
     from ctypes import c_int64
 
     from cstore.contexts import suppress
@@ -114,14 +113,14 @@ def start_writing(fd: int) -> None:
 
 
 _STATX = "80x qI4x 160x"
-"""struct statx: only the time of birth, seconds and nanoseconds."""
+"""struct statx: only the birth time, in seconds and nanoseconds."""
 _AT_SYMLINK_NOFOLLOW = 0x100
 _STATX_BTIME = 0x800
 _NANOSECONDS = 1_000_000_000
 
 
 def birth_time(path: bytes) -> int:
-    """When a file was made, in nanoseconds since 1970; 0 if its file system does not tell. No link is followed."""
+    """Return a file's birth time in nanoseconds since 1970; 0 if its file system records none. Follows no link."""
     import struct
     from ctypes import create_string_buffer
 

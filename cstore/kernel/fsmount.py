@@ -1,8 +1,8 @@
-"""Mounts made by descriptor: fsopen(2), fsconfig(2), fsmount(2), move_mount(2), open_tree(2), mount_setattr(2).
+"""Mounts through file descriptors: fsopen(2), fsconfig(2), fsmount(2), move_mount(2), open_tree(2), mount_setattr(2).
 
-A file system is configured parameter by parameter, so no page limits how many there are, and what comes out is a mount
-that hangs nowhere yet: it can be read through its descriptor, or attached to a path. It goes away with its descriptor
-unless it was attached. (Linux 5.2; mount_setattr: 5.12)
+A file system is configured one parameter at a time, so no page limits the number of parameters. The result is a
+detached mount: it can be read through its descriptor, or attached to a path. Unless it is attached, it disappears when
+its descriptor is closed. (Linux 5.2; mount_setattr: 5.12)
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ ATTR_NODIRATIME = 0x80
 ATTR_IDMAP = 0x00100000
 
 LONGEST_VALUE = 255
-"""Bytes in a parameter's value; the kernel refuses more."""
+"""Maximum length of a parameter's value in bytes; the kernel refuses more."""
 
-# The numbers are the same on every architecture: they are shared from 424 on.
+# Numbers from 424 on are the same on every architecture.
 _OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT, _MOUNT_SETATTR = 428, 429, 430, 431, 432, 442
 
 _AT_FDCWD = -100
@@ -65,10 +65,10 @@ def _declared(number: int) -> Callable[..., int]:
 
 
 class Configuration:
-    """A file system before it is mounted. Close it, or use it as a context."""
+    """A file system before it is mounted. Close it, or use it as a context manager."""
 
     def __init__(self, fstype: str) -> None:
-        """Begin.
+        """Open a context for a file system type.
 
         Raises:
             OSError: ENOSYS before Linux 5.2, ENODEV for an unknown type, EPERM without the privilege.
@@ -79,12 +79,12 @@ class Configuration:
         """Set a parameter to a value of at most LONGEST_VALUE bytes.
 
         Raises:
-            OSError: the kernel refuses it; `complaint` may know why.
+            OSError: the kernel refuses it; `complaint` may have the reason.
         """
         _call(_FSCONFIG)(self._fd, _SET_STRING, os.fsencode(key), os.fsencode(value), 0)
 
     def set_flag(self, key: str) -> None:
-        """Set a parameter without a value.
+        """Set a parameter that takes no value.
 
         Raises:
             OSError: as `set`.
@@ -92,15 +92,15 @@ class Configuration:
         _call(_FSCONFIG)(self._fd, _SET_FLAG, os.fsencode(key), None, 0)
 
     def create(self) -> None:
-        """Make the file system.
+        """Create the file system.
 
         Raises:
-            OSError: the parameters do not fit together, or what they name is not there.
+            OSError: parameters contradict each other, or a path in one of them does not exist.
         """
         _call(_FSCONFIG)(self._fd, _CMD_CREATE, None, None, 0)
 
     def mount(self, attributes: int = 0) -> int:
-        """Return a descriptor of a new mount that hangs nowhere; `attributes` are ATTR_*.
+        """Return a descriptor of a new, detached mount; `attributes` are ATTR_*.
 
         Raises:
             OSError: EPERM without the privilege.
@@ -108,7 +108,7 @@ class Configuration:
         return _call(_FSMOUNT)(self._fd, _CLOEXEC, attributes)
 
     def complaint(self) -> str:
-        """The kernel's messages about the last failures; often empty."""
+        """Return the kernel's messages about the last failures; often empty."""
         lines = []
         while True:
             try:
@@ -118,7 +118,7 @@ class Configuration:
         return "; ".join(line[2:] if line[1:2] == " " else line for line in lines)
 
     def close(self) -> None:
-        """Forget it; mounts that were made of it stay."""
+        """Close the context; mounts made from it remain."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
@@ -131,7 +131,7 @@ class Configuration:
 
 
 def clone_mount(path: str, *, recursive: bool = False) -> int:
-    """Return a descriptor of a private copy of the mount at `path`, its top being that directory.
+    """Return a descriptor of a detached copy of the mount at `path`, whose root is that directory.
 
     Raises:
         OSError: as open_tree(2).
@@ -141,7 +141,7 @@ def clone_mount(path: str, *, recursive: bool = False) -> int:
 
 
 def attach(mount_fd: int, target: str) -> None:
-    """Hang a mount on the path `target`, where everybody in this mount namespace sees it.
+    """Attach a mount to the path `target`, where every process in this mount namespace sees it.
 
     Raises:
         OSError: as move_mount(2); the target is its file name.
@@ -155,17 +155,17 @@ def attach(mount_fd: int, target: str) -> None:
 def set_attributes(
     mount_fd: int, attributes: int = 0, *, propagation: int = 0, user_namespace: int = -1, recursive: bool = False
 ) -> None:
-    """Change a mount.
+    """Change the attributes of a mount.
 
     Args:
         mount_fd: its descriptor.
-        attributes: ATTR_* to set; with ATTR_IDMAP owners are shown as `user_namespace` maps them.
-        propagation: one of MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_UNBINDABLE; 0 leaves it.
+        attributes: ATTR_* to set; ATTR_IDMAP shows owners as `user_namespace` maps them.
+        propagation: MS_PRIVATE, MS_SLAVE, MS_SHARED or MS_UNBINDABLE; 0 keeps the present one.
         user_namespace: a descriptor, for ATTR_IDMAP.
-        recursive: everything mounted below too.
+        recursive: also change all mounts below.
 
     Raises:
-        OSError: EINVAL if its file system cannot, EPERM without the privilege, ENOSYS before Linux 5.12.
+        OSError: EINVAL if the file system does not support it, EPERM without the privilege, ENOSYS before Linux 5.12.
     """
     flags = _AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0)
     wanted = _MOUNT_ATTR.pack(attributes, 0, propagation, max(user_namespace, 0))

@@ -1,4 +1,4 @@
-"""Requests to a file system about files: clone or share their data, say where it is, read or set their flags."""
+"""File requests to a file system: clone or share data, list extents, read or set flags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cstore.values import Value
 _FICLONE = 0x40049409
 _FIDEDUPERANGE = 0xC0189436
 _DEDUPE = struct.Struct("=QQHHIqQQiI")
-"""struct file_dedupe_range with one struct file_dedupe_range_info behind it."""
+"""struct file_dedupe_range followed by one struct file_dedupe_range_info."""
 
 _FIEMAP = 0xC020660B
 _FIEMAP_HEAD = struct.Struct("=QQIIII")
@@ -27,25 +27,25 @@ FLAG_IMMUTABLE = 0x10
 
 
 def clone_file(source_fd: int, target_fd: int) -> None:
-    """Make the file at `target_fd` share all data blocks of the one at `source_fd`.
+    """Make the file at `target_fd` share all data blocks of the file at `source_fd`.
 
     Raises:
-        OSError: EOPNOTSUPP, ENOTTY or EXDEV where the file system cannot; EINVAL for files that it will not share.
+        OSError: EOPNOTSUPP, ENOTTY or EXDEV if the file system cannot share them; EINVAL for files that it refuses.
     """
     ioctl(target_fd, _FICLONE, source_fd)
 
 
 def share_range(source_fd: int, target_fd: int, offset: int, length: int) -> int:
-    """Make a range of the target share its blocks with the same range of the source, if both hold the same bytes.
+    """Make a range of the target share its blocks with the same range of the source, if their bytes are equal.
 
-    The kernel compares them with both files locked; the target does not change visibly, not even its times.
+    The kernel compares them with both files locked; the target does not visibly change, not even its times.
 
     Returns:
-        How many bytes of the range are shared now, which may be fewer than asked for; 0 if the ranges differ.
+        The number of bytes shared now, which may be fewer than `length`; 0 if the ranges differ.
 
     Raises:
-        OSError: EOPNOTSUPP or ENOTTY where the file system cannot share; EXDEV for files of different ones; EINVAL for
-            a range that overlaps itself.
+        OSError: EOPNOTSUPP or ENOTTY if the file system cannot share; EXDEV for files on different file systems; EINVAL
+            for a range that overlaps itself.
     """
     request = bytearray(_DEDUPE.pack(offset, length, 1, 0, 0, target_fd, offset, 0, 0, 0))
     ioctl(source_fd, _FIDEDUPERANGE, request)
@@ -64,7 +64,7 @@ EXTENT_SHARED = 0x2000
 
 
 class Extent(Value):
-    """A run of a file's bytes and where it is on the disk, all in bytes; flags are EXTENT_*."""
+    """A run of a file's bytes and its position on disk, all in bytes; flags are EXTENT_*."""
 
     logical: int
     physical: int
@@ -73,10 +73,10 @@ class Extent(Value):
 
 
 def extents(fd: int) -> list[Extent]:
-    """Return the extents of a file; holes have none. Dirty pages are written first.
+    """List the extents of a file; holes have none. Unwritten data is flushed first.
 
     Raises:
-        OSError: EOPNOTSUPP or ENOTTY where the file system does not support it.
+        OSError: EOPNOTSUPP or ENOTTY if the file system does not report extents.
     """
     found: list[Extent] = []
     start = 0
@@ -99,7 +99,7 @@ def file_flags(fd: int) -> int:
     """Return the flags that chattr(1) sets: FLAG_IMMUTABLE, FLAG_APPEND_ONLY and others.
 
     Raises:
-        OSError: ENOTTY or EOPNOTSUPP where the file system has none.
+        OSError: ENOTTY or EOPNOTSUPP if the file system has no such flags.
     """
     # The request is defined with a long, but file systems write an int: leave room for either.
     return int(struct.unpack("i", ioctl(fd, _FS_IOC_GETFLAGS, bytes(_LONG))[:4])[0])

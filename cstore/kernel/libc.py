@@ -1,4 +1,4 @@
-"""The C library by way of ctypes, loaded at first use; failures become OSError."""
+"""The C library through ctypes, loaded at first use; failures raise OSError."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 _loaded: list[Any] = []
-"""The library, once it is."""
+"""The library, once loaded."""
 
 
 def _library() -> Any:
@@ -23,14 +23,14 @@ def _library() -> Any:
 
 
 def load() -> None:
-    """Load the library now: for who will call it where nothing can be loaded, in a forked worker or another root."""
+    """Load the library now, for callers that later run where nothing can be loaded: a forked worker or a chroot."""
     _library()
 
 
 def call(name: str, *arguments: Any) -> int:
     """Call the C function `name` and return its result.
 
-    Integers that may not fit a C int must come wrapped in their ctypes type.
+    Integers that may not fit into a C int must be wrapped in their ctypes type.
 
     Raises:
         OSError: the function returned -1; ENOSYS if this C library has no such function.
@@ -45,18 +45,18 @@ def call(name: str, *arguments: Any) -> int:
 
 
 def system_call(number: int, *types: Any) -> Callable[..., int]:
-    """Return a function that makes a system call which the C library has no function for.
+    """Return a function that makes a system call for which the C library has no wrapper.
 
     Args:
-        number: of the call.
+        number: the system call number.
         types: the ctypes types of its arguments; integers must be c_long or as wide.
 
     Returns:
-        The function. It raises OSError: the kernel refused, or does not know the call (ENOSYS).
+        The function. It raises OSError if the kernel refuses the call or does not know it (ENOSYS).
     """
     import ctypes
 
-    function = _library()["syscall"]  # indexing gives a new object, whose types are ours to set
+    function = _library()["syscall"]  # indexing returns a new object, so its types can be set
     function.restype = ctypes.c_long
     function.argtypes = (ctypes.c_long, *types)
 

@@ -1,7 +1,7 @@
-"""Record locks that belong to an open file, not to a process (fcntl "OFD" locks), always over the whole file.
+"""Record locks owned by an open file description (fcntl "OFD" locks), always on the whole file.
 
-They conflict with the classic POSIX record locks that other programs take on the same file, in both directions. Unlike
-those, they are not lost when some other descriptor of the file is closed, and two threads exclude one another.
+They conflict with the POSIX record locks that other programs take on the same file. Unlike those, they survive when
+another descriptor of the file is closed, and they exclude threads from each other.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import os
 import sys
 
 _ALL = bytes(30)
-"""What follows the type, two bytes, in struct flock on 64-bit systems: whence (2, here from the beginning), a gap (4),
-start and length (8 each; 0 is to infinity), process ID (4; 0 in a question), a gap (4). `struct` would be one library
-more to load, in every command that locks."""
+"""What follows the two-byte type in struct flock on 64-bit systems: whence (2, here the start of the file), a gap
+(4), start and length (8 each; length 0 is to infinity), process ID (4; 0 in a request), a gap (4). The `struct` module
+would be one more import in every command that locks."""
 _HOLDER = slice(24, 28)
 
 
@@ -23,10 +23,10 @@ def _request(kind: int) -> bytes:
 
 
 def try_lock(fd: int, *, exclusive: bool) -> bool:
-    """Take the lock if it is free; say whether it was.
+    """Take the lock if it is free; return whether it was.
 
     Raises:
-        OSError: EBADF if the descriptor was not opened for it (writing if exclusive, else reading), ENOLCK.
+        OSError: EBADF if the descriptor has the wrong mode (writing if exclusive, else reading), ENOLCK.
     """
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _request(fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK))
@@ -38,9 +38,9 @@ def try_lock(fd: int, *, exclusive: bool) -> bool:
 
 
 def take(fd: int, path: str, *, exclusive: bool = True) -> bool:
-    """Lock an open file if it is free and still the one at `path`; say whether. Else, or after an error, it is closed.
+    """Lock an open file if it is free and still the one at `path`; return whether it is locked. If not, close it.
 
-    Whoever sweeps may have had the file in hand between our opening and our locking it, and have removed it.
+    A sweeping process may have removed the file between our opening and our locking it.
 
     Raises:
         OSError: as `try_lock`, or as lstat(2).
@@ -55,7 +55,7 @@ def take(fd: int, path: str, *, exclusive: bool = True) -> bool:
 
 
 def is_at(fd: int, path: str) -> bool:
-    """Whether an open file or directory is still the one at `path`. Raises OSError as lstat(2)."""
+    """Return whether an open file or directory is still the one at `path`. Raises OSError as lstat(2)."""
     try:
         return os.path.samestat(os.fstat(fd), os.lstat(path))
     except FileNotFoundError:
@@ -63,7 +63,7 @@ def is_at(fd: int, path: str) -> bool:
 
 
 def wait_lock(fd: int, *, exclusive: bool) -> None:
-    """Take the lock, waiting in the kernel's queue with all others. Only a signal handler that raises ends it early.
+    """Wait for the lock in the kernel's queue. Only a signal handler that raises interrupts the wait.
 
     Raises:
         OSError: as `try_lock`.
@@ -77,11 +77,11 @@ def unlock(fd: int) -> None:
 
 
 def conflicting_process(fd: int, *, exclusive: bool) -> int | None:
-    """Return the holder of a conflicting lock on the open file `fd`.
+    """Find the process whose lock conflicts with one on the open file `fd`.
 
     Returns:
-        None if nobody does; a process ID; -1 if a lock of this kind does, which names nobody; 0 if the process lives in
-        another PID namespace.
+        None if there is no conflict; else a process ID, -1 for an OFD lock, which has no process ID, or 0 for a process
+            in another PID namespace.
     """
     kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
     answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _request(kind))

@@ -1,4 +1,4 @@
-"""Loop devices: a file as a block device, for file systems that need one."""
+"""Loop devices: a file as a block device, for file systems that mount only block devices."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _CONTROL = "/dev/loop-control"
 _GET_FREE, _CONFIGURE = 0x4C82, 0x4C0A
 _READ_ONLY, _AUTOCLEAR = 1, 4
 _INFO = struct.Struct("=QQQQQIIII64s64s32sQQ")
-"""struct loop_info64; struct loop_config puts a descriptor and a block size before it, and eight numbers behind."""
+"""struct loop_info64; struct loop_config has a descriptor and a block size before it and eight numbers after it."""
 _ATTEMPTS = 32
 
 
 @contextmanager
 def attached(path: str) -> Iterator[str]:
-    """Attach a file, to be read only; the device goes away by itself once nothing is mounted from it.
+    """Attach a file read-only; the kernel removes the device once nothing is mounted from it.
 
     Raises:
         OSError: ENOENT without the loop driver, EPERM without the privilege.
@@ -43,7 +43,7 @@ def _attach(file: int) -> tuple[str, int]:
     info = _INFO.pack(0, 0, 0, 0, 0, 0, 0, 0, _READ_ONLY | _AUTOCLEAR, b"", b"", b"", 0, 0)
     control = os.open(_CONTROL, os.O_RDWR | os.O_CLOEXEC)
     try:
-        for _ in range(_ATTEMPTS):  # another process may be faster
+        for _ in range(_ATTEMPTS):  # another process may take the free number first
             name = f"/dev/loop{ioctl(control, _GET_FREE)}"
             device = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
             try:

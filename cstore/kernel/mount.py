@@ -32,10 +32,10 @@ UMOUNT_NOFOLLOW = 0x8
 
 
 def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
-    """Mount `source` on `target`, or change an existing mount, as `flags` (MS_*) say.
+    """Mount `source` on `target`, or change an existing mount, according to `flags` (MS_*).
 
     Raises:
-        OSError: the kernel refused; the target is its file name.
+        OSError: the kernel refused; `filename` is the target.
     """
     import ctypes
 
@@ -53,10 +53,10 @@ def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str 
 
 
 def unmount(target: str, flags: int = 0) -> None:
-    """Take away the topmost mount on `target`. Flags are MNT_* and UMOUNT_NOFOLLOW.
+    """Unmount the topmost mount on `target`. Flags are MNT_* and UMOUNT_NOFOLLOW.
 
     Raises:
-        OSError: EINVAL if nothing is mounted there, EBUSY if it is in use; the target is its file name.
+        OSError: EINVAL if nothing is mounted there, EBUSY if it is in use; `filename` is the target.
     """
     try:
         call("umount2", os.fsencode(target), flags)

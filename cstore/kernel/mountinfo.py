@@ -1,4 +1,4 @@
-"""Reading the mount table of this process, and of others."""
+"""The mount tables of this process and others."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import os
 
 from cstore.values import Value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _TABLE = "/proc/self/mountinfo"
 _ESCAPED = " \t\n\\"
 
 
 class MountInfo(Value):
-    """One line of /proc/self/mountinfo (proc(5)), with its octal escapes undone."""
+    """One line of /proc/self/mountinfo (proc(5)), with octal escapes decoded."""
 
     mount_id: int
     parent_id: int
@@ -26,10 +30,10 @@ class MountInfo(Value):
 
 
 def parse_line(line: bytes) -> MountInfo:
-    """Take one line apart.
+    """Parse one line.
 
     Raises:
-        ValueError: it is not such a line.
+        ValueError: it is not a mountinfo line.
     """
     before, separator, after = line.rstrip(b"\n").partition(b" - ")
     fields, rest = before.split(b" "), after.split(b" ")
@@ -51,20 +55,32 @@ def parse_line(line: bytes) -> MountInfo:
 
 
 def read_mounts(pid: int = 0) -> list[MountInfo]:
-    """List the mounts that this process, or another one, sees, in mount order: of two on one path, the later is on top.
+    """List the mounts of a process (by default this one) in mount order: of two on one path, the later is on top.
 
     Raises:
-        OSError: /proc is not there, or the process is not, or may not be looked at.
+        OSError: /proc is not mounted, or the process does not exist or may not be inspected.
     """
     with open(f"/proc/{pid}/mountinfo" if pid else _TABLE, "rb") as table:
         return [parse_line(line) for line in table]
 
 
-def is_mountpoint(path: str) -> bool:
-    """Whether something is mounted exactly on `path`. Sees bind mounts, follows links in all but the last part.
+def mounted_below(folders: Iterable[str]) -> list[str]:
+    """Where something is mounted below any of `folders`, without links in their paths; in mount order.
 
     Raises:
         OSError: /proc is not there.
+    """
+    inside = tuple(_escaped(folder) + b"/" for folder in folders)
+    with open(_TABLE, "rb") as table:
+        points = [line.split(b" ", 5)[4] for line in table]
+    return [_plain(point) for point in points if point.startswith(inside)]
+
+
+def is_mountpoint(path: str) -> bool:
+    """Return whether something is mounted exactly on `path`. Sees bind mounts; follows links except in the last part.
+
+    Raises:
+        OSError: /proc is not mounted.
     """
     parent, name = os.path.split(os.path.abspath(path))
     wanted = b" %b " % _escaped(os.path.join(os.path.realpath(parent), name))
@@ -73,7 +89,7 @@ def is_mountpoint(path: str) -> bool:
 
 
 def _escaped(path: str) -> bytes:
-    """Write a path as the table does."""
+    """Escape a path as the table does."""
     for character in _ESCAPED[::-1]:
         path = path.replace(character, f"\\{ord(character):03o}")
     return os.fsencode(path)

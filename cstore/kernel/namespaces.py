@@ -1,4 +1,4 @@
-"""User namespaces: detects one, and enters one without restarting the program."""
+"""User namespaces: whether this process is in one, and entering one without restarting the program."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FORBIDDEN = (
 
 
 def in_user_namespace() -> bool:
-    """Whether user IDs here are not those of the host: the map covers fewer than all IDs, or moves them."""
+    """Return whether user IDs here differ from the host's: the map covers fewer than all IDs, or shifts them."""
     try:
         with open("/proc/self/uid_map", "rb") as table:
             rows = [tuple(int(field) for field in line.split()) for line in table]
@@ -41,10 +41,10 @@ def in_user_namespace() -> bool:
 
 
 def own_ranges() -> IDMap:
-    """The IDs that exist in the user namespace of this process, and what they are in the one around it.
+    """Return the IDs that exist in this process's user namespace, mapped to those of the parent namespace.
 
     Raises:
-        SystemFailure: the kernel does not tell.
+        SystemFailure: the maps cannot be read.
     """
     return IDMap(_read_map("/proc/self/uid_map"), _read_map("/proc/self/gid_map"))
 
@@ -58,7 +58,7 @@ def _read_map(path: str) -> tuple[IDRange, ...]:
 
 
 def has_capability(number: int) -> bool:
-    """Whether this process may use the capability (CAP_*) now, within its own user namespace."""
+    """Return whether this process has the capability (CAP_*) now, within its own user namespace."""
     try:
         with open("/proc/self/status", "rb") as status:
             for line in status:
@@ -70,13 +70,13 @@ def has_capability(number: int) -> bool:
 
 
 def enter_user_namespace(uid_ranges: Sequence[IDRange] = (), gid_ranges: Sequence[IDRange] = ()) -> None:
-    """Move this process into a new user and a new mount namespace, in which it is user 0.
+    """Move this process into new user and mount namespaces, in which it is user 0.
 
     `container_id` of a range is the ID inside, `host_id` the one outside. Without ranges, or with a single one that
-    covers just the caller's own ID, the kernel lets us write the maps. Any other map is written by newuidmap(1) and
-    newgidmap(1), or directly if the caller may. Mounts made afterwards are seen in here only.
+    covers only the caller's own ID, the process may write the maps itself. Any other map is written by newuidmap(1) and
+    newgidmap(1), or directly if the caller has the privilege. Later mounts are visible only in the new namespace.
 
-    Call it before any thread is started. If it fails, the process may be left in a namespace without IDs and must end.
+    Call it before any thread starts. After a failure, the process may be in a namespace without IDs and must exit.
 
     Raises:
         SystemFailure: threads are running, user namespaces are forbidden, or the map was not granted.
@@ -115,13 +115,13 @@ def _unshare() -> None:
 
 def _write_own_maps(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
     _write_map("/proc/self/uid_map", uids)
-    _write("/proc/self/setgroups", b"deny")  # the kernel's condition for an unprivileged group map
+    _write("/proc/self/setgroups", b"deny")  # the kernel requires this before an unprivileged group map
     _write_map("/proc/self/gid_map", gids)
 
 
 def _write_map(path: str, ranges: Sequence[IDRange]) -> None:
     lines = [f"{part.container_id} {part.host_id} {part.size}\n" for part in ranges]
-    _write(path, "".join(lines).encode())  # in one write: the kernel takes a map once
+    _write(path, "".join(lines).encode())  # in one write: the kernel accepts a map only once
 
 
 def _write(path: str, data: bytes) -> None:
@@ -145,7 +145,7 @@ def _become_root() -> None:
 
 
 def _enter_with_help(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
-    """Unshare while a child that stays outside waits to write our maps."""
+    """Unshare while a child process outside the namespace waits to write the maps."""
     ready_read, ready_write = os.pipe()
     answer_read, answer_write = os.pipe()
     pid, parent = -1, os.getpid()
@@ -174,7 +174,7 @@ def _enter_with_help(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
 
 
 def _map_from_outside(pid: int, ready: int, answer: int, uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
-    """Be the child that stays outside."""
+    """Write the maps of process `pid`; runs in the child that stays outside."""
     status = 1
     try:
         if os.read(ready, 1) == b"1":
@@ -200,14 +200,14 @@ def _run_mapper(program: str, pid: int, ranges: Sequence[IDRange], answer: int) 
         try:
             os.dup2(answer, 1)
             os.dup2(answer, 2)
-            os.execvp(program, words)  # noqa: S606  - a fixed program with numbers for arguments; a shell is what we avoid
+            os.execvp(program, words)  # noqa: S606  - a fixed program with numeric arguments; no shell is wanted
         except OSError as error:
             os.write(answer, f"{program}: {os.strerror(error.errno or 0)}".encode())
         finally:
             os._exit(127)
     _, status = os.waitpid(child, 0)
     if status:
-        os._exit(1)  # the program has said why, through the same pipe
+        os._exit(1)  # the program has written the reason to the same pipe
 
 
 def _read_to_end(fd: int) -> bytes:

@@ -1,7 +1,8 @@
-"""Forked processes, and what one does to itself: die with its parent, let go of what is not its own, and so on."""
+"""Forking processes, and what a process does to itself: die with its parent, close descriptors, drop privileges."""
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 else:
-    import _signal as signal  # `signal` puts enumerations around it, whose import takes longer
+    import _signal as signal  # `signal` wraps it in enumerations, whose import takes longer
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -24,15 +25,15 @@ _INTERRUPTS = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 def spawn(work: Callable[[], int], keep: AbstractSet[int]) -> int:
-    """Fork a process that does some work, which gives its exit status; return its ID.
+    """Fork a process that runs `work` and exits with its result; return the process ID.
 
-    It has no descriptors but those in `keep` and the standard streams, so it holds no lock of ours either; it ends with
-    the thread that forks it; and it leaves Ctrl-C to its parent, who reaps it.
+    The child has no descriptors except those in `keep` and the standard streams, so it holds none of our locks. It dies
+    with the thread that forked it, and leaves Ctrl-C to its parent, which must reap it.
 
     Raises:
-        OSError: no process may be started.
+        OSError: no process can be started.
     """
-    load()  # before the fork, because the child must not load anything
+    load()  # before the fork: the child must not load anything
     parent = os.getpid()
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
     try:
@@ -45,10 +46,10 @@ def spawn(work: Callable[[], int], keep: AbstractSet[int]) -> int:
 
 
 def fork() -> int:
-    """Fork this process, without a word of Python's where it has threads: for a child that takes no lock of theirs.
+    """Fork this process without Python's warning about threads: for a child that takes none of their locks.
 
     Raises:
-        OSError: no process may be started.
+        OSError: no process can be started.
     """
     if sys.version_info >= (3, 12):
         import warnings
@@ -66,6 +67,8 @@ def _do(work: Callable[[], int], keep: AbstractSet[int], parent: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _INTERRUPTS)
+        # What the parent had left for its collector would close descriptors here, by numbers that others have by then.
+        gc.freeze()
         close_all_but(keep)
         status = work()
     finally:
@@ -75,12 +78,12 @@ def _do(work: Callable[[], int], keep: AbstractSet[int], parent: int) -> None:
 def die_with_parent(parent: int = 0) -> None:
     """Have the kernel kill this process when the thread that forked it ends.
 
-    Mind that it is the *thread*: a worker must be forked by a thread that outlives it. The order is forgotten when the
+    It is the *thread* that counts: fork a worker from a thread that outlives it. The kernel drops this setting when the
     process changes its user or runs a set-user-ID program.
 
     Args:
-        parent: the process ID that `os.getppid` must still give; if the parent died before the order was placed, this
-            process ends here and now. 0 leaves that test out.
+        parent: the process ID that `os.getppid` must still return. If the parent died before this call, this process
+            exits immediately. 0 skips the test.
 
     Raises:
         OSError: the kernel refused.
@@ -91,18 +94,18 @@ def die_with_parent(parent: int = 0) -> None:
 
 
 def no_new_privileges() -> bool:
-    """Whether nothing that this process starts can have more privileges than it has itself."""
+    """Return whether the programs that this process starts can have no more privileges than it has."""
     return _status("NoNewPrivs", 10) == 1
 
 
 def may_ever_have(capability: int) -> bool:
-    """Whether a program that this process starts can have a capability (CAP_*), if its file has it."""
+    """Return whether a program that this process starts can gain a capability (CAP_*) from its file."""
     bounding = _status("CapBnd", 16)
     return bounding < 0 or bool(bounding >> capability & 1)
 
 
 def _status(field: str, base: int) -> int:
-    """Read one of the kernel's numbers about this process; -1 if it is unknown."""
+    """Read a numeric field of this process's /proc status; -1 if it is missing."""
     try:
         with open("/proc/self/status", encoding="utf-8", errors="replace") as status:
             return next((int(line.split()[1], base) for line in status if line.startswith(f"{field}:")), -1)
@@ -111,15 +114,15 @@ def _status(field: str, base: int) -> int:
 
 
 def forbid_new_privileges() -> None:
-    """Make sure that nothing this process runs can gain privileges by set-user-ID bits or file capabilities."""
+    """Ensure that no program this process runs gains privileges from set-user-ID bits or file capabilities."""
     call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def close_all_but(keep: AbstractSet[int]) -> None:
-    """Close every descriptor that is neither in `keep` nor one of the three standard streams.
+    """Close all descriptors except those in `keep` and the three standard streams.
 
-    A forked worker needs this: a lock of ours stays held for as long as any copy of its descriptor is open. The
-    standard streams stay, or the next file opened would receive what somebody prints.
+    A forked worker needs this: a lock stays held while any copy of its descriptor is open. The standard streams stay
+    open; otherwise the next file opened would take their number and receive printed output.
     """
     kept = _STANDARD_STREAMS | keep
     try:
@@ -131,13 +134,13 @@ def close_all_but(keep: AbstractSet[int]) -> None:
             try:
                 os.close(fd)
             except OSError:
-                continue  # the listing's own descriptor, closed already
+                continue  # the descriptor of the listing itself, closed already
 
 
 def chroot_into(path: str) -> None:
-    """Make `path` the root and the working directory of this process, for good.
+    """Make `path` the root and working directory of this process, irreversibly.
 
-    Modules that are not loaded by then cannot be loaded any more.
+    Modules that are not loaded by then can no longer be loaded.
 
     Raises:
         OSError: EPERM without the capability, or the path is not a directory.

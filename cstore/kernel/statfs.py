@@ -1,4 +1,4 @@
-"""Determines the type of a path's file system."""
+"""The type and properties of the file system that a path is on."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _BY_MOUNT = {
     "btrfs": "btrfs", "ext2": "extfs", "ext3": "extfs", "ext4": "extfs", "f2fs": "f2fs", "overlay": "overlayfs",
     "tmpfs": "tmpfs", "xfs": "xfs", "zfs": "zfs",
 }  # fmt: skip
-"""Types of mounts that tell the file system beyond doubt, and its name above."""
+"""Mount types that identify the file system, with their names above."""
 SHARE_BLOCKS = frozenset({"btrfs", "xfs", "bcachefs", "ocfs2"})
-"""File systems whose files may share blocks, and that say which."""
+"""File systems whose files can share blocks and report which ones they share."""
 SMALL_FILES_IN_METADATA = frozenset({"btrfs"})
-"""File systems whose metadata counts as used space as files come, and has small files in it."""
+"""File systems that store small files in metadata, and count metadata as used space as it grows."""
 _FUSE = 0x65735546
 _WORD = 8  # bytes of f_type, the first field, on 64-bit systems
 _ROOM = 256  # struct statfs is 120 bytes on 64-bit systems
@@ -30,7 +30,7 @@ _UNKNOWN_TYPE = 0
 
 
 def filesystem_name(path: str) -> str:
-    """The file system that holds `path`, as the Go tool names it (drivers 4.1); `<unknown>` for others.
+    """Return the name of the file system that contains `path`, as the Go tool spells it (drivers 4.1), or `<unknown>`.
 
     Raises:
         OSError: as statfs(2).
@@ -39,7 +39,7 @@ def filesystem_name(path: str) -> str:
 
 
 def _mounted_as(path: str) -> str:
-    """The type of the mount that has the device of `path`, "" if none is found: asked first, for it needs no ctypes."""
+    """Return the type of the mount with the device of `path`, or "". Tried first because it needs no ctypes."""
     device = os.stat(path).st_dev
     try:
         with open("/proc/self/mountinfo", "rb") as table:
@@ -52,9 +52,9 @@ def _mounted_as(path: str) -> str:
 
 
 def may_share_blocks(one: str, other: str) -> bool:
-    """Whether files on the file systems of two paths may share blocks.
+    """Return whether files on the file systems of two paths may be able to share blocks.
 
-    Two volumes of one btrfs have different device numbers, so of two paths on btrfs nobody can be sure.
+    Two btrfs subvolumes of one file system have different device numbers, so for btrfs the answer may be wrongly true.
 
     Raises:
         OSError: as stat(2) and statfs(2).
@@ -66,7 +66,7 @@ def may_share_blocks(one: str, other: str) -> bool:
 
 
 def is_fuse(path: str) -> bool:
-    """Whether a program serves the file system that holds `path`.
+    """Return whether a FUSE program serves the file system that contains `path`.
 
     Raises:
         OSError: as statfs(2).
@@ -83,7 +83,7 @@ def _type_of(path: str) -> int:
 
 
 def tells_types(path: str) -> bool:
-    """Whether directories say of what type their entries are; `path` is one that is not empty.
+    """Return whether directory entries have a type (d_type); `path` is a directory that is not empty.
 
     Raises:
         OSError: as opendir(3).

@@ -1,4 +1,4 @@
-"""User namespaces that exist for their ID map only, as ID-mapped mounts need them."""
+"""User namespaces that exist only for their ID map, for ID-mapped mounts."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ALL = 2**32 - 1
 
 
 def mapped_namespace(id_map: IDMap) -> int:
-    """Return a descriptor of a user namespace with this map; it lives as long as descriptor or mounts of it.
+    """Return a descriptor of a user namespace with this map; it lives as long as the descriptor or mounts that use it.
 
     Raises:
-        SystemFailure: user namespaces are forbidden, or the map is not ours to give.
+        SystemFailure: user namespaces are forbidden, or this process may not set the map.
     """
     try:
         ready, inside = os.pipe()
@@ -50,7 +50,7 @@ def mapped_namespace(id_map: IDMap) -> int:
 
 
 def _enter_and_wait(inside: int) -> int:
-    """Be the process that the namespace needs at its birth."""
+    """Create the namespace and wait; a namespace needs a process until it is opened."""
     call("unshare", _CLONE_NEWUSER)
     os.write(inside, b"1")
     signal.pause()

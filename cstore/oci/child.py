@@ -1,4 +1,4 @@
-"""The config of an image that is another one with a layer more, as Docker's commit writes it (docker 6.3, 6.4)."""
+"""Create the config of an image that adds a layer to another one, like Docker's commit (docker 6.3, 6.4)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Child(Value, kw_only=True):
-    """The changes of a child image. `config` and `container_config` are container configs, with Docker's keys."""
+    """The new parts of a child image. `config` and `container_config` are container configs, with Docker's keys."""
 
     diff_id: str = EMPTY_DIFF_ID
     author: str = ""
@@ -28,15 +28,15 @@ class Child(Value, kw_only=True):
 def new_child(
     parent: ImageConfig | None, child: Child, *, created: str, system: str, architecture: str, version: str = ""
 ) -> ImageConfig:
-    """Make the config of a child image. A layer that holds nothing is not added, only told of in the history.
+    """Return the config of a child image. An empty layer appears only in the history.
 
     Args:
-        parent: None for an image with nothing below.
-        child: what is new.
-        created: now, RFC 3339.
+        parent: the parent's config; None for an image without parent.
+        child: the new parts.
+        created: the current time, RFC 3339.
         system: the operating system, such as `linux`.
-        architecture: in Go's words, for a parent that does not say.
-        version: of the program that makes it.
+        architecture: the architecture in Go's terms, used if the parent has none.
+        version: the version of the program that builds the image.
     """
     empty = child.diff_id == EMPTY_DIFF_ID
     rootfs = parent.rootfs if parent else RootFS()
@@ -62,7 +62,7 @@ def new_child(
 
 
 def _complete(said: Mapping[str, Any]) -> dict[str, object]:
-    """Put in the empty fields that Docker writes; what it does not know follows."""
+    """Add the empty fields that Docker writes, and then the fields that Docker does not know."""
     known = run_config(said)
     return {**known, **{key: value for key, value in said.items() if key not in known and value}}
 

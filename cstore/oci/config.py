@@ -1,7 +1,7 @@
-"""The image JSON: typed objects for what is understood, and the bytes themselves, which are never rewritten (docker 6).
+"""The image JSON: typed objects for known fields, and the bytes themselves, which are never rewritten (docker 6).
 
-An image's ID is the digest of these bytes, so what nobody understands is kept like everything else. Keys are found as
-Go finds them, without regard to case; the last of several wins.
+An image's ID is the digest of these bytes, so unknown fields are kept. Keys are looked up as in Go, ignoring case; the
+last of several counts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class RootFS(Value):
 
     @property
     def chain_id(self) -> str:
-        """The ChainID of the top layer, "" without layers."""
+        """The ChainID of the top layer; "" without layers."""
         return chain_id(self.diff_ids)
 
     @property
@@ -38,12 +38,12 @@ class RootFS(Value):
         return layer_ids(self.diff_ids)
 
     def append(self, diff_id: str) -> RootFS:
-        """Return the same with one layer more on top."""
+        """Return a copy with one more layer on top."""
         return self.with_(diff_ids=(*self.diff_ids, diff_id))
 
 
 class HistoryItem(Value):
-    """One step in the making of an image. `empty_layer`: it left no layer."""
+    """One step in the creation of an image. `empty_layer`: the step added no layer."""
 
     created: str = ""
     created_by: str = ""
@@ -52,12 +52,12 @@ class HistoryItem(Value):
     empty_layer: bool = False
 
     def document(self) -> dict[str, object]:
-        """The item as JSON, without what is empty."""
+        """Return the item as JSON, without empty fields."""
         return {key: value for key, value in self.as_dict().items() if value}
 
 
 class Platform(Value):
-    """The platform in an image's config."""
+    """The platform of an image, in the terms of its config."""
 
     os: str = ""
     architecture: str = ""
@@ -71,11 +71,11 @@ class ImageConfig(Value):
 
     Attributes:
         raw: its bytes.
-        document: all of it, as parsed.
+        document: the parsed JSON.
         rootfs: the layers.
-        history: bottom first; may be absent.
-        created: RFC 3339, or "".
-        platform: what it runs on.
+        history: the steps that created the image, the first one first; may be empty.
+        created: the time of its creation, RFC 3339, or "".
+        platform: the platform that it runs on.
     """
 
     raw: bytes
@@ -97,51 +97,51 @@ class ImageConfig(Value):
 
     @property
     def run_config(self) -> Mapping[str, Any]:
-        """How a container of the image is run: the key `config`."""
+        """The config for running containers of the image: the key `config`."""
         found = _field(self.document, "config")
         return found if isinstance(found, dict) else {}
 
     @property
     def container_config(self) -> Mapping[str, Any]:
-        """How the container was run that the image was made from: the key `container_config`."""
+        """The config of the container that the image was made from: the key `container_config`."""
         found = _field(self.document, "container_config")
         return found if isinstance(found, dict) else {}
 
     @property
     def author(self) -> str:
-        """Who made it, or ""."""
+        """The author, or ""."""
         return self.text("author")
 
     @property
     def comment(self) -> str:
-        """Its comment, or ""."""
+        """The comment, or ""."""
         return self.text("comment")
 
     @property
     def parent(self) -> str:
-        """The ID of the image that it was made from, as images of Docker's first format record it, or ""."""
+        """The ID of the image that it was made from, which images in Docker's first format record, or ""."""
         return self.text("parent")
 
     @property
     def size(self) -> int | None:
-        """Its bytes as it records them itself; None if it does not, as most."""
+        """The recorded size in bytes; None for most images, which record none."""
         found = _field(self.document, "size")
         return found if type(found) is int else None
 
     def on_host(self, host: Platform) -> Platform:
-        """The platform that it runs on; fields it leaves out are those of `host`. See `platforms.host_platform`."""
+        """Return the platform, with missing fields from `host`; see `platforms.host_platform`."""
         own = self.platform
         return own.with_(os=own.os or host.os, architecture=own.architecture or host.architecture)
 
     def changed(self, **fields: Any) -> ImageConfig:
-        """Return the config of an image that differs in some fields, so that it has another ID.
+        """Return a config with some fields changed, which therefore has another ID.
 
         Args:
-            fields: `rootfs`, `history`, `created` and `platform` as here; any other key of the JSON, as JSON has it.
-                None leaves a key out.
+            fields: `rootfs`, `history`, `created` and `platform` with the types used here; any other key of the JSON
+                with its JSON value. None removes a key.
 
         Raises:
-            ImageInvalid: it is none then.
+            ImageInvalid: the result is not a valid config.
         """
         from cstore.gojson import encode
 
@@ -161,14 +161,14 @@ class ImageConfig(Value):
         return parse_config(encode({**kept, **written}, sort_keys=True))
 
     def text(self, key: str) -> str:
-        """The string under a top-level key, "" if there is none."""
+        """Return the text of a top-level key; "" if there is none."""
         return _text(self.document, key)
 
     def check_history(self) -> None:
-        """Hold the history against the layers.
+        """Compare the history with the layers.
 
         Raises:
-            ImageInvalid: more items left a layer than there are layers. Fewer are fine (docker 7.2).
+            ImageInvalid: the history has more items with a layer than there are layers. Fewer are valid (docker 7.2).
         """
         with_layer = sum(not item.empty_layer for item in self.history)
         if with_layer > len(self.rootfs.diff_ids):
@@ -178,10 +178,10 @@ class ImageConfig(Value):
             )
 
     def check_diff_ids(self) -> None:
-        """See that every DiffID is one; they become parts of paths.
+        """Check that all DiffIDs are valid, because they become parts of paths.
 
         Raises:
-            ImageInvalid: one is not `sha256:` and 64 hex digits.
+            ImageInvalid: a DiffID is not `sha256:` and 64 hex digits.
         """
         for place, diff_id in enumerate(self.rootfs.diff_ids):
             try:
@@ -193,7 +193,7 @@ class ImageConfig(Value):
 
 
 def empty_config() -> ImageConfig:
-    """An empty image config, to be filled by `changed`."""
+    """Return an empty config, to be filled with `changed`."""
     return parse_config(b'{"rootfs":{"type":"layers","diff_ids":[]}}')
 
 
@@ -201,7 +201,7 @@ def parse_config(raw: bytes) -> ImageConfig:
     """Read an image JSON.
 
     Raises:
-        ImageInvalid: it is not JSON, has no rootfs, or a field is not what it should be.
+        ImageInvalid: it is not a JSON object, has no rootfs, or a field has the wrong type.
     """
     document = _load(raw)
     if not isinstance(document, dict):
@@ -249,7 +249,7 @@ def _text(document: Mapping[str, Any], key: str) -> str:
     if found is None:
         return ""
     if not isinstance(found, str):
-        raise ImageInvalid(f"{key!r} in its config is not text")
+        raise ImageInvalid(f"{key!r} in its config is not a string")
     return found
 
 
@@ -274,7 +274,7 @@ def _rootfs(found: object) -> RootFS:
         raise ImageInvalid("the rootfs in its config is not an object")
     diff_ids = _list(found, "diff_ids")
     if not all(isinstance(diff_id, str) for diff_id in diff_ids):
-        raise ImageInvalid("a DiffID in its config is not text")
+        raise ImageInvalid("a DiffID in its config is not a string")
     return RootFS(_text(found, "type"), tuple(diff_ids))
 
 

@@ -1,4 +1,4 @@
-"""Changes of a run config as a Containerfile writes them: `CMD ["/bin/sh"]`, `ENV A=1`."""
+"""Apply Containerfile instructions to a run config: `CMD ["/bin/sh"]`, `ENV A=1`."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 *
 
 
 def changed(config: Mapping[str, Any], changes: Iterable[str]) -> Config:
-    """Return a run config with changes made to it, one after the other.
+    """Return a copy of a run config with instructions applied in order.
 
     Raises:
-        UsageMistake: one of them is not an instruction, or not one for a config.
+        UsageMistake: a change is not an instruction, or not one that changes a config.
     """
     result: Config = dict(config)
     for change in changes:
-        keyword, value = _parted(change)
+        keyword, value = _split_keyword(change)
         instruction = _INSTRUCTIONS.get(keyword)
         if instruction is None:
             known = ", ".join(sorted(_INSTRUCTIONS))
@@ -49,8 +49,8 @@ def changed(config: Mapping[str, Any], changes: Iterable[str]) -> Config:
     return result
 
 
-def _parted(change: str) -> tuple[str, str]:
-    """Split an instruction after its keyword, which a blank or, for Podman's users, an equals sign ends."""
+def _split_keyword(change: str) -> tuple[str, str]:
+    """Split an instruction after its keyword, which ends at white space or, as in Podman, at an equals sign."""
     text = change.strip()
     end = next((place for place, char in enumerate(text) if char.isspace() or char == "="), len(text))
     return text[:end].upper(), text[end + 1 :].strip()
@@ -115,7 +115,7 @@ def _signal(config: Config, value: str) -> None:
 
 
 def _health_check(config: Config, value: str) -> None:
-    """Docker's, which Podman runs, too: `NONE`, or `[--interval=30s …] CMD …`."""
+    """Set Docker's health check, which Podman also runs: `NONE`, or `[--interval=30s …] CMD …`."""
     check: dict[str, Any] = {}
     while value.startswith("--"):
         option, _, value = value.partition(" ")
@@ -140,7 +140,7 @@ def _health_check(config: Config, value: str) -> None:
 
 
 def _nanoseconds(text: str) -> int:
-    """Read a duration as Go writes it: `1m30s`."""
+    """Parse a duration in Go's format, such as `1m30s`."""
     parts = re.findall(r"(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text!r} is not a duration, such as 30s or 1m30s")
@@ -163,7 +163,7 @@ _INSTRUCTIONS: dict[str, Callable[[Config, str], None]] = {
 
 
 def _pairs(value: str) -> dict[str, str]:
-    """Read `NAME=TEXT …`, or the old form `NAME TEXT`, in which the text may have blanks."""
+    """Parse `NAME=TEXT …`, or the old form `NAME TEXT`, where the text may contain spaces."""
     name, _, rest = value.partition(" ")
     if "=" not in name:
         return {name: _unquoted(rest.strip())}
@@ -182,11 +182,11 @@ def _unquoted(value: str) -> str:
 
 
 def _json_list(value: str) -> list[str] | None:
-    """Parse a JSON list; None if it is not one, as `[ -e /x ] && run`, which is for a shell."""
+    """Parse a JSON list; None if it is not JSON, such as `[ -e /x ] && run`, which is for a shell."""
     try:
         found = json.loads(value)
     except ValueError:
         return None
     if not all(isinstance(text, str) for text in found):
-        raise ValueError("expected a JSON list of texts")
+        raise ValueError("expected a JSON list of strings")
     return list(found)

@@ -1,4 +1,4 @@
-"""Media types of manifests and configs: what they call themselves in registries, layouts and archives (docker 18.5)."""
+"""Media types of manifests and configs in registries, layouts and archives (docker 18.5), and generated manifests."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 
 
-# ── the manifest of an image that came without one ──
+# ── generated manifests ──
 #
-# The manifest of an image that came without one, byte for byte as skopeo and Podman make it up (docker 16).
+# The manifest of an image whose source has none, byte for byte as skopeo and Podman generate it (docker 16).
 
 LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
-"""It says gzip although digest and size are those of the uncompressed tar: so do the others, and digests must agree."""
+"""gzip, although digest and size are of the uncompressed tar: other programs write it, and digests must agree."""
 
 
 def made_up_manifest(config: bytes, layers: Iterable[tuple[str, int]]) -> bytes:
-    """Write the manifest of an image whose source had none.
+    """Return the manifest of an image whose source has none.
 
     Args:
         config: the image JSON.
-        layers: DiffID and uncompressed length of each layer, bottom first.
+        layers: DiffID and uncompressed size of each layer, bottom first.
     """
     document = {
         "schemaVersion": 2,

@@ -1,9 +1,9 @@
-"""Names of images: their grammar, and what a short one is short for (docker 9.1, 18.6).
+"""Names of images: their grammar, and how short names are completed (docker 9.1, 18.6).
 
     [domain/]path[:tag][@digest]
 
-What stands before the first slash is a domain if it is `localhost`, holds a dot or a colon, or is not lower case. A
-name without one belongs to a *home*: `docker.io` for what Docker wrote, `localhost` for what Podman did.
+The part before the first slash is a domain if it is `localhost`, contains a dot or a colon, or is not lower case. A
+name without a domain belongs to a *home*: `docker.io` for names that Docker wrote, `localhost` for Podman's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DIGITS = "0123456789"
 _LOWER = "abcdefghijklmnopqrstuvwxyz" + _DIGITS
 _ALPHANUMERIC = frozenset(_LOWER + _LOWER.upper())
 _GAPS = {**dict.fromkeys(map(ord, _LOWER), " "), ord(" "): "!"}
-"""Leaves of a component of a path what stands between its letters and digits."""
+"""A translation that keeps the separators between the letters and digits of a path component."""
 _IN_LABEL, _IN_TAG = _ALPHANUMERIC | {"-"}, _ALPHANUMERIC | set("_.-")
 _HEX = frozenset("0123456789abcdef")
 _IN_ADDRESS = _HEX | set("ABCDEF:")
@@ -27,7 +27,7 @@ _LONGEST, _LONGEST_TAG = 255, 128
 
 
 class ImageName(Value):
-    """A name in full."""
+    """A complete name."""
 
     domain: str
     path: str
@@ -40,13 +40,13 @@ class ImageName(Value):
         return f"{self.domain}/{self.path}"
 
     def __str__(self) -> str:
-        """The name as records hold it."""
+        """Return the name in the form used in records."""
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.repository}{tag}{f'@{self.digest}' if self.digest else ''}"
 
 
 def parse_name(text: str, *, home: str = DOCKER) -> ImageName:
-    """Read a name and complete it: the domain, `library/` where Docker's own images are, and the tag `latest`.
+    """Parse a name, and complete it with the domain, `library/` for Docker's own images, and the tag `latest`.
 
     Raises:
         InvalidName: it is not a valid name.
@@ -66,8 +66,8 @@ def parse_name(text: str, *, home: str = DOCKER) -> ImageName:
 
 
 def is_path(text: str) -> bool:
-    """Whether a text can be a path: components of `a-z0-9`, joined by `.`, `_`, `__` or dashes, between slashes."""
-    return all(map(_is_component, text.split("/")))  # no regular expression: to import `re` takes as long as a lookup
+    """Return whether a text can be a path: components of `a-z0-9`, joined by `.`, `_`, `__` or dashes, and slashes."""
+    return all(map(_is_component, text.split("/")))  # no regular expression: importing `re` takes too long
 
 
 def _is_component(text: str) -> bool:
@@ -77,7 +77,7 @@ def _is_component(text: str) -> bool:
 
 
 def is_tag(text: str) -> bool:
-    """Whether a text can be a tag."""
+    """Return whether a text can be a tag."""
     return 0 < len(text) <= _LONGEST_TAG and _IN_TAG.issuperset(text) and text[0] not in ".-"
 
 
@@ -97,7 +97,7 @@ def _is_port(text: str) -> bool:
 
 
 def repository_of(name: str) -> str:
-    """A recorded name without its tag and digest, whatever its form."""
+    """Return a recorded name without its tag and digest, even if it is not valid."""
     return _without_tag(name.partition("@")[0])[0]
 
 

@@ -1,4 +1,4 @@
-"""Which image of several is meant for a machine (docker 18.2)."""
+"""Select the image for a platform among several (docker 18.2)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _ARCHITECTURES = {
     "loongarch64": ("loong64", ""),
     "mips64": ("mips64", ""),
 }
-"""The kernel's name of a machine → its name in images."""
+"""The kernel's name of a machine → architecture and variant in images."""
 
 _MOST_PARTS = 3
 
 
 def host_platform() -> Platform:
-    """The platform of this machine."""
+    """Return the platform of this machine."""
     machine = os.uname().machine
     architecture, variant = _ARCHITECTURES.get(machine, (machine, ""))
     return Platform("linux", architecture, variant)
@@ -53,7 +53,7 @@ def parse_platform(text: str) -> Platform:
 
 
 def wanted_platform(text: str) -> Platform:
-    """Return the requested platform, or with "" that of this machine.
+    """Return the platform in `text`, or that of this machine for "".
 
     Raises:
         UsageMistake: it is not a platform.
@@ -62,21 +62,21 @@ def wanted_platform(text: str) -> Platform:
 
 
 def show_platform(platform: Platform | None) -> str:
-    """Write a platform as it is typed."""
+    """Return a platform in the form `OS/ARCHITECTURE[/VARIANT]`."""
     if platform is None:
         return "unknown"
     return "/".join(part for part in (platform.os, platform.architecture, platform.variant) if part)
 
 
 def suits(offered: Platform, wanted: Platform) -> bool:
-    """Whether what is offered runs on what is wanted; what one of them leaves open fits."""
+    """Return whether images for `offered` run on `wanted`. Missing fields of `offered` and missing variants match."""
     if (offered.os or wanted.os, offered.architecture or wanted.architecture) != (wanted.os, wanted.architecture):
         return False
     return not offered.variant or not wanted.variant or offered.variant == wanted.variant
 
 
 def best(offers: Sequence[Platform | None], wanted: Platform) -> int:
-    """Choose the place of the best offer: the exact variant before one that is left open. -1 if none suits."""
+    """Return the index of the best offer: the exact variant is preferred to a missing one. -1 if none suits."""
     fitting = [place for place, offer in enumerate(offers) if offer is not None and suits(offer, wanted)]
     exact = [place for place in fitting if (offer := offers[place]) is not None and offer.variant == wanted.variant]
     return (exact or fitting or [-1])[0]

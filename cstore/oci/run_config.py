@@ -1,4 +1,4 @@
-"""How a container of an image is run: the object that Docker calls a container config (docker 6.1)."""
+"""Write a container config, the object with the parameters for running an image (docker 6.1)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _FIELDS: tuple[tuple[str, object, bool], ...] = (
     ("MacAddress", "", False), ("OnBuild", None, True), ("Labels", None, True), ("StopSignal", "", False),
     ("StopTimeout", None, False), ("Shell", None, False),
 )  # fmt: skip
-"""What Docker knows of it, in its order: key, what it is if nothing is said, and whether that is written."""
+"""The fields that Docker knows, in its order: key, default value, and whether the default is written."""
 
 _STRUCTURE = "Healthcheck"
-"""An object whose keys have an order; those of the others are names that somebody chose."""
+"""An object whose keys have a fixed order; those of other objects are arbitrary and are sorted."""
 
 
 def run_config(said: Mapping[str, Any]) -> dict[str, object]:
-    """Write a container config as Docker does: what it knows, in its order, and nothing else.
+    """Return a container config as Docker writes it: only the fields that it knows, in its order.
 
-    Maps have their keys sorted. A command that is one text becomes a list of it.
+    The keys of maps are sorted. A command that is one string becomes a list.
     """
     written: dict[str, object] = {}
     for key, nothing, always in _FIELDS:

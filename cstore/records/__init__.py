@@ -1,6 +1,6 @@
-"""Room 4a, the record files: what the store knows about its layers, images and containers, and their data items.
+"""The record files: the records of layers, images and containers, and their data items (store-format 2 to 7).
 
-Bytes in, typed records out, and back again without changing any other byte. A file that cannot be trusted is refused
-and never overwritten. Nothing here takes a lock, mounts, or knows what a driver keeps: callers hold the locks and write
-the tokens. (store-format 2 to 7)
+This package decodes files to typed records, and encodes them again without changing a byte of unchanged records. A file
+that cannot be trusted is refused and never overwritten. Nothing here takes a lock, mounts, or knows about drivers:
+callers hold the locks and write the tokens.
 """

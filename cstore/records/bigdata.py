@@ -1,13 +1,13 @@
-"""Data items of layers, images and containers: one file each, under a name made from the item's key (store-format 6).
+"""Data items of layers, images and containers: one file each, with a name derived from the item's key (store-format 6).
 
-`noun` is "layer", "image" or "container" and `directory` ends in the owner's ID; both also name the item in errors.
+`noun` is "layer", "image" or "container", and `directory` ends in the owner's ID; errors name the item by both.
 """
 
 from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.fs import within
 from cstore.fs.atomic import write_file
 from cstore.fs.lockfile import make_directory
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 _PLAIN = frozenset(".0123456789abcdefghijklmnopqrstuvwxyz")
 _LONGEST_NAME = 255
 CALLERS_DIRECTORY = "userdata"
-"""Beside the data items of images and containers: what a container engine keeps there."""
+"""The container engine's directory beside the data items of images and containers."""
 LARGEST = 1 << 27
-"""Bytes of an item that is read whole: no tool stores larger ones."""
+"""Bytes in the largest item that is read as a whole: no tool stores larger ones."""
 
 
 def file_name(key: str, noun: str = "layer") -> str:
-    """Name the file that holds the item `key` (store-format 6.1).
+    """Return the name of the file with the item `key` (store-format 6.1).
 
-    A key is its own name if everything in it, its last character excepted, is one of `.`, `0`-`9`, `a`-`z`; that the
-    last one may be anything is a slip of the Go tool which old data rests on. Other keys are kept as `=` and their
-    Base64. A slash at the end is lost.
+    A key is its own file name if all its characters except the last one are `.`, `0`-`9` or `a`-`z`. That the last one
+    is not checked is a bug of the Go tool on which existing data depends. Other keys become `=` and their Base64. A
+    slash at the end is dropped.
 
     Raises:
-        InvalidDataName: no such item can exist: the key is empty, not Unicode, or leads to no file in the directory.
+        InvalidDataName: the key is empty, not Unicode, or not the name of a file in the directory.
     """
     if not key:
         raise errors.InvalidDataName(noun, key)
@@ -69,12 +69,12 @@ def _flaw_of(name: str, noun: str) -> str:
 def open_item(directory: str, key: str, *, noun: str = "layer", path: str = "") -> int:
     """Open an item for reading and return its descriptor, which the caller closes.
 
-    The owner's list of names is not asked: a file that is there is readable, as with the Go tool. `path` is where the
-    item is if it does not have its name yet.
+    The owner's list of names does not matter: an existing file is readable, as in the Go tool. `path` is the item's
+    path if it does not have its final name yet.
 
     Raises:
-        InvalidDataName: the key is not valid.
-        DataItemUnknown: there is none.
+        InvalidDataName: such an item cannot exist.
+        DataItemUnknown: there is no such item.
         SystemFailure: it cannot be opened, or is not a regular file.
     """
     path = path or os.path.join(directory, file_name(key, noun))
@@ -88,13 +88,13 @@ def open_item(directory: str, key: str, *, noun: str = "layer", path: str = "") 
 
 
 def read_item(directory: str, key: str, *, noun: str = "layer", path: str = "") -> bytes:
-    """Read an item whole; otherwise as `open_item`.
+    """Read an item as a whole; otherwise like `open_item`.
 
     Raises:
-        InvalidDataName: the key is not valid.
-        DataItemUnknown: there is none.
-        SystemFailure: it cannot be read.
-        ForeignThing: it is not a file, or too large for memory.
+        InvalidDataName: such an item cannot exist.
+        DataItemUnknown: there is no such item.
+        SystemFailure: it cannot be read, or is not a regular file.
+        ForeignThing: it is too large to be held in memory.
     """
     path = path or os.path.join(directory, file_name(key, noun))
     fd = open_item(directory, key, noun=noun, path=path)
@@ -113,14 +113,14 @@ def read_item(directory: str, key: str, *, noun: str = "layer", path: str = "") 
 def write_item(
     directory: str, key: str, data: bytes | Iterable[bytes], *, noun: str = "layer", sync: bool = True
 ) -> os.stat_result:
-    """Put an item in place, whole or not at all; the owner's directory is made if needed. The record is the caller's.
+    """Write an item atomically, and create the owner's directory if needed. The caller updates the record.
 
     Raises:
-        InvalidDataName: the key makes no usable file name, or a directory has it.
-        SystemFailure: it could not be written; an old item is untouched.
+        InvalidDataName: the key has no valid file name, or a directory has that name.
+        SystemFailure: the item could not be written; an old item is unchanged.
     """
     path = os.path.join(directory, file_name(key, noun))
-    if os.path.isdir(path) and not os.path.islink(path):
+    if presence.is_directory(path) and not presence.is_link(path):
         raise errors.InvalidDataName(noun, key, "a directory has that name")
     make_directory(directory, sync=sync)
     within.require_directory(*os.path.split(directory))

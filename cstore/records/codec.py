@@ -1,8 +1,8 @@
-"""Decodes and encodes record files.
+"""Decode and encode record files.
 
-Reading is strict and fast first; a file that this rejects goes through `lenient`. Writing is canonical: keys in the
-order of store-format 4, no empty fields, Go's escapes. Unchanged records are never rewritten: a file is assembled from
-the slices that were read.
+Reading is first strict and fast; only files and records that fail are read with `lenient`. Writing is canonical: keys
+in the order of store-format 4, no empty fields, Go's escapes. Unchanged records are never rewritten: their bytes are
+copied from the file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from cstore.records.model import Container, IDMapEntry
 from cstore.records.rows import parse, parse_whole
 from cstore.records.scanner import REFUSALS, after_blank, scan
-from cstore.records.shapes import COLUMNS, Flaw, divide, text
+from cstore.records.shapes import Flaw, columns_of, divide, text
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ _ALWAYS_IN_CONTAINERS = _ALWAYS | {"image", "layer"}
 
 
 class Contents(Value):
-    """The contents of a file. With flaws, `records` are the readable ones."""
+    """The contents of a file. If there are flaws, `records` has the readable records."""
 
     records: list[Any]
     flaws: list[Flaw]
@@ -37,7 +37,7 @@ class Contents(Value):
 
 
 def decode(kind: type[R], data: bytes) -> Contents:
-    """Read a whole record file; `null` is an empty list. Raises nothing: what is wrong is in `flaws`."""
+    """Read a whole record file; `null` is an empty list. Errors are returned in `flaws`, not raised."""
     rows = parse_whole(data)
     if rows is not None:
         records = [from_row(kind, row) for row in rows]
@@ -47,8 +47,8 @@ def decode(kind: type[R], data: bytes) -> Contents:
 
 
 def from_row(kind: type[R], row: Any) -> R | None:
-    """Make a record of a row, if its known fields are as we would write them; else it takes `decode_one`."""
-    columns = COLUMNS[kind]
+    """Convert a row to a record if its known fields are in canonical form; None if that takes `decode_one`."""
+    columns = columns_of(kind)
     try:
         fields = {}
         for key, value in row.items():
@@ -67,7 +67,7 @@ def decode_one(kind: type[R], raw: bytes) -> R:
     """Read one record.
 
     Raises:
-        ValueError: it is none; the text says why.
+        ValueError: it is not a record; the message has the reason.
     """
     parsed = parse(b"[%s]" % raw)
     record = from_row(kind, parsed.rows[0]) if parsed and parsed.rows else None
@@ -85,7 +85,7 @@ def decode_one(kind: type[R], raw: bytes) -> R:
 
 
 def split(data: bytes) -> list[bytes]:
-    """Cut a sound record file into its records' own bytes."""
+    """Split a valid record file into the bytes of its records."""
     parsed = parse(data)
     if parsed is not None:
         return [parsed.raw(number) for number in range(len(parsed.rows))]
@@ -95,7 +95,7 @@ def split(data: bytes) -> list[bytes]:
 
 
 def _decode_leniently(kind: type[R], data: bytes) -> Contents:
-    """Read a file that strict reading refused, record by record."""
+    """Read a file record by record after strict reading failed."""
     from cstore.records import lenient
 
     found = lenient.scan(data)
@@ -109,7 +109,7 @@ def _decode_leniently(kind: type[R], data: bytes) -> Contents:
 
 
 def _id_in(raw: bytes) -> str:
-    """Name a record that cannot be used, if its ID can be read."""
+    """Return the ID of an invalid record for messages, if it can be read; else ""."""
     from cstore.records import lenient
 
     elements = lenient.scan(b"[%s]" % raw).elements
@@ -125,14 +125,14 @@ def _id_in(raw: bytes) -> str:
 
 
 def encode(record: Record) -> bytes:
-    """Write a record canonically."""
+    """Encode a record in canonical form."""
     return _join({key: _value(value) for _, key, value in _present(record)})
 
 
 def rewrite(raw: bytes, old: R, new: R) -> bytes:
-    """Write `new` in the place of `old`, whose bytes are `raw`.
+    """Encode `new`, which replaces `old`, whose bytes are `raw`.
 
-    Keys that we do not know are kept, at the end; a field that has not changed keeps its own bytes.
+    Unknown keys are kept, at the end; unchanged fields keep their bytes.
     """
     texts, unknown = _fields_of(type(old), raw)
     fields = {
@@ -143,29 +143,29 @@ def rewrite(raw: bytes, old: R, new: R) -> bytes:
 
 
 def same(one: Record, other: Record) -> bool:
-    """Whether two records are written alike. For Python alone, `true` and 1 in their flags would be equal."""
+    """Return whether two records have the same encoding. In Python, `true` and 1 in their flags would be equal."""
     return one == other and encode(one) == encode(other)
 
 
 def now() -> str:
-    """Return the time as the Go tool writes it: RFC 3339 in UTC, up to nine digits of a second, no trailing zeros."""
+    """Return the current time in the Go tool's format: RFC 3339 in UTC, with nanoseconds, without trailing zeros."""
     seconds, fraction = divmod(time.time_ns(), 1_000_000_000)
     digits = f".{fraction:09d}".rstrip("0").rstrip(".")
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}{digits}Z"
 
 
 def _present(record: Record) -> Iterator[tuple[str, str, Any]]:
-    """Go over a record's fields: name, key on disk, value; without those that are omitted because they are empty."""
+    """Yield a record's fields that are written: name, key on disk, value; empty ones are omitted."""
     kind = type(record)
     always = _ALWAYS_IN_CONTAINERS if kind is Container else _ALWAYS
-    for key, (name, _) in COLUMNS[kind].items():
+    for key, (name, _) in columns_of(kind).items():
         value = getattr(record, name)
         if value or key in always:
             yield name, key, value
 
 
 def _value(value: Any) -> bytes:
-    """Write a field's value; ID map entries are objects, everything else is JSON as it is."""
+    """Encode a field's value; ID map entries become objects, all other values are JSON values already."""
     from cstore import gojson
 
     if isinstance(value, tuple) and value and isinstance(value[0], IDMapEntry):
@@ -184,7 +184,7 @@ def _join(fields: dict[str, bytes]) -> bytes:
 
 
 def _fields_of(kind: type, raw: bytes) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """Cut a record into the bytes of its known and of its unknown fields."""
+    """Split a record into the bytes of its known fields and of its unknown fields."""
     try:
         parts = _cut(raw.decode())
     except REFUSALS:
@@ -193,12 +193,12 @@ def _fields_of(kind: type, raw: bytes) -> tuple[dict[str, bytes], dict[str, byte
 
         value = lenient.scan(b"[%s]" % raw).elements[0].value
         parts = {key: gojson.encode(item, record_file=True) for key, item in value.items()}
-    known, unknown = divide(parts, {key: key for key in COLUMNS[kind]})
+    known, unknown = divide(parts, {key: key for key in columns_of(kind)})
     return {key: text for key, text in known.items() if text != b"null"}, unknown
 
 
 def _cut(text: str) -> dict[str, bytes]:
-    """Cut an object, known to be sound, into its keys and the bytes of their values; the last of a key counts."""
+    """Split a valid object into its keys and the bytes of their values; the last of equal keys counts."""
     parts: dict[str, bytes] = {}
     place = after_blank(text, text.index("{") + 1)
     while not text.startswith("}", place):

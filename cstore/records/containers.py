@@ -1,4 +1,4 @@
-"""Containers: they are found by their layer's ID as well (store-format 4.3, semantics 4)."""
+"""The kind of containers, which can also be found by the IDs of their layers (store-format 4.3, semantics 4)."""
 
 from __future__ import annotations
 

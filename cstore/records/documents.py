@@ -1,4 +1,4 @@
-"""Records as JSON documents: keys, their order and what is left out are the Go tool's (cli spec, 2.3)."""
+"""Records as JSON documents, with the Go tool's keys, order and omissions (cli spec, 2.3)."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 def layer(record: Layer) -> dict[str, Any]:
-    """A layer record."""
+    """Return the document of a layer record."""
     return _document(record, ("id", "created"))
 
 
 def image(record: Image) -> dict[str, Any]:
-    """An image record."""
+    """Return the document of an image record."""
     return _document(record, ("id", "created"))
 
 
 def container(record: Container) -> dict[str, Any]:
-    """A container record."""
+    """Return the document of a container record."""
     return _document(record, ("id", "image", "layer", "created"))
 
 
 def _document(record: Record, always: Sequence[str]) -> dict[str, Any]:
-    """Return a record's fields by their keys on disk, in order, without empty ones, except those written `always`."""
+    """Return a record's fields by their keys on disk, in that order, without empty ones that are not in `always`."""
     given, found = vars(record), {}
     for name, key, form in _fields(type(record)):
         value = given.get(name)
@@ -41,7 +41,7 @@ def _document(record: Record, always: Sequence[str]) -> dict[str, Any]:
 
 
 _known: dict[type, tuple[tuple[str, str, Callable[[Any], Any] | None], ...]] = {}
-"""Of each kind of record: field, key on disk, and what makes a document's value of it."""
+"""By kind of record: field, key on disk, and the function that converts the value, if any."""
 
 
 def _fields(kind: type[Record]) -> tuple[tuple[str, str, Callable[[Any], Any] | None], ...]:
@@ -59,4 +59,4 @@ _FORMS: dict[str, Callable[[Any], Any]] = {
     "uid_map": _ranges, "gid_map": _ranges, "compression": int,
     "flags": mapping, "data_sizes": mapping, "data_digests": mapping,
 }  # fmt: skip
-"""How a field is written, if it is not text or a number."""
+"""The conversions of fields that are neither text nor numbers."""

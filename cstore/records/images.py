@@ -1,4 +1,4 @@
-"""Images: how their names leave a history, and which digests they are found by (store-format 4.2, 7.2)."""
+"""The kind of images: the history of their names, and the digests they are found by (store-format 4.2, 7.2)."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from cstore.records.model import Image
 from cstore.records.table import Kind
 
 MANIFEST = "manifest"
-"""Data items whose key starts like this hold manifests, and their digests are the image's."""
+"""The prefix of the keys of manifests, whose digests are also digests of the image."""
 
 
 def digests(image: Image) -> tuple[str, ...]:
-    """List the digests by which an image is found: its own, then those of its manifests.
+    """Return the digests by which an image is found: its own, then those of its manifests.
 
-    Go takes the manifests in random order; here `manifest` comes first and then the sorted keys.
+    Go uses the manifests in random order; here `manifest` comes first, then the other keys, sorted.
 
     Raises:
-        InvalidDigest: one of them is none.
+        InvalidDigest: one of them is not a digest.
     """
     return tuple(dict.fromkeys(map(check_digest, _recorded_digests(image))))
 
 
 def valid_digests(image: Image) -> tuple[str, ...]:
-    """List those of the same that are digests: all of them, unless the record file is damaged."""
+    """Return the same digests without invalid ones, which only a damaged record file has."""
     return tuple(dict.fromkeys(digest for digest in _recorded_digests(image) if _is_digest(digest)))
 
 
@@ -42,13 +42,13 @@ def _is_digest(text: str) -> bool:
 
 
 def with_digest(image: Image) -> Image:
-    """Freeze the first manifest's digest as the image's own, if it has none yet. Do so before a record is saved."""
+    """Set an image's own digest to that of its first manifest, if it has none. Call this before a record is saved."""
     found = () if image.digest else valid_digests(image)
     return image.with_(digest=found[0]) if found else image
 
 
 def with_valid_digests(image: Image) -> Image:
-    """Leave out invalid digests by which an image would be found."""
+    """Remove invalid digests of an image itself and of its manifests."""
     keys = image.data_digests.items()
     data = {key: text for key, text in keys if not key.startswith(MANIFEST) or _is_digest(text)}
     own = image.digest if _is_digest(image.digest) else ""
@@ -56,13 +56,13 @@ def with_valid_digests(image: Image) -> Image:
 
 
 def with_names(image: Image, names: tuple[str, ...]) -> Image:
-    """Replace an image's names: each is pushed to the front of the history in turn (semantics 9)."""
+    """Replace an image's names; each new name is prepended to the history in turn (semantics 9)."""
     history = tuple(dict.fromkeys((*reversed(names), *image.names_history)))
     return image.with_(names=names, names_history=history)
 
 
 def flaw(image: Image) -> str:
-    """Return what is wrong with an image's digests, or "": the Go tool does not load a file with invalid ones."""
+    """Return why an image's digests are invalid, or "". The Go tool does not load a file with such an image."""
     try:
         for digest in _recorded_digests(image):
             check_digest(digest)

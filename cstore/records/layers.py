@@ -1,4 +1,4 @@
-"""Layers (store-format 4.1)."""
+"""The kind of layers, and queries about their parents and flags (store-format 4.1)."""
 
 from __future__ import annotations
 
@@ -14,24 +14,41 @@ if TYPE_CHECKING:
 LAYERS: Kind[Layer] = Kind("layer", Layer)
 
 
-def follow(find: Callable[[str], Layer | None], top: str, known: Container[str] = ()) -> tuple[dict[str, Layer], str]:
+def follow_ids(parent_of: Callable[[str], str | None], top: str, known: Container[str] = ()) -> tuple[list[str], str]:
     """Follow a chain of layers from `top` down to its base, or to a layer in `known`.
 
+    `parent_of` returns the parent's ID, "" for a base, and None for a layer that is missing.
+
     Returns:
-        The layers by ID, topmost first; and what is wrong with the chain, "" if nothing is: damaged records may lead to
-        a layer that is missing, or back to one further up.
+        The IDs, topmost first; and the flaw of the chain, "" if it is complete: in damaged records, a layer may be
+        missing, or the chain may be a cycle.
     """
-    found: dict[str, Layer] = {}
+    found: dict[str, None] = {}
     current, above = top, ""
     while current and current not in known:
         if current in found:
-            return found, f"layer {current} is its own ancestor"
-        layer = find(current)
-        if layer is None:
-            return found, f"layer {current}{f', the parent of layer {above},' if above else ''} is not there"
-        found[current] = layer
-        current, above = layer.parent, current
-    return found, ""
+            return [*found], f"layer {current} is its own ancestor"
+        parent = parent_of(current)
+        if parent is None:
+            return [*found], f"layer {current}{f', the parent of layer {above},' if above else ''} is missing"
+        found[current] = None
+        current, above = parent, current
+    return [*found], ""
+
+
+def follow(find: Callable[[str], Layer | None], top: str, known: Container[str] = ()) -> tuple[dict[str, Layer], str]:
+    """Return the records of a chain by ID, topmost first, and its flaw; see `follow_ids`."""
+    found: dict[str, Layer] = {}
+
+    def parent_of(layer: str) -> str | None:
+        record = find(layer)
+        if record is None:
+            return None
+        found[layer] = record
+        return record.parent
+
+    _, problem = follow_ids(parent_of, top, known)
+    return found, problem
 
 
 def end_of(found: dict[str, Layer], top: str) -> str:
@@ -50,10 +67,10 @@ def line(find: Callable[[str], Layer | None], top: str) -> list[str]:
 
 
 def incomplete(table: Table[Layer]) -> list[Layer]:
-    """List the layers that are being made or removed, without reading the others."""
+    """Return the layers that are being created or removed, without reading the others."""
     return [layer for layer in table.mentioning("incomplete") if layer.incomplete]
 
 
 def children(table: Table[Layer], parent: str) -> list[Layer]:
-    """List the layers that build directly on `parent`, an ID, without reading all others."""
+    """Return the layers whose parent is `parent`, an ID, without reading all others."""
     return [layer for layer in table.mentioning(parent) if layer.parent == parent]

@@ -1,8 +1,8 @@
-"""Reads what Go accepts and a strict parser rejects, and locates the flaw in a damaged file.
+"""Read files that Go accepts and a strict parser refuses, and report exactly where a file is damaged.
 
-Go matches keys in any case, reads `null` as a zero value, and replaces invalid UTF-8 and lone surrogates by U+FFFD
+Go ignores the case of keys, takes `null` for a zero value, and replaces invalid UTF-8 and lone surrogates by U+FFFD
 (store-format 3). No current program writes such files, but people with editors do. This is the slow path, only for
-files or single records that the strict parser rejects.
+files or records that the strict parser refused.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from cstore.records.shapes import COLUMNS, ENTRY_KEYS, Flaw, divide, lower
+from cstore.records.shapes import ENTRY_KEYS, Flaw, columns_of, divide, lower
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 _MOST_DIGITS = 309
-"""Go rejects a longer number, because it reads unknown numbers as floating point."""
+"""Digits in the longest number that Go accepts, because it reads numbers in unknown fields as floating point."""
 _CUT = re.compile(r"(?:t(?:ru?)?|f(?:a(?:ls?)?)?|n(?:ul?)?|-|\\?u?[0-9a-fA-F]{0,3})\Z")
-"""The rest of a text that ends within a word, a number or an escape."""
+"""The end of a text that is truncated within a word, a number or an escape."""
 _NOT_UNICODE = re.compile("[\ud800-\udfff]")
 _MAP_ENTRY_KEYS = {key: key for key in ENTRY_KEYS}
 _MAPS, _OWNERS = frozenset({"uidmap", "gidmap"}), frozenset({"uidset", "gidset"})
 
 
 class Element(Value):
-    """One element of the top-level list: its bytes, its first byte's place in the file, its value."""
+    """One element of the top-level list: its bytes, its offset in the file, its value."""
 
     raw: bytes
     offset: int
@@ -37,7 +37,7 @@ class Element(Value):
 
 
 class Scan:
-    """The elements before the first break, and the break."""
+    """The elements before the first syntax error, and the error."""
 
     def __init__(self) -> None:
         self.elements: list[Element] = []
@@ -45,7 +45,7 @@ class Scan:
 
 
 def scan(data: bytes) -> Scan:
-    """Split a record file into its elements, as far as they can be read. Raises nothing."""
+    """Split a record file into its elements, up to the first syntax error. Raises nothing."""
     found = Scan()
     if b"\0" in data:
         only = not data.strip(b"\0")
@@ -72,11 +72,11 @@ def _scan_text(text: str, found: Scan) -> None:
         place = _scan_elements(text, place, found)
     rest = _skip_blank(text, place)
     if not found.flaw and rest < len(text):
-        _break(found, text, rest, "something follows the list")
+        _break(found, text, rest, "there is data after the list")
 
 
 def _scan_elements(text: str, place: int, found: Scan) -> int:
-    """Read elements up to and including the closing bracket; return the place behind it, or where it broke."""
+    """Read elements and the closing bracket; return the offset after it, or that of the syntax error."""
     offset = _size(text[:place])
     while True:
         try:
@@ -109,14 +109,14 @@ def _scan_elements(text: str, place: int, found: Scan) -> int:
 
 
 def to_record(kind: type[R], value: object) -> R:
-    """Turn a parsed object into a record, with Go's tolerance.
+    """Convert a parsed object to a record, with Go's tolerance.
 
     Raises:
-        ValueError: it is not an object, a field has the wrong type, or there is no ID. The text says which.
+        ValueError: it is not an object, a field has the wrong type, or there is no ID. The message has the reason.
     """
     if not isinstance(value, dict):
         raise ValueError(f"it is {_name_of(value)}, not an object")  # noqa: TRY004  - data, not a programming error
-    columns = COLUMNS[kind]
+    columns = columns_of(kind)
     known, _ = divide(value, {key: key for key in columns})
     if not known.get("id"):
         raise ValueError("it has no ID")
@@ -129,7 +129,7 @@ def to_record(kind: type[R], value: object) -> R:
 
 
 def _fit(key: str, item: Any) -> Any:
-    """Replace the nulls inside a field by zero values, which is what Go makes of them, and clean its text."""
+    """Replace nulls inside a field by zero values, as Go does, and clean its text."""
     if key == "flags":
         return clean(item)
     if isinstance(item, list):
@@ -161,7 +161,7 @@ def clean(value: Any) -> Any:
 
 
 def _last_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object in the order in which its keys were last given."""
+    """Build an object; the last of equal keys counts, in value and order."""
     built: dict[str, Any] = {}
     for key, value in pairs:
         built.pop(key, None)
@@ -214,5 +214,5 @@ def _size(text: str) -> int:
 
 
 def _name_of(value: object) -> str:
-    names = {bool: "a truth value", int: "a number", float: "a number", str: "text", list: "a list"}
+    names = {bool: "a Boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
     return names.get(type(value), "null")

@@ -1,4 +1,4 @@
-"""The records of a store as immutable objects, and how their fields are called on disk (store-format 4)."""
+"""The records of a store as immutable objects, and the names of their fields on disk (store-format 4)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cstore.idmap import IDMap, IDRange
 
     R = TypeVar("R", bound="Record")
-    """One kind of record."""
+    """A class of records."""
 else:
     R = None
 
@@ -53,7 +53,7 @@ KEYS = {
     "data_sizes": "big-data-sizes",
     "data_digests": "big-data-digests",
 }
-"""Field → key on disk, where they differ."""
+"""Field → key on disk, if they differ."""
 
 
 def key_of(field: str) -> str:
@@ -62,7 +62,7 @@ def key_of(field: str) -> str:
 
 
 class IDMapEntry(Value):
-    """`size` consecutive IDs: `container_id` inside is `host_id` outside, and so on upward (store-format 3.1)."""
+    """A range of `size` IDs, from `container_id` in the container and `host_id` on the host (store-format 3.1)."""
 
     container_id: int = 0
     host_id: int = 0
@@ -70,16 +70,16 @@ class IDMapEntry(Value):
 
 
 class Record(Value, kw_only=True):
-    """The common fields of layers, images and containers. The order of a kind's fields is their order on disk."""
+    """The base of layers, images and containers. The order of a class's fields is their order on disk."""
 
-    if TYPE_CHECKING:  # each kind declares them itself, for the sake of that order
+    if TYPE_CHECKING:  # each class declares them itself to define that order
         id: str
         names: tuple[str, ...] = ()
         created: str = ZERO_TIME
 
     @property
     def created_at(self) -> datetime | None:
-        """When it was created, to the microsecond; None if the recorded time is missing or invalid."""
+        """The creation time, to the microsecond; None if none is recorded, or it is invalid."""
         from datetime import datetime
 
         try:
@@ -90,7 +90,7 @@ class Record(Value, kw_only=True):
 
 
 class Layer(Record, kw_only=True):
-    """A layer. Sizes are bytes, 0 if not known; `diff_size` is -1 if only `toc_digest` is known (store-format 4.1)."""
+    """A layer. Sizes are in bytes, 0 if unknown; `diff_size` is -1 if only `toc_digest` is known (store-format 4.1)."""
 
     id: str
     names: tuple[str, ...] = ()
@@ -113,26 +113,26 @@ class Layer(Record, kw_only=True):
 
     @property
     def known_size(self) -> int | None:
-        """Size of its uncompressed archive, in bytes; None if unknown, because it has none or was pulled in part."""
+        """The bytes of its uncompressed archive; None if unknown: it has no archive, or was pulled partially."""
         return self.diff_size if self.diff_digest and self.diff_size >= 0 else None
 
     @property
     def known_compressed_size(self) -> int | None:
-        """Size of its archive as it was imported, in bytes; None if unknown."""
+        """The bytes of its archive as received; None if unknown."""
         return self.compressed_size if self.compressed_digest and self.compressed_size >= 0 else None
 
     @property
     def incomplete(self) -> bool:
-        """Whether it is being made or removed. Only JSON `true` counts (store-format 4.5)."""
+        """Whether it is being created or removed. Only JSON `true` counts (store-format 4.5)."""
         return self.flags.get("incomplete") is True
 
     @property
     def id_map(self) -> IDMap:
-        """How the owners of its contents were mapped."""
+        """The ID map of the owners of its files."""
         return to_id_map(self.uid_map, self.gid_map)
 
     def document(self) -> dict[str, Any]:
-        """The record as the commands print it with --json: the Go tool's keys, empty ones left out."""
+        """Return the record as commands print it with --json: with the Go tool's keys, without empty fields."""
         from cstore.records.documents import layer
 
         return layer(self)
@@ -155,14 +155,14 @@ class Image(Record, kw_only=True):
     flags: Mapping[str, Any] = {}
 
     def document(self) -> dict[str, Any]:
-        """The record as the commands print it with --json: the Go tool's keys, empty ones left out."""
+        """Return the record as commands print it with --json: with the Go tool's keys, without empty fields."""
         from cstore.records.documents import image
 
         return image(self)
 
 
 class Container(Record, kw_only=True):
-    """A container: a writable `layer` of its own, usually on top of an `image` (store-format 4.3)."""
+    """A container: a record with its own writable `layer`, usually on top of an `image` (store-format 4.3)."""
 
     id: str
     names: tuple[str, ...] = ()
@@ -179,32 +179,32 @@ class Container(Record, kw_only=True):
 
     @property
     def mount_label(self) -> str:
-        """The SELinux label of its mounts; "" if there is none, or none was recorded."""
+        """The SELinux label of its mounts; "" if none is recorded."""
         return _text(self.flags.get("MountLabel"))
 
     @property
     def process_label(self) -> str:
-        """The SELinux label of its processes; "" if there is none, or none was recorded."""
+        """The SELinux label of its processes; "" if none is recorded."""
         return _text(self.flags.get("ProcessLabel"))
 
     @property
     def mount_options(self) -> tuple[str, ...]:
-        """Options for mounting its layer, in addition to those of the store's configuration."""
+        """Mount options of its layer, in addition to those in the store's configuration."""
         recorded = self.flags.get("MountOpts")
         return tuple(map(str, recorded)) if isinstance(recorded, list) else ()
 
     @property
     def volatile(self) -> bool:
-        """Whether a power cut may lose its writes."""
+        """Whether a power cut may destroy its changes."""
         return self.flags.get("Volatile") is True
 
     @property
     def id_map(self) -> IDMap:
-        """The ID map that was requested."""
+        """The requested ID map."""
         return to_id_map(self.uid_map, self.gid_map)
 
     def document(self) -> dict[str, Any]:
-        """The record as the commands print it with --json: the Go tool's keys, empty ones left out."""
+        """Return the record as commands print it with --json: with the Go tool's keys, without empty fields."""
         from cstore.records.documents import container
 
         return container(self)
@@ -215,7 +215,7 @@ def _text(flag: object) -> str:
 
 
 def to_id_map(uids: Iterable[IDMapEntry], gids: Iterable[IDMapEntry]) -> IDMap:
-    """Turn recorded entries into an ID map."""
+    """Convert recorded entries to an ID map."""
     from cstore.idmap import IDMap, IDRange
 
     return IDMap(
@@ -225,20 +225,20 @@ def to_id_map(uids: Iterable[IDMapEntry], gids: Iterable[IDMapEntry]) -> IDMap:
 
 
 def to_entries(ranges: Iterable[IDRange]) -> tuple[IDMapEntry, ...]:
-    """Turn ID ranges into entries to record."""
+    """Convert ID ranges to entries for a record."""
     return tuple(IDMapEntry(part.container_id, part.host_id, part.size) for part in ranges)
 
 
 class Kind(Value, Generic[R]):
-    """What a table must know about its kind of record.
+    """The properties of one kind of record.
 
     Attributes:
         noun: "layer", "image" or "container".
         record: the class of its records.
-        alias: a second ID by which a record is found, if the kind has one.
-        renamed: the record with new names and whatever else that changes, if there is more to it.
-        flaw: what makes a record unusable although its types are right, or "", if there is such a thing.
-        duplicates: list all records of an ID that occurs twice, and let the last answer; else the first hides the rest.
+        alias: returns a second ID by which a record is found, if the kind has one.
+        renamed: returns the record with new names, if other fields change with them.
+        flaw: returns the reason why a record with valid types is unusable, or ""; None if there are none.
+        duplicates: list all records with the same ID, and find the last; if false, the first one hides the others.
     """
 
     noun: str
@@ -248,8 +248,14 @@ class Kind(Value, Generic[R]):
     flaw: Callable[[R], str] | None = None
     duplicates: bool = False
 
+    def told_flaw(self) -> Callable[[R], str] | None:
+        """Return a function like `flaw` whose reasons also name the record; None if the kind has no `flaw`."""
+        if (flaw := self.flaw) is None:
+            return None
+        return lambda record: f"{self.noun} {record.id}: {reason}" if (reason := flaw(record)) else ""
+
     def unknown(self, item: str) -> UnknownItem:
-        """The error for an ID or name that nothing answers to."""
+        """Return the error for an unknown ID or name."""
         from cstore import errors
 
         kinds = {"layer": errors.LayerUnknown, "image": errors.ImageUnknown, "container": errors.ContainerUnknown}
@@ -257,7 +263,7 @@ class Kind(Value, Generic[R]):
 
 
 class NameConflict(Value):
-    """A name that two records of a kind have: the later one, `owner`, is the one that answers to it."""
+    """A name that two records of a kind have; it refers to the later one, `owner`."""
 
     name: str
     owner: str
@@ -265,7 +271,7 @@ class NameConflict(Value):
 
 
 class Location(Choice):
-    """Which file a record lives in, for its whole life (store-format 4.1)."""
+    """The file that holds a record, which never changes (store-format 4.1)."""
 
     STABLE = "stable"
     IMAGE_STORE = "image store"

@@ -1,4 +1,4 @@
-"""The mount table: which layers are mounted where, and how often (store-format 5)."""
+"""The mount table: mount points and mount counts of layers (store-format 5)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Mount(Value):
-    """A layer's mount point, and how many mounts have not been undone."""
+    """A layer's mount point, and its mount count."""
 
     id: str
     path: str = ""
@@ -36,14 +36,14 @@ class MountTable:
 
     @classmethod
     def load(cls, path: str, roots: Iterable[str] = ()) -> Self:
-        """Read the mount table; an absent or empty file has no mounts, and an entry without a path is none.
+        """Read the mount table; a missing or empty file has no mounts, and an entry without a path is ignored.
 
         Args:
             path: its file.
-            roots: directories that mount points are in. JSON cannot hold what is not UTF-8, so this gives it back.
+            roots: directories of mount points, to restore their bytes that are not UTF-8, which JSON cannot hold.
 
         Raises:
-            RecordsDamaged: it is not a list of mounts. Who only reads may go on with `MountTable(path)`.
+            RecordsDamaged: it is not a list of mounts. Readers may continue with `MountTable(path)`.
             SystemFailure: it cannot be read.
         """
         data, identity = read_file(path)
@@ -64,30 +64,30 @@ class MountTable:
         return self._mounts.get(layer)
 
     def set(self, layer: str, path: str, count: int) -> None:
-        """Record that a layer is mounted at `path`, `count` times. No path or no count means that it is not."""
+        """Record that a layer is mounted at `path`, `count` times. Without path or count, it is not mounted."""
         if path and count > 0:
             self._mounts[layer] = Mount(layer, path, count)
         else:
             self.drop(layer)
 
     def drop(self, layer: str) -> None:
-        """Forget a layer's mount, if there is one."""
+        """Remove a layer's mount, if there is one."""
         self._mounts.pop(layer, None)
 
     def arrange(self, layers: Iterable[str]) -> None:
-        """Put the mounts into the order of these layers, and forget all others: their layers are gone."""
+        """Sort the mounts in the order of these layers, and remove all others, whose layers no longer exist."""
         self._mounts = {layer: self._mounts[layer] for layer in layers if layer in self._mounts}
 
     def is_current(self) -> bool:
-        """Whether the file on disk still is the one that was read or last saved."""
+        """Return whether the file on disk is still the one that was read or last saved."""
         return identity_at(self.path) == self._identity
 
     def save(self, *, sync: bool = True) -> None:
         """Write the mount table, changed or not.
 
         Raises:
-            RecordsChanged: another process wrote it meanwhile.
-            SystemFailure: it could not be written; the old file is untouched.
+            RecordsChanged: another process wrote it in the meantime.
+            SystemFailure: it could not be written; the old file is unchanged.
         """
         if not self.is_current():
             raise errors.RecordsChanged(self.path)

@@ -1,9 +1,9 @@
-"""Splits a record file into rows, one for each record, of which only the ID and the names are read.
+"""Split a record file into rows, one per record, reading only IDs and names.
 
-A small file is parsed, which takes no time. A large one is only searched for the boundaries between records. They are
-unambiguous in a file without white space whose records begin with their ID, as the Go tools and cstore write them; a
-file that a crash truncated or filled with zeros does not have that form. Flaws inside a record are found when it is
-read. A file in another form is parsed, and `lenient` handles a file that cannot be parsed.
+A small file is parsed. In a large file, only the seams between its records are searched. They are unambiguous in a file
+without white space whose records begin with their ID, as the Go tools and cstore write them; files truncated or filled
+with zeros by a crash do not have that shape. Errors inside a record are found when the record is read. A file with
+another shape is parsed, and `lenient` handles files that cannot be parsed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 
 from cstore.records.scanner import REFUSALS, after_blank, load, scan
-from cstore.records.shapes import COLUMNS
+from cstore.records.shapes import columns_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from typing import Any
 
     Row = dict[str, Any]
-    """A record as it was parsed, by its keys on disk."""
+    """A parsed record, by its keys on disk."""
 
     Head = tuple[str, Sequence[str]]
-    """ID and names of a record."""
+    """The ID and names of a record."""
 
 LARGE = 1 << 17
-"""Bytes from which on a file is not parsed as a whole."""
+"""Bytes of the smallest file that is not parsed as a whole."""
 
 _START, _SEAM = b'[{"id":"', b'},{"id":"'
 _NAMES, _DIGEST = b',"names":[', b',"digest":"'
@@ -37,18 +37,18 @@ _PLAIN = bytes(code for code in range(0x20, 0x7F) if code not in b'"\\')
 
 
 def read_rows(kind: type, data: bytes) -> Parsed | Cut | None:
-    """Split a file; None if it needs the lenient parser or is too irregular."""
+    """Split a file into rows; None if that needs lenient reading or an error message."""
     if len(data) >= LARGE:
         cut = cut_at_seams(data)
         if cut is not None:
             return cut
     parsed = parse(data)
-    columns = COLUMNS[kind].keys()
+    columns = columns_of(kind).keys()
     return parsed if parsed is not None and all(_has_head(row, columns) for row in parsed.rows) else None
 
 
 def _has_head(row: Any, columns: KeysView[str]) -> bool:
-    """Whether ID and names can be taken from a row as they are."""
+    """Return whether a row has a valid ID and valid names."""
     if type(row) is not dict or not row.get("id") or type(row["id"]) is not str:
         return False
     names = row.get("names", [])
@@ -61,7 +61,7 @@ def _has_head(row: Any, columns: KeysView[str]) -> bool:
 
 
 class Parsed:
-    """The rows of a file that is sound JSON, and where in its text each of them begins and ends."""
+    """The rows of a file that is valid JSON, and their offsets in its text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -69,7 +69,7 @@ class Parsed:
         self.spans: list[tuple[int, int]] = []
 
     def heads(self) -> list[Head]:
-        """ID and names of each record."""
+        """Return ID and names of each record."""
         return [(row["id"], row.get("names", ())) for row in self.rows]
 
     def raw(self, number: int) -> bytes:
@@ -78,8 +78,8 @@ class Parsed:
         return self._text[start:end].encode()
 
     def mentioning(self, word: str) -> list[int] | None:
-        """Find the rows in which a text stands; None if that takes more than a search."""
-        if "\\" in self._text:  # with escapes it may be spelled in another way
+        """Return the numbers of the rows that contain a text; None if a search cannot find them."""
+        if "\\" in self._text:  # the text may be spelled with escapes
             return None
         found: list[int] = []
         place = self._text.find(word)
@@ -94,10 +94,10 @@ class Parsed:
         return found if self.spans else []
 
     def scan(self) -> None:
-        """Parse the text as a list.
+        """Parse the text, which must be a list.
 
         Raises:
-            ValueError, StopIteration, RecursionError, SystemError: it is none.
+            ValueError, StopIteration, RecursionError, SystemError: it is not a valid list.
         """
         place = after_blank(self._text, 0)
         if self._text.startswith("null", place):
@@ -107,10 +107,10 @@ class Parsed:
         else:
             raise ValueError("it is not a list")
         if after_blank(self._text, end) < len(self._text):
-            raise ValueError("something follows the list")
+            raise ValueError("there is data after the list")
 
     def _scan_elements(self, place: int) -> int:
-        """Go over the elements of a list from the first of them on; return the place behind its closing bracket."""
+        """Parse the elements of a list, starting at the first one; return the offset after the closing bracket."""
         text = self._text
         if text.startswith("]", place):
             return place + 1
@@ -127,9 +127,9 @@ class Parsed:
 
 
 def parse_whole(data: bytes) -> list[Any] | None:
-    """Parse a file like `parse`, without the positions of its rows."""
+    """Parse a file like `parse`, without the offsets of its rows."""
     at_work = gc.isenabled()
-    gc.disable()  # it would go over thousands of new objects again and again
+    gc.disable()  # it would scan thousands of new objects repeatedly
     try:
         rows = load(data)
     except ValueError:
@@ -142,9 +142,9 @@ def parse_whole(data: bytes) -> list[Any] | None:
 
 
 def parse(data: bytes) -> Parsed | None:
-    """Parse a file that is sound and spelled as programs spell it."""
+    """Parse a file that is valid JSON; None if it is not, or needs lenient reading."""
     at_work = gc.isenabled()
-    gc.disable()  # it would go over thousands of new objects again and again
+    gc.disable()  # it would scan thousands of new objects repeatedly
     try:
         parsed = Parsed(data.decode())
         parsed.scan()
@@ -157,7 +157,7 @@ def parse(data: bytes) -> Parsed | None:
 
 
 def _has_surrogates(data: bytes) -> bool:
-    """Whether there may be a lone surrogate, which is text for Python, and U+FFFD for Go."""
+    """Return whether there may be a lone surrogate, which Python accepts, and Go replaces by U+FFFD."""
     return b"\\" in data and (b"\\ud" in data or b"\\uD" in data)
 
 
@@ -165,15 +165,20 @@ def _has_surrogates(data: bytes) -> bool:
 
 
 class Cut:
-    """The rows of a large file: the heads of its records, and where the texts of their IDs begin."""
+    """The rows of a large file: the heads of its records, and the offsets of their IDs.
+
+    Attributes:
+        printed: the first rows of the blocks that are known to be as programs print them; see `huge`.
+    """
 
     def __init__(self, data: bytes) -> None:
+        self.printed: set[int] = set()
         self._data = data
         self._heads: list[Head] = []
         self._starts: list[int] = []
 
     def heads(self) -> list[Head]:
-        """ID and names of each record."""
+        """Return ID and names of each record."""
         return self._heads
 
     def raw(self, number: int) -> bytes:
@@ -182,9 +187,9 @@ class Cut:
         return self._data[start:end]
 
     def mentioning(self, word: str) -> list[int] | None:
-        """Find the rows in which a text stands; None if that takes more than a search."""
+        """Return the numbers of the rows that contain a text; None if a search cannot find them."""
         needle = word.encode(errors="replace")
-        if b"\\" in self._data:  # with escapes it may be spelled in another way
+        if b"\\" in self._data:  # the text may be spelled with escapes
             return None
         found: list[int] = []
         place = self._data.find(needle)
@@ -203,13 +208,13 @@ class Cut:
         return self._data[self.span(first)[0] : self.span(end - 1)[1]]
 
     def span(self, number: int) -> tuple[int, int]:
-        """Where a row begins and ends: with its braces, without the comma behind it."""
+        """Return the offsets of a row's begin and end, including its braces, without the comma after it."""
         last = number + 1 == len(self._starts)
         end = len(self._data) - 1 if last else self._starts[number + 1] - len(_SEAM) + 1
         return self._starts[number] - len(_START) + 1, end
 
     def scan(self) -> None:
-        """Go from seam to seam.
+        """Find all seams, and read the heads.
 
         Raises:
             ValueError, IndexError, StopIteration, SystemError: a record does not begin with ID and names.
@@ -222,7 +227,7 @@ class Cut:
                 raise ValueError("an ID is empty")
             names: Sequence[str] = ()
             after = end + 1
-            initial = data[after + 2]  # which of thousands of records needs a closer look
+            initial = data[after + 2]  # a fast test for the rare records with names or a digest
             if initial == _DIGEST_INITIAL and data.startswith(_DIGEST, after):  # an image's, between ID and names
                 after = quote(b'"', after + len(_DIGEST)) + 1
                 initial = data[after + 2]
@@ -235,21 +240,21 @@ class Cut:
                 return
 
     def is_whole(self) -> bool:
-        """Whether nothing speaks against this cut."""
+        """Return whether the seams are certainly those between the records."""
         data, count = self._data, len(self._heads)
         if b"\\" in data and any("\\" in identifier for identifier, _ in self._heads):
             return False
-        # A list of objects within a record may have a seam, too, and would be torn apart there. Most files have none.
+        # A list of objects inside a record may contain a seam, too, and would be split there. Most files have none.
         flat = data.count(b"{") == count or (data.count(b"[{") == 1 and data.count(b",{") == count - 1)
         if not flat and not all(_is_sound(self.raw(number)) for number in range(count)):
             return False
-        # More of these keys than records would mean that some stand elsewhere, or twice.
+        # If there are more of these keys than records, some are elsewhere, or repeated.
         named = sum(1 for _, names in self._heads if names)
         return data.count(b'"id":') == count and data.count(b'"names":') == named
 
 
 def cut_at_seams(data: bytes) -> Cut | None:
-    """Cut a file between its records; None if it has not the shape for it."""
+    """Split a file at the seams between its records; None if it does not have the required shape."""
     if not (data.startswith(_START) and data.endswith(b"}]")) or b"\0" in data or _has_odd_keys(data):
         return None
     cut = Cut(data)
@@ -261,7 +266,7 @@ def cut_at_seams(data: bytes) -> Cut | None:
 
 
 def _has_odd_keys(data: bytes) -> bool:
-    """Whether `id` or `names` may be spelled otherwise: in capitals, or with escapes."""
+    """Return whether `id` or `names` may be spelled in another way: with capitals or escapes."""
     if b"\\" in data and any(b"\\u00%d" % digit in data for digit in (4, 5, 6, 7)):
         return True
     if not any(letter in data for letter in _CAPITALS):
@@ -271,10 +276,9 @@ def _has_odd_keys(data: bytes) -> bool:
 
 
 def _is_sound(raw: bytes) -> bool:
-    """Whether a row has no objects within it, or is a whole object with all of them.
+    """Return whether a row is a whole object, not one that was split at a seam inside it.
 
-    One that was torn apart has begun something that it does not end. Where the braces and brackets in its texts do not
-    add up, either, it is parsed.
+    A row that was split has unbalanced braces or brackets. Those may also be in its texts; then the row is parsed.
     """
     if raw.count(b"{") == raw.count(b"}") and raw.count(b"[") == raw.count(b"]"):
         return True

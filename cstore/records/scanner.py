@@ -1,6 +1,6 @@
-"""JSON values out of text, by the scanner of the standard library.
+"""Parse JSON values with the scanner of the standard library.
 
-`json` itself is not imported for it: the regular expressions that come along take longer than small files do.
+`json` itself is not imported, because importing its regular expressions takes longer than parsing a small file.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 REFUSALS = (ValueError, StopIteration, RecursionError, SystemError)
-"""What `scan` raises where there is no value, or where it is nested too deeply.
+"""The exceptions of `scan` if there is no value, or if it is nested too deeply.
 
-The last is how CPython says it as long as nobody has imported `json`, whose own error it looks for in vain.
+CPython raises SystemError as long as `json` is not imported, because it does not find that module's own error.
 """
 
 
@@ -29,7 +29,7 @@ def _no_constant(name: str) -> object:
 
 
 class _Rules:
-    """The scanner's settings: number types, and no control characters in texts."""
+    """The scanner's options: how to parse numbers, and to refuse control characters in texts."""
 
     strict = True
     parse_int = int
@@ -41,17 +41,17 @@ class _Rules:
 def _make_scan() -> Callable[[str, int], tuple[Any, int]]:
     try:
         from _json import make_scanner
-    except ImportError:  # it is CPython's own
+    except ImportError:  # only CPython has it
         from json import JSONDecoder
 
         decoder: Any = JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
         scan_once: Callable[[str, int], tuple[Any, int]] = decoder.scan_once
         return scan_once
-    return make_scanner(_Rules)  # type: ignore[arg-type]  # any object with these attributes will do
+    return make_scanner(_Rules)  # type: ignore[arg-type]  # any object with these attributes works
 
 
 scan = _make_scan()
-"""Read the value that begins at a place in a text; return it and the place behind it."""
+"""Parse the value at an offset in a text; return it and the offset after it."""
 
 
 def load(data: bytes) -> Any:
@@ -68,12 +68,12 @@ def load(data: bytes) -> Any:
     except REFUSALS:
         raise ValueError("it is not JSON") from None
     if after_blank(text, end) < len(text):
-        raise ValueError("something follows it")
+        raise ValueError("there is data after its end")
     return value
 
 
 def after_blank(text: str, place: int) -> int:
-    """Return the first place from `place` on that is not white space, or the end."""
+    """Return the offset of the first character from `place` on that is not white space, or the end."""
     while text[place : place + 1] in _BLANK:
         place += 1
     return place

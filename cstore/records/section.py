@@ -1,4 +1,4 @@
-"""One record file: its records, what was changed of them, and how it is written again."""
+"""One record file: its records, their changes, and how it is written."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from cstore.records.snapshot import Identity
 
 _BLANK = b" \t\n\r"
-HUGE = 1 << 24  # bytes from which on a file is not held in memory several times over; see `huge`
+HUGE = 1 << 24  # bytes of the smallest file that must not be in memory several times; see `huge`
 
 
 class Section(Generic[R]):
     """The records of one file.
 
-    A row is a record's place in the file. It holds the record, only its head until more is needed, or None after the
-    record was removed. The first `_base_rows` rows are those of `_base`, the bytes that were read; rows behind them
-    were added since, and `_tail` has the bytes in which they were saved, if they were.
+    A row is a record's position in the file. It holds the record, or only its head if no more was needed so far, or
+    None if the record was removed. The first `_base_rows` rows are those of `_base`, the bytes that were read; later
+    rows were added since, and `_tail` has their bytes, if they were saved.
 
     Attributes:
         kind: the class of its records.
-        location: which of the files of its kind it is.
+        location: the location of its records.
         path: the file.
-        identity: the file that was read or last written; None if there was none.
-        degraded: leave records out that cannot be read, instead of raising when somebody asks for them.
-        flaws: what could not be read so far. A file with flaws is not written.
+        identity: the identity of the file that was read or last written; None if there was none.
+        degraded: leave out unreadable records instead of raising an error.
+        flaws: the flaws found so far. A file with flaws is not written.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class Section(Generic[R]):
         degraded: bool,
         flaw: Callable[[R], str] | None = None,
     ) -> None:
-        """Take over the `content` of the file. Nothing of it is looked at before `read`.
+        """Create a section from the `content` of the file, which is not examined before `read`.
 
-        `flaw` says what is wrong with a record whose fields make sense, or "". It is asked when a record is read.
+        `flaw` is called for each record that is read; it returns a flaw of a record with valid fields, or "".
         """
         self._flaw = flaw
         self.kind, self.location, self.path, self.degraded = kind, location, path, degraded
@@ -59,7 +59,7 @@ class Section(Generic[R]):
         self._start_from(data, [])
 
     def read(self, *, whole: bool) -> None:
-        """Read the `whole` records, or only their heads if that will do, and note flaws."""
+        """Read the `whole` records, or only their heads if possible, and record flaws."""
         data = self._base
         source = read_rows(self.kind, data) if data and not whole else None
         if source is not None or not data:
@@ -77,7 +77,7 @@ class Section(Generic[R]):
         self._settle()
 
     def _settle(self) -> None:
-        """Take note that the file on disk holds all rows."""
+        """Reset the changes, because the file on disk has all rows."""
         self._originals: dict[int, R] = {}
         self._removed = False
         self._base_changed = False
@@ -96,36 +96,36 @@ class Section(Generic[R]):
         if all(known.reason != flaw.reason for known in self.flaws):
             self.flaws.append(errors.RecordsDamaged(self.path, flaw.reason, offset=flaw.offset))
 
-    # ── asking ──
+    # ── queries ──
 
     @property
     def empty(self) -> bool:
-        """Whether the file is there and has no bytes."""
+        """Whether the file exists and has no bytes."""
         return self.identity is not None and not self._base and not self._tail
 
     @property
     def changed(self) -> bool:
-        """Whether the file on disk lacks something."""
+        """Whether there are changes that are not saved."""
         return self._removed or bool(self._originals) or any(row is not None for row in self._rows[self._saved :])
 
     @property
     def _saved(self) -> int:
-        """How many rows the file on disk has."""
+        """The number of rows in the file on disk."""
         return self._base_rows + len(self._tail)
 
     def is_current(self) -> bool:
-        """Whether the file on disk still is the one that was read or written."""
+        """Return whether the file on disk is still the one that was read or last written."""
         return identity_at(self.path) == self.identity
 
     def heads(self) -> Iterator[Head]:
-        """ID and names of all records."""
+        """Return ID and names of all records."""
         return ((row if isinstance(row, tuple) else (row.id, row.names)) for row in self._rows if row is not None)
 
     def records(self) -> Iterator[R]:
-        """All records.
+        """Return all records.
 
         Raises:
-            RecordsDamaged: one has a field that makes no sense (not if `degraded`).
+            RecordsDamaged: a record has an invalid field (not if `degraded`).
         """
         if isinstance(self._source, Cut) and len(self._base) >= HUGE:
             return (each for each in self._passing_by(self._source) if not isinstance(each, bytes))
@@ -134,10 +134,10 @@ class Section(Generic[R]):
         return (row for row in self._rows if row is not None and not isinstance(row, tuple))
 
     def documents(self) -> Iterator[R | bytes]:
-        """All records like `records`, or in the place of many the JSON documents that programs print of them.
+        """Return all records like `records`, but many of them as bytes: their JSON documents, separated by commas.
 
         Raises:
-            RecordsDamaged: one has a field that makes no sense (not if `degraded`).
+            RecordsDamaged: a record has an invalid field (not if `degraded`).
         """
         source = self._source
         if not isinstance(source, Cut) or len(self._base) < HUGE or self._flaw:
@@ -147,12 +147,14 @@ class Section(Generic[R]):
         return self._passing_by(source, printed(self.kind))
 
     def _passing_by(self, source: Cut, printed: Callable[[bytes], object] | None = None) -> Iterator[R | bytes]:
-        """All records, and none of them kept: all of a file so large would take five times its size."""
+        """Yield all records without keeping them: those of a huge file would take five times its size in memory."""
         from cstore.records.huge import blocks, in_passing
 
         for first, last in blocks(self._base_rows):
             block = source.block(first, last)
-            if printed and printed(block) and {tuple}.issuperset(map(type, self._rows[first:last])):
+            untouched = {tuple}.issuperset(map(type, self._rows[first:last]))
+            if printed and untouched and (first in source.printed or printed(block)):
+                source.printed.add(first)
                 yield block
                 continue
             for number, record in enumerate(in_passing(self.kind, block, last - first), first):
@@ -173,10 +175,10 @@ class Section(Generic[R]):
                 self._rows[number] = self._checked(record)
 
     def mentioning(self, text: str) -> Iterator[R]:
-        """All records in whose fields `text` may stand, and perhaps others.
+        """Return all records that contain `text` in a field, and possibly others.
 
         Raises:
-            RecordsDamaged: one has a field that makes no sense (not if `degraded`).
+            RecordsDamaged: a record has an invalid field (not if `degraded`).
         """
         rows = self._source.mentioning(text) if self._source and text else None
         if rows is None:
@@ -186,14 +188,14 @@ class Section(Generic[R]):
         return (record for record in found if record is not None)
 
     def ids(self) -> KeysView[str]:
-        """The IDs, each once, in no order that counts; for asking whether one is there."""
+        """Return the IDs, each once, in no particular order; for membership tests."""
         return self._by_id().keys()
 
     def get(self, identifier: str, *, last: bool) -> R | None:
-        """Return the first, or the last, record with that ID.
+        """Return the first, or the last, record with that ID; None if there is none.
 
         Raises:
-            RecordsDamaged: the record has a field that makes no sense (not if `degraded`).
+            RecordsDamaged: the record has an invalid field (not if `degraded`).
         """
         row = self._row_of(identifier, last=last)
         return None if row is None else self._record(row)
@@ -203,7 +205,7 @@ class Section(Generic[R]):
         return self._repeated[identifier][0] if self._repeated.get(identifier) and not last else row
 
     def _record(self, number: int) -> R | None:
-        """Read what a row holds; None if it was removed, or cannot be read in a degraded view."""
+        """Return the record of a row; None if it was removed, or is unreadable in a degraded section."""
         row = self._rows[number]
         if not isinstance(row, tuple):
             return row
@@ -231,7 +233,7 @@ class Section(Generic[R]):
         return self._slices
 
     def _by_id(self) -> dict[str, int]:
-        """ID → its last row. The few IDs that several rows have are in `_repeated` as well, with all their rows."""
+        """Return the last row of each ID. IDs that several rows have are also in `_repeated`, with all rows."""
         if self._index is None:
             index = {
                 (row[0] if isinstance(row, tuple) else row.id): number
@@ -255,15 +257,15 @@ class Section(Generic[R]):
         self._by_id()
         return bool(self._repeated)
 
-    # ── changing ──
+    # ── changes ──
 
     def append(self, record: R) -> None:
-        """Put a new record at the end."""
+        """Append a new record."""
         self._by_id()[record.id] = len(self._rows)
         self._rows.append(record)
 
     def replace(self, record: R, *, last: bool) -> None:
-        """Put `record` in the place of the first, or the last, that has its ID. There must be one."""
+        """Replace the first, or the last, record with the ID of `record`, which must exist."""
         row = self._row_of(record.id, last=last)
         if row is None:
             raise KeyError(record.id)
@@ -274,7 +276,7 @@ class Section(Generic[R]):
         self._rows[row] = record
 
     def remove(self, identifier: str) -> None:
-        """Take out every record with that ID: a hidden duplicate must not come back in its place."""
+        """Remove all records with that ID, so that a hidden duplicate does not reappear."""
         row = self._by_id().pop(identifier, None)
         for number in self._repeated.pop(identifier, [] if row is None else [row]):
             self._removed |= number < self._saved
@@ -284,7 +286,7 @@ class Section(Generic[R]):
     # ── writing ──
 
     def establish(self, *, sync: bool) -> None:
-        """Create an empty list in place of a missing or empty file. Call it before any change."""
+        """Write an empty list if the file is missing or has no bytes. Call this before any change."""
         before = self.identity
         if not (self._base or self._rows or self.flaws):
             try:
@@ -294,13 +296,13 @@ class Section(Generic[R]):
                     self._start_from(b"[]", [])
 
     def save(self, *, sync: bool) -> None:
-        """Replace the file on disk, if anything was changed.
+        """Replace the file on disk, if there are changes.
 
         Raises:
-            RecordsDamaged: what was read could not be trusted; it stays as it is.
-            RecordsChanged: another process wrote the file meanwhile.
-            SystemFailure: it could not be written; the old file is untouched. If only the sync of the directory failed,
-                the new one is there, and this section tells of that.
+            RecordsDamaged: the file has flaws; it is not changed.
+            RecordsChanged: another process wrote the file in the meantime.
+            SystemFailure: it could not be written; the old file is unchanged. If only the sync of the directory failed,
+                the new file is in place, and this section describes it.
         """
         if not self.changed:
             return
@@ -322,11 +324,11 @@ class Section(Generic[R]):
         try:
             self._write(parts, sync=sync)
         finally:
-            if self.identity != before:  # also if only the sync failed: who takes it back changes what is there now
+            if self.identity != before:  # even if only the sync failed: reverting must start from the new file
                 self._take_note(texts, tail, parts)
 
     def _take_note(self, texts: list[bytes], tail: list[bytes], parts: list[bytes | memoryview]) -> None:
-        """Remember what the file on disk holds now."""
+        """Record the contents of the file that was written."""
         rows: list[R | Head | None] = [row for row in self._rows if row is not None]
         if self._base_changed:
             self._start_from(b"".join(parts), rows)
@@ -338,14 +340,14 @@ class Section(Generic[R]):
             self._tail, self._originals = tail, {}
 
     def _write(self, parts: Sequence[bytes | memoryview], *, sync: bool) -> None:
-        """Replace the file. Whatever is raised, `identity` is that of the file which is there then."""
+        """Replace the file. Even after an error, `identity` is that of the file on disk."""
         from cstore.fs.atomic import PendingFile, sync_directory
         from cstore.fs.lockfile import make_directory
 
         directory = os.path.dirname(self.path)
         make_directory(directory, sync=sync)
         if sync and self.identity is None:
-            sync_directory(os.path.dirname(directory))  # its creator may not have done that
+            sync_directory(os.path.dirname(directory))  # the process that created the directory may not have synced it
         with PendingFile(self.path, sync=sync) as pending:
             for part in parts:
                 pending.write(part)
@@ -356,9 +358,9 @@ class Section(Generic[R]):
                     self.identity = identity_of(pending.published)
 
     def _kept_base(self) -> bytes | memoryview:
-        """The first rows as they were read, up to the closing bracket.
+        """Return the bytes of the first rows as they were read, up to the closing bracket.
 
-        Most often one record joins thousands: theirs need not even be told apart.
+        Usually one record is added to thousands, which need not even be split.
         """
         return memoryview(self._base.strip(_BLANK))[:-1] if self._base_rows else b"["
 
@@ -371,10 +373,10 @@ class Section(Generic[R]):
         return [text for text, row in zip(texts, self._rows, strict=False) if row is not None]
 
     def _pieces(self) -> list[bytes | memoryview] | None:
-        """The same for a huge file, which is not copied: the bytes between two changes are one slice of it."""
+        """Return the texts of a huge file without copying it: the rows between two changes are one piece."""
         from cstore.records.huge import pieces
 
-        source = self._source or cut_at_seams(self._base)  # none is kept of what was written last
+        source = self._source or cut_at_seams(self._base)  # no cut is kept after writing
         if not isinstance(source, Cut) or len(source.heads()) != self._base_rows:
             return None
         changed: dict[int, bytes | None] = dict.fromkeys(n for n in range(self._base_rows) if self._rows[n] is None)

@@ -1,18 +1,20 @@
-"""What each field of a record may hold, and the form in which a record keeps it (store-format 4).
+"""Check the fields of records, and convert them to the types of the model (store-format 4).
 
-Strict and lenient reading share this, and which keys are known, and how a flaw is told. A check takes a parsed value
-and says where it stands, for the error. Lists become tuples.
+Strict and lenient reading share these checks, the known keys, and the class of flaws. A check takes a parsed value, and
+the name of its field for the error. Lists become tuples.
 """
 
 from __future__ import annotations
 
-from cstore.records.model import Container, IDMapEntry, Image, Layer, key_of
+from cstore.records.model import IDMapEntry, key_of
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from cstore.records.model import Record
 
     Check = Callable[[Any, str], Any]
 
@@ -23,14 +25,14 @@ _NAMES = {str: "str", int: "int", float: "float", bool: "bool", list: "array", d
 
 
 class Flaw(Value):
-    """A flaw in a file, and its byte offset, if known."""
+    """An error in a file, and its byte offset, if known."""
 
     reason: str
     offset: int | None = None
 
 
 def divide(value: dict[str, Any], keys: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Separate an object's known keys, in any case, from the others. The last of repeated keys counts."""
+    """Separate an object's known keys, ignoring case, from the others. The last of equal keys counts."""
     known: dict[str, Any] = {}
     unknown: dict[str, Any] = {}
     for key, item in value.items():
@@ -43,19 +45,19 @@ def divide(value: dict[str, Any], keys: dict[str, str]) -> tuple[dict[str, Any],
 
 
 def lower(text: str) -> str:
-    """Make the first letter of a sentence small, to go on with it after a colon."""
+    """Return a sentence with a lower-case first letter, for use after a colon."""
     return text[:1].lower() + text[1:]
 
 
 def text(value: Any, where: str) -> str:
-    """Take text."""
+    """Check a text."""
     if type(value) is str:
         return value
     raise _misfit("str", value, where)
 
 
 def number(value: Any, where: str, least: int = _SMALLEST, most: int = _LARGEST) -> int:
-    """Take an integer, of 64 bits with a sign if nothing else is said."""
+    """Check an integer, by default a signed 64-bit one."""
     if type(value) is not int:
         raise _misfit("int", value, where)
     if value < least:
@@ -66,13 +68,13 @@ def number(value: Any, where: str, least: int = _SMALLEST, most: int = _LARGEST)
 
 
 def texts(value: Any, where: str) -> tuple[str, ...]:
-    """Take a list of texts."""
+    """Check a list of texts."""
     items = _items(value, where)
     return items if _TEXT.issuperset(map(type, items)) else _each(text, items, where)
 
 
 def owners(value: Any, where: str) -> tuple[int, ...]:
-    """Take a list of user or group IDs."""
+    """Check a list of user or group IDs."""
     items = _items(value, where)
     if _NUMBER.issuperset(map(type, items)) and (not items or (min(items) >= 0 and max(items) <= _LARGEST_OWNER)):
         return items
@@ -80,19 +82,19 @@ def owners(value: Any, where: str) -> tuple[int, ...]:
 
 
 def id_map(value: Any, where: str) -> tuple[IDMapEntry, ...]:
-    """Take a list of ID map entries."""
+    """Check a list of ID map entries."""
     return _each(_entry, _items(value, where), where)
 
 
 def anything(value: Any, where: str) -> dict[str, Any]:
-    """Take an object, whatever is in it."""
+    """Check an object with any contents."""
     if type(value) is dict:
         return value
     raise _misfit("object", value, where)
 
 
 def numbers_by_key(value: Any, where: str) -> dict[str, int]:
-    """Take an object of integers."""
+    """Check an object of integers."""
     items = anything(value, where)
     if _NUMBER.issuperset(map(type, items.values())) and (
         not items or (min(items.values()) >= _SMALLEST and max(items.values()) <= _LARGEST)
@@ -102,7 +104,7 @@ def numbers_by_key(value: Any, where: str) -> dict[str, int]:
 
 
 def texts_by_key(value: Any, where: str) -> dict[str, str]:
-    """Take an object of texts."""
+    """Check an object of texts."""
     items = anything(value, where)
     if _TEXT.issuperset(map(type, items.values())):
         return items
@@ -157,12 +159,17 @@ SHAPES: dict[str, Check] = {
     "big-data-sizes": numbers_by_key,
     "big-data-digests": texts_by_key,
 }
-"""By key on disk; a key means the same in every kind of record."""
+"""The checks by key on disk, which are the same for all kinds of records."""
 
 ENTRY_KEYS = frozenset(IDMapEntry.field_names())
 
-COLUMNS: dict[type, dict[str, tuple[str, Check]]] = {
-    kind: {key_of(name): (name, SHAPES[key_of(name)]) for name in kind.field_names()}
-    for kind in (Layer, Image, Container)
-}
-"""Of each kind: key on disk → field and check, in the order of the keys on disk."""
+_COLUMNS: dict[type, dict[str, tuple[str, Check]]] = {}
+
+
+def columns_of(kind: type[Record]) -> dict[str, tuple[str, Check]]:
+    """Return the fields of a kind: key on disk → field and check, in the order of the keys on disk."""
+    found = _COLUMNS.get(kind)
+    if found is None:
+        keys = ((name, key_of(name)) for name in kind.field_names())
+        found = _COLUMNS[kind] = {key: (name, SHAPES[key]) for name, key in keys}
+    return found

@@ -1,7 +1,7 @@
-"""Read several files as they were at one moment, without a lock.
+"""Read a consistent state of several files without a lock.
 
-Record files are only ever replaced by a rename. So if, after reading them all, every path still leads to the file that
-was read, then there was a moment at which all of them were current.
+Record files are only replaced by renaming. So if every path still leads to the file that was read after all of them
+were read, there was a moment when all of them were current.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Identity = tuple[int, int, int, int]
-"""Device, inode, size in bytes, modification time in ns: a file that still has these has not been written."""
+"""Device, inode, size in bytes, modification time in ns: they differ after every write."""
 
 _ATTEMPTS = 100
 _BLOCK = 1 << 20
 _LARGEST = 1 << 27
 _NOT_OURS = {errno.EACCES, errno.EPERM}
-"""Somebody else's store is not a damaged one."""
+"""Errors that mean a lack of permission, not damage."""
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """Reduce a file's status to what tells it from its successors."""
+    """Return the part of a file's status that differs from those of its successors."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def identity_at(path: str) -> Identity | None:
-    """Return the identity of the file at `path`; None if there is none.
+    """Return the identity of the file at `path`; None if it does not exist.
 
     Raises:
-        SystemFailure: it cannot be examined.
+        SystemFailure: its status cannot be read.
     """
     try:
         return identity_of(os.lstat(path))
@@ -47,14 +47,14 @@ def identity_at(path: str) -> Identity | None:
 
 
 def read_file(path: str) -> tuple[bytes, Identity | None]:
-    """Read one record file; one that is absent has no bytes and no identity.
+    """Read one record file; a missing one has no bytes and no identity.
 
     Raises:
-        RecordsDamaged: there is something else than a regular file.
+        RecordsDamaged: it is not a regular file, or is too large.
         SystemFailure: it cannot be read.
     """
     try:
-        _refuse_other_types(path, os.lstat(path).st_mode)  # to open a device is an act of its own
+        _refuse_other_types(path, os.lstat(path).st_mode)  # opening a device may have side effects
         fd = _open_quietly(path)
     except FileNotFoundError:
         return b"", None
@@ -80,7 +80,7 @@ def _refuse_other_types(path: str, mode: int) -> None:
 
 
 def _open_quietly(path: str) -> int:
-    """Open a file to read, without a trace in its access time where that is allowed: to its owner, and to root."""
+    """Open a file for reading, without updating its access time if permitted: for its owner and root."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     with within.holder(path) as (folder, name):
         return within.open_quietly(name, flags, 0, folder)
@@ -97,11 +97,11 @@ def _read_all(fd: int, size: int) -> bytes:
 
 
 def read_together(paths: Sequence[str]) -> list[tuple[bytes, Identity | None]]:
-    """Read all of `paths` such that they belong together.
+    """Read a consistent state of all `paths`.
 
     Raises:
-        RecordsDamaged: one is not a regular file.
-        SystemFailure: one cannot be read, or they do not stop changing.
+        RecordsDamaged: a file is not a regular file, or is too large.
+        SystemFailure: a file cannot be read, or they keep changing.
     """
     for _ in range(_ATTEMPTS):
         contents = [read_file(path) for path in paths]
@@ -114,10 +114,10 @@ def read_together(paths: Sequence[str]) -> list[tuple[bytes, Identity | None]]:
 
 
 def read_readable(paths: Sequence[str]) -> tuple[list[tuple[bytes, Identity | None]], dict[str, errors.RecordsDamaged]]:
-    """Read those of `paths` that can be read such that they belong together; say what is wrong with the others.
+    """Read a consistent state of the readable files of `paths`; return their contents, and the errors of the others.
 
     Raises:
-        SystemFailure: they do not stop changing, or we may not read them.
+        SystemFailure: they keep changing, or this process has no permission to read them.
     """
     try:
         return read_together(paths), {}

@@ -1,12 +1,6 @@
-"""All records of one kind, from all the files they live in.
-
-A table is loaded without a lock and is consistent all the same. Changing it and saving it needs the kind's exclusive
-lock, which the caller holds, having written a fresh token first (store-format 2.2).
-"""
+"""All records of one kind, from all their files: loaded consistently without a lock, changed and saved with one."""
 
 from __future__ import annotations
-
-from itertools import chain
 
 from cstore import errors
 from cstore.records import codec
@@ -17,6 +11,7 @@ from cstore.records.snapshot import read_readable, read_together
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from cstore.records.rows import Head
 
@@ -26,12 +21,12 @@ __all__ = ["Kind", "Location", "NameConflict", "Table"]
 class Table(Generic[R]):
     """The records of one kind, in load order: stable, image store, volatile.
 
-    Any question about a record may raise RecordsDamaged: of a file that is sound JSON, only IDs and names are looked at
-    before somebody asks for the rest, and a large one need only have the shape of one. `verify` asks for everything.
+    Any method that reads a record may raise RecordsDamaged: of a file in valid JSON, only IDs and names are read at
+    first, and of a large file only the outline is checked. `verify` reads everything.
     """
 
     def __init__(self, kind: Kind[R], sections: list[Section[R]]) -> None:
-        """Use `load`."""
+        """Create a table from its sections; callers use `load`."""
         self.kind = kind
         self._sections = sections
         self._names: dict[str, str] | None = None
@@ -52,26 +47,26 @@ class Table(Generic[R]):
         whole: bool = False,
         degraded: bool = False,
     ) -> Table[R]:
-        """Read the records of one moment. Needs no lock, and writes nothing.
+        """Read a consistent state of the records. This needs no lock, and writes nothing.
 
         Args:
             kind: the kind of record.
-            files: the paths by location. A file that is absent holds no records.
-            empty_is_damage: whether the file of that path cannot be empty, because data of its records exists.
-            absence_is_damage: whether the absent file of that path was there once, given what the others hold.
-            whole: read all of every record at once: right for who will go over all of them, or wants to trust them all.
-            degraded: leave out what cannot be read of a damaged file, and note the damage in `flaws`.
+            files: the paths by location. A missing file has no records.
+            empty_is_damage: returns whether an empty file at a path is damaged, because data of its records exists.
+            absence_is_damage: returns whether a missing file existed before, given its path and the other records.
+            whole: read all fields of all records now, for callers that use or verify all of them.
+            degraded: leave out unreadable records of a damaged file, and record the damage in `flaws`.
 
         Raises:
-            RecordsDamaged: a file cannot be trusted (not if `degraded`).
-            SystemFailure: a file cannot be read, or the files do not stop changing.
+            RecordsDamaged: a file is damaged (not if `degraded`).
+            SystemFailure: a file cannot be read, or the files keep changing.
         """
         places = [location for location in Location if location in files]
         whole = whole or (kind.flaw is not None and not degraded)
         paths, sections = [files[location] for location in places], []
         contents, unreadable = read_readable(paths) if degraded else (read_together(paths), {})
         for location, content in zip(places, contents, strict=True):
-            section = Section(kind.record, location, files[location], content, degraded=degraded, flaw=_flaw_of(kind))
+            section = Section(kind.record, location, files[location], content, degraded=degraded, flaw=kind.told_flaw())
             section.flaws += filter(None, [unreadable.get(section.path)])
             section.read(whole=whole)
             if section.empty and empty_is_damage and empty_is_damage(section.path):
@@ -90,9 +85,9 @@ class Table(Generic[R]):
                 section.flaws.append(errors.RecordsDamaged(section.path, "it is missing, but its items exist"))
 
     def promote(self) -> bool:
-        """Make a table that was read degraded one to write by, if there is no difference: it is whole, and current.
+        """Make a degraded table writable if it is complete and current; return whether it is.
 
-        From then on it raises what is wrong with a record. Call it with the lock held.
+        Afterwards, damaged records raise errors. Call this with the lock held.
         """
         there = all(
             section.location is Location.VOLATILE or not (section.identity is None or section.empty)
@@ -104,29 +99,37 @@ class Table(Generic[R]):
             section.degraded = False
         return True
 
+    def demote(self) -> bool:
+        """Collect flaws from now on instead of raising them; False if there are flaws, or the table is outdated."""
+        if self.flaws or not self.is_current():
+            return False
+        for section in self._sections:
+            section.degraded = True
+        return True
+
     @property
     def flaws(self) -> list[errors.RecordsDamaged]:
-        """The flaws found so far: all of them after `verify`. A file with a flaw is never written."""
+        """The flaws found so far; all flaws after `verify`. A file with a flaw is never written."""
         return [flaw for section in self._sections for flaw in section.flaws]
 
     def verify(self) -> None:
-        """Look at every field of every record.
+        """Check every field of every record.
 
         Raises:
-            RecordsDamaged: one makes no sense (not if the table was loaded degraded).
+            RecordsDamaged: a field is invalid (not if the table was loaded degraded).
         """
         for section in self._sections:
             for _ in section.documents():
                 pass
 
     def is_current(self) -> bool:
-        """Whether all files on disk still are those that were read or last saved."""
+        """Return whether all files on disk are still those that were read or last saved."""
         return all(section.is_current() for section in self._sections)
 
-    # ── asking ──
+    # ── queries ──
 
     def __iter__(self) -> Iterator[R]:
-        every = chain.from_iterable([section.records() for section in self._sections])
+        every = (record for records in [section.records() for section in self._sections] for record in records)
         if not self._hides():
             return every
         firsts: dict[str, R] = {}
@@ -135,24 +138,20 @@ class Table(Generic[R]):
         return iter(firsts.values())
 
     def documents(self) -> Iterator[R | bytes]:
-        """Go over the records to print them: in the place of many there may be their JSON documents, with commas."""
+        """Iterate over the records for printing; many of them may be bytes: their JSON documents with commas."""
         if self._hides():
             return iter(self)
-        return chain.from_iterable([section.documents() for section in self._sections])
+        return (each for documents in [section.documents() for section in self._sections] for each in documents)
 
-    def texts(self, field: str) -> Iterator[str]:
-        """Go over what a field of text holds, where it is not empty: in a fraction of the time that records take."""
-        from cstore.records.huge import texts_in
+    def columns(self, *fields: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the values of some fields of all records, in load order, much faster than reading records."""
+        from cstore.records.huge import columns
 
-        for each in self.documents():
-            if isinstance(each, bytes):
-                yield from texts_in(each, field)
-            elif text := getattr(each, field):
-                yield text
+        return columns(self.kind.record, self.documents(), fields)
 
     def heads(self) -> Iterator[Head]:
-        """Go over the records, in load order, with no more than their IDs and names: cheap for thousands."""
-        every = chain.from_iterable([section.heads() for section in self._sections])
+        """Iterate over the IDs and names of the records, in load order; this is cheap for thousands of records."""
+        every = (head for heads in [section.heads() for section in self._sections] for head in heads)
         if not self._hides():
             return every
         firsts: dict[str, Head] = {}
@@ -161,16 +160,13 @@ class Table(Generic[R]):
         return iter(firsts.values())
 
     def mentioning(self, text: str) -> Iterator[R]:
-        """Go over all records in whose fields `text` may stand, and perhaps some others: cheap if there are few.
-
-        Who wants to know which layers build on another, say, compares the parents of these instead of those of all.
-        """
+        """Iterate over all records that contain `text` in a field, and possibly others; cheap if there are few."""
         if self._hides():
-            return iter(self)  # only among all of them is it known which are hidden
-        return chain.from_iterable(section.mentioning(text) for section in self._sections)
+            return iter(self)  # only all records together show which are hidden
+        return (record for section in self._sections for record in section.mentioning(text))
 
     def _hides(self) -> bool:
-        """Whether records are hidden by others of the same ID. Only foreign writers bring that about."""
+        """Return whether records are hidden by others with the same ID, which only other programs write."""
         if self.kind.duplicates:
             return False
         if self._overlap is None:
@@ -186,11 +182,11 @@ class Table(Generic[R]):
         return any(identifier in section.ids() for section in self._sections)
 
     def ids(self) -> list[str]:
-        """All IDs, in load order, each once."""
+        """Return all IDs, in load order, each once."""
         return list(dict.fromkeys(identifier for identifier, _ in self.heads()))
 
     def get(self, identifier: str) -> R | None:
-        """Return the record with exactly that ID."""
+        """Return the record with exactly that ID; None if there is none."""
         for section in self._sections:
             record = section.get(identifier, last=self.kind.duplicates)
             if record is not None:
@@ -198,19 +194,19 @@ class Table(Generic[R]):
         return None
 
     def named(self, name: str) -> R | None:
-        """Return the record that has exactly that name; if several have it, the last."""
+        """Return the record with exactly that name, the last one if there are several; None if there is none."""
         identifier = self._name_index().get(name)
         return None if identifier is None else self.get(identifier)
 
     def resolve(self, ref: str) -> R | None:
         """Find a record by ID, name, alias or unique prefix of its ID, in this order (semantics 4).
 
-        Any prefix will do, but an ID with a space is not found by its prefix; an ambiguous prefix finds nothing.
+        A prefix may have any length, but does not find an ID with a space; an ambiguous prefix finds nothing.
         """
         return self.exact(ref) or self.by_prefix(ref)
 
     def exact(self, ref: str) -> R | None:
-        """Find a record by its whole ID, by name or by alias."""
+        """Find a record by its full ID, by name or by alias."""
         if not ref:
             return None
         alias = self.kind.alias
@@ -218,15 +214,15 @@ class Table(Generic[R]):
         return self.get(ref) or self.named(ref) or next(aliased, None)
 
     def by_prefix(self, ref: str) -> R | None:
-        """Find the one record whose ID begins with `ref`. For callers that know of no exact match, of any kind."""
+        """Find the only record whose ID begins with `ref`. Call this only if no kind has an exact match."""
         found = {known for known, _ in self.heads() if known.startswith(ref) and " " not in known} if ref else ()
         return self.get(*found) if len(found) == 1 else None
 
     def location(self, identifier: str) -> Location:
-        """Say in which file a record lives.
+        """Return the location of a record.
 
         Raises:
-            UnknownItem: no record has that ID (the kind's own class).
+            UnknownItem: there is no record with that ID (the kind's own class).
         """
         return self._section_of(identifier).location
 
@@ -263,25 +259,25 @@ class Table(Generic[R]):
         if self._names is None:
             return
         if self._conflicts:
-            self._names = None  # another holder of a name may come to light
+            self._names = None  # another record may now own the name
             return
         for name in head.names:
             if self._names.get(name) == head.id:
                 del self._names[name]
 
     def names_in_conflict(self) -> list[NameConflict]:
-        """List the names that several records have."""
+        """Return the names that several records have."""
         self._name_index()
         return list(self._conflicts)
 
     def repair_names(self) -> list[NameConflict]:
-        """Let the later record keep a name that several have (semantics 3.2), and say what was taken away."""
+        """Let only the last record keep a name that several have (semantics 3.2); return the resolved conflicts."""
         for conflict in (conflicts := self.names_in_conflict()):
             self._take_away(self._known(conflict.loser), {conflict.name})
         return conflicts
 
     def assign_names(self, identifier: str, names: Iterable[str]) -> R:
-        """Set a record's names, and remove them from other records (semantics 9).
+        """Set a record's names to exactly these, and remove them from other records (semantics 9).
 
         Raises:
             UnknownItem: there is no record with that ID (the kind's own class).
@@ -307,7 +303,7 @@ class Table(Generic[R]):
             if holder != identifier:
                 raise errors.NameTaken(self.kind.noun, name, holder)
 
-    # ── changing ──
+    # ── changes ──
 
     def add(self, record: R, location: Location = Location.STABLE) -> None:
         """Add a new record at the end of a file.
@@ -328,11 +324,11 @@ class Table(Generic[R]):
             self._enter(self._names, record.id, record.names)
 
     def replace(self, record: R) -> None:
-        """Put a record in the place of the one with its ID.
+        """Replace the record with the same ID.
 
         Raises:
-            UnknownItem: there is none (the kind's own class).
-            NameTaken: a name that is new to it is in use.
+            UnknownItem: there is no such record (the kind's own class).
+            NameTaken: one of its new names is in use.
         """
         old = self._known(record.id)
         self._refuse_taken(record.id, set(record.names).difference(old.names))
@@ -348,10 +344,10 @@ class Table(Generic[R]):
                 self._enter(self._names, new.id, new.names)
 
     def remove(self, identifier: str) -> R:
-        """Remove a record, and any hidden by it, and return it.
+        """Remove a record, and all records hidden by it; return it.
 
         Raises:
-            UnknownItem: there is none (the kind's own class).
+            UnknownItem: there is no such record (the kind's own class).
         """
         record = self._known(identifier)
         self._leave(record)
@@ -362,30 +358,30 @@ class Table(Generic[R]):
     # ── saving ──
 
     def is_established(self) -> bool:
-        """Whether the stable file exists and is not empty; it may be an empty list."""
+        """Return whether the stable file exists and has contents, possibly an empty list."""
         stable = (section for section in self._sections if section.location is Location.STABLE)
         return not any(section.identity is None or section.empty for section in stable)
 
     def establish(self, *, sync: bool = True) -> None:
-        """Write the stable file, with no records in it, if it is not there yet."""
+        """Write the stable file without records if it does not exist or is empty."""
         for section in self._sections:
             if section.location is Location.STABLE:
                 section.establish(sync=sync)
 
     @property
     def changed(self) -> set[Location]:
-        """The files that `save` would write."""
+        """The locations whose files `save` would write."""
         return {section.location for section in self._sections if section.changed}
 
     def save(self, *, sync: bool = True) -> None:
-        """Write the files that were changed. Volatile ones are never synced, as a reboot ends their life anyway.
+        """Write the files with changes, volatile ones without sync; the caller wrote a new token (store-format 2.2).
 
-        Records gain a name on disk before others lose it: a crash between two files leaves a name twice, not nowhere.
+        Files in which records lose names are written last, so that a crash in between leaves a name twice, not nowhere.
 
         Raises:
-            RecordsDamaged: a file that would be written could not be trusted when it was read.
-            RecordsChanged: somebody wrote one of the files meanwhile.
-            SystemFailure: a file could not be written. Files before it in load order may have been.
+            RecordsDamaged: a file to be written has flaws.
+            RecordsChanged: another process wrote one of the files in the meantime.
+            SystemFailure: a file could not be written. Files written before it have changed.
         """
         for section in sorted(self._sections, key=lambda section: section.location in self._losers):
             section.save(sync=sync and section.location is not Location.VOLATILE)

@@ -1,24 +1,24 @@
-"""OCI registries: their client, and all that configures it. Names and bytes in, bytes and names out.
+"""A client for OCI registries, and the files that configure it.
 
-Owns: HTTP with registries and token services, registries.conf, auth.json, certs.d, policy.json, proxies, retries.
-Must not know: any store, what is in a manifest beyond its type, how a result is shown.
+Owns HTTP with registries and token services, registries.conf, auth.json, certs.d, policy.json, proxies and retries.
+Must not know any store, the contents of a manifest beyond its type, or how results are displayed.
 
     with open_repository("docker://quay.io/debian:12", access=Access(tls_verify=None)) as repository:
-        manifest = repository.manifest()                      # raw, media_type, digest: checked
-        config = repository.read_blob(digest, size)           # small, whole, checked
+        manifest = repository.manifest()                      # raw, media_type, digest: verified
+        config = repository.read_blob(digest, size)           # small, complete, verified
         with repository.blob(digest, size, offset=0) as blob: # readinto, read, fetched, position; resumes by itself
-            ...                                               # whoever reads it takes the digest
+            ...                                               # the reader must compute the digest
         repository.tags(), repository.referrers(digest), repository.manifest_digest("12")
 
-    with open_repository(name, writing=True) as repository:   # past mirrors, to the registry itself
+    with open_repository(name, writing=True) as repository:   # bypasses mirrors
         repository.has_blob(digest) or repository.mount_blob(digest, "other/repository") or repository.upload(
-            digest, size, opened, missing=True)               # opened(offset) is a context manager of a reader
+            digest, size, opened, missing=True)               # opened(offset) returns a context manager of a reader
         repository.put_manifest("12", raw, media_type)
 
-`resolve(name, settings)` lists what a short name may mean. Nobody but the caller asks the policy, `read_policy(path)`:
-`require(name)` before anything is fetched, or with `verified_later=True`, and then `verify(name, repository, digest)`
-when the manifest is known. Every failure is a `RegistryError` of `cstore.registry.errors`, or a `ConfigError`. Several
-threads may use one repository; `close` ends their waits.
+`resolve(name, settings)` lists what a short name may mean. Only the caller applies the policy, `read_policy(path)`:
+with `require(name)` before anything is fetched, or with `verified_later=True` there and `verify(name, repository,
+digest)` once the manifest is known. Every failure is a `RegistryError` of `cstore.registry.errors`, or a `ConfigError`.
+Several threads may use one repository; `close` ends their waits.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for when it is first asked for (PEP 562)."""
+    """Import names at first use (PEP 562)."""
     from importlib import import_module
 
     if name not in _HOMES:

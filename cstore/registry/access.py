@@ -1,4 +1,4 @@
-"""Settings of a caller for registries: credentials, trust, retries and time limits."""
+"""Options for access to a registry: credentials, trust, retries and timeouts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Credentials(Value):
-    """A user and a password, or an identity token in the place of both. They are never shown, not even by `repr`."""
+    """A user and a password, or an identity token instead of both. They are never shown, not even by `repr`."""
 
     user: str = ""
     password: str = ""
@@ -22,13 +22,13 @@ class Credentials(Value):
 
 
 class Retrying(Value):
-    """How often and how long a request is tried.
+    """How often and for how long a request is repeated.
 
     Attributes:
-        attempts: how often in all, 1 for once.
-        first_delay: seconds before the second attempt; each further wait is twice as long.
-        longest_delay: seconds that no such wait exceeds.
-        longest_wait: seconds that a registry may ask for (`Retry-After`); if it wants more, it is an error.
+        attempts: total number of attempts, 1 for no retry.
+        first_delay: seconds before the second attempt; each further delay is twice as long.
+        longest_delay: the maximum delay in seconds.
+        longest_wait: the maximum that a registry may request (`Retry-After`), in seconds; more is an error.
     """
 
     attempts: int = 5
@@ -37,18 +37,18 @@ class Retrying(Value):
     longest_wait: float = 120.0
 
     def delay(self, attempt: int) -> float:
-        """Seconds to wait after an attempt, counted from 1, that failed."""
+        """Return the seconds to wait after a failed attempt, counted from 1."""
         return float(min(self.longest_delay, self.first_delay * 2 ** min(attempt - 1, 30)))
 
 
 class Retry(Value):
-    """Something is tried again.
+    """A coming retry.
 
     Attributes:
-        action: what it is for, as a message says it after "cannot".
-        attempt: which attempt comes next, counted from 1.
+        action: what the request is for, as the phrase after "cannot" in messages.
+        attempt: the number of the next attempt, counted from 1.
         wait: seconds until then.
-        reason: the reason of the failure, as a sentence.
+        reason: what failed, in a sentence.
     """
 
     action: str
@@ -58,10 +58,10 @@ class Retry(Value):
 
 
 class Clock:
-    """The client's clock. Tests pass one that does not wait.
+    """The client's clock. Tests use one that does not wait.
 
     Attributes:
-        hear: called before the wait of every retry, from any thread.
+        hear: called before each retry, in the thread that waits for it.
     """
 
     hear: Callable[[Retry], None] | None = None
@@ -72,7 +72,7 @@ class Clock:
         self._stopped = Event()
 
     def pause(self, retry: Retry) -> None:
-        """Tell of a retry, and wait for it.
+        """Report a retry, and wait for it.
 
         Raises:
             RegistryUnreachable: `stop` was called.
@@ -82,7 +82,7 @@ class Clock:
         self.sleep(retry.wait)
 
     def now(self) -> float:
-        """Seconds since some moment."""
+        """Return monotonic seconds."""
         from time import monotonic
 
         return monotonic()
@@ -97,25 +97,25 @@ class Clock:
             raise RegistryUnreachable("the registry", "the operation was stopped")
 
     def stop(self) -> None:
-        """End every wait, from any thread; from now on, nothing waits."""
+        """End all present and future waits. May be called from any thread."""
         self._stopped.set()
 
 
 class Access(Value):
-    """How a registry is spoken to, as far as the command line says; the configuration says the rest.
+    """How to access a registry, as far as the caller decides; the configuration has the rest.
 
     Attributes:
-        tls_verify: False: accept any certificate, and plain HTTP; True: neither; None: what registries.conf says.
-        credentials: a user and a password for the registry of the name, and not for its mirrors; None: those of the
-            files and helpers.
-        anonymous: look for no credentials at all.
-        auth_file: the file to look for them in, before all others ("": REGISTRY_AUTH_FILE, or the usual one).
-        certificates: a directory with *.crt, *.cert and *.key, in the place of certs.d.
-        retrying: how often and how long.
-        connect_timeout: seconds until a connection counts as not to be had.
-        read_timeout: seconds until one counts as cut, from which nothing comes, or less than 1 KiB in all that time.
-        clock: makes the clock of one repository.
-        user_agent: what the registry is told about this program.
+        tls_verify: False: accept any certificate, and plain HTTP; True: neither; None: as registries.conf says.
+        credentials: user and password for the registry in the name, but not its mirrors; None: those of files and
+            helpers.
+        anonymous: use no credentials at all.
+        auth_file: the file to search first for credentials ("": REGISTRY_AUTH_FILE, or the usual one).
+        certificates: a directory with *.crt, *.cert and *.key, instead of certs.d.
+        retrying: the limits of retries.
+        connect_timeout: seconds after which a connection attempt fails.
+        read_timeout: seconds after which a connection counts as broken if less than 1 KiB arrived in that time.
+        clock: creates the clock of a repository.
+        user_agent: the program's name for the registry.
     """
 
     tls_verify: bool | None = None

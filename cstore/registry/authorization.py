@@ -1,4 +1,4 @@
-"""How a registry comes to believe who asks: challenges, basic authentication, and tokens of a token service."""
+"""Authorization at a registry: challenges, basic authentication, and the tokens of a token service."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _ITEM = re.compile(
     re.VERBOSE | re.ASCII,
 )
 _LIFETIME = 60.0
-"""Seconds that a token is good for whose service does not say."""
+"""Lifetime in seconds of a token whose service does not state it."""
 _EARLY = 5.0
-"""Seconds before its end from which on a token is not used any more: it has to arrive in time."""
+"""How many seconds before its expiry a token is no longer used: it must still be valid when it arrives."""
 
 
 class Challenge(Value):
-    """A challenge of a registry: a scheme in lower case, and its parameters."""
+    """A WWW-Authenticate challenge: a scheme in lower case, and its parameters."""
 
     scheme: str
     parameters: Mapping[str, str]
 
 
 def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
-    """Read WWW-Authenticate headers, each of which may have several challenges. An invalid part ends a challenge."""
+    """Parse WWW-Authenticate headers, each of which may have several challenges. Invalid text ends a header."""
     found: list[tuple[str, dict[str, str]]] = []
     for header in headers:
         place = 0
@@ -52,7 +52,7 @@ def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
 
 
 class TokenRequest(Value):
-    """A request to a token service: POST with a form if there is one, otherwise GET."""
+    """A request to a token service: POST if it has a form, else GET."""
 
     url: str
     query: tuple[tuple[str, str], ...]
@@ -61,13 +61,13 @@ class TokenRequest(Value):
 
 
 class Authorization:
-    """What is known of how to be let in at one registry. Several threads may share it.
+    """The authorization state for one registry. Several threads may share it.
 
     Args:
         registry: host and port, for messages.
-        find_credentials: finds them, when they are first needed.
-        ask: sends a request to a token service and returns the document that it answers.
-        clock: tells when a token is old.
+        find_credentials: called when credentials are first needed.
+        ask: sends a request to a token service and returns its response.
+        clock: determines when a token has expired.
     """
 
     def __init__(
@@ -84,19 +84,19 @@ class Authorization:
         self._tokens: dict[tuple[str, ...], tuple[str, float]] = {}
         self._lock = Lock()
         self.secrets: set[str] = set()
-        """Texts that no message may have."""
+        """Texts that must not appear in messages."""
 
     def header(self, scopes: tuple[str, ...]) -> str:
-        """The value of the Authorization header for a request that needs some scopes; "" as long as none is known."""
+        """Return the Authorization header for a request with these scopes; "" while no challenge is known."""
         with self._lock:
             return self._header(scopes)
 
     def answer(self, challenges: Iterable[str], scopes: tuple[str, ...], sent: str) -> str:
-        """Make another value, after the registry has refused the one that was `sent`.
+        """Return another header value, after the registry refused the one that was `sent`.
 
         Raises:
-            AccessDenied: there is no other, or the token service gives none.
-            RegistryError: the token service does not answer.
+            AccessDenied: there is no other, or the token service refuses.
+            RegistryError: the token service does not respond.
         """
         known = parse_challenges(challenges)
         bearer = next((one for one in known if one.scheme == "bearer" and one.parameters.get("realm")), None)
@@ -116,7 +116,7 @@ class Authorization:
             return made
 
     def denied(self) -> AccessDenied:
-        """The error for a refusal that nothing can be done about here."""
+        """Return the error for a final refusal."""
         login = f"log in with: cstore login {self._registry}"
         if self._credentials is None:
             return AccessDenied(
@@ -142,7 +142,7 @@ class Authorization:
         return f"Bearer {token}"
 
     def _scopes(self, scopes: tuple[str, ...]) -> tuple[str, ...]:
-        """The scopes that the request needs, otherwise those that the registry names."""
+        """Return the scopes of the request, or else those that the registry asked for."""
         asked = self._challenge.parameters.get("scope", "") if self._challenge else ""
         return scopes or tuple(asked.split())
 

@@ -1,4 +1,4 @@
-"""A blob on its way in: never more bytes than were promised, and after a cut the rest only."""
+"""Reading a blob: never more bytes than announced, and only the rest after a broken connection."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from cstore.registry.repository import Endpoint
 
 _PIECE = 256 << 10
-"""Bytes that are read from a connection at a time."""
+"""Bytes per read from a connection."""
 _PROGRESS = 64 << 10
-"""Bytes after which a connection that is cut has been worth its while: attempts are counted anew."""
+"""Bytes after which a connection counts as a success, so that attempts are counted anew."""
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/(?:([0-9]{1,18})|\*)", re.ASCII)
 
 
@@ -30,21 +30,21 @@ _OUT_OF_RANGE = 416
 
 
 class _WrongRange(AnswerInvalid):
-    """A registry gave another part of a blob than it was asked for."""
+    """A registry sent another part of a blob than requested."""
 
 
 class BlobReader:
-    """Reads one blob. After a cut it goes on where it was, at the same registry and then at the next one.
+    """Reads one blob. After a broken connection, it continues there, at the same registry and then at the next one.
 
-    A registry that cannot give the rest gives all, of which what is known already is skipped.
+    If a registry sends the whole blob again, the known part is skipped.
 
-    It does not tell whether the bytes are right: whoever reads them has their digest, and takes it.
+    The bytes are not verified: the reader knows the digest and must compute it.
 
     Attributes:
-        size: how long the blob is said to be, in bytes.
-        position: how far it has been read.
-        fetched: bytes of bodies that came over the wire, with those that had to be skipped.
-        resumed: how often it went on after a cut.
+        size: the announced size in bytes.
+        position: how many bytes have been read.
+        fetched: bytes of response bodies received, including skipped ones.
+        resumed: how often reading continued after a broken connection.
     """
 
     def __init__(self, endpoints: Sequence[Endpoint], digest: str, size: int, offset: int = 0) -> None:
@@ -55,16 +55,16 @@ class BlobReader:
         self._by_range = True
         self._since = offset
         self._known = 0
-        """Bytes that come next and are known already."""
+        """Number of coming bytes that are known already."""
         self._response: urllib3.BaseHTTPResponse | None = None
         self._rest = memoryview(b"")
         self._action = f"fetch blob {digest}"
 
     def readinto(self, buffer: bytearray | memoryview) -> int:
-        """Fill a buffer, or some of it; return how many bytes that are, 0 at the end.
+        """Fill all or part of a buffer; return the number of bytes, 0 at the end.
 
         Raises:
-            RegistryError: no registry gives the rest.
+            RegistryError: no registry sends the rest.
         """
         view = memoryview(buffer).cast("B")
         if not self._rest and self.position < self.size and len(view):
@@ -76,7 +76,7 @@ class BlobReader:
         return count
 
     def read(self, size: int = -1) -> bytes:
-        """Read `size` bytes, fewer only at the end; all that are left if it is negative.
+        """Read `size` bytes, fewer only at the end; if negative, all that remain.
 
         Raises:
             RegistryError: as `readinto`.
@@ -92,7 +92,7 @@ class BlobReader:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         response, self._response = self._response, None
         if response is not None:
             finish(response)
@@ -104,12 +104,12 @@ class BlobReader:
         self.close()
 
     def _piece(self) -> bytes:
-        """Some more bytes, at least one, of what the blob still has."""
+        """Return the next bytes of the blob, at least one."""
         while True:
             if self._response is None:
                 self._open()
             try:
-                while self._known:  # the registry has sent again what it had sent before
+                while self._known:  # the registry repeats what it sent before
                     self._known -= len(self._received(min(_PIECE, self._known)))
                 data = self._received(min(_PIECE, self.size - self.position))
                 if self.position + len(data) == self.size:
@@ -120,7 +120,7 @@ class BlobReader:
                 return data
 
     def _received(self, limit: int) -> bytes:
-        """Some bytes from the connection, one at least."""
+        """Return bytes from the connection, at least one."""
         response = self._response
         if response is None:
             raise AssertionError
@@ -134,19 +134,19 @@ class BlobReader:
         return data
 
     def _check_end(self) -> None:
-        """Make sure that nothing follows the last byte that was promised."""
+        """Check that nothing follows the last announced byte."""
         response = self._response
         if response is None or getattr(response, "length_remaining", None) == 0:
             return
         try:
             more = response.read1(1, decode_content=False)
         except (HTTPError, OSError):
-            more = b""  # the end of a stream is missing, and nothing of the blob
+            more = b""  # only the stream's end is missing, not a part of the blob
         if more:
             raise self._invalid(f"the registry sent more than the expected {self.size} bytes")
 
     def _after(self, error: RegistryUnreachable) -> None:
-        """Decide what to do after a cut: wait and go on here, go on at the next registry, or give up."""
+        """After a broken connection, wait and retry here, switch to the next registry, or raise the error."""
         self.close()
         endpoint = self._endpoints[0]
         retrying = endpoint.retrying
@@ -164,7 +164,7 @@ class BlobReader:
         self.resumed += 1
 
     def _open(self) -> None:
-        """Ask for what is missing, at the first registry that has it."""
+        """Request the missing part from the first registry that has it."""
         while True:
             try:
                 self._response = self._asked(self._endpoints[0])
@@ -201,7 +201,7 @@ class BlobReader:
         return response
 
     def _check(self, response: urllib3.BaseHTTPResponse) -> None:
-        """Compare what the headers say with what the blob should be."""
+        """Compare the response headers with the expected blob."""
         if response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
             raise self._invalid("the response has a Content-Encoding that was not requested")
         if response.status == 206:

@@ -1,4 +1,4 @@
-"""Pools of connections: to the registry itself, with the certificates that are for it, and to where it sends us."""
+"""Connection pools: to the registry itself, with its client certificate, and to redirect targets."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from cstore.registry.tls import Trust
 
 _LANES = 16
-"""Connections to one host that are kept for the next request."""
+"""Number of connections to one host kept for reuse."""
 
 
 class _QuietPool(HTTPSConnectionPool):
-    """A pool that does not warn of unverified certificates if verification is off."""
+    """A pool without warnings about unverified certificates, which the user has asked for."""
 
     def _validate_conn(self, conn: Connection) -> None:
         if conn.is_closed:
@@ -45,10 +45,10 @@ class Connections:
     def request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] | None, *, at_home: bool
     ) -> urllib3.BaseHTTPResponse:
-        """Send one request, once; the body of the answer is not read. `at_home`: it is for the registry itself.
+        """Send one request, once; the response body is not read. `at_home`: it goes to the registry itself.
 
         Raises:
-            urllib3.exceptions.HTTPError, OSError: there is no answer.
+            urllib3.exceptions.HTTPError, OSError: there is no response.
             ConfigError: a certificate or a proxy's URL cannot be used.
         """
         response = self._manager(url, at_home=at_home).request(
@@ -62,12 +62,12 @@ class Connections:
             retries=False,
             assert_same_host=False,
         )
-        parts = urlsplit(url)  # the query may be a secret
+        parts = urlsplit(url)  # the query may contain secrets
         trace("%s %s://%s%s: %d", method, parts.scheme, parts.netloc, parts.path, response.status)
         return response
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close all connections."""
         with self._lock:
             for manager in self._managers.values():
                 manager.clear()

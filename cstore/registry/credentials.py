@@ -1,6 +1,6 @@
-"""Credentials: reads and stores them in auth.json, similar files and credential helpers, the most specific first.
+"""Finding credentials in auth.json, similar files and credential helpers, most specific first; storing them there.
 
-Secrets never appear in a message. Files are replaced atomically, with mode 0600, and keep unknown keys.
+Credentials never appear in messages. Files are replaced as a whole, with mode 0600, and keep unknown keys.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import json
 import os
 from base64 import b64decode, b64encode
 
+from cstore import presence
 from cstore.arguments import checked
+from cstore.config.parse import read_named
 from cstore.errors import ConfigError, SystemFailure
 from cstore.fs.atomic import write_file
 from cstore.registry.access import Credentials
@@ -25,15 +27,15 @@ if TYPE_CHECKING:
 
 HUB = "docker.io"
 HUB_HOST = "registry-1.docker.io"
-"""Where docker.io really answers."""
+"""The host that serves docker.io."""
 HUB_KEY = "https://index.docker.io/v1/"
-"""The name of docker.io in Docker's own file."""
+"""The key of docker.io in Docker's own file."""
 _LARGEST = 8 << 20
 
 
 @checked
 def find_credentials(settings: Settings, registry: str, repository: str = "") -> Credentials | None:
-    """Find the credentials for a repository, or for a registry as a whole.
+    """Find the credentials for a repository, or for a registry.
 
     Raises:
         ConfigError: a file is damaged, or a helper fails.
@@ -44,7 +46,7 @@ def find_credentials(settings: Settings, registry: str, repository: str = "") ->
 
 @checked
 def find_with_source(settings: Settings, registry: str, repository: str = "") -> tuple[Credentials, str] | None:
-    """The same, with the file or program that they are from."""
+    """Return the same with the file or program that has them."""
     for helper in settings.registries.helpers:
         if helper != AUTH_FILES:
             found = get(helper, registry, settings.search_path)
@@ -74,7 +76,7 @@ def _in_file(file: AuthFile, registry: str, repository: str, settings: Settings)
 
 
 def _keys(registry: str, repository: str) -> Iterator[str]:
-    """The keys under which credentials may be, the most specific first."""
+    """Yield the keys for credentials, the most specific first."""
     name = f"{registry}/{repository}" if repository else registry
     while "/" in name:
         yield name
@@ -83,7 +85,7 @@ def _keys(registry: str, repository: str) -> Iterator[str]:
 
 
 def _same(registry: str) -> tuple[str, ...]:
-    """The spellings of a registry."""
+    """Return all spellings of a registry."""
     if registry in {HUB, HUB_HOST, "index.docker.io"}:
         return (HUB, "index.docker.io", HUB_HOST, HUB_KEY)
     return (registry,)
@@ -94,7 +96,7 @@ def _helper_key(registry: str) -> str:
 
 
 def _entry(auths: dict[str, Any], key: str, *, exact: bool, path: str) -> Credentials | None:
-    """Look up a key in a table. The key of a registry may also be a URL, as Docker writes it."""
+    """Return the credentials for a key. The key of a registry may also be a URL, as Docker writes it."""
     keys = [key]
     if not exact:
         wanted = _same(key)
@@ -108,7 +110,7 @@ def _entry(auths: dict[str, Any], key: str, *, exact: bool, path: str) -> Creden
 
 
 def _host_in(key: str) -> str:
-    """The registry of a key that is a URL; "" for any other key."""
+    """Return the registry in a key that is a URL; "" for any other key."""
     scheme, mark, rest = key.partition("://")
     return rest.partition("/")[0] if mark and scheme in {"http", "https"} else ""
 
@@ -128,15 +130,14 @@ def _decoded(entry: dict[str, Any], path: str, key: str) -> Credentials | None:
 
 
 def _read(path: str) -> dict[str, Any]:
-    """Read a file with credentials; an empty table if there is none.
+    """Read a file with credentials; {} if it does not exist.
 
     Raises:
-        ConfigError: it is not valid.
+        ConfigError: it is invalid.
         SystemFailure: it cannot be read.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read(_LARGEST + 1)
+        data = read_named(path, _LARGEST)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
@@ -145,7 +146,7 @@ def _read(path: str) -> dict[str, Any]:
         document = json.loads(data) if data.strip() else {}
     except (ValueError, RecursionError):
         document = None
-    if not isinstance(document, dict) or len(data) > _LARGEST:
+    if not isinstance(document, dict):
         raise ConfigError(path, "not valid JSON", hint="correct it, or move it away and log in again")
     return document
 
@@ -164,10 +165,10 @@ def _table(document: dict[str, Any], key: str, path: str) -> dict[str, Any]:
 
 @checked
 def keep_credentials(settings: Settings, key: str, credentials: Credentials) -> str:
-    """Keep credentials for a registry, or for a path there; return the file or program that has them.
+    """Store credentials for a registry, or for a path there; return the file or program that has them.
 
     Raises:
-        ConfigError: the file makes no sense, or a helper fails.
+        ConfigError: the file is invalid, or a helper fails.
         SystemFailure: the file cannot be written.
     """
     if helper := _first_helper(settings):
@@ -187,10 +188,10 @@ def keep_credentials(settings: Settings, key: str, credentials: Credentials) -> 
 
 @checked
 def forget_credentials(settings: Settings, key: str) -> bool:
-    """Remove the credentials for a registry, or for a path there; say whether there were any.
+    """Remove the credentials for a registry, or for a path there; return whether there were any.
 
     Raises:
-        ConfigError: the file makes no sense, or a helper fails.
+        ConfigError: the file is invalid, or a helper fails.
         SystemFailure: the file cannot be written.
     """
     if helper := _first_helper(settings):
@@ -210,7 +211,7 @@ def forget_credentials(settings: Settings, key: str) -> bool:
 
 @checked
 def forget_all(settings: Settings) -> int:
-    """Remove all credentials of the file that login writes; return how many there were.
+    """Remove all credentials from the file that login writes; return how many there were.
 
     Raises:
         ConfigError, SystemFailure: as for `forget_credentials`.
@@ -227,13 +228,13 @@ def forget_all(settings: Settings) -> int:
 
 
 def _first_helper(settings: Settings) -> str:
-    """The program that registries.conf wants credentials to be kept by; "" for a file."""
+    """Return the helper in which registries.conf wants to store credentials; "" for a file."""
     first = settings.registries.helpers[0]
     return "" if first == AUTH_FILES else first
 
 
 def _helper_of(document: dict[str, Any], key: str, path: str) -> str:
-    """The program that keeps the credentials for a registry, as a file says; "" for none."""
+    """Return the helper that stores a registry's credentials according to a file; "" for none."""
     helpers = _table(document, "credHelpers", path)
     found = next((helpers[one] for one in _same(key) if isinstance(helpers.get(one), str)), "")
     store_name = document.get("credsStore")
@@ -246,6 +247,8 @@ def _write(path: str, document: dict[str, Any]) -> None:
         os.makedirs(folder, mode=0o700, exist_ok=True)
     except OSError as error:
         raise SystemFailure("create", folder, error) from None
-    # A link, as people make them to share one file, stays what it is.
+    # Follow a symbolic link, which users create to share one file; keep the null device, which means "no file".
+    if presence.exists(path) and not presence.is_file(path):
+        raise ConfigError(path, "is not a file, so it cannot keep credentials", hint="name another one with --authfile")
     data = json.dumps(document, indent="\t", ensure_ascii=False).encode() + b"\n"
     write_file(os.path.realpath(path), data, mode=0o600)

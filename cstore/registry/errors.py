@@ -1,4 +1,4 @@
-"""The errors of registries. They never contain a secret: messages of servers are cleaned."""
+"""Errors about registries. No message contains a secret: texts from elsewhere are cleaned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LONGEST = 200
 
 
 def cleaned(text: str, secrets: Iterable[str] = ()) -> str:
-    """Make a text from elsewhere fit to be shown: short, printable, and without any of `secrets`."""
+    """Make a text from elsewhere safe to show: short, printable, and without any of `secrets`."""
     for secret in secrets:
         text = text.replace(secret, "***")
     text = "".join(char if char.isprintable() else "?" for char in " ".join(text[: 4 * _LONGEST].split()))
@@ -20,7 +20,7 @@ def cleaned(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 class RegistryError(CstoreError):
-    """A registry did not do what was asked. `registry` is its host and port."""
+    """A registry failed or refused. `registry` is its host and port."""
 
     def __init__(self, registry: str, reason: str, *, hint: str = "") -> None:
         self.registry, self.reason = registry, reason
@@ -28,27 +28,27 @@ class RegistryError(CstoreError):
 
 
 class RegistryUnreachable(RegistryError):
-    """No connection, or one that was cut."""
+    """There is no connection, or it broke."""
 
 
 class RegistryUntrusted(RegistryError):
-    """A registry cannot prove that it is who it should be, or speaks no TLS."""
+    """A registry's certificate is not trusted, or the registry does not support TLS."""
 
 
 class AccessDenied(RegistryError):
-    """The registry wants other credentials, or any."""
+    """The registry requires credentials, or other ones."""
 
 
 class NotInRegistry(RegistryError):
-    """The registry does not have it: a repository, manifest or blob."""
+    """The registry does not have the repository, manifest or blob."""
 
 
 class RegistryBusy(RegistryError):
-    """The registry asks to come back later than anybody would wait."""
+    """The registry asks to wait longer than permitted."""
 
 
 class RegistryFailed(RegistryError):
-    """The registry answered with another status than one that makes sense. `status` is that of HTTP."""
+    """The registry's response has an unexpected status. `status` is the HTTP status."""
 
     def __init__(self, registry: str, reason: str, status: int, *, hint: str = "") -> None:
         self.status = status
@@ -56,15 +56,15 @@ class RegistryFailed(RegistryError):
 
 
 class AnswerInvalid(RegistryError):
-    """The registry's response has an unexpected digest or size, or is not valid."""
+    """The registry's response has an unexpected digest or size, or is invalid."""
 
 
 class RegistryBlocked(RegistryError):
-    """The configuration forbids the registry."""
+    """The configuration blocks the registry."""
 
 
 class PolicyRefuses(RegistryError):
-    """The signature policy, a file, does not accept an image."""
+    """The signature policy file does not accept an image."""
 
     def __init__(self, image: str, policy: str, reason: str) -> None:
         self.image, self.policy = image, policy
@@ -74,7 +74,7 @@ class PolicyRefuses(RegistryError):
 
 
 class ShortNameAmbiguous(CstoreError):
-    """A short name could be in several registries, or in none. `candidates` are the names in full."""
+    """A short name may be in several registries, or in none. `candidates` are the full names."""
 
     def __init__(self, name: str, candidates: Iterable[str], reason: str) -> None:
         self.name, self.candidates = name, list(candidates)

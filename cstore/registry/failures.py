@@ -1,4 +1,4 @@
-"""Why a connection failed, in sentences."""
+"""Describing connection failures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cstore.registry.errors import RegistryError, RegistryUnreachable, RegistryU
 
 
 def unreachable(registry: str, action: str, error: Exception) -> RegistryError:
-    """The error for a request that got no answer."""
+    """Return the error for a request without a response."""
     reason = reason_of(error)
     if isinstance(error, SSLError) or isinstance(getattr(error, "original_error", None), SSLError):
         return _untrusted(registry, error)
@@ -41,12 +41,12 @@ def _untrusted(registry: str, error: Exception) -> RegistryUntrusted:
 
 
 def never_connected(error: Exception) -> bool:
-    """Whether no connection came about."""
+    """Return whether the connection was never established."""
     return isinstance(error, NewConnectionError | ConnectTimeoutError | ProxyError)
 
 
 def reason_of(error: Exception) -> str:
-    """Why a connection failed, in few words."""
+    """Return why a connection failed, in a few words."""
     if isinstance(error, NameResolutionError):
         return "host name not found"
     if isinstance(error, NewConnectionError):

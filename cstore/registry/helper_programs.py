@@ -1,4 +1,4 @@
-"""Credential helpers: programs `docker-credential-NAME` that keep credentials in a place of their own."""
+"""Credential helpers: programs `docker-credential-NAME` that store credentials."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from cstore.registry.errors import cleaned
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
 _TIMEOUT = 120
-"""Seconds; a helper may ask a person."""
+"""Seconds; a helper may ask the user."""
 _NOT_FOUND = "credentials not found"
-_TOKEN = "<token>"  # noqa: S105  - what helpers say in the place of a user's name, and no secret
+_TOKEN = "<token>"  # noqa: S105  - what helpers return instead of a user name; not a secret
 _LARGEST = 1 << 20
 
 
 def get(name: str, registry: str, search_path: str = "") -> Credentials | None:
-    """Ask a helper for the credentials for a registry; None if it has none.
+    """Ask a helper for a registry's credentials; None if it has none.
 
     Raises:
-        ConfigError: there is no such program, or it fails.
+        ConfigError: the program does not exist, or fails.
     """
     code, output = _run(name, "get", registry, search_path)
     if code:
@@ -34,17 +34,17 @@ def get(name: str, registry: str, search_path: str = "") -> Credentials | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         user = secret = None
     if not isinstance(user, str) or not isinstance(secret, str):
-        raise ConfigError(f"docker-credential-{name}", "its response is not valid")  # and may hold a secret
+        raise ConfigError(f"docker-credential-{name}", "its response is not valid")  # may contain a secret
     if not user and not secret:
         return None
     return Credentials(identity_token=secret) if user == _TOKEN else Credentials(user, secret)
 
 
 def store(name: str, registry: str, credentials: Credentials, search_path: str = "") -> None:
-    """Let a helper keep credentials.
+    """Store credentials in a helper.
 
     Raises:
-        ConfigError: there is no such program, or it fails.
+        ConfigError: the program does not exist, or fails.
     """
     document = {"ServerURL": registry, "Username": credentials.user, "Secret": credentials.password}
     code, output = _run(name, "store", json.dumps(document), search_path)
@@ -53,10 +53,10 @@ def store(name: str, registry: str, credentials: Credentials, search_path: str =
 
 
 def erase(name: str, registry: str, search_path: str = "") -> bool:
-    """Let a helper forget the credentials for a registry; say whether it had any.
+    """Remove a registry's credentials from a helper; return whether it had any.
 
     Raises:
-        ConfigError: there is no such program, or it fails.
+        ConfigError: the program does not exist, or fails.
     """
     code, output = _run(name, "erase", registry, search_path)
     if code and _NOT_FOUND not in output[:1000].decode(errors="replace"):

@@ -1,4 +1,4 @@
-"""Lists that come in pages, each of which names the next: tags, and the repositories of a registry."""
+"""Paginated lists: tags, and the repositories of a registry."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LISTING_LIMIT = 4 << 20
-"""Bytes that a page may have."""
+"""Maximum size of a page in bytes."""
 _MOST_PAGES = 10_000
 _MOST_LISTED = 500_000
 _NEXT = re.compile(r"<([^<>]*)>[^,]*;\s*rel=\"?next\"?", re.ASCII)
 
 
 def list_repositories(wire: Wire) -> list[str]:
-    """The repositories of a registry, sorted, as far as it tells (`_catalog`).
+    """Return the registry's repositories, sorted, as far as it lists them (`_catalog`).
 
     Raises:
-        RegistryError: it returns no list.
+        RegistryError: it sends no list.
     """
     path, scopes = "/v2/_catalog?n=1000", ("registry:catalog:*",)
     return sorted(listed(wire, path, ("repositories", is_path), scopes, "list repositories"))
@@ -32,7 +32,7 @@ def list_repositories(wire: Wire) -> list[str]:
 def listed(
     wire: Wire, path: str, wanted: tuple[str, Callable[[str], bool]], scopes: tuple[str, ...], action: str
 ) -> list[str]:
-    """All pages of a list; each names the next one. `wanted` are its key and what tells whether a name is valid."""
+    """Return all pages of a list. `wanted` are its key and a function that validates a name."""
     key, is_valid = wanted
     found: dict[str, None] = {}
     for _ in range(_MOST_PAGES):

@@ -1,4 +1,4 @@
-"""Manifests as registries send them: bytes, and what they say that they are."""
+"""Manifests as registries send them: bytes and a media type."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+", re.ASCI
 
 
 class Manifest(Value):
-    """A manifest or an index as the registry has it, byte for byte. `digest` is that of the bytes."""
+    """A manifest or an index, byte for byte. `digest` is that of the bytes."""
 
     raw: bytes
     media_type: str
@@ -26,12 +26,12 @@ class Manifest(Value):
 
     @property
     def is_index(self) -> bool:
-        """Whether it names manifests, for several platforms."""
+        """Whether it lists manifests for several platforms."""
         return self.media_type in INDEXES
 
 
 def media_type_of(wire: Wire, response: urllib3.BaseHTTPResponse, raw: bytes, action: str) -> str:
-    """Determine a manifest's media type. Header and document must not contradict each other."""
+    """Return a manifest's media type. The header and the document must not contradict each other."""
     document = wire.parsed(raw, action)
     header = response.headers.get("Content-Type", "").partition(";")[0].strip()
     inside = document.get("mediaType")

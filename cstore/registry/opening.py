@@ -1,4 +1,4 @@
-"""Opens the repository of a name: combines configuration, credentials and certificates."""
+"""Creating a client for a repository from a name: combines configuration, credentials and certificates."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _LAST_PORT = 65535
 
 @checked
 def parse_reference(text: str) -> ImageName:
-    """Parse the part after `docker:`, or the whole: a full name, or one of Docker's own.
+    """Parse an image name, with or without `docker://`: a full name, or one in docker.io.
 
     Raises:
-        InvalidName: it is not a valid name.
+        InvalidName: it is not a name.
     """
     return parse_name(text.removeprefix(_TRANSPORT))
 
@@ -36,19 +36,19 @@ def parse_reference(text: str) -> ImageName:
 def open_repository(
     name: str | ImageName, *, access: Access | None = None, settings: Settings | None = None, writing: bool = False
 ) -> Repository:
-    """Make a client for the repository of an image. Sends nothing yet. It is closed at the end of its block.
+    """Create a client for the repository of an image. Nothing is sent yet. Use it as a context manager.
 
     Args:
-        name: the image, with tag or digest, with or without `docker://`. A name without a registry is Docker's own;
-            `resolve` finds out what a short name means to the user.
-        access: what the caller says about how the registry is spoken to.
-        settings: the configuration of the machine, if it is known already.
-        writing: for what is put there: mirrors and other locations are for reading only.
+        name: the image, with tag or digest, with or without `docker://`. A name without a registry is in docker.io;
+            `resolve` finds what a short name means to the user.
+        access: the caller's options for the registry.
+        settings: the machine's configuration, if loaded already.
+        writing: for pushing: skips mirrors and other locations, which are for reading only.
 
     Raises:
-        InvalidName: it is not a valid name.
-        RegistryBlocked: the configuration forbids the registry.
-        ConfigError: the configuration makes no sense.
+        InvalidName: it is not a name.
+        RegistryBlocked: the configuration blocks the registry.
+        ConfigError: the configuration is invalid.
     """
     access = access or Access()
     settings = settings or load_settings(auth_file=access.auth_file)
@@ -58,16 +58,16 @@ def open_repository(
 
 
 def _endpoint(location: Location, access: Access, settings: Settings, meant: str) -> Endpoint:
-    if location.registry != meant:  # credentials for one registry are not for its mirror
+    if location.registry != meant:  # credentials for a registry are not for its mirrors
         access = access.with_(credentials=None)
     return Endpoint(_wire(location, access, settings), location.repository, access.retrying)
 
 
 def _wire(location: Location, access: Access, settings: Settings) -> Wire:
-    """Return the client for the registry of a location.
+    """Create the HTTP client for the registry of a location.
 
     Raises:
-        InvalidName: its port is not valid.
+        InvalidName: its port is invalid.
     """
     port = location.registry.rpartition(":")[2]
     if port.isdecimal() and port != location.registry and int(port[:6]) > _LAST_PORT:
@@ -92,7 +92,7 @@ def _wire(location: Location, access: Access, settings: Settings) -> Wire:
 
 
 def open_registry(registry: str, access: Access, settings: Settings) -> Wire:
-    """Return the client for a whole registry.
+    """Create the HTTP client for a registry as a whole.
 
     Raises:
         RegistryBlocked, ConfigError: as for `open_repository`.
@@ -108,11 +108,11 @@ def open_registry(registry: str, access: Access, settings: Settings) -> Wire:
 
 @checked
 def check_login(registry: str, access: Access, settings: Settings) -> None:
-    """Make sure that a registry accepts the credentials that `access` names.
+    """Check that a registry accepts the credentials in `access`.
 
     Raises:
-        AccessDenied: it does not.
-        RegistryError: it does not answer.
+        AccessDenied: it does not accept them.
+        RegistryError: it does not respond.
     """
     wire = open_registry(registry, access, settings)
     try:
@@ -123,10 +123,10 @@ def check_login(registry: str, access: Access, settings: Settings) -> None:
 
 @checked
 def catalog(registry: str, *, access: Access | None = None, settings: Settings | None = None) -> list[str]:
-    """List the repositories of a registry, as far as it reports them.
+    """Return the repositories of a registry, as far as it lists them.
 
     Raises:
-        RegistryError: it returns no list.
+        RegistryError: it sends no list.
     """
     access = access or Access()
     wire = open_registry(registry, access, settings or load_settings(auth_file=access.auth_file))
@@ -138,7 +138,7 @@ def catalog(registry: str, *, access: Access | None = None, settings: Settings |
 
 @checked
 def registry_key(text: str) -> str:
-    """Return the key of the credentials for a registry, or for a path there, from the user's input.
+    """Return the key for credentials of a registry, or of a path there, from user input.
 
     Raises:
         Refused: it is not a registry.

@@ -1,6 +1,6 @@
-"""policy.json: decides which images are accepted. Unknown requirements refuse an image.
+"""policy.json: which images are accepted. An image is refused if a part of the policy is not understood.
 
-Without a policy file, only digests are verified, and images need no signature.
+Without a policy file, only digests are verified: the image matches them, but nobody vouches for it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import os
 
 from cstore.arguments import checked
+from cstore.config.parse import read_named
 from cstore.errors import ConfigError
 from cstore.registry.errors import PolicyRefuses, cleaned
 from cstore.registry.signatures import KIND as SIGSTORE
@@ -29,7 +30,7 @@ _KNOWN: dict[str, str] = {
     "signedBy": "it requires a GPG signature (signedBy), which cstore cannot verify",
     "signedBaseLayer": "it requires a signed base layer (signedBaseLayer), which cstore cannot verify",
 }
-"""Requirements that exist and that cstore cannot check."""
+"""Existing requirements that cstore cannot verify."""
 _WHY = {
     REJECT: "the rule is reject",
     SIGSTORE: "it requires a sigstore signature, which is only looked up in registries",
@@ -43,8 +44,8 @@ class Policy(Value):
 
     Attributes:
         source: the file, "" if there is none and everything is accepted.
-        default: the requirements without a more specific scope.
-        transports: those for scopes of a transport, by transport and scope.
+        default: the requirements without a more specific rule.
+        transports: the requirements for scopes, by transport and scope.
     """
 
     source: str = ""
@@ -52,11 +53,11 @@ class Policy(Value):
     transports: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]] = {}
 
     def require(self, name: ImageName, *, verified_later: bool = False) -> None:
-        """Make sure that an image of a registry may be used. The name is the one that was asked for, not a mirror's.
+        """Check that an image of a registry may be used. The name is the requested one, not a mirror's.
 
         Args:
             name: the image.
-            verified_later: `verify` follows when its manifest is known; a signature can wait for that.
+            verified_later: `verify` will follow once the manifest is known, so signatures are not checked yet.
 
         Raises:
             PolicyRefuses: the policy does not accept it.
@@ -64,16 +65,16 @@ class Policy(Value):
         self.require_scopes(DOCKER, list(_scopes(name)), shown=str(name), verified_later=verified_later)
 
     def wants_signature(self, name: ImageName) -> bool:
-        """Whether `verify` has something to look for."""
+        """Return whether `verify` has a signature to look for."""
         return any(one["type"] == SIGSTORE for one in self._requirements(DOCKER, list(_scopes(name))))
 
     def verify(self, name: ImageName, repository: Repository, digest: str) -> None:
-        """Make sure that an image has the signatures that are wanted of it. `digest` is that of its manifest or index.
+        """Check that an image has the required signatures. `digest` is that of its manifest or index.
 
         Raises:
-            PolicyRefuses: it has not.
-            ConfigError: a key makes no sense, or signatures cannot be checked here.
-            RegistryError: the registry does not answer.
+            PolicyRefuses: it does not have them.
+            ConfigError: a key is invalid, or signatures cannot be verified here.
+            RegistryError: the registry does not respond.
         """
         self.require(name, verified_later=True)
         for requirement in self._requirements(DOCKER, list(_scopes(name))):
@@ -85,7 +86,7 @@ class Policy(Value):
     def require_scopes(
         self, transport: str, scopes: Sequence[str], *, shown: str, verified_later: bool = False
     ) -> None:
-        """The same for an image of another transport, by its scopes, the most specific first.
+        """Do the same for an image of another transport, by its scopes, the most specific first.
 
         Raises:
             PolicyRefuses: the policy does not accept it.
@@ -106,14 +107,12 @@ def read_policy(path: str) -> Policy:
     """Read a policy file; "" for none, which accepts everything.
 
     Raises:
-        ConfigError: it cannot be read, or something in it is not understood.
+        ConfigError: it cannot be read, or is not understood.
     """
     if not path:
         return Policy()
     try:
-        with open(path, "rb") as file:
-            data = file.read(_LARGEST)
-        document = json.loads(data, object_pairs_hook=once_each)
+        document = json.loads(read_named(path, _LARGEST), object_pairs_hook=once_each)
     except OSError as error:
         raise ConfigError(path, f"cannot be read: {os.strerror(error.errno or 0)}") from None
     except (ValueError, RecursionError) as error:
@@ -134,7 +133,7 @@ def read_policy(path: str) -> Policy:
 
 
 def _requirements(found: object, path: str, key: str) -> list[dict[str, Any]]:
-    """Check a list of requirements: which of them cannot be met is said when an image comes under them."""
+    """Validate a list of requirements. One that cannot be met is refused only when an image needs it."""
     if not isinstance(found, list) or not found:
         raise ConfigError(path, "not a valid policy: requirements must be a list that is not empty", key=key)
     for one in found:
@@ -149,7 +148,7 @@ def _requirements(found: object, path: str, key: str) -> list[dict[str, Any]]:
 
 
 def _scopes(name: ImageName) -> Iterator[str]:
-    """The scopes that an image of a registry is in, the most specific first."""
+    """Yield the scopes of an image of a registry, the most specific first."""
     if name.digest:
         yield f"{name.repository}@{name.digest}"
     if name.tag:

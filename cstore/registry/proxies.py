@@ -1,4 +1,4 @@
-"""Which proxy leads to a host: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, as Go's programs read them."""
+"""Choosing the proxy for a host: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, interpreted as by Go programs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Proxies(Value):
     without: tuple[str, ...] = ()
 
     def find(self, scheme: str, host: str, port: int | None) -> str:
-        """The URL of the proxy for a host; "" if it is reached directly, as this machine itself always is.
+        """Return the URL of the proxy for a host; "" if there is none, as always for this machine.
 
         Raises:
-            ConfigError: the variable names no proxy that can be used.
+            ConfigError: the variable's value is not a usable proxy.
         """
         found = self.https if scheme == "https" else self.http
         if not found or self._is_direct(host.lower(), port or (443 if scheme == "https" else 80)):
@@ -35,7 +35,7 @@ class Proxies(Value):
             usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
         except ValueError:
             usable = False
-        if not usable:  # the value may hold a password, so it is not shown
+        if not usable:  # the value may contain a password, so it is not shown
             raise ConfigError(name, "not the URL of an HTTP proxy", hint="write it as http://HOST:PORT")
         return url
 
@@ -55,7 +55,7 @@ class Proxies(Value):
             if colon and wanted.isdecimal() and "]" not in wanted and (":" not in name or name.endswith("]")):
                 if int(wanted) != port:
                     continue
-                rule = name  # noqa: PLW2901  - the rest of it
+                rule = name  # noqa: PLW2901  - the rest after the port
             if address is not None:
                 try:
                     if address in ip_network(rule.strip("[]"), strict=False):
@@ -71,7 +71,7 @@ class Proxies(Value):
 
 
 def read_proxies(variables: Mapping[str, str]) -> Proxies:
-    """Read the variables of an environment; the spelling in capitals counts first."""
+    """Read the variables of an environment; upper case wins over lower case."""
 
     def word(name: str) -> str:
         return variables.get(name) or variables.get(name.lower(), "")
@@ -81,6 +81,6 @@ def read_proxies(variables: Mapping[str, str]) -> Proxies:
 
 
 def proxy_user(url: str) -> str:
-    """User and password of a proxy's URL, as `USER:PASSWORD`; "" for none."""
+    """Return user and password of a proxy's URL as `USER:PASSWORD`; "" for none."""
     parts = urlsplit(url)
     return f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""

@@ -1,13 +1,14 @@
-"""registries.conf: which registry a name leads to, over which mirrors, and what is allowed there.
+"""registries.conf: the registry that a name leads to, its mirrors, and its restrictions.
 
-Both versions of the format are read, and drop-ins after the main file: a table replaces one of the same prefix, an
-alias one of the same name, and a list or a word the one before it.
+Reads both versions of the format, and drop-ins after the main file: a table replaces one with the same prefix, an alias
+one with the same name, and a list or string the previous value.
 """
 
 from __future__ import annotations
 
 import os
 
+from cstore.config.parse import read_named
 from cstore.errors import ConfigError
 from cstore.registry.errors import RegistryBlocked
 from cstore.values import Value
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
 MODES = ("enforcing", "permissive", "disabled")
 AUTH_FILES = "containers-auth.json"
-"""The name of the credential files in `credential-helpers`."""
+"""The name of credential files in `credential-helpers`."""
+_LARGEST = 8 << 20
 _MIRROR_USES = ("all", "digest-only", "tag-only")
 
 
 class Mirror(Value):
-    """Another place for what begins with a prefix. `use`: all, digest-only or tag-only."""
+    """An alternative location for names with a prefix. `use`: all, digest-only or tag-only."""
 
     location: str
     insecure: bool = False
@@ -34,7 +36,7 @@ class Mirror(Value):
 
 
 class RegistryTable(Value):
-    """A table `[[registry]]`: what holds for names that begin with `prefix`."""
+    """A table `[[registry]]`: rules for names that begin with `prefix`."""
 
     prefix: str
     location: str = ""
@@ -44,7 +46,7 @@ class RegistryTable(Value):
     source: str = ""
 
     def length_in(self, text: str) -> int:
-        """How many characters of a name the prefix covers; -1 if the name does not begin with it."""
+        """Return how many characters of a name the prefix matches; -1 if it does not match."""
         if self.prefix.startswith("*."):
             host = text.partition("/")[0].partition("@")[0]
             length = len(host.partition(":")[0]) if "/" in text else len(host)
@@ -55,7 +57,7 @@ class RegistryTable(Value):
 
 
 class Location(Value):
-    """Where an image may be: a registry, the repository's path there, and whether TLS is a must there."""
+    """A place of an image: a registry, the repository's path there, and whether TLS may be missing or unverified."""
 
     registry: str
     repository: str
@@ -63,13 +65,13 @@ class Location(Value):
 
 
 class RegistriesConfig(Value):
-    """The merged settings of registries.conf and its drop-ins.
+    """The merged contents of registries.conf and its drop-ins.
 
     Attributes:
-        search: the registries where a short name may be.
-        mode: how a short name that may be in several is treated: enforcing, permissive or disabled.
-        aliases: the repositories, in full, that short names stand for.
-        helpers: where credentials are looked for, in order: programs, and `AUTH_FILES`.
+        search: the registries in which to look for a short name.
+        mode: how to treat an ambiguous short name: enforcing, permissive or disabled.
+        aliases: the full repository names of short names.
+        helpers: where to look for credentials, in order: programs, and `AUTH_FILES`.
         tables: one for each prefix.
         files: the files that were read.
     """
@@ -82,16 +84,16 @@ class RegistriesConfig(Value):
     files: tuple[str, ...] = ()
 
     def table_for(self, name: str) -> RegistryTable | None:
-        """The table with the longest prefix that a name begins with."""
+        """Return the table with the longest prefix that matches a name."""
         found = (table for table in self.tables if table.length_in(name) >= 0)
         return max(found, key=lambda table: len(table.prefix), default=None)
 
     def locations(self, name: ImageName, *, writing: bool = False) -> list[Location]:
-        """Where to look for an image, in order: mirrors, and then the place itself. What is written goes there only.
+        """Return the locations of an image in search order: mirrors, then the registry. For writing, only the registry.
 
         Raises:
             RegistryBlocked: the registry is blocked.
-            ConfigError: a location makes no name.
+            ConfigError: a location is not a valid name.
         """
         text = str(name)
         table = self.table_for(text)
@@ -100,7 +102,7 @@ class RegistriesConfig(Value):
         if table.blocked:
             hint = f"see {table.source}" if table.source else ""
             raise RegistryBlocked(name.domain, f"the configuration blocks {table.prefix}", hint=hint)
-        if writing:  # mirrors and other locations are for reading, as in the Go library
+        if writing:  # mirrors and other locations are for reading only, as in the Go library
             return [Location(name.domain, name.path, table.insecure)]
         found = [
             self._rewritten(name, table, mirror.location, insecure=mirror.insecure)
@@ -110,7 +112,7 @@ class RegistriesConfig(Value):
         return [*found, self._rewritten(name, table, table.location, insecure=table.insecure)]
 
     def _rewritten(self, name: ImageName, table: RegistryTable, location: str, *, insecure: bool) -> Location:
-        """The name with another beginning."""
+        """Return the name with its prefix replaced."""
         from cstore.errors import InvalidName
         from cstore.oci.names import parse_name
 
@@ -125,10 +127,10 @@ class RegistriesConfig(Value):
 
 
 def read_registries(files: Iterable[str]) -> RegistriesConfig:
-    """Read registries.conf and its drop-ins, in that order; a file that is not there says nothing.
+    """Read registries.conf and its drop-ins, in that order; missing files are skipped.
 
     Raises:
-        ConfigError: one of them makes no sense.
+        ConfigError: one of them is invalid.
     """
     config = RegistriesConfig()
     for path in files:
@@ -139,7 +141,7 @@ def read_registries(files: Iterable[str]) -> RegistriesConfig:
 
 
 def read_toml(path: str) -> dict[str, Any] | None:
-    """Read a TOML file; None if there is none.
+    """Read a TOML file; None if it does not exist.
 
     Raises:
         ConfigError: it cannot be read, or is not TOML.
@@ -147,8 +149,7 @@ def read_toml(path: str) -> dict[str, Any] | None:
     import tomllib
 
     try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
+        return tomllib.loads(read_named(path, _LARGEST).decode())
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -173,7 +174,7 @@ def _merged(config: RegistriesConfig, document: dict[str, Any], path: str) -> Re
     for table in found:
         before = places.setdefault(table.location or table.prefix, table)
         for key in ("insecure", "blocked"):
-            if getattr(before, key) != getattr(table, key):  # the Go library refuses that, too
+            if getattr(before, key) != getattr(table, key):  # the Go library refuses this, too
                 reason = f"conflicting values for the location {table.location!r}"
                 raise ConfigError(path, reason, key=key)
     tables.update((table.prefix, table) for table in found)
@@ -189,10 +190,10 @@ def _merged(config: RegistriesConfig, document: dict[str, Any], path: str) -> Re
 
 
 def merge_aliases(before: Mapping[str, str], found: object, path: str) -> dict[str, str]:
-    """Merge aliases; an empty one erases an earlier one.
+    """Merge aliases; an empty one removes an earlier one.
 
     Raises:
-        ConfigError: one is not a valid alias.
+        ConfigError: an alias is invalid.
     """
     if not isinstance(found, dict):
         raise ConfigError(path, "must be a table", key="aliases")
@@ -214,7 +215,7 @@ class _Reader:
         self._path = path
 
     def table(self, found: dict[str, Any]) -> RegistryTable:
-        """One table `[[registry]]`."""
+        """Read a table `[[registry]]`."""
         location = self.place(found, "location")
         prefix = self.place(found, "prefix") or location
         if not prefix:
@@ -230,7 +231,7 @@ class _Reader:
         return RegistryTable(prefix, location, insecure, blocked, mirrors, self._path)
 
     def mirror(self, found: dict[str, Any], *, digest_only: bool) -> Mirror:
-        """One table `[[registry.mirror]]`."""
+        """Read a table `[[registry.mirror]]`."""
         location, use = self.place(found, "location"), self.text(found, "pull-from-mirror")
         if not location:
             raise ConfigError(self._path, "a mirror needs a location", key="mirror")
@@ -242,7 +243,7 @@ class _Reader:
         return Mirror(location, self.flag(found, "insecure"), use or ("digest-only" if digest_only else "all"))
 
     def first_version(self, found: object) -> tuple[list[RegistryTable], tuple[str, ...]]:
-        """The three lists of the older format."""
+        """Read the three lists of the older format."""
         if not isinstance(found, dict):
             raise ConfigError(self._path, "must be a table", key="registries")
         lists = {}
@@ -258,7 +259,7 @@ class _Reader:
         return tables, tuple(lists["search"])
 
     def place(self, found: dict[str, Any], key: str) -> str:
-        """A prefix or location."""
+        """Read a prefix or location."""
         value = self.text(found, key).rstrip("/")
         if "://" in value:
             raise ConfigError(self._path, f"{value!r}: remove the scheme", key=key)

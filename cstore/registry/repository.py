@@ -1,4 +1,4 @@
-"""One repository of a registry: manifests, blobs and tags, in and out, over mirrors where there are any."""
+"""A repository in a registry: reading and writing manifests, blobs and tags, through mirrors if there are any."""
 
 from __future__ import annotations
 
@@ -28,41 +28,41 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 MANIFEST_LIMIT = 4 << 20
-"""Bytes that a manifest may have."""
+"""Maximum size of a manifest in bytes."""
 _ACCEPTED = (OCI_INDEX, OCI_MANIFEST, DOCKER_INDEX, DOCKER_MANIFEST)
 
 
 class Endpoint:
-    """Where a repository really is: at one registry, under a path there."""
+    """A place of a repository: a registry, and the path there."""
 
     def __init__(self, wire: Wire, repository: str, retrying: Retrying) -> None:
         self.wire, self.repository, self.retrying = wire, repository, retrying
 
     def path(self, rest: str) -> str:
-        """The path of a URL in the repository."""
+        """Return the path of a URL in the repository."""
         return f"/v2/{self.repository}/{rest}"
 
     def scopes(self, actions: str, *others: str) -> tuple[str, ...]:
-        """Return the scopes of a token: `actions` here, and to pull from other repositories."""
+        """Return the scopes that a token needs: `actions` here, and pull from other repositories."""
         return (f"repository:{self.repository}:{actions}", *(f"repository:{one}:pull" for one in others))
 
 
 class Repository:
-    """One repository. Several threads may use it; it is closed at the end of its block.
+    """A repository. Several threads may use it; use it as a context manager.
 
     Attributes:
-        name: what was asked for, in full, with tag and digest.
-        endpoints: where it is looked for, mirrors first.
+        name: the full requested name, with tag and digest.
+        endpoints: its places, mirrors first.
     """
 
     def __init__(self, name: ImageName, endpoints: Sequence[Endpoint]) -> None:
         self.name, self.endpoints = name, list(endpoints)
         self._begun: dict[str, str] = {}
         self._first: Endpoint | None = None
-        """The one that answered last: what is asked for next is likely to be there, too."""
+        """The endpoint that responded last, which is tried first."""
 
     def hear(self, tell: Callable[[Retry], None]) -> None:
-        """Tell of every retry from now on, by whichever thread makes it."""
+        """Report every retry from now on to `tell`, in the thread that makes it."""
         for endpoint in self.endpoints:
             endpoint.wire.clock.hear = tell
 
@@ -80,14 +80,14 @@ class Repository:
     # ── manifests ──
 
     def manifest(self, reference: str = "") -> Manifest:
-        """Fetch a manifest or index, by tag or digest; by default that of the requested name.
+        """Fetch a manifest or index by tag or digest; by default, that of the requested name.
 
-        Verifies its digest.
+        Its digest is verified.
 
         Raises:
             NotInRegistry: it does not exist.
-            AnswerInvalid: it fails verification.
-            RegistryError: no registry delivers it.
+            AnswerInvalid: the response does not match its digest or type.
+            RegistryError: no registry sends it.
         """
         wanted = reference or self.name.digest or self.name.tag
         try:
@@ -97,10 +97,10 @@ class Repository:
             raise
 
     def manifest_digest(self, reference: str = "") -> str:
-        """Return the digest of a manifest; "" if it does not exist. Fetches the manifest itself only if necessary.
+        """Return the digest of a manifest; "" if it does not exist. Fetches the manifest only if necessary.
 
         Raises:
-            RegistryError: no registry answers.
+            RegistryError: no registry reports it.
         """
         wanted = reference or self.name.digest or self.name.tag
         try:
@@ -109,11 +109,11 @@ class Repository:
             return ""
 
     def put_manifest(self, reference: str, raw: bytes, media_type: str) -> str:
-        """Put a manifest there, under a tag or its digest; return its digest.
+        """Upload a manifest under a tag or its digest; return its digest.
 
         Raises:
-            AnswerInvalid: the registry says that it got something else.
-            RegistryError: it does not take it.
+            AnswerInvalid: the registry reports another digest.
+            RegistryError: it does not accept the manifest.
         """
         endpoint, digest = self.endpoints[-1], digest_of(raw)
         action = f"push the manifest {reference}"
@@ -135,7 +135,7 @@ class Repository:
         return digest
 
     def delete_manifest(self, digest: str) -> None:
-        """Delete a manifest, with all of its tags.
+        """Delete a manifest with all its tags.
 
         Raises:
             NotInRegistry: it does not exist.
@@ -160,12 +160,12 @@ class Repository:
             raise
 
     def tags(self) -> list[str]:
-        """The tags of the repository, sorted.
+        """Return the tags of the repository, sorted.
 
         Raises:
             NotInRegistry: there is no such repository.
-            AnswerInvalid: the list is not valid, or endless.
-            RegistryError: no registry delivers it.
+            AnswerInvalid: the list is invalid, or does not end.
+            RegistryError: no registry sends it.
         """
         return sorted(
             self._at_first(
@@ -180,12 +180,12 @@ class Repository:
         )
 
     def referrers(self, digest: str, artifact_type: str = "") -> list[dict[str, Any]]:
-        """Return the descriptors of a manifest's referrers: signatures, bills of materials.
+        """Return the descriptors of artifacts that refer to a manifest: signatures, bills of materials.
 
-        For registries without the referrers API, uses the tag `ALGORITHM-HEX`.
+        Registries without this API are asked for the tag `ALGORITHM-HEX`, which has the same list.
 
         Raises:
-            RegistryError: no registry delivers the list.
+            RegistryError: no registry sends the list.
         """
         check_digest(digest)
         found = self._at_first(lambda endpoint: self._referrers(endpoint, digest))
@@ -194,18 +194,18 @@ class Repository:
     # ── blobs ──
 
     def blob(self, digest: str, size: int, offset: int = 0) -> BlobReader:
-        """Read a blob of `size` bytes from an offset on. To be used as a context manager.
+        """Return a reader for a blob of `size` bytes, starting at `offset`. Use it as a context manager.
 
-        Nothing is asked for before the first byte is wanted.
+        Nothing is requested before the first read.
         """
         return BlobReader(self._in_order(), check_digest(digest), size, offset)
 
     def read_blob(self, digest: str, size: int, limit: int = MANIFEST_LIMIT) -> bytes:
-        """Fetch a small blob, such as a config, and verify its digest.
+        """Fetch a small blob, such as a config, completely; its digest is verified.
 
         Raises:
-            AnswerInvalid: it fails verification, or is larger than `limit`.
-            RegistryError: no registry delivers it.
+            AnswerInvalid: it does not match its digest or size, or is larger than `limit`.
+            RegistryError: no registry sends it.
         """
         if not 0 <= size <= limit:
             reason = f"cannot fetch blob {digest}: {size} bytes exceed the limit of {limit} bytes"
@@ -221,10 +221,10 @@ class Repository:
         return self._at_first(fetched)
 
     def blob_size(self, digest: str) -> int | None:
-        """The size of a blob, as the registry tells it; -1 if it does not tell; None if it has no such blob.
+        """Return the size of a blob; -1 if the registry does not state it; None if it has no such blob.
 
         Raises:
-            RegistryError: no registry answers.
+            RegistryError: no registry responds.
         """
         check_digest(digest)
         try:
@@ -233,24 +233,24 @@ class Repository:
             return None
 
     def has_blob(self, digest: str) -> bool:
-        """Whether the registry has a blob.
+        """Return whether the registry has a blob.
 
         Raises:
-            RegistryError: no registry answers.
+            RegistryError: no registry responds.
         """
         return self.blob_size(digest) is not None
 
     def mount_blob(self, digest: str, source_repository: str) -> bool:
-        """Let the repository have a blob that another one of the same registry has; say whether that was done.
+        """Mount a blob from another repository of the same registry; return whether that succeeded.
 
-        A registry that refuses it may take the blob all the same.
+        If the registry refuses, the blob can still be uploaded.
 
         Args:
             digest: the blob.
             source_repository: the other repository's path, without the registry.
 
         Raises:
-            RegistryError: the registry cannot be spoken to.
+            RegistryError: there is no usable response.
         """
         endpoint, action = self.endpoints[-1], f"mount blob {check_digest(digest)}"
         query = urlencode({"mount": digest, "from": source_repository})
@@ -267,22 +267,22 @@ class Repository:
         except (AccessDenied, NotInRegistry, RegistryFailed):
             return False
         finish(response)
-        if response.status == 202:  # an upload was begun in its place: the next one of this blob goes on with it
+        if response.status == 202:  # the registry began an upload instead; `upload` continues it
             with suppress(AnswerInvalid):
                 self._begun[digest] = endpoint.wire.location(response, action)
         return response.status == 201
 
     def upload(self, digest: str, size: int, opened: Opened, *, missing: bool = False) -> Sent:
-        """Send a blob, unless the registry has it.
+        """Upload a blob, unless the registry has it.
 
         Args:
-            digest: of the whole blob; the registry checks it.
-            size: of the whole blob, in bytes.
-            opened: opens it at an offset, for a block; called again after a cut.
-            missing: the registry is known not to have it, and need not be asked.
+            digest: the digest of the whole blob, which the registry verifies.
+            size: the size of the whole blob in bytes.
+            opened: opens the blob at an offset, as a context manager; called again after a broken connection.
+            missing: the registry is known not to have the blob, so it is not asked.
 
         Raises:
-            RegistryError: the registry does not take it.
+            RegistryError: the registry does not accept it.
             InvalidOption: the source has fewer bytes.
         """
         if not missing and digest not in self._begun and self.has_blob(digest):
@@ -292,7 +292,7 @@ class Repository:
     # ── at one endpoint ──
 
     def _at_first(self, ask: Callable[[Endpoint], T]) -> T:
-        """Ask one endpoint after the other, until one answers. The one that did is asked first from then on."""
+        """Ask one endpoint after the other until one responds, which is then asked first in the future."""
         failed: list[RegistryError] = []
         for endpoint in self._in_order():
             try:

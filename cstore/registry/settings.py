@@ -1,12 +1,13 @@
-"""Where everything about registries is configured on this machine: files, directories and variables, in one place.
+"""The machine's configuration for registries: files, directories and variables.
 
-The order is that of Podman and skopeo: a file that the environment names, the user's own, the system's.
+The order is that of Podman and skopeo: a file named in the environment, the user's own, the system's.
 """
 
 from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.arguments import checked
 from cstore.config.environment import read_environment
 from cstore.config.rootless import rootless_identity
@@ -27,7 +28,7 @@ _REGISTRIES = "registries.conf"
 
 
 class AuthFile(Value):
-    """A file that may hold credentials. `legacy`: it is Docker's first format, without a table around them."""
+    """A file that may contain credentials. `legacy`: it has Docker's first format, without the enclosing table."""
 
     path: str
     legacy: bool = False
@@ -39,11 +40,11 @@ class Settings(Value):
     Attributes:
         registries: registries.conf with its drop-ins.
         proxies: the proxies of the environment.
-        auth_files: the files to look for credentials in; the first is the one that login and logout change.
-        certificates: the directories certs.d.
+        auth_files: the files to search for credentials; login and logout change the first.
+        certificates: the certs.d directories.
         policy_file: the signature policy; "" for none.
-        alias_file: the aliases that tools have recorded, which come before those of registries.conf; "" for none.
-        search_path: where programs are, for credential helpers.
+        alias_file: aliases that tools have recorded, which win over those of registries.conf; "" for none.
+        search_path: PATH, for credential helpers.
     """
 
     registries: RegistriesConfig = RegistriesConfig()
@@ -60,12 +61,12 @@ def load_settings(environ: Mapping[str, str] | None = None, *, system: str = SYS
     """Find and read the configuration.
 
     Args:
-        environ: the environment, if not this process's own.
+        environ: the environment; by default that of this process.
         system: the directory of the system's files.
-        auth_file: a file for credentials that counts first, as --authfile names it.
+        auth_file: a file to search first for credentials, as given with --authfile.
 
     Raises:
-        ConfigError: a file or a variable makes no sense.
+        ConfigError: a file or a variable is invalid.
     """
     environment, identity = read_environment(environ), rootless_identity(environ)
     home = _home(environment, identity)
@@ -84,7 +85,7 @@ def load_settings(environ: Mapping[str, str] | None = None, *, system: str = SYS
             for one in (own, system, os.path.join(os.path.dirname(system), "docker"))
             if one
         ),
-        policy_file=next(filter(os.path.exists, [*policies, os.path.join(system, "policy.json")]), ""),
+        policy_file=next(filter(presence.exists, [*policies, os.path.join(system, "policy.json")]), ""),
         alias_file=os.path.join(cache, "short-name-aliases.conf") if home or not identity.per_user else "",
         search_path=environment.search_path,
     )
@@ -100,9 +101,9 @@ def _home(environment: Environment, identity: Identity) -> str:
 
 
 def _own_directory(home: str, config_home: str = "") -> str:
-    """The user's configuration directory for all container tools; "" if there is none.
+    """Return the user's configuration directory for container tools; "" if there is none.
 
-    XDG_CONFIG_HOME counts for credentials only, as with Podman and skopeo.
+    XDG_CONFIG_HOME applies to credentials only, as in Podman and skopeo.
     """
     if config_home:
         return os.path.join(config_home, "containers")
@@ -110,15 +111,15 @@ def _own_directory(home: str, config_home: str = "") -> str:
 
 
 def _registries_files(variables: Mapping[str, str], own: str, system: str) -> list[str]:
-    """The main file and its drop-ins. With a main file of their own, a user has drop-ins of their own only."""
+    """Return the main file and its drop-ins. A user with a main file gets only their own drop-ins."""
     named = variables.get("CONTAINERS_REGISTRIES_CONF") or variables.get("REGISTRIES_CONFIG_PATH", "")
     mine = os.path.join(own, _REGISTRIES) if own else ""
     folders = [f"{os.path.join(system, _REGISTRIES)}.d", *([f"{mine}.d"] if mine else [])]
     if named:
-        if not os.path.exists(named):
+        if not presence.exists(named):
             raise ConfigError(named, "file not found", hint="see CONTAINERS_REGISTRIES_CONF")
         main = named
-    elif mine and os.path.exists(mine):
+    elif mine and presence.exists(mine):
         main, folders = mine, [f"{mine}.d"]
     else:
         main = os.path.join(system, _REGISTRIES)
@@ -136,7 +137,7 @@ def _drop_ins(folder: str) -> Iterator[str]:
 
 
 def _auth_files(environment: Environment, identity: Identity, home: str, given: str) -> Iterator[AuthFile]:
-    """The files with credentials; one that is named takes the place of the first, as with skopeo."""
+    """Yield the files with credentials; an explicitly named one replaces the first, as in skopeo."""
     variables, runtime = environment.variables, environment.runtime_dir
     folder = os.path.join(runtime, "containers") if runtime else f"/run/containers/{identity.uid}"
     yield AuthFile(given or variables.get("REGISTRY_AUTH_FILE") or os.path.join(folder, "auth.json"))

@@ -1,4 +1,4 @@
-"""Short names: what `debian` is short for, by aliases and by the registries that are searched."""
+"""Short names: the images that `debian` can mean, according to aliases and search registries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @checked
 def is_short(text: str) -> bool:
-    """Whether a name names no registry."""
+    """Return whether a name has no registry."""
     first, slash, _ = text.partition("@")[0].partition("/")
     return not slash or not (first == LOCAL or "." in first or ":" in first or first.lower() != first)
 
@@ -27,20 +27,21 @@ def is_short(text: str) -> bool:
 def resolve(
     text: str, settings: Settings, choose: Callable[[Sequence[ImageName]], ImageName] | None = None
 ) -> list[ImageName]:
-    """Return the images that a name may refer to, in the order to try.
+    """List the images that a name may mean, in the order in which to try them.
 
-    A full name refers to one image. A short one is looked up among the aliases; otherwise, every searched registry may
-    have it.
+    A full name means one image. A short name is looked up among the aliases; if it is not one, every search registry
+    may have it.
 
     Args:
-        text: the name, as somebody typed it.
-        settings: with the aliases and the registries.
-        choose: lets a person at a terminal choose, where the configuration wants that; None: there is nobody.
+        text: the name, as typed.
+        settings: the configuration with aliases and registries.
+        choose: lets the user choose at a terminal, if the configuration wants that; None if there is no user.
 
     Raises:
-        InvalidName: it is not a valid name.
-        ShortNameAmbiguous: no registry is searched; or several are, they must not be tried in turn, and nobody chooses.
-        ConfigError: an alias makes no name.
+        InvalidName: it is not a name.
+        ShortNameAmbiguous: there is no search registry; or there are several that must not be tried in turn, and no
+            user.
+        ConfigError: an alias is not a valid name.
     """
     if not is_short(text):
         return [parse_name(text)]
@@ -73,6 +74,6 @@ def resolve(
 
 
 def _aliases(settings: Settings) -> dict[str, str]:
-    """All aliases; those that tools have recorded come first."""
+    """Return all aliases; those that tools have recorded win."""
     found = read_toml(settings.alias_file) if settings.alias_file else None
     return merge_aliases(settings.registries.aliases, (found or {}).get("aliases", {}), settings.alias_file)

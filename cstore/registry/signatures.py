@@ -1,8 +1,8 @@
-"""Sigstore signatures by key: the requirements of a policy, and whether an image meets them.
+"""Sigstore signatures by key: what a policy requires, and whether an image has an accepted one.
 
-A signature stands in the image's own repository, under the tag `ALGORITHM-HEX.sig`: a manifest whose layers are small
-documents that name the image, each with its signature in an annotation. The keys are checked with the package
-`cryptography`, which the extra `cstore[sigstore]` brings.
+A signature is in the image's own repository, under the tag `ALGORITHM-HEX.sig`: a manifest whose layers are small
+documents that name the image, each with its signature in an annotation. Verification needs the package `cryptography`,
+which the extra `cstore[sigstore]` installs.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 from base64 import b64decode
 from functools import partial
 
+from cstore.config.parse import read_named
 from cstore.errors import ConfigError, InvalidName
 from cstore.oci.names import parse_name
 from cstore.registry.errors import NotInRegistry, cleaned
@@ -31,7 +32,7 @@ _SIGNATURE = "dev.cosignproject.cosign/signature"
 _TYPE = "cosign container image signature"
 _LARGEST = 1 << 20
 _MOST = 100
-"""Signatures of one image that are looked at."""
+"""Maximum number of signatures examined per image."""
 _FIELDS = frozenset({"type", "keyPath", "keyPaths", "keyData", "keyDatas", "signedIdentity"})
 _IDENTITIES: dict[str, frozenset[str]] = {
     "matchExact": frozenset(),
@@ -41,14 +42,14 @@ _IDENTITIES: dict[str, frozenset[str]] = {
     "exactRepository": frozenset({"dockerRepository"}),
     "remapIdentity": frozenset({"prefix", "signedPrefix"}),
 }
-"""The ways to compare the name in a signature, and their keys."""
+"""The types of `signedIdentity`, and the keys that each requires."""
 
 
 class Required(Value):
-    """A requirement of a policy: a signature by one of several keys, for a name that matches an identity.
+    """A policy's requirement: a signature by one of several keys, for a name that agrees with an identity.
 
     Attributes:
-        keys: public keys, in PEM.
+        keys: public keys in PEM format.
         identity: the table `signedIdentity`.
         source: the policy file, for messages.
     """
@@ -59,7 +60,7 @@ class Required(Value):
 
 
 def problem_with(requirement: Mapping[str, Any]) -> str:
-    """Why a requirement is not one that can be understood; "" if it is."""
+    """Return why a requirement is invalid; "" if it is valid."""
     if unknown := sorted(requirement.keys() - _FIELDS):
         return f"unknown key {cleaned(unknown[0])}"
     given = [key for key in ("keyPath", "keyPaths", "keyData", "keyDatas") if key in requirement]
@@ -89,7 +90,7 @@ def read_required(requirement: Mapping[str, Any], source: str) -> Required:
     """Read the keys that a requirement names.
 
     Raises:
-        ConfigError: one cannot be read.
+        ConfigError: a key cannot be read.
     """
     keys: list[bytes] = []
     for data in [requirement["keyData"]] if "keyData" in requirement else requirement.get("keyDatas", []):
@@ -99,8 +100,7 @@ def read_required(requirement: Mapping[str, Any], source: str) -> Required:
             raise ConfigError(source, "not valid Base64", key="keyData") from None
     for path in [requirement["keyPath"]] if "keyPath" in requirement else requirement.get("keyPaths", []):
         try:
-            with open(path, "rb") as file:
-                keys.append(file.read(_LARGEST))
+            keys.append(read_named(path, _LARGEST))
         except OSError as error:
             raise ConfigError(path, f"cannot be read: {os.strerror(error.errno or 0)}") from None
     identity = requirement.get("signedIdentity", {"type": "matchRepoDigestOrExact"})
@@ -108,17 +108,17 @@ def read_required(requirement: Mapping[str, Any], source: str) -> Required:
 
 
 def why_unsigned(required: Required, name: ImageName, repository: Repository, digest: str) -> str:
-    """Find a signature that meets a requirement; return "" if there is one, otherwise what is wrong.
+    """Look for a signature that meets a requirement; return "" if there is one, else the reason.
 
     Args:
         required: keys and identity.
-        name: the image that was asked for.
-        repository: where it came from, mirrors and all.
-        digest: that of its manifest, which has been checked.
+        name: the requested image.
+        repository: the repository that the image came from, possibly through a mirror.
+        digest: the verified digest of its manifest.
 
     Raises:
-        ConfigError: a key is none, or the package that checks signatures is missing.
-        RegistryError: the registry does not answer.
+        ConfigError: a key is invalid, or the package that verifies signatures is missing.
+        RegistryError: the registry does not respond.
     """
     accepts = [_verifier(key, required.source) for key in required.keys]
     try:
@@ -135,7 +135,7 @@ def why_unsigned(required: Required, name: ImageName, repository: Repository, di
 
 
 def _layers(raw: bytes) -> list[dict[str, Any]]:
-    """The layers of a manifest that are signed documents."""
+    """Return the layers of a manifest."""
     layers = json.loads(raw).get("layers")
     return [one for one in layers if isinstance(one, dict)] if isinstance(layers, list) else []
 
@@ -148,7 +148,7 @@ def _why_not(
     repository: Repository,
     digest: str,
 ) -> str:
-    """Why one signature does not do; "" if it does."""
+    """Return why a signature is not accepted; "" if it is."""
     annotations, size = layer.get("annotations"), layer.get("size")
     text = annotations.get(_SIGNATURE) if isinstance(annotations, dict) else None
     if layer.get("mediaType") != _PAYLOAD or not isinstance(text, str) or type(size) is not int:
@@ -158,7 +158,7 @@ def _why_not(
     except ValueError:
         return "the signature is damaged"
     payload = repository.read_blob(str(layer.get("digest")), size, _LARGEST)
-    if not any(accept(signature, payload) for accept in accepts):  # before anything in it is believed
+    if not any(accept(signature, payload) for accept in accepts):  # before any of it is used
         return "no signature by a trusted key"
     signed = _critical(payload)
     if signed is None:
@@ -171,7 +171,7 @@ def _why_not(
 
 
 def _critical(payload: bytes) -> tuple[str, str] | None:
-    """Digest and name in a signed document; None if it is another kind of document."""
+    """Return the digest and name in a signed document; None if it is another kind of document."""
     try:
         document = json.loads(payload, object_pairs_hook=once_each)
         critical = document["critical"]
@@ -184,7 +184,7 @@ def _critical(payload: bytes) -> tuple[str, str] | None:
 
 
 def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of JSON, in which each key may be there once; raises ValueError."""
+    """Build a JSON object whose keys must be unique; raises ValueError."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("duplicate key")
@@ -192,7 +192,7 @@ def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _agrees(signed: str, identity: Mapping[str, str], name: ImageName) -> bool:
-    """Whether the name in a signature matches the requested image."""
+    """Return whether the name in a signature agrees with the requested image."""
     kind = identity["type"]
     try:
         of = parse_name(signed)
@@ -213,12 +213,12 @@ def _agrees(signed: str, identity: Mapping[str, str], name: ImageName) -> bool:
 
 
 def _is_exact(text: str) -> bool:
-    """Whether a name has a tag or digest of its own."""
+    """Return whether a name has an explicit tag or digest."""
     return "@" in text or ":" in text.rpartition("/")[2]
 
 
 def _remapped(name: ImageName, prefix: str, signed: str) -> ImageName:
-    """The name with another beginning, if it begins like that."""
+    """Return the name with its prefix replaced, if it has that prefix."""
     repository = name.repository
     if repository != prefix and not repository.startswith(f"{prefix}/"):
         return name
@@ -227,10 +227,10 @@ def _remapped(name: ImageName, prefix: str, signed: str) -> ImageName:
 
 
 def _verifier(pem: bytes, source: str) -> Callable[[bytes, bytes], bool]:
-    """Return a function that verifies signatures by a key.
+    """Return a function that tells whether a signature of given bytes was made with a key.
 
     Raises:
-        ConfigError: it is not a public key, or the package is missing.
+        ConfigError: it is not a supported public key, or the package is missing.
     """
     try:
         from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm

@@ -1,4 +1,4 @@
-"""A blob on its way out: begun, sent, and after a cut gone on with from where the registry says it is."""
+"""Uploading a blob, and continuing after a broken connection at the offset that the registry reports."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from cstore.registry.repository import Endpoint
 
     class Readable(Protocol):
-        """The source of a blob's bytes."""
+        """A source of bytes."""
 
         def readinto(self, buffer: memoryview, /) -> int | None:
-            """Fill a buffer, or some of it; 0 at the end."""
+            """Fill all or part of a buffer; return 0 at the end."""
 
     Opened = Callable[[int], AbstractContextManager[Readable]]
     """Opens a blob at an offset."""
 
 _PIECE = 256 << 10
 _SMALL = 64 << 10
-"""Bytes of a blob that goes with the last request: a request less, and nothing worth going on with."""
+"""Bytes of a blob that is sent with the final request: it saves a request, and is too small to resume."""
 _CHUNK = 64 << 20
-"""Bytes of one PATCH, for registries that say they take several."""
+"""Bytes per PATCH, for registries that accept several."""
 _TOLD = re.compile(r"(?:bytes=)?0-([0-9]{1,18})", re.ASCII)
 
 
 class Sent(Value):
-    """The cost of an upload. `sent`: bytes of bodies sent; `resumed`: how often it continued after a cut."""
+    """The cost of an upload. `sent`: bytes of request bodies; `resumed`: how often it continued after a failure."""
 
     sent: int = 0
     resumed: int = 0
@@ -62,12 +62,12 @@ class Upload:
         self._action = f"push blob {digest}"
 
     def run(self) -> Sent:
-        """Send the blob, to the end.
+        """Upload the blob.
 
         Raises:
-            RegistryError: the registry does not take it.
-            InvalidOption: its source has another size than was said.
-            SystemFailure: its source cannot be read.
+            RegistryError: the registry does not accept it.
+            InvalidOption: the source has another size than announced.
+            SystemFailure: the source cannot be read.
         """
         retrying, failures, before = self._endpoint.retrying, 0, 0
         while True:
@@ -88,20 +88,20 @@ class Upload:
                 self._wire.clock.pause(Retry(self._action, failures + 1, wait, error.message))
                 self._resumed += 1
                 if self._offset == self._size and self._is_there():
-                    break  # only the answer was lost
+                    break  # only the response was lost
                 self._find_offset()
             else:
                 break
         return Sent(self._sent, self._resumed)
 
     def _may_go_on(self, error: RegistryError) -> bool:
-        """Whether another attempt may help: after a cut, after a failure, and when the upload itself is not known."""
+        """Return whether to retry: after a broken connection, a server failure, or if the upload is unknown there."""
         if isinstance(error, RegistryFailed):
             return error.status == 416 or error.status >= 500
         return bool(self._location) or not isinstance(error, NotInRegistry)
 
     def _is_there(self) -> bool:
-        """Whether the registry has the whole blob."""
+        """Return whether the registry has the whole blob."""
         request = Request(
             method="HEAD",
             path=self._endpoint.path(f"blobs/{self._digest}"),
@@ -154,7 +154,7 @@ class Upload:
         )
         finish(response)
         told = _TOLD.fullmatch(response.headers.get("Range", ""))
-        # It may have taken a part. Some count one too many; the digest at the end proves the whole.
+        # It may have accepted only a part. Some registries count one too many; the final digest check covers that.
         taken = min(end, int(told[1]) + 1) if told else end
         if taken <= start:
             raise AnswerInvalid(self._wire.registry, f"cannot {self._action}: the registry accepts no data")
@@ -162,14 +162,14 @@ class Upload:
         self._offset = taken
 
     def _bytes(self, start: int, end: int) -> Iterator[bytes]:
-        """The bytes of one request."""
+        """Yield the bytes of one request."""
         left = end - start
         with self._opened(start) as reader:
             while left:
                 buffer = memoryview(bytearray(min(left, _PIECE)))
                 try:
                     count = reader.readinto(buffer) or 0
-                except OSError as error:  # which is not an error of the connection
+                except OSError as error:  # not an error of the connection
                     raise SystemFailure("read", f"blob {self._digest}", error) from None
                 if not count:
                     raise InvalidOption(f"cannot {self._action}: the source ended {left} bytes early")
@@ -178,7 +178,7 @@ class Upload:
                 yield bytes(buffer[:count])
 
     def _end(self) -> None:
-        """Tell the registry that this was all, and what its digest is; a small blob goes with it."""
+        """Finish the upload with its digest; a small blob is sent in this request."""
         query, start, self._offset = "&" if "?" in self._location else "?", self._offset, self._size
         response = self._wire.send(
             Request(
@@ -195,7 +195,7 @@ class Upload:
         finish(response)
 
     def _find_offset(self) -> None:
-        """Ask the registry how much it has; start again if it does not know."""
+        """Ask the registry for the offset; start again if it does not know the upload."""
         location, self._location = self._location, ""
         if not location:
             return
@@ -213,7 +213,7 @@ class Upload:
             return
         finish(response)
         told = _TOLD.fullmatch(response.headers.get("Range", ""))
-        # `0-0` is one byte, or none: registries differ.
+        # `0-0` means one byte or none, depending on the registry.
         if told and 0 < int(told[1]) < self._size:
             self._offset = int(told[1]) + 1
             self._location = self._moved(response, location)

@@ -1,4 +1,4 @@
-"""URLs that registries name: where to go on, where a token is to be had. Nobody believes them as they are."""
+"""Validating URLs from registries: where to continue, and where to get a token."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from cstore.registry.errors import AnswerInvalid, cleaned
 
 
 def joined_url(registry: str, base: str, target: str, action: str) -> str:
-    """The URL that a header names.
+    """Resolve and validate a URL from a header.
 
     Raises:
-        AnswerInvalid: it is none, none for HTTP, holds a user or password, or leads to an address that is for this
-            machine's own network card only: there, clouds tell machines their secrets.
+        AnswerInvalid: it is not an HTTP URL, contains a user or password, or leads to a link-local address, where
+            clouds give machines their secrets.
     """
     try:
         joined = urljoin(base, target)
         parts = urlsplit(joined)
         sound = parts.scheme in {"http", "https"} and parts.hostname and parts.username is None
-        port = parts.port  # raises if it is none
+        port = parts.port  # raises if it is invalid
     except ValueError:
         sound, port = False, None
     if not target or not sound or port == 0 or not (target.isascii() and target.isprintable()) or " " in target:
@@ -40,11 +40,11 @@ def _is_link_local(host: str) -> bool:
 
 
 def without_usual_port(netloc: str) -> str:
-    """Host and port, to be compared: the ports of HTTP and TLS go without saying, and case is of no matter."""
+    """Normalize host and port for comparison: drop the default ports, and ignore case."""
     host, colon, port = netloc.lower().rpartition(":")
     return host if colon and port in {"80", "443"} else netloc.lower()
 
 
 def host_of(url: str) -> str:
-    """Host and port of a URL, fit to be shown: the rest of it may be a secret."""
+    """Return the host and port of a URL, which are safe to show: the rest may contain secrets."""
     return cleaned(urlsplit(url).netloc.rpartition("@")[2])

@@ -1,4 +1,4 @@
-"""Connections that count as cut when hardly anything comes: a byte a minute would keep a client waiting for years."""
+"""Connections that fail if almost nothing arrives: a byte a minute would otherwise keep a client waiting for years."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from typing import Any
 
 LEAST = 1 << 10
-"""Bytes that have to come within the time in which an answer has to begin."""
+"""The minimum number of bytes per read timeout."""
 
 
 class _Watched(io.RawIOBase):
-    """Reads a socket, and limits only the time of reads: the consumer may be as slow as it likes."""
+    """Reads a socket. Only time spent in reads counts: the reader may be slow."""
 
     def __init__(self, sock: socket.socket, patience: float) -> None:
         super().__init__()
@@ -27,14 +27,14 @@ class _Watched(io.RawIOBase):
         self._waited, self._came = 0.0, 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: memoryview, /) -> int | None:  # type: ignore[override]  # IOBase allows more kinds
         """Read once.
 
         Raises:
-            TimeoutError: too little has come for too long.
+            TimeoutError: too few bytes arrived for too long.
         """
         began = monotonic()
         count = self._raw.readinto(buffer)
@@ -47,14 +47,14 @@ class _Watched(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Close the socket."""
         if not self.closed:
             self._raw.close()
         super().close()
 
 
 def watched(patience: float) -> tuple[type[HTTPConnection], type[HTTPSConnection]]:
-    """Make the two kinds of connections that are cut if fewer than `LEAST` bytes come in `patience` seconds."""
+    """Create two connection classes that fail if fewer than `LEAST` bytes arrive in `patience` seconds."""
 
     class Response(http.client.HTTPResponse):
         def __init__(self, sock: socket.socket, *about: Any, **more: Any) -> None:

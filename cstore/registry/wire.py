@@ -1,7 +1,7 @@
-"""HTTP with one registry: connections, redirects, authorization, another try where that helps, and errors in sentences.
+"""HTTP with one registry: connections, redirects, authorization, retries, and errors in sentences.
 
-Credentials go to the registry and to the token service that it names, and never to where either sends us on. Bodies are
-asked for as they are stored: nothing is decompressed here.
+Credentials go to the registry and to the token service that it names, never to redirect targets. Bodies are requested
+without compression and never decompressed here.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ if TYPE_CHECKING:
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses after which the same request may well succeed."""
+"""Statuses after which the same request may succeed."""
 _MOST_REDIRECTS = 5
 _DOCUMENT = 1 << 20
-"""Bytes that a token or an error may have."""
+"""Maximum size in bytes of a token or error document."""
 _LITTLE = 16 << 10
-"""Bytes of an answer that are read only to use its connection again."""
+"""Maximum number of bytes to read from a response just to reuse its connection."""
 _LONGEST_READ = 300.0
-"""Seconds that a document may take to arrive."""
+"""Seconds within which a document must arrive."""
 
 
 class Request(Value, kw_only=True):
@@ -59,11 +59,11 @@ class Request(Value, kw_only=True):
 
     Attributes:
         method, path: `path` begins with a slash; it may have a query.
-        action: what it is for, as a message says it after "cannot".
+        action: what it is for, as the phrase after "cannot" in messages.
         expect: the statuses that are not errors.
-        scopes: what a token must allow.
-        headers, body: `body` makes the body, for each attempt anew; None for none.
-        repeatable: whether it may be sent again if nobody knows what became of it.
+        scopes: the scopes that a token must have.
+        headers, body: `body` creates the body for each attempt; None for none.
+        repeatable: whether it may be sent again if its effect is unknown.
     """
 
     method: str
@@ -77,15 +77,15 @@ class Request(Value, kw_only=True):
 
 
 class Wire:
-    """The way to one registry. Several threads may use it.
+    """The HTTP client for one registry. Several threads may use it.
 
     Args:
         registry: host and port.
-        shown: what people call it, for the advice to log in.
-        insecure: whether any certificate, and plain HTTP, will do.
-        trust: which certificates count, and which one is shown.
-        proxies: which proxies lead there.
-        find_credentials: finds them when they are first needed.
+        shown: the registry's name in messages and in the advice to log in.
+        insecure: whether to accept any certificate, and plain HTTP.
+        trust: the trusted certificates and the client certificate.
+        proxies: the proxies.
+        find_credentials: called when credentials are first needed.
     """
 
     def __init__(
@@ -108,22 +108,22 @@ class Wire:
         self._lock = Lock()
 
     def close(self) -> None:
-        """Close all connections, and end every wait."""
+        """Close all connections, and end all waits."""
         self.clock.stop()
         self._connections.close()
 
     # ── requests ──
 
     def send(self, request: Request) -> urllib3.BaseHTTPResponse:
-        """Send a request, with retries, and return the response; its body has not been read.
+        """Send a request, with retries, and return the response; its body is not read.
 
         Raises:
-            RegistryError: the response is not an expected one, or there is none.
+            RegistryError: there is no response, or an unexpected one.
         """
         return self._trying(request.action, lambda: self._once(request), request.expect, again=request.repeatable)
 
     def document(self, request: Request, limit: int = _DOCUMENT) -> tuple[urllib3.BaseHTTPResponse, bytes]:
-        """The same with the whole body, of `limit` bytes at most; one that was cut is asked for again.
+        """Do the same and read the whole body, at most `limit` bytes; a truncated one is requested again.
 
         Raises:
             RegistryError: as for `send`; or the body is too long.
@@ -145,7 +145,7 @@ class Wire:
         raise AssertionError
 
     def _body_of(self, response: urllib3.BaseHTTPResponse, limit: int, action: str) -> bytes:
-        """A body of `limit` bytes at most."""
+        """Read a body of at most `limit` bytes."""
         beyond = f"exceeds the limit of {limit} bytes"
         try:
             self._check_plain(response, action)
@@ -175,15 +175,15 @@ class Wire:
             raise AnswerInvalid(self.registry, f"cannot {action}: {reason}")
 
     def location(self, response: urllib3.BaseHTTPResponse, action: str) -> str:
-        """The path, with its query, where the registry wants to be asked next. It must be on the registry itself.
+        """Return the path, with query, of a response's Location header. It must be on the registry itself.
 
         Raises:
-            AnswerInvalid: it is elsewhere, or makes no sense.
+            AnswerInvalid: it is elsewhere, or invalid.
         """
         return self.local_path(response.headers.get("Location", ""), response, action)
 
     def local_path(self, target: str, response: urllib3.BaseHTTPResponse, action: str) -> str:
-        """The same for a target that some other header names."""
+        """Return the same for a URL from another header."""
         base = urljoin(f"{self._scheme or 'http'}://{self.registry}/", response.url or "/")
         joined = joined_url(self.registry, base, target, action)
         if without_usual_port(urlsplit(joined).netloc) != without_usual_port(self.registry):
@@ -220,7 +220,7 @@ class Wire:
                 failure = self._failure(response, action)
                 if not later or wait > retrying.longest_wait:
                     raise failure
-                # A request that was refused for now had no effect.
+                # A temporary refusal means that the request had no effect.
                 again = again or response.status in {429, 503}
             if not again or attempt >= retrying.attempts:
                 raise failure
@@ -230,7 +230,7 @@ class Wire:
         url = f"{self._known_scheme()}://{self.registry}{request.path}"
         sent = self._authorization.header(request.scopes)
         response, by_registry = self._exchange(request, url, sent)
-        if response.status == 401 and by_registry:  # otherwise another host wants credentials, and gets none
+        if response.status == 401 and by_registry:  # otherwise a redirect target wants credentials, and gets none
             challenges = response.headers.getlist("WWW-Authenticate")
             finish(response)
             sent = self._authorization.answer(challenges, request.scopes, sent)
@@ -241,9 +241,9 @@ class Wire:
         return response
 
     def _exchange(self, request: Request, url: str, authorization: str) -> tuple[urllib3.BaseHTTPResponse, bool]:
-        """Send a request and follow where it leads; say as well whether it was the registry itself that answered.
+        """Send a request and follow redirects; return the response, and whether it came from the registry itself.
 
-        The Authorization header stays with the registry.
+        Only the registry gets the Authorization header.
         """
         home = urlsplit(url)[:2]
         for _ in range(_MOST_REDIRECTS + 1):
@@ -274,7 +274,7 @@ class Wire:
         return joined
 
     def _known_scheme(self) -> str:
-        """Whether to speak TLS: where that is not a must, it is tried first."""
+        """Return the scheme to use; if TLS is not required, it is tried first."""
         if not self._scheme:
             with self._lock:
                 self._find_scheme()
@@ -293,7 +293,7 @@ class Wire:
             self._scheme = "https"
 
     def _ask_token_service(self, asked: TokenRequest) -> Mapping[str, Any]:
-        """Ask a token service, to which the registry has sent us, for a token."""
+        """Request a token from the token service that the registry named."""
         action = "get a token"
         url = joined_url(self.registry, f"{self._known_scheme()}://{self.registry}/", asked.url, action)
         secret = asked.form or asked.authorization
@@ -325,10 +325,10 @@ class Wire:
         return self.parsed(data, action)
 
     def parsed(self, data: bytes, action: str) -> Mapping[str, Any]:
-        """Read a JSON object.
+        """Parse a JSON object.
 
         Raises:
-            AnswerInvalid: it is not valid.
+            AnswerInvalid: it is not one.
         """
         try:
             document = json.loads(data)
@@ -341,7 +341,7 @@ class Wire:
     # ── failures ──
 
     def _failure(self, response: urllib3.BaseHTTPResponse, action: str) -> RegistryError:
-        """The error that an answer is."""
+        """Return the error for a response."""
         status, told = response.status, self._told(response)
         because = f": {told}" if told else ""
         if status in {401, 403}:
@@ -357,7 +357,7 @@ class Wire:
         return RegistryFailed(self.registry, f"cannot {action}: HTTP status {status}{because}", status)
 
     def _told(self, response: urllib3.BaseHTTPResponse) -> str:
-        """Return a registry's error message, cleaned."""
+        """Return the registry's own message about an error, cleaned."""
         try:
             data = response.read1(1 << 16, decode_content=False)
             first = json.loads(data)["errors"][0]
@@ -369,7 +369,7 @@ class Wire:
         return cleaned(text, self._authorization.secrets)
 
     def _asked_wait(self, response: urllib3.BaseHTTPResponse, usual: float) -> float:
-        """Seconds to wait, as Retry-After says in one of its two forms."""
+        """Return the seconds to wait according to Retry-After, which has two forms."""
         text = response.headers.get("Retry-After", "").strip()
         if text.isascii() and text.isdecimal():
             return max(float(text[:12]), usual)
@@ -385,7 +385,7 @@ class Wire:
 
 
 def finish(response: urllib3.BaseHTTPResponse) -> None:
-    """Let go of an answer. Its connection is used again if there is little left to read, and the length is known."""
+    """Close a response. Its connection is reused if little is left to read and the length is known."""
     left = getattr(response, "length_remaining", None)
     try:
         if left is not None and 0 < left <= _LITTLE:

@@ -1,6 +1,6 @@
-"""A picture of a whole store: sizes, holders, history and findings, gathered from the rooms below.
+"""The data of a report on a whole store: sizes, users, history and findings, collected from lower rooms.
 
-Owns: what a report of a store tells. Must not know: how it is drawn. `gather` is the one way in.
+Owns the contents of a report. Must not know how it is displayed. `gather` is the only entry point.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The data of a report on a store: its blocks, images and layers, and the findings of a check."""
+"""Collecting the data of a report: the blocks, images and layers of a store, and the results of a check."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GROUPS = {
     "internal": "records, tar-splits and files of the driver and of cstore",
     "foreign": "files of other tools",
 }
-"""Group of bytes: what is in it."""
+"""The groups of bytes, and what each contains."""
 
 _GROUP_OF = {
     "image": "unique",
@@ -43,7 +43,7 @@ _GROUP_OF = {
 
 
 class Block(Value):
-    """Bytes of the graph root: a key of GROUPS, what they are, an ID or a path, names, and how many."""
+    """Bytes in the graph root: a key of GROUPS, a kind, an ID or a path, names, and a size."""
 
     group: str
     kind: str
@@ -53,13 +53,13 @@ class Block(Value):
 
 
 class Slice(Value):
-    """A layer as a part of an image.
+    """A layer as part of an image.
 
     Attributes:
         layer: its ID.
-        size: in bytes; -1 if not known.
-        step: the command of the image's history that made it; "" if nothing tells.
-        overwritten, deleted: bytes of its files that layers above replace or remove.
+        size: in bytes; -1 if unknown.
+        step: the command in the image's history that created it; "" if unknown.
+        overwritten, deleted: bytes of its files that layers above replace or delete.
     """
 
     layer: str
@@ -73,10 +73,10 @@ class ImageFacts(Value):
     """An image.
 
     Attributes:
-        size, shared, unique: in bytes, -1 if not known.
-        created: in seconds since 1970, 0 if not known.
+        size, shared, unique: in bytes, -1 if unknown.
+        created: in seconds since 1970, 0 if unknown.
         slices: its layers, the lowest first.
-        containers: names, or IDs, of those made from it.
+        containers: names, or IDs, of containers created from it.
     """
 
     id: str
@@ -90,7 +90,7 @@ class ImageFacts(Value):
 
 
 class LayerFacts(Value):
-    """A layer: its parent, "" if there is none here; bytes, -1 if not known; how many images and containers need it."""
+    """A layer: parent ("" if none in this store), size (-1 if unknown), and how many images and containers need it."""
 
     id: str
     parent: str
@@ -101,16 +101,16 @@ class LayerFacts(Value):
 
 
 class Report(Value):
-    """The data of a report on a store.
+    """The contents of a report.
 
     Attributes:
-        made: when, in seconds since 1970.
+        made: time of the report, in seconds since 1970.
         quick: whether only records were read.
-        total: all bytes of the blocks.
-        checked: what a check found; None if none was made.
+        total: the bytes of all blocks.
+        checked: the result of a check; None if none was made.
         notes: what was not counted, as sentences.
         unread: what could not be read, as sentences.
-        flaws: what is wrong with the records.
+        flaws: errors in the records.
     """
 
     root: str
@@ -130,7 +130,7 @@ class Report(Value):
 
 
 class Bundle(Value):
-    """What a source tells of sizes: blocks, and of each item, by kind and ID, its size, shared and unique bytes."""
+    """The sizes from one source: blocks, and for each item, by kind and ID, its size, shared and unique bytes."""
 
     blocks: tuple[Block, ...]
     sizes: Mapping[tuple[str, str], tuple[int, int, int]]
@@ -139,15 +139,15 @@ class Bundle(Value):
 
 
 def gather(store: Store, *, quick: bool = False, check: bool = False) -> Report:
-    """Gather what a report tells. Nothing is written.
+    """Collect the data of a report. Nothing is written.
 
     Args:
         store: the store.
-        quick: read the records only: no directory is entered, so nothing that lacks a record is seen, and no waste.
-        check: make a quick check, too.
+        quick: read the records only, and enter no directory: finds no waste, and nothing without a record.
+        check: also make a quick check.
 
     Raises:
-        CstoreError: the store cannot be read, or not checked.
+        CstoreError: the store cannot be read or checked.
     """
     tables = Snapshot(store.context)
     needs = Needs(store.context, tables)
@@ -206,17 +206,17 @@ def _group_of_layer(layer: str, needs: Needs) -> str:
 
 
 def _from_records(needs: Needs) -> Bundle:
-    """The sizes in the records; layers without a recorded size count nothing."""
+    """Return the sizes in the records; layers without a recorded size count as 0."""
     blocks = [
         Block(_group_of_layer(layer.id, needs), "layer", layer.id, layer.names, max(recorded_size(layer) or 0, 0))
-        for layer in needs.layers.values()
+        for layer in needs.outlines.values()
     ]
     sizes: dict[tuple[str, str], tuple[int, int, int]] = {}
     for image in needs.images.values():
         data = _data(image.data_sizes)
         blocks.append(Block("unique", "image", image.id, image.names, data))
         chain = needs.of("image", image.id)
-        known = {layer: recorded_size(needs.layers[layer]) for layer in chain}
+        known = {layer: needs.sizes[layer] for layer in chain}
         size = sum(max(each or 0, 0) for each in known.values()) + data
         own = sum(max(known[layer] or 0, 0) for layer in chain if len(needs.users[layer]) <= 1) + data
         whole = all(each is not None and each >= 0 for each in known.values())
@@ -249,9 +249,8 @@ def _images(
         hidden = waste.get(image.id, {})
         slices = []
         for layer in reversed(needs.chain(image.layer)):
-            record = needs.layers.get(layer) or needs.elsewhere[layer]
             step = history.of(layer)
-            size = recorded_size(record)
+            size = needs.sizes[layer] if layer in needs.sizes else needs.size_of(layer)
             if size is None or size < 0:
                 size = measured.get(layer) or -1
             told = str(step.get("created_by") or step.get("comment") or "")
@@ -269,8 +268,8 @@ def _layers(needs: Needs) -> Iterator[LayerFacts]:
     for counts, chain in wanted:
         for each in chain:
             counts[each] = counts.get(each, 0) + 1
-    for layer in needs.layers.values():
-        parent = layer.parent if layer.parent in needs.layers else ""
+    for layer in needs.outlines.values():
+        parent = layer.parent if layer.parent in needs.parents else ""
         size = recorded_size(layer)
         told = -1 if size is None or size < 0 else size
         yield LayerFacts(layer.id, parent, layer.names, told, images.get(layer.id, 0), containers.get(layer.id, 0))
@@ -285,7 +284,7 @@ def _moment(created: str) -> float:
 
 
 def _waste(store: Store, needs: Needs, problems: list[str]) -> dict[str, dict[str, tuple[int, int]]]:
-    """For each image, the bytes of each layer that are overwritten, and that are deleted."""
+    """Return, for each image and each of its layers, the bytes that are overwritten and that are deleted."""
     from cstore.contents.chain import add_new
     from cstore.contents.files import open_item
     from cstore.contents.waste import DELETED, waste_of
@@ -295,8 +294,8 @@ def _waste(store: Store, needs: Needs, problems: list[str]) -> dict[str, dict[st
 
     found: dict[str, dict[str, tuple[int, int]]] = {}
     for image in needs.images.values():
-        if not image.layer or (image.layer in needs.layers and not needs.layers[image.layer].parent):
-            continue  # of one layer, nothing is hidden
+        if not image.layer or needs.parents.get(image.layer) == "":
+            continue  # a single layer hides nothing
         item = Item(ItemKind.IMAGES, image.id)
         layers = found.setdefault(image.id, {})
         try:

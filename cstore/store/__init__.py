@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cstore.store.lookup import CONTAINER_FIRST, MOUNT_FIRST, Item
     from cstore.store.makers import command_of
     from cstore.store.naming import ItemPath, podman_name
+    from cstore.store.outlining import LayerOutline, layer_outlines
     from cstore.store.places import ItemKind
     from cstore.store.result_files import result_at
     from cstore.store.rootless import refuse_unseen
@@ -31,6 +32,7 @@ __all__ = [
     "Item",
     "ItemKind",
     "ItemPath",
+    "LayerOutline",
     "LayerPath",
     "Leftover",
     "NewContainer",
@@ -41,6 +43,7 @@ __all__ = [
     "StagedLayer",
     "Store",
     "command_of",
+    "layer_outlines",
     "open_store",
     "podman_name",
     "read_settings_text",
@@ -63,9 +66,11 @@ _HOMES = {
     "command_of": "makers",
     "Sharing": "dedup",
     "ItemKind": "places",
+    "LayerOutline": "outlining",
     "LayerPath": "copying",
     "StagedLayer": "creation",
     "Store": "store",
+    "layer_outlines": "outlining",
     "open_store": "store",
     "podman_name": "naming",
     "read_settings_text": "settings_file",
@@ -77,7 +82,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a name when it is first asked for (PEP 562)."""
+    """Import an exported name on first use (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.store' has no attribute {name!r}")
     module = __import__(f"cstore.store.{_HOMES[name]}", fromlist=[name])

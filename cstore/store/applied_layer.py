@@ -1,4 +1,4 @@
-"""Unpacks an archive into a staged tree, with the tar-split that rebuilds it, and describes both for the record."""
+"""Apply an archive to a staged tree, with the tar-split that rebuilds it, and describe both in the record."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 class AppliedLayer(Value):
-    """The result of unpacking an archive. `staging` holds the tar-split until it is published."""
+    """An applied archive. `staging` holds the tar-split until it is published, and is removed with it."""
 
     applied: Applied
     tar_split: str
     staging: StagingDirectory
 
     def publish(self, target: str, *, sync: bool) -> None:
-        """Bring the tar-split to its place."""
+        """Rename the tar-split into place."""
         try:
             within.rename(self.tar_split, target)
         except OSError as error:
@@ -54,10 +54,11 @@ def fill(
     again: bool = False,
     sync: bool | None = None,
     donor: str = "",
+    window: int = 0,
 ) -> AppliedLayer:
-    """Read the archive from `source` into `staged`, `again` if one was before. On failure nothing else is left.
+    """Unpack the archive from `source` into `staged`; `again` if the layer had one before. Clean up on failure.
 
-    What was read is on the disk then, if the store syncs; or if `sync` says so. `donor`: see `ApplyOptions`.
+    The contents are synced if `sync` is true, or None and the store syncs. `donor`, `window`: see `ApplyOptions`.
 
     Raises:
         ArchiveError: the archive cannot be a layer.
@@ -81,6 +82,7 @@ def fill(
             force_mask=staged.force_mask,
             again=again,
             donor=donor,
+            window=window,
         )
         applied = apply_archive(source, staged.tree, tar_split, options, progress)
     except BaseException:
@@ -102,7 +104,7 @@ _OF_CONTENTS = (
 
 
 def contents_of(layer: Layer) -> dict[str, Any]:
-    """Take from a record what it says of the layer's contents."""
+    """Return the record fields that describe the layer's contents."""
     return {field: getattr(layer, field) for field in _OF_CONTENTS}
 
 
@@ -120,9 +122,9 @@ def archive_fields(applied: Applied) -> dict[str, Any]:
     }
 
 
-# ── bringing a layer to its place ──
+# ── publishing ──
 #
-# Move a new layer's tree, tar-split and data items into place, before its record says so.
+# Publish tree, tar-split and data of a new layer before its record is complete.
 
 
 def attach(
@@ -133,7 +135,7 @@ def attach(
     staged: StagedTree,
     applied_layer: AppliedLayer | None,
 ) -> Layer:
-    """Bring tree, tar-split and data to their places; return the record that describes them."""
+    """Publish tree, tar-split and data; return the record that describes them."""
     from cstore.records.bigdata import write_item
 
     layout, sync = writer.layout, writer.context.sync
@@ -152,12 +154,12 @@ def attach(
 
 
 def _like(writer: Writer, record: Layer, template: Layer) -> Layer:
-    """Take over from the template what describes its contents (semantics 5)."""
+    """Copy the template's tar-split and description of contents (semantics 5)."""
     from cstore.fs.atomic import write_file
 
     source = writer.layout.tar_split(template.id)
     try:
-        with open(source, "rb") as stream:
+        with open(within.open_file(*os.path.split(source)), "rb") as stream:
             parts = iter(lambda: stream.read(1 << 20), b"")
             write_file(writer.layout.tar_split(record.id), parts, sync=writer.context.sync)
     except FileNotFoundError:
@@ -167,16 +169,16 @@ def _like(writer: Writer, record: Layer, template: Layer) -> Layer:
     return record.with_(metadata=template.metadata, **contents_of(template))
 
 
-# ── what an archive must be ──
+# ── expected archives ──
 #
-# The digest that a new layer's archive must have, and the layer that has the same contents already.
+# Check the archive of a new layer, and find a layer with the same contents.
 
 
 def check_request(request: NewLayer) -> None:
-    """Check the expected digest before anything is read.
+    """Check what the request expects, before anything is read.
 
     Raises:
-        InvalidDigest: it is not a digest that identifies a layer.
+        InvalidDigest: the expected digest is invalid, or not one that identifies layers.
     """
     if not (request.toc_digest or request.expect):
         return
@@ -189,10 +191,10 @@ def check_request(request: NewLayer) -> None:
 
 
 def check_archive(request: NewLayer, applied: Applied) -> None:
-    """Hold an archive to what is expected of it.
+    """Compare an archive with what the request expects.
 
     Raises:
-        ArchiveUnexpected: it is another one, or empty.
+        ArchiveUnexpected: it is another archive, or an empty one.
     """
     another = bool(request.expect) and request.expect not in {applied.compressed_digest, applied.diff_digest}
     if another or (request.refuse_empty and not applied.diff_size):
@@ -203,7 +205,7 @@ def check_archive(request: NewLayer, applied: Applied) -> None:
 
 
 def same_layer(tables: Reader, parent: str, id_map: IDMap, applied: Applied) -> Layer | None:
-    """Find a layer with these contents, parent and ID map that is not a container's own layer."""
+    """Find a layer with these contents, the same parent and ID map, that does not belong to a container."""
     for layer in layers_by_digest(tables, applied.diff_digest):
         same = (layer.diff_digest, layer.parent, layer.id_map) == (applied.diff_digest, parent, id_map)
         if same and container_of_layer(tables, layer.id) is None:
@@ -212,14 +214,14 @@ def same_layer(tables: Reader, parent: str, id_map: IDMap, applied: Applied) -> 
 
 
 def layers_by_digest(tables: Reader, digest: str) -> Sequence[Layer]:
-    """Find the whole layers whose archive has this digest, be it as it came or uncompressed."""
+    """Return the complete layers whose archive has this digest, compressed or uncompressed."""
     extra = [layer for store in tables.additional for layer in store.layers]
     every = [*(layer for layer in tables.layers if not layer.incomplete), *extra]
     return [layer for layer in every if digest in {layer.diff_digest, layer.compressed_digest}]
 
 
 def id_by_contents(parent: str, applied: Applied) -> str:
-    """The ID that skopeo and Podman give to a layer of these contents."""
+    """Return the ID that skopeo and Podman give to a layer with these contents."""
     from cstore.oci.chain import next_layer_id
 
     return next_layer_id(parent, applied.diff_digest)

@@ -1,7 +1,7 @@
-"""Data items of layers, images and containers: kept in files, listed in their owner's record (semantics 10).
+"""Data items of layers, images and containers: stored in files, listed in their owner's record (semantics 10).
 
-One mechanism for all three kinds. What differs is what a record says of an item: a layer's its key only, an image's and
-a container's its size and digest as well.
+All three kinds work alike, except for what a record says of an item: a layer's record has only its key, that of an
+image or container also its size and digest.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 class _Owner(Value):
-    """A record and the store that has its data items."""
+    """A record and the layout of the store that has its data items."""
 
     record: Layer | Image | Container
     layout: Layout
@@ -57,7 +57,7 @@ def data_names(context: Context, item_kind: ItemKind, ref: str) -> tuple[str, ..
     """List the data items of a layer, image or container, in the order in which they were first set.
 
     Raises:
-        UnknownItem: nothing of that kind answers to `ref` (the kind's own class).
+        UnknownItem: no item of that kind matches `ref` (the kind's own class).
     """
     return _owner(context, item_kind, ref).record.data_names
 
@@ -66,8 +66,8 @@ def get_data(context: Context, item_kind: ItemKind, ref: str, key: str) -> bytes
     """Return a data item.
 
     Raises:
-        UnknownItem: nothing of that kind answers to `ref` (the kind's own class).
-        DataItemUnknown: it has no such item.
+        UnknownItem: no item of that kind matches `ref` (the kind's own class).
+        DataItemUnknown: it has no such data item.
     """
     return _read(_owner(context, item_kind, ref), item_kind, key)
 
@@ -82,7 +82,7 @@ def open_data(context: Context, item_kind: ItemKind, ref: str, key: str) -> Buff
 
 
 def data_size(context: Context, item_kind: ItemKind, ref: str, key: str) -> int:
-    """Return how many bytes a data item has: what the record says, or else the file.
+    """Return the size of a data item in bytes: as recorded, or else that of the file.
 
     Raises:
         UnknownItem, DataItemUnknown: as `get_data`.
@@ -96,7 +96,7 @@ def data_size(context: Context, item_kind: ItemKind, ref: str, key: str) -> int:
 
 
 def data_digest(context: Context, item_kind: ItemKind, ref: str, key: str) -> str:
-    """Return the digest of a data item: what the record says, or else SHA-256 of the file.
+    """Return the digest of a data item: as recorded, or else the SHA-256 of the file.
 
     Raises:
         UnknownItem, DataItemUnknown: as `get_data`.
@@ -110,20 +110,20 @@ def data_digest(context: Context, item_kind: ItemKind, ref: str, key: str) -> st
 
 
 def set_data(context: Context, item_kind: ItemKind, ref: str, key: str, data: Source, digest: str = "") -> None:
-    """Set a data item: bytes and record together, see item_journal.py; or only the bytes, if the record says the same.
+    """Set a data item: file and record together, see item_journal.py; or only the file, if the record stays the same.
 
-    Data other than `bytes` is read to its end before any lock is taken, so that nobody waits for a pipe.
+    Sources other than `bytes` are read to the end before a lock is taken, so that nobody waits for a pipe.
 
-    `digest` is for image manifests, whose digest may cover only a part of their bytes; "" computes the SHA-256.
+    `digest` is for manifests of images, whose digest may differ from that of their bytes; "" uses SHA-256.
 
     Raises:
-        UnknownItem: nothing of that kind in the store itself answers to `ref` (the kind's own class).
-        ReadOnlyStore: an item of an additional store does.
-        InvalidDataName: `key` cannot become a file name.
-        InvalidDigest: `digest` is not a digest.
+        UnknownItem: no item of that kind in the store itself matches `ref` (the kind's own class).
+        ReadOnlyStore: `ref` matches an item of an additional store.
+        InvalidDataName: no file name can be made from `key`.
+        InvalidDigest: `digest` is invalid.
     """
     file_name(key, item_kind.value)
-    _get_own(Reader(context), item_kind, ref)  # before much is read for nothing, or a store is made for nothing
+    _get_own(Reader(context), item_kind, ref)  # fail before reading much or creating a store
     with _gathered(context, data) as item, writing(context, item_kind) as writer:
         record = _get_own(writer, item_kind, ref)
         changed = with_item(record, key, item.size, digest or item.digest)
@@ -142,10 +142,10 @@ def delete_data(context: Context, item_kind: ItemKind, ref: str, key: str) -> No
     """Delete a data item: file and record together, see item_journal.py.
 
     Raises:
-        UnknownItem: nothing of that kind in the store itself answers to `ref` (the kind's own class).
-        ReadOnlyStore: an item of an additional store does.
+        UnknownItem: no item of that kind in the store itself matches `ref` (the kind's own class).
+        ReadOnlyStore: `ref` matches an item of an additional store.
         DataItemUnknown: it has no such data item.
-        DataItemNeeded: without this one, an image would be damaged.
+        DataItemNeeded: the image needs it.
     """
     _get_own(Reader(context), item_kind, ref)
     with writing(context, item_kind, freeing=True) as writer:
@@ -156,19 +156,19 @@ def delete_data(context: Context, item_kind: ItemKind, ref: str, key: str) -> No
 
 
 def _save(writer: Writer, item_kind: ItemKind, changed: Any) -> None:
-    """Save a record, and complete the change in the item's journal."""
+    """Save a changed record, and complete what the item's journal describes."""
     try:
         writer.table(item_kind).replace(changed)
         writer.save(item_kind)
     except BaseException:
-        with suppress(CstoreError):  # the first error is the one to tell
+        with suppress(CstoreError):  # report the first error
             conclude(writer, item_kind)
         raise
     conclude(writer, item_kind)
 
 
 def _without_item(record: Any, key: str, item_kind: ItemKind) -> Any:
-    """Return the record that does not list an item."""
+    """Return the record without an item."""
     if key not in record.data_names:
         raise DataItemUnknown(item_kind.value, record.id, key)
     names = tuple(name for name in record.data_names if name != key)
@@ -182,7 +182,7 @@ def _without_item(record: Any, key: str, item_kind: ItemKind) -> Any:
 
 
 class _Item(Value):
-    """The contents of an item: in memory, or in a file without a name."""
+    """The contents of an item, in memory or in an unnamed file."""
 
     size: int
     digest: str
@@ -190,7 +190,7 @@ class _Item(Value):
     fd: int = -1
 
     def pieces(self) -> Iterator[bytes]:
-        """All of it, in order."""
+        """Yield all contents in order."""
         if self.fd < 0:
             yield self.data
         for place in range(0, self.size if self.fd >= 0 else 0, BUFFER_SIZE):
@@ -199,7 +199,7 @@ class _Item(Value):
 
 @contextmanager
 def _gathered(context: Context, source: Source) -> Iterator[_Item]:
-    """Read a source to its end, into memory or, if it is large, into a temporary file in the store."""
+    """Read a source to the end; more than a buffer is kept in an unnamed file on the store's file system."""
     from cstore.fs.nameless import nameless
     from cstore.store.ends import opened_source
 
@@ -223,21 +223,21 @@ def _gathered(context: Context, source: Source) -> Iterator[_Item]:
         yield _Item(size, digest_from(found), b"", fd)
 
 
-# ── for those who make records ──
+# ── creating records ──
 
 
 def with_items(record: R, data: Mapping[str, bytes], digests: Mapping[str, str] = {}) -> R:
-    """Return the record that lists these items too; `digests` are those that are known, by key."""
+    """Return the record with these items added; `digests` are known ones, by key."""
     for key, value in data.items():
         record = with_item(record, key, len(value), digests.get(key) or digest_of(value))
     return record
 
 
 def with_item(record: R, key: str, size: int, digest: str) -> R:
-    """Return the record that lists an item. The first manifest's digest becomes an image's own (store-format 7.2).
+    """Return the record with an item added. The first manifest's digest becomes an image's own (store-format 7.2).
 
     Raises:
-        InvalidDigest: `digest` is not a digest.
+        InvalidDigest: `digest` is invalid.
     """
     from cstore.digests import check_digest
 
@@ -255,9 +255,9 @@ def with_item(record: R, key: str, size: int, digest: str) -> R:
 
 
 def store_items(writer: Writer, item_kind: ItemKind, owner: str, data: Mapping[str, bytes]) -> None:
-    """Write the data of an item that has no record yet. Removes data that is there already and belongs to no item.
+    """Write the data items of an item that has no record yet. Existing files there belong to nothing and are removed.
 
-    On failure nothing is left; on success it is for the caller to save the record, or to call `clear_items`.
+    On failure nothing remains; on success, the caller saves the record or calls `clear_items`.
 
     Raises:
         InvalidDataName: no file name can be made from a key.
@@ -278,9 +278,10 @@ def store_items(writer: Writer, item_kind: ItemKind, owner: str, data: Mapping[s
 
 
 def clear_items(writer: Writer, item_kind: ItemKind, owner: str) -> None:
-    """Hide data in the place of the data of an item that has no record.
+    """Move all files in the data directory of an item without a record into staging.
 
-    An image's own directory stays: its image may be in an additional store, and the directory is here all the same.
+    The directory that an engine keeps for an image stays: the image may be in an additional store, with this directory
+    here.
     """
     from cstore.store.removal import discard
 
@@ -298,7 +299,7 @@ def clear_items(writer: Writer, item_kind: ItemKind, owner: str) -> None:
 
 
 def _owner(context: Context, item_kind: ItemKind, ref: str) -> _Owner:
-    """Find who has the data, in the store itself or in an additional one."""
+    """Find the owner of the data, in the store itself or in an additional one."""
     tables, layout = Reader(context), context.layout
     record: Layer | Image | Container
     if item_kind is ItemKind.LAYERS:
@@ -313,7 +314,7 @@ def _owner(context: Context, item_kind: ItemKind, ref: str) -> _Owner:
 
 
 def _get_own(tables: Tables, item_kind: ItemKind, ref: str) -> Any:
-    """Find who may be given data."""
+    """Find an owner whose data may be changed."""
     finders = {ItemKind.LAYERS: get_own_layer, ItemKind.IMAGES: get_own_image, ItemKind.CONTAINERS: get_container}
     return finders[item_kind](tables, ref)
 
@@ -350,7 +351,7 @@ def _hashed(file: BufferedReader) -> HASH:
 
 
 def _write(directory: str, key: str, data: Iterable[bytes], item_kind: ItemKind, *, sync: bool) -> None:
-    """Write the item; a directory that was made for it and stayed empty goes again."""
+    """Write the item; remove its directory if it was created for it and stayed empty."""
     try:
         write_item(directory, key, data, noun=item_kind.value, sync=sync)
     except BaseException:

@@ -1,10 +1,10 @@
-"""New containers: a record, and a writable layer of their own on top of an image's.
+"""Create containers: a record, and a writable layer on top of an image's.
 
-    look ──► choose the ID map ──► find or make the base layer ──► stage the tree above it
-         ──► lock ──► look again ──► layer ──► data ──► container's record
+    look ──► choose the ID map ──► find or create the base layer ──► stage the tree above it
+         ──► lock ──► check again ──► layer ──► data ──► container's record
 
-Until the record is there nothing is: what a crash leaves, the next writer takes away (container_journal.py). Only a
-mapped layer of the image's top layer stays, for the next container with that map. (store-format 2.4, semantics 7)
+The record decides: the next writer removes what a crash leaves without one (container_journal.py). Only a mapped layer
+of the image's top layer stays, for the next container with that map. (store-format 2.4, semantics 7)
 """
 
 from __future__ import annotations
@@ -46,22 +46,22 @@ if TYPE_CHECKING:
 
 
 class NewContainer(Value):
-    """What a caller asks for.
+    """The request for a new container.
 
     Attributes:
-        image: by ID, name or unique prefix; "" for a container without one.
-        layer: the ID of the layer of its own, which is made with it; "" for a random one.
-        id_map: the owners of the container's files; None for the store's default.
-        host_uids, host_gids: leave the map's part of that kind out.
+        image: by ID, name or unique ID prefix; "" for a container without one.
+        layer: the ID of the container's own layer; "" for a random one.
+        id_map: the container's ID map; None for the store's default.
+        host_uids, host_gids: leave out the map's part of that kind.
         auto_map: choose a map instead; see `userns.choose_map`.
-        process_label, mount_label: SELinux labels, both or neither; by default those of the host's policy.
-        label_options: changes to the default labels; see `labels.choose_labels`.
+        process_label, mount_label: SELinux labels, both or neither; without them, the host's policy chooses.
+        label_options: changes to the chosen labels; see `labels.choose_labels`.
         storage_options: for the driver, such as a limit of the layer's size.
-        volatile: whether a power cut may take what the container writes.
-        mount_options: options for mounting the container's layer.
-        flags: to be recorded as they are.
+        volatile: whether a power cut may destroy the container's changes.
+        mount_options: options for mounts of the container's layer.
+        flags: recorded unchanged.
         data: data items, by key.
-        created: when it was made, RFC 3339; "" for now.
+        created: the time of creation, RFC 3339; "" for now.
     """
 
     image: str = ""
@@ -85,19 +85,19 @@ class NewContainer(Value):
 
 
 class _Base(Value):
-    """The parent of the container's layer, and the ID maps of both."""
+    """The layer below the container's layer, and the ID map of the latter."""
 
     layer: Layer | None
     own_map: IDMap
 
     @property
     def id(self) -> str:
-        """The ID of the layer, or ""."""
+        """The ID of the base layer, or ""."""
         return "" if self.layer is None else self.layer.id
 
     @property
     def id_map(self) -> IDMap:
-        """The owners of what is below."""
+        """The ID map of the base layer."""
         return IDENTITY if self.layer is None else self.layer.id_map
 
 
@@ -107,27 +107,27 @@ def create_container(
     contents: int | ReadInto | None = None,
     directory: int | ReadInto | None = None,
 ) -> Container:
-    """Make a container from an image, or from nothing.
+    """Create a container from an image, or from nothing.
 
     Args:
         context: the store.
-        request: what is asked for.
-        contents: an archive of the container's changes, read to its end before the container appears; None for none.
-        directory: an archive of the files for its own directory, which belongs to the engine that runs it; None for
-            none.
+        request: the request.
+        contents: an archive of the container's changes, read to its end before the container exists; None for no
+            changes.
+        directory: an archive of the directory that engines keep for the container; None for nothing.
 
     Raises:
         ArchiveError: `contents` or `directory` cannot be unpacked; nothing of them remains.
-        ImageUnknown: the image is not known, or went away meanwhile.
-        LayerUnknown: the image's top layer is missing, or went away meanwhile.
-        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name is taken or not valid.
-        InvalidIDMap: the kernel would reject the map, or it lacks an owner in the image.
-        InvalidOption: one of the two labels is missing, a label option is not valid, or no ID map can be chosen.
+        ImageUnknown: the image is unknown, or was removed in the meantime.
+        LayerUnknown: the image's top layer is missing, or was removed in the meantime.
+        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name is taken or invalid.
+        InvalidIDMap: the kernel would refuse the map, or the map does not cover an owner in the image.
+        InvalidOption: one of two labels is missing, a label option is invalid, or no ID map can be chosen.
         InvalidDataName: a data item cannot have that name.
-        DriverError: the driver rejects a storage option.
+        DriverError: the driver does not accept a storage option.
     """
     request = _labeled(context, request)
-    _check_new(Reader(context), request)  # a mistake leaves no trace, not even a store
+    _check_new(Reader(context), request)  # an invalid request leaves no trace, not even a store
     with _id_ranges(context, request):
         image = get_image(Reader(context), request.image) if request.image else None
         id_map = _choose_map(context, request, image)
@@ -141,7 +141,7 @@ def create_container(
 
 
 def _labeled(context: Context, request: NewContainer) -> NewContainer:
-    """Return the request with its labels, given or chosen here."""
+    """Return the request with its own labels or, without them, with chosen ones."""
     from cstore.store.labels import choose_labels
 
     if request.label_options and request.process_label:
@@ -160,7 +160,7 @@ def _labeled(context: Context, request: NewContainer) -> NewContainer:
 
 
 def _check_new(tables: Tables, request: NewContainer) -> tuple[str, ...]:
-    """Make sure that the container may have its ID and its names; return the names, each once."""
+    """Check that the container's ID and names are free; return the names, each once."""
     if request.id and check_id(request.id) in tables.containers:
         raise IDTaken("container", request.id)
     if request.layer:
@@ -175,7 +175,7 @@ def _check_new(tables: Tables, request: NewContainer) -> tuple[str, ...]:
 
 @contextmanager
 def _id_ranges(context: Context, request: NewContainer) -> Iterator[None]:
-    """Keep others from choosing ID ranges until ours are recorded."""
+    """Prevent others from choosing ID ranges until this container's are recorded."""
     if request.auto_map is None and not wanted_map(request, default_map(context)):
         yield
         return
@@ -197,7 +197,7 @@ def _choose_map(context: Context, request: NewContainer, image: Image | None) ->
 
 
 def _find_base(context: Context, request: NewContainer, image: Image | None, id_map: IDMap) -> _Base:
-    """Find what to build on, and with which owners: those below, or the container's own where those must be changed."""
+    """Find the base layer, and the new layer's ID map: the base's, or the container's if owners must change on disk."""
     shown = map_on_disk(context.driver, id_map)
     if image is None or not image.layer:
         return _Base(None, shown)
@@ -231,7 +231,7 @@ def _create(
             with explained(base.own_map):
                 fill(context, staged, contents, base.own_map, None).staging.remove()
         if staged.copied and context.sync:
-            sync_filesystem(staged.tree)  # without a lock, so that nobody waits for our disk
+            sync_filesystem(staged.tree)  # without a lock, so that nobody waits for the disk
         item_kinds = (
             (ItemKind.LAYERS, ItemKind.IMAGES, ItemKind.CONTAINERS) if image else (ItemKind.LAYERS, ItemKind.CONTAINERS)
         )
@@ -245,7 +245,7 @@ def _create(
 
 
 def _check_still_there(writer: Writer, request: NewContainer, image: Image | None, base: _Base) -> None:
-    """Make sure that what we looked at is the same, now that it cannot go away any more."""
+    """Check that image and base layer are unchanged, now that the lock prevents their removal."""
     if image is not None and get_image(writer, image.id).layer != image.layer:
         raise ImageUnknown(request.image)
     if base.layer is not None:
@@ -288,10 +288,9 @@ def _flags(writer: Writer, request: NewContainer) -> dict[str, Any]:
 def _publish(
     writer: Writer, request: NewContainer, container: Container, layer: Layer, staged: StagedTree, kept: str
 ) -> Container:
-    """Adopt the tree, then write the layer's and the container's records; on failure, leave the records unchanged.
+    """Publish the layer and then the container, or raise and leave the records as they were.
 
-    `kept` becomes the container's own directory, unless it is "". What is volatile is recorded as `volatile_location`
-    says.
+    `kept` becomes the container's own directory, unless it is "". Volatile items are recorded at `volatile_location`.
     """
     volatile = container.flags.get("Volatile") is True
     of_layer, of_container = (
@@ -312,7 +311,7 @@ def _publish(
         writer.containers.add(container, of_container)
         writer.save(ItemKind.CONTAINERS)
     except BaseException:
-        with suppress(CstoreError):  # the first error is the one to tell; the journal tells the next writer the rest
+        with suppress(CstoreError):  # report the first error; the next writer completes this by the journal
             _withdraw(writer, container.id, layer.id)
         raise
     journal.end(writer)
@@ -321,7 +320,7 @@ def _publish(
 
 @contextmanager
 def _unpacked(context: Context, directory: int | ReadInto | None) -> Iterator[str]:
-    """Unpack the archive of a container's own directory into staging; "" if there is none."""
+    """Unpack the archive of a container's own directory beside the store's layers; yield "" if there is none."""
     if directory is None:
         yield ""
         return
@@ -346,7 +345,7 @@ def _unpacked(context: Context, directory: int | ReadInto | None) -> Iterator[st
 
 
 def _give_directory(writer: Writer, container: str, kept: str) -> None:
-    """Bring what was unpacked to its place."""
+    """Rename the unpacked directory into place."""
     from cstore.fs.atomic import sync_directory
 
     path = writer.layout.container_directory(container)
@@ -355,14 +354,14 @@ def _give_directory(writer: Writer, container: str, kept: str) -> None:
         make_directories(os.path.dirname(path))
         within.rename(kept, path)
     except OSError as error:
-        raise SystemFailure("make the directory", path, error) from error
+        raise SystemFailure("create the directory", path, error) from error
     if writer.context.sync:
         sync_directory(os.path.dirname(path))
         sync_directory(os.path.dirname(os.path.dirname(path)))
 
 
 def _withdraw(writer: Writer, container: str, layer: str) -> None:
-    """Take back a container that could not be finished."""
+    """Remove a container that could not be completed."""
     from cstore.store.removal import discard_container_data, withdraw
 
     if container in writer.containers:

@@ -1,9 +1,10 @@
-"""A container's own directories, which belong to the engine that runs it, and its size."""
+"""The files of a container besides its record: directories for its engine, and the space it takes."""
 
 from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.errors import ContainerUnknown, InvalidDataName, LayerUnknown, SystemFailure
 from cstore.fs import within
 from cstore.fs.lockfile import make_directories
@@ -24,28 +25,29 @@ if TYPE_CHECKING:
 
 
 def directory(context: Context, ref: str) -> str:
-    """Return the container's own directory, for the engine that runs it; creates it if necessary.
+    """Return the directory that the engine keeps for a container; create it if necessary.
 
-    On read-only media, where it cannot be created, returns the run-time directory.
+    On read-only media, return the directory that a reboot may remove instead.
 
     Raises:
         ContainerUnknown: there is no such container.
     """
     container = get_container(Reader(context), ref).id
     path = context.layout.container_directory(container)
-    if not os.path.isdir(path) and on_read_only_media(path):
+    if not presence.is_directory(path) and on_read_only_media(path):
         path = context.layout.container_run_directory(container)
     return _made(context, path)
 
 
 def write_directory(context: Context, ref: str, sink: Sink) -> bool:
-    """Write the container's own directory as an uncompressed tar; writes nothing and returns False if it is empty.
+    """Write the engine's directory of a container as an uncompressed tar. If it is empty, write nothing, return False.
 
-    Leaves out sockets, and everything mounted there.
+    Sockets and mounted file systems are left out.
 
     Raises:
         ContainerUnknown: there is no such container.
-        SystemFailure: something cannot be read, or changed while it was read.
+        SystemFailure: something cannot be read, or changed while it was.
+        Unsupported: a file's name begins with `.wh.`: unpacked, it would be a whiteout.
     """
     from cstore.archive.pack import pack_tree
 
@@ -57,12 +59,12 @@ def write_directory(context: Context, ref: str, sink: Sink) -> bool:
         return False
     except OSError as error:
         raise SystemFailure("read", path, error) from error
-    pack_tree(path, sink, one_device=True)
+    pack_tree(path, sink, one_device=True, no_layer=True)
     return True
 
 
 def run_directory(context: Context, ref: str) -> str:
-    """Return the container's run-time directory, which does not survive a reboot.
+    """Return the container's directory that a reboot may remove.
 
     Raises:
         ContainerUnknown: there is no such container.
@@ -71,21 +73,22 @@ def run_directory(context: Context, ref: str) -> str:
 
 
 def write_file(context: Context, ref: str, name: str, source: Source, *, run: bool = False) -> None:
-    """Write a file in a container's own directory, or with `run` in its run-time directory.
+    """Write a file into a container's directory, or with `run` into that which a reboot may remove.
 
-    Replaces a file of that name atomically, and creates missing parent directories. Never writes through a link.
+    The file replaces one with the same name, completely or not at all; parent directories are created. Links are never
+    followed.
 
     Args:
         context: the store.
         ref: the container.
-        name: where, relative to the directory.
-        source: what: a path, bytes, a descriptor, or a file.
-        run: in which directory.
+        name: the path, relative to the directory.
+        source: the contents: a path, bytes, a descriptor, or a file.
+        run: which directory.
 
     Raises:
         ContainerUnknown: there is no such container.
-        InvalidDataName: the name leads out of the directory, or is empty.
-        SystemFailure: it cannot be written, or something else has that name; an existing file is untouched.
+        InvalidDataName: the name is empty, or leads out of the directory.
+        SystemFailure: the file cannot be written, or something else is in the way; the old file is unchanged.
     """
     from cstore.archive.streams import BUFFER_SIZE, FileReader, fill
     from cstore.fs.atomic import write_file as replace
@@ -106,17 +109,17 @@ def write_file(context: Context, ref: str, name: str, source: Source, *, run: bo
             if parts[:-1]:
                 within.make_directories(top, "/".join(parts[:-1]))
         except OSError as error:
-            raise SystemFailure("make the directory", os.path.dirname(path), error) from error
+            raise SystemFailure("create the directory", os.path.dirname(path), error) from error
         replace(path, pieces(reader), sync=context.sync)
 
 
 def read_file(context: Context, ref: str, name: str, *, run: bool = False) -> bytes:
-    """Read a file in a container's own directory, or with `run` in its run-time directory.
+    """Return a file in a container's directory, or with `run` in that which a reboot may remove.
 
     Raises:
         ContainerUnknown: there is no such container.
-        InvalidDataName: the name leads out of the directory, or is empty.
-        SystemFailure: it cannot be read, is not a regular file, or is behind a link.
+        InvalidDataName: the name is empty, or leads out of the directory.
+        SystemFailure: the file cannot be read, is not a regular file, or a link is in its path.
     """
     parts, layout = _parts(name), context.layout
     container = get_container(Reader(context), ref).id
@@ -139,23 +142,23 @@ def _parts(name: str) -> list[str]:
 
 def _made(context: Context, path: str) -> str:
     data = os.path.dirname(path)
-    if not os.path.lexists(path) and not on_read_only_media(context.layout.graph_root):
+    if not presence.is_there(path) and not on_read_only_media(context.layout.graph_root):
         leave_to_its_user(context.layout)
     try:
         within.require_directory(*os.path.split(data), missing=True)
         make_directories(path)
         within.require_directory(os.path.dirname(data), f"{os.path.basename(data)}/userdata")
     except OSError as error:
-        raise SystemFailure("make the directory", path, error) from error
+        raise SystemFailure("create the directory", path, error) from error
     return path
 
 
 def by_layer(context: Context, ref: str) -> Container:
-    """Find the container that owns the layer `ref`.
+    """Return the container whose own layer matches `ref`.
 
     Raises:
         LayerUnknown: there is no such layer.
-        ContainerUnknown: it belongs to no container.
+        ContainerUnknown: the layer belongs to no container.
     """
     tables = Reader(context)
     found = container_of_layer(tables, get_layer(tables, ref).id)
@@ -165,9 +168,9 @@ def by_layer(context: Context, ref: str) -> Container:
 
 
 def size(context: Context, ref: str) -> int:
-    """Add up the bytes of a container alone: its layer's changes, its data items, and the files in its directories.
+    """Return the bytes that only the container takes: its layer's changes, data items, and files in its directories.
 
-    Excludes the image's layers. Creates nothing (semantics 15).
+    The image's layers are not counted. Nothing is created (semantics 15).
 
     Raises:
         ContainerUnknown: there is no such container.
@@ -189,4 +192,4 @@ def size(context: Context, ref: str) -> int:
 def _bytes_in(path: str) -> int:
     from cstore.fs.tree import usage
 
-    return usage(path).bytes if os.path.isdir(path) else 0
+    return usage(path).bytes if presence.is_directory(path) else 0

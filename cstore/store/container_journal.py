@@ -1,12 +1,14 @@
-"""Creates and removes a container together with its layer, although their records are in two files.
+"""Create and remove a container together with its layer, although their records are in two files.
 
-The container's record decides. While only one of the two may exist, a journal next to the layer records names them:
+The container's record decides. While one of the two may exist without the other, a journal beside the layer records
+names them:
 
-    making      journal ──► layer ──► container's record ──► journal gone
-    removing    journal ──► container's record gone ──► layer gone ──► journal gone
+    creation    journal ──► layer ──► container's record ──► journal removed
+    removal     journal ──► container's record removed ──► layer removed ──► journal removed
 
-A process that finds the journal, with the layer lock held, removes the layer if no container has it. There is only one
-journal, because its writer holds the layer lock. Programs that do not know it see at worst an unused layer.
+So the next holder of the layer lock who finds the journal has one thing to check: a layer that no container has is
+removed. One journal is enough, because only the holder of the layer lock writes it. Programs that do not know it see at
+worst an unused layer.
 """
 
 from __future__ import annotations
@@ -26,14 +28,14 @@ if TYPE_CHECKING:
 
 
 class Pair(Value):
-    """A container and its layer, by their IDs."""
+    """The IDs of a container and its layer."""
 
     container: str
     layer: str
 
 
 def begin(writer: Writer, pair: Pair) -> None:
-    """Note what is going to be made or removed.
+    """Write the journal before a container is created or removed.
 
     Raises:
         SystemFailure: the journal cannot be written, and nothing has begun.
@@ -46,7 +48,7 @@ def begin(writer: Writer, pair: Pair) -> None:
 
 
 def end(writer: Writer) -> None:
-    """Forget the journal: both are there, or neither. One that a power cut brings back finds nothing to do."""
+    """Remove the journal. If a power cut brings it back, it describes nothing that remains to be done."""
     path = writer.layout.container_journal
     try:
         within.unlink(path)
@@ -57,7 +59,7 @@ def end(writer: Writer) -> None:
 
 
 def conclude(writer: Writer) -> None:
-    """Finish the work of a dead writer. Leaves failures to the next writer, so that they do not block all others."""
+    """Complete the operation of a dead writer. A failure is left to the next writer, so as not to block this one."""
     with suppress(CstoreError):
         pair = _read(writer.layout.container_journal)
         if pair is not None:
@@ -78,7 +80,7 @@ def _settle(writer: Writer, pair: Pair) -> None:
 
 
 def _read(path: str) -> Pair | None:
-    """Read the journal; an invalid one counts as empty."""
+    """Read the journal; one that is invalid names no items."""
     from cstore.records.scanner import load
 
     try:

@@ -1,4 +1,4 @@
-"""Containers out: the record first, which decides, then the layer and what the container kept (semantics 12.4)."""
+"""Remove containers: the record first, which decides, then the layer and the container's files (semantics 12.4)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def delete_container(context: Context, ref: str, *, force: bool = False) -> None:
-    """Delete a container with its layer, its data and its directories. What is mounted is unmounted first.
+    """Delete a container with its layer, its data and its directories. A mounted layer is unmounted first.
 
     Raises:
         NotAContainer: there is no such container.
-        ContainerOccupied: a process runs in it, or another mount namespace has it mounted, and `force` is False.
-        CstoreError: the layer could not be removed; the container is as it was.
+        ContainerOccupied: a process runs in it, or another mount namespace uses it, and `force` is not given.
+        CstoreError: the layer could not be removed; the container is unchanged.
     """
     if not is_made(context.layout):
         raise NotAContainer(ref)
@@ -39,10 +39,10 @@ def delete_container(context: Context, ref: str, *, force: bool = False) -> None
 
 
 def remove_container(writer: Writer, container: Container) -> None:
-    """Remove a container with its layer, data items and directories. A layer that is already gone is not an error.
+    """Remove a container and everything that belongs to it. A missing layer is no error.
 
     Raises:
-        CstoreError: the layer could not be removed; the container is as it was.
+        CstoreError: the layer could not be removed; the container is unchanged.
     """
     if container.layer not in writer.layers:
         _forget(writer, container)
@@ -61,18 +61,18 @@ def remove_container(writer: Writer, container: Container) -> None:
 
 
 def _restore(writer: Writer, container: Container, location: Location) -> None:
-    """Take a removal back, if the layer still is whole. If not, or if that fails, the journal tells the next writer."""
+    """Revert a removal if the layer is still complete. Otherwise, or on failure, the next writer uses the journal."""
     if not is_whole(writer, container.layer):
         return
     if container.id not in writer.containers:
         writer.containers.add(container, location)
-    with suppress(CstoreError):  # the first error is the one to tell
+    with suppress(CstoreError):  # report the first error
         writer.save(ItemKind.CONTAINERS)
         journal.end(writer)
 
 
 def _forget(writer: Writer, container: Container) -> None:
-    """Save the records without the container's."""
+    """Save the records without the container."""
     if container.id in writer.containers:
         writer.containers.remove(container.id)
     writer.save(ItemKind.CONTAINERS)

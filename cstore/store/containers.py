@@ -1,4 +1,4 @@
-"""The containers of a store, as a library sees them: one method a verb, each a call to its module."""
+"""The container methods of the library: each calls the function in its module."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ class Containers:
         self._context = context
         self._reader = reader
 
-    # ── looking ──
+    # ── lookup ──
 
     def list(self) -> Sequence[Container]:
-        """All containers, in the order of their records."""
+        """Return all containers, in the order of their records."""
         return list(self._reader.containers)
 
     def find(self, ref: str) -> Container | None:
-        """The container that answers to `ref`, or None."""
+        """Return the container that matches `ref`, or None."""
         return self._reader.containers.resolve(ref)
 
     def get(self, ref: str) -> Container:
-        """The container that answers to `ref`.
+        """Return the container that matches `ref`.
 
         Raises:
-            ContainerUnknown: no container answers to `ref`, or several do.
+            ContainerUnknown: none matches, or more than one.
         """
         return get_container(self._reader, ref)
 
     def by_layer(self, ref: str) -> Container:
-        """The container whose own layer this is; see `container_files.by_layer`.
+        """Return the container whose own layer matches `ref`; see `container_files.by_layer`.
 
         Raises LayerUnknown, ContainerUnknown.
         """
@@ -51,12 +51,12 @@ class Containers:
 
         return container_files.by_layer(self._context, ref)
 
-    # ── making and removing ──
+    # ── creation and removal ──
 
     def create(
         self, request: NewContainer, contents: Source | None = None, directory: Source | None = None
     ) -> Container:
-        """Make a container from an image, or from nothing; see `container_creation.create_container`.
+        """Create a container from an image, or from nothing; see `container_creation.create_container`.
 
         Raises ArchiveError, ImageUnknown, LayerUnknown, IDTaken, NameTaken, InvalidID, InvalidName, InvalidIDMap,
         InvalidOption, InvalidDataName, DriverError.
@@ -77,9 +77,9 @@ class Containers:
             return container_creation.create_container(self._context, request, *opened)
 
     def write_directory(self, ref: str, sink: Target) -> bool:
-        """Write the container's own directory as a tar; see `container_files.write_directory`.
+        """Write the contents of the container's own directory as a tar; see `container_files.write_directory`.
 
-        Raises ContainerUnknown, SystemFailure.
+        Raises ContainerUnknown, SystemFailure, Unsupported.
         """
         from cstore.store import container_files
         from cstore.store.ends import opened_sink
@@ -88,7 +88,7 @@ class Containers:
             return container_files.write_directory(self._context, ref, opened)
 
     def delete(self, ref: str, *, force: bool = False) -> None:
-        """Delete a container with its layer, data items and directories; see `container_removal.delete_container`.
+        """Delete a container with everything that belongs to it; see `container_removal.delete_container`.
 
         Raises NotAContainer, ContainerOccupied, CstoreError.
         """
@@ -99,13 +99,13 @@ class Containers:
     # ── data items ──
 
     def data_names(self, ref: str) -> tuple[str, ...]:
-        """The data items of a container, in the order in which they were first set."""
+        """Return the data items of a container, in the order in which they were first set."""
         from cstore.store import bigdata
 
         return bigdata.data_names(self._context, ItemKind.CONTAINERS, ref)
 
     def get_data(self, ref: str, key: str) -> bytes:
-        """A data item of a container; see `bigdata.get_data`.
+        """Return a data item of a container; see `bigdata.get_data`.
 
         Raises UnknownItem, DataItemUnknown.
         """
@@ -114,7 +114,7 @@ class Containers:
         return bigdata.get_data(self._context, ItemKind.CONTAINERS, ref, key)
 
     def data_size(self, ref: str, key: str) -> int:
-        """The size of a data item, in bytes; see `bigdata.data_size`.
+        """Return the size of a data item, in bytes; see `bigdata.data_size`.
 
         Raises UnknownItem, DataItemUnknown.
         """
@@ -123,7 +123,7 @@ class Containers:
         return bigdata.data_size(self._context, ItemKind.CONTAINERS, ref, key)
 
     def data_digest(self, ref: str, key: str) -> str:
-        """The digest of a data item; see `bigdata.data_digest`.
+        """Return the digest of a data item; see `bigdata.data_digest`.
 
         Raises UnknownItem, DataItemUnknown.
         """
@@ -141,7 +141,7 @@ class Containers:
         return bigdata.open_data(self._context, ItemKind.CONTAINERS, ref, key)
 
     def set_data(self, ref: str, key: str, data: Source) -> None:
-        """Set a data item of a container, from bytes, a path, a descriptor, a file; see `bigdata.set_data`.
+        """Set a data item of a container from bytes, a path, a descriptor or a file; see `bigdata.set_data`.
 
         Raises UnknownItem, ReadOnlyStore, InvalidDataName, InvalidDigest.
         """
@@ -161,7 +161,7 @@ class Containers:
     # ── directories, space, owners ──
 
     def directory(self, ref: str) -> str:
-        """The container's own directory, for the engine that runs it; see `container_files.directory`.
+        """Return the directory that the engine keeps for a container; see `container_files.directory`.
 
         Raises ContainerUnknown.
         """
@@ -170,7 +170,7 @@ class Containers:
         return container_files.directory(self._context, ref)
 
     def run_directory(self, ref: str) -> str:
-        """The container's own run-time directory, which does not survive a reboot; see `container_files.run_directory`.
+        """Return the container's directory that a reboot may remove; see `container_files.run_directory`.
 
         Raises ContainerUnknown.
         """
@@ -179,7 +179,7 @@ class Containers:
         return container_files.run_directory(self._context, ref)
 
     def write_file(self, ref: str, name: str, source: Source, *, run: bool = False) -> None:
-        """Put a file into a container's directory, or its run directory; see `container_files.write_file`.
+        """Write a file into a container's directory, or its run directory; see `container_files.write_file`.
 
         Raises ContainerUnknown, InvalidDataName, SystemFailure.
         """
@@ -188,7 +188,7 @@ class Containers:
         container_files.write_file(self._context, ref, name, source, run=run)
 
     def read_file(self, ref: str, name: str, *, run: bool = False) -> bytes:
-        """Read a file in a container's directory, or in its run directory; see `container_files.read_file`.
+        """Return a file in a container's directory, or its run directory; see `container_files.read_file`.
 
         Raises ContainerUnknown, InvalidDataName, SystemFailure.
         """
@@ -197,7 +197,7 @@ class Containers:
         return container_files.read_file(self._context, ref, name, run=run)
 
     def size(self, ref: str) -> int:
-        """Bytes that belong to the container alone; see `container_files.size`.
+        """Return the bytes that only the container takes; see `container_files.size`.
 
         Raises ContainerUnknown, LayerUnknown.
         """
@@ -206,7 +206,7 @@ class Containers:
         return container_files.size(self._context, ref)
 
     def parent_owners(self, ref: str) -> tuple[Sequence[int], Sequence[int]]:
-        """Owners of directories above a container's mount that its layer's ID map lacks; see `owners.parent_owners`.
+        """Return owners above a container's mount that its layer's maps do not cover; see `owners.parent_owners`.
 
         Raises LayerUnknown, LayerNotMounted.
         """

@@ -1,10 +1,10 @@
-"""The contents of a layer: applying diffs, exporting its tar, and comparing it with another layer (semantics 14)."""
+"""Read and change the contents of layers: apply diffs, export the imported tar, list changes (semantics 14)."""
 
 from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.fs import within
 from cstore.idmap import IDENTITY
 from cstore.store.lookup import get_layer, get_own_layer, layer_by_id, layout_of_layer
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
 def apply_diff(
     context: Context, ref: str, source: int | ReadInto, progress: Callable[[int], None] | None = None
 ) -> int:
-    """Apply an archive to a layer: all of it, or nothing. Returns the size of what was applied, in bytes.
+    """Apply an archive to a layer, completely or not at all. Return the size of its contents, in bytes.
 
-    The layer's own tree is untouched until a copy with the whole archive is on disk. Applies nothing if a process
-    writes to the mounted layer meanwhile, because those writes would be lost with the old tree. A tree that a mount
-    keeps in use is changed in place; only then can a crash leave it half changed.
+    The layer's own tree is unchanged until the whole archive is on disk beside it. If a process has written to the
+    mounted layer in the meantime, its changes would be lost with the old tree, so nothing is applied. A tree that a
+    mount uses is changed in place; only then can a crash leave half of the changes.
 
     Raises:
-        LayerUnknown: there is no such layer, or it went away meanwhile.
-        LayerChanged: another process applied an archive to it meanwhile.
-        ArchiveError: the archive cannot be applied; the layer is as it was.
+        LayerUnknown: there is no such layer, or it was removed in the meantime.
+        LayerChanged: another process changed the layer in the meantime.
+        ArchiveError: the archive cannot be applied; the layer is unchanged.
     """
     return _apply(context, ref, source, progress)
 
 
 def replace_diff(context: Context, ref: str, source: int) -> int:
-    """Let a layer's own changes be what an archive says, and nothing else; otherwise as `apply_diff`."""
+    """Replace a layer's own changes with an archive's contents; otherwise as `apply_diff`."""
     return _apply(context, ref, source, None, keep=False)
 
 
@@ -92,7 +92,7 @@ def _empty(tree: str) -> None:
 
 
 def _contents(context: Context, layer: str) -> tuple[int, int]:
-    """Tell one tree of a layer from another that took its place."""
+    """Return the identity of a layer's tree, which changes if another tree replaces it."""
     root = context.driver.content_roots(layer)[0]
     try:
         status = os.stat(root)
@@ -114,13 +114,13 @@ def _written_since(context: Context, layer: str, moment: int) -> bool:
 
 
 def changes(context: Context, ref: str, against: str = "", *, whole: bool = False) -> list[Change]:
-    """List what a layer adds, modifies and deletes against its parent, or against the layer `against`.
+    """List what a layer adds, modifies and deletes compared with its parent, or with the layer `against`.
 
-    With `whole`, compares it with nothing: every file is an addition.
+    With `whole`, compare it with nothing: everything in it was added.
 
     Raises:
-        LayerUnknown: no such layer.
-        ParentUnknown: the record of its parent is gone.
+        LayerUnknown: there is no such layer.
+        ParentUnknown: the parent has no record.
     """
     compared = _compared(context, ref, against)
     if whole:
@@ -130,7 +130,7 @@ def changes(context: Context, ref: str, against: str = "", *, whole: bool = Fals
 
 
 def diff_size(context: Context, ref: str, against: str = "") -> int:
-    """Count the bytes that a layer adds or modifies against its parent, or against the layer `against`.
+    """Return the bytes that a layer adds or modifies compared with its parent, or with the layer `against`.
 
     Raises:
         LayerUnknown, ParentUnknown: as `changes`.
@@ -145,13 +145,13 @@ def write_diff(
 ) -> None:
     """Write a layer as a tar.
 
-    Compared with its parent, an imported layer gives the imported tar, byte for byte; other tars are made from the
-    trees. With `compression` None it is compressed as it was when it came in.
+    Compared with its parent, an imported layer gives the imported tar, byte for byte; other tars are created from the
+    trees. With `compression` None, the tar is compressed as at import.
 
     Raises:
-        LayerUnknown: no such layer.
-        ParentUnknown: the tar is made from the trees, and the record of the parent is gone.
-        ContentDamaged: a file is no longer the one that was imported.
+        LayerUnknown: there is no such layer.
+        ParentUnknown: the tar is created from the trees, and the parent has no record.
+        ContentDamaged: a file differs from the imported one.
         TarSplitDamaged: the tar-split file cannot be read.
     """
     from cstore.archive.streams import compressed
@@ -166,7 +166,7 @@ def write_diff(
         return
     with compressed(sink, chosen) as plain:
         tar_split = layout_of_layer(Reader(context), context.layout, layer.id).tar_split(layer.id)
-        if base == (layer.parent or None) and os.path.exists(tar_split):
+        if base == (layer.parent or None) and presence.exists(tar_split):
             _rebuild(context, layer, tar_split, plain)
         else:
             compared.require_base()
@@ -188,8 +188,8 @@ def _recorded_compression(layer: Layer) -> Compression:
 def _rebuild(context: Context, layer: Layer, tar_split: str, sink: Sink) -> None:
     """Rebuild the imported tar.
 
-    Each file is held against its own checksum and the headers against that of the tar-split file, so a digest of the
-    whole would cost much and find nothing more; what these cannot see is a tar-split file of another length.
+    Each file is compared with its own checksum, and the headers with that of the tar-split file, so the digest of the
+    whole would be expensive and find nothing more. These checks only miss a tar-split file of another length.
     """
     from cstore.archive.rebuild import rebuild
     from cstore.archive.streams import CountingSink
@@ -201,9 +201,9 @@ def _rebuild(context: Context, layer: Layer, tar_split: str, sink: Sink) -> None
 
 
 class _Compared:
-    """A layer, the ID of what it is compared with (None: nothing), and the maps of their owners.
+    """A layer, the ID of the layer to compare it with (None: nothing), and their ID maps.
 
-    The maps are found when they are asked for: that takes the records of containers, which most exports do not need.
+    The maps are determined on demand, because that reads container records, which most exports do not need.
     """
 
     def __init__(self, context: Context, tables: Reader, layer: Layer, other: Layer | None) -> None:
@@ -212,27 +212,27 @@ class _Compared:
         self._context, self._tables, self._other = context, tables, other
 
     def require_base(self) -> None:
-        """Check that the record of the layer to compare with exists.
+        """Check that the other layer has a record: trees without one cannot be trusted in a comparison.
 
         Raises:
-            ParentUnknown: it is the parent, whose record is gone.
+            ParentUnknown: it is the parent, and has no record.
         """
         if self.base is not None and self._other is None:
             raise errors.ParentUnknown(self.layer.id, self.base)
 
     @property
     def layer_map(self) -> IDMap:
-        """Which owners inside its containers the owners of the layer's files are."""
+        """The map from the owners of the layer's files to those inside its containers."""
         return map_of_owners(self._context, self._tables, self.layer)
 
     @property
     def base_map(self) -> IDMap:
-        """The same of what the layer is compared with."""
+        """The same map of the layer that it is compared with."""
         return IDENTITY if self._other is None else map_of_owners(self._context, self._tables, self._other)
 
 
 def _compared(context: Context, ref: str, against: str) -> _Compared:
-    """Find a layer and what it is compared with: its parent, or `against`."""
+    """Find a layer and the layer to compare it with: its parent, or `against`."""
     tables = Reader(context)
     layer = get_layer(tables, ref)
     other = get_layer(tables, against) if against else layer_by_id(tables, layer.parent)

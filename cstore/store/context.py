@@ -1,6 +1,6 @@
-"""The state that all operations of an open store share: its paths, driver, settings and lock policy.
+"""The shared state of all operations of one open store: its paths, driver, settings and lock policy.
 
-Opening a store determines its driver, its neighbor stores, and warnings about them. It writes nothing.
+Opening a store determines its driver and its neighboring stores, and collects warnings about them. It writes nothing.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from cstore.store.store import Store
 
     Prepared = tuple[StoreConfig, Layout, DriverPlace, Callable[[], Driver]]
-    """A store that was found: its settings, its paths, where its driver works, and what opens the driver."""
+    """A store that was found: its settings, its paths, its driver's place, and a function that opens the driver."""
 
 
 class Additional(Value):
-    """Where an additional store is, and whether only its images count: its layers may be the store's own."""
+    """The layout of an additional store, and whether only its images count, because its layers are the store's own."""
 
     layout: Layout
     images_only: bool = False
@@ -42,12 +42,12 @@ class Context:
     """One open store.
 
     Attributes:
-        driver_place: where the driver works, and with which options.
+        driver_place: the directories and options of the driver.
         sync: whether a success must survive a power cut.
-        additional: the stores that are looked into after this one, and only read.
-        places: where each kind's records are.
-        degraded: whether readers leave out what is damaged, and note it, instead of raising.
-        tables, extras: what was last read, of the store itself and of additional ones.
+        additional: the stores that are searched after this one, and only read.
+        places: the record files of each kind.
+        degraded: whether readers note damage and leave it out, instead of raising.
+        tables, extras: the records that were read last, of the store itself and of additional ones.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Context:
 
     @property
     def lock_policy(self) -> LockPolicy:
-        """How long to wait for a lock, and whom to tell; as configured, if nothing else was said."""
+        """How long to wait for a lock, and whom to tell; the configured policy by default."""
         if self._lock_policy is None:
             from cstore.fs.lock_policy import LockPolicy
 
@@ -90,27 +90,27 @@ class Context:
 
     @property
     def driver(self) -> Driver:
-        """The driver of the layers' trees, opened when it is first needed."""
+        """The driver, opened on first use."""
         if self._driver is None:
             self._driver = self._make_driver()
         return self._driver
 
     def unsynced(self) -> Context:
-        """The same store for a caller who syncs what is done for several items in one call."""
+        """Return the same store without syncs, for a caller who syncs once for several items."""
         config, layout = self.config.with_(sync=False), self.layout
         prepared = _prepare_driver(config, layout.home_name or layout.driver)
         return Context(*prepared, self._lock_policy, self.additional)
 
     @property
     def ignore_chown_errors(self) -> bool:
-        """Whether owners that cannot be set are let be; the last option that says so wins."""
+        """Whether owners that cannot be set are ignored; the last such option wins."""
         from cstore.config.driver_options import ignores_owners
 
         return ignores_owners(self.config.driver_options, self.layout.driver)
 
     @property
     def driver_facts(self) -> DriverFacts:
-        """The capabilities of the driver."""
+        """The facts about the driver, as data."""
         from cstore.drivers.registry import package_of
 
         return package_of(self.layout.driver).FACTS
@@ -120,7 +120,7 @@ def context_of(store: Context | Store) -> Context:
     """Return the context of a store, or the context itself.
 
     Raises:
-        TypeError: it is not a store.
+        TypeError: the argument is neither.
     """
     context: object = getattr(store, "context", store)
     if not isinstance(context, Context):
@@ -140,7 +140,7 @@ def open_context(
     lock_policy: LockPolicy | None,
     degraded: bool,
 ) -> Context:
-    """Find out what a store is made of; see `library.open_store`."""
+    """Determine the parts of a store; see `library.open_store`."""
     from cstore.drivers.registry import choose_drivers
 
     config = _with(config, graph_root, run_root, driver)
@@ -164,7 +164,7 @@ def open_context(
 
 
 def _with(config: StoreConfig | None, graph_root: str, run_root: str, driver_name: str) -> StoreConfig:
-    """The configuration to use: what was said by keyword counts before it."""
+    """Return the configuration to use; keyword arguments override it."""
     from cstore.config import Overrides, load_config
 
     graph_root, run_root = (os.path.abspath(path) if path else "" for path in (graph_root, run_root))
@@ -176,7 +176,7 @@ def _with(config: StoreConfig | None, graph_root: str, run_root: str, driver_nam
 
 
 def _told_of_others(config: StoreConfig, driver: str) -> StoreConfig:
-    """Add a warning where this driver has no store in the graph root, and another driver has one."""
+    """Add a warning if the graph root has no store of this driver, but one of another."""
     from cstore.config import drivers_with_records
 
     present = drivers_with_records(config.graph_root)
@@ -188,7 +188,7 @@ def _told_of_others(config: StoreConfig, driver: str) -> StoreConfig:
 
 
 def _first_usable(config: StoreConfig, names: Sequence[str]) -> Prepared:
-    """Open the first driver that can keep a new store there. If it is not the preferred one, a warning says why."""
+    """Open the first driver that can keep a new store there. Add a warning if it is not the preferred one."""
     from cstore.traces import trace
 
     reasons = []
@@ -208,7 +208,7 @@ def _first_usable(config: StoreConfig, names: Sequence[str]) -> Prepared:
 
 
 def _prepare_driver(config: StoreConfig, home_name: str) -> Prepared:
-    """Say where the driver works; it is opened when it is first needed."""
+    """Return the place of the driver, which is opened on first use."""
     from cstore.config import with_driver
     from cstore.drivers.registry import DriverPlace, prepare_driver, reported_name
 
@@ -226,7 +226,7 @@ def _prepare_driver(config: StoreConfig, home_name: str) -> Prepared:
 
 
 def _own_left_out(config: StoreConfig) -> tuple[str, ...]:
-    """The driver options without additional stores that are the store itself."""
+    """Return the driver options without additional stores that are the store itself."""
     if not config.driver_options:
         return ()
     from cstore.config.driver_options import without_stores
@@ -243,10 +243,10 @@ def _named_stores(options: Sequence[str], driver: str) -> tuple[str, ...]:
 
 
 def _additional(layout: Layout, config: StoreConfig) -> tuple[Additional, ...]:
-    """Name the stores that are looked into after the store's own."""
+    """Return the stores to search after the store's own."""
     paths = _named_stores(_own_left_out(config), layout.driver)
     stores = [Additional(Layout(path, layout.run_root, layout.driver)) for path in paths]
-    if layout.image_store:  # images that were made before there was an image store
+    if layout.image_store:  # images from before the image store was configured
         own = Layout(layout.graph_root, layout.run_root, layout.driver, home_name=layout.home_name)
         stores.insert(0, Additional(own, images_only=True))
     return tuple(stores)

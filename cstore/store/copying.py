@@ -1,8 +1,8 @@
-"""Copies files and trees into and out of layers; a layer's paths never lead out of the layer (cli 9).
+"""Copy files and trees into and out of layers; a layer's paths never lead out of the layer (cli 9).
 
-A layer is mounted during the copy; a source with a composefs image, or on top of one, is read by name instead, which
-needs no root. A path is resolved as by a process whose root is the layer: links and dots stop at its top. Owners are
-those inside: mapped by the source's ID map, and back by the target's.
+A layer is mounted during the copy. A source that has, or is above, a composefs image is read by name instead, which
+does not need root. A path in a layer is resolved as in a process whose root it is: links and dots stop at its top.
+Owners are mapped in by the source's ID map, and mapped out by the target's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from cstore import presence
 from cstore.errors import CstoreError, InvalidOption, LayerUnknown, SystemFailure
 from cstore.fs.closing import opened
 from cstore.fs.scoped import open_in_root
@@ -33,22 +34,28 @@ if TYPE_CHECKING:
 _LOOK = os.O_PATH | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NEW_PARENT, _NEW_DIRECTORY = 0o700, 0o755
-"""The modes of directories that are made for a file, and for a tree, as with the Go tool."""
+"""The modes of parent directories created for a file, and of directories created for a tree, as with the Go tool."""
 _ROOT = (0, 0)
-"""Who owns what is made for want of it."""
+"""The owner of created parent directories."""
 
 
 class LayerPath(Value):
-    """A path in a layer, or with `layer` "" on the host."""
+    """A path in a layer or, with `layer` "", on the host; `item`, if any, is the layer's name in messages."""
 
     path: str
     layer: str = ""
+    item: str = ""
+
+    @property
+    def side(self) -> str:
+        """What stands before a path there in messages."""
+        return f"{self.item or self.layer}:" if self.layer else ""
 
 
 class _Side(Value):
-    """A tree that is open: its root, how paths in it are called in messages, and the owners inside.
+    """An open tree: its root, the prefix of its paths in messages, and its ID map.
 
-    `shown` are the directories and images of one that is read by name; it has no root then.
+    `shown` are the directories and images of a tree that is read by name, which has no root descriptor.
     """
 
     root_fd: int
@@ -58,7 +65,7 @@ class _Side(Value):
 
 
 class _Making(Value):
-    """Where copies are made: the side, the owner of all of them if there is one, who is told, and how lasting."""
+    """The target side of a copy, the owner of all copies (None: as in the source), a callback, and whether to sync."""
 
     into: _Side
     fixed: tuple[int, int] | None
@@ -67,11 +74,11 @@ class _Making(Value):
 
     @property
     def new_owner(self) -> tuple[int, int]:
-        """Who owns a directory that is made for a tree."""
+        """The owner of a directory that is created for a tree."""
         return self.into.id_map.to_host(*(self.fixed or _ROOT))
 
     def owner_from(self, inside: IDMap) -> Owner:
-        """How owners change on the way from a side with that map."""
+        """Return how owners change in a copy from a side with that map."""
 
         def owner(uid: int, gid: int) -> tuple[int, int]:
             return self.into.id_map.to_host(*(self.fixed or inside.to_container(uid, gid)))
@@ -86,26 +93,26 @@ def copy(
     owner: tuple[int, int] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Copy each source to `target`, one after the other; the first that fails is the last.
+    """Copy each source to `target`, in order; stop at the first failure.
 
-    A file becomes `target` atomically, or goes into it under its own name if `target` is a directory. The contents of a
-    directory are merged into `target`. Links that end a source's path are followed. On the host, a file is written into
-    a device or a pipe, and to where a link leads, as `cp` does; in a layer, these are replaced.
+    A file becomes `target` itself, in one step, or is copied into it under its own name if `target` is a directory. The
+    contents of a directory are merged into `target`. A link at the end of a source's path is followed. On the host, a
+    file is written into a device or a pipe, and to the target of a link, as with `cp`; in a layer, these are replaced.
 
     Args:
         context: the store.
         sources: what to copy.
-        target: where to; what is missing above it is made.
-        owner: user and group for all that is made, as seen from inside the target; by default that of the source.
-        progress: called now and then with the bytes of files copied so far from the directory at hand.
+        target: the destination; missing parent directories are created.
+        owner: user and group of all copies, as seen inside the target; None for those of the source.
+        progress: called repeatedly with the bytes of files copied so far from the current directory.
 
     Raises:
         LayerUnknown: there is no such layer.
         ReadOnlyStore: the target belongs to an additional store.
-        InvalidOption: a directory would be copied into itself, or a directory's contents over something other than a
-            file on the host.
-        IDNotMapped: an owner has no place in an ID map.
-        SystemFailure: names the file that could not be copied. Files of a tree that were copied before it stay.
+        InvalidOption: a directory would be copied into itself, or a directory's contents over something on the host
+            that is not a directory.
+        IDNotMapped: an ID map lacks an owner.
+        SystemFailure: a file could not be copied. Files of a tree that were copied before it stay.
     """
     with _opened(context, target, writing=True) as into:
         for source in sources:
@@ -118,8 +125,8 @@ def copy(
 
 
 def _directory_of(path: str) -> str:
-    """The directory on the host that a copy went into."""
-    return path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
+    """Return the directory on the host into which a copy was written."""
+    return path if presence.is_directory(path) else os.path.dirname(os.path.abspath(path))
 
 
 # ── the two sides ──
@@ -132,16 +139,16 @@ def _opened(context: Context, layer_path: LayerPath, *, writing: bool) -> Iterat
             yield _Side(root_fd, "", IDENTITY)
         return
     with _tree(context, layer_path.layer, writing=writing) as (path, id_map), opened(path, _FOLDER) as root_fd:
-        yield _Side(root_fd, f"{layer_path.layer}:", id_map)
+        yield _Side(root_fd, layer_path.side, id_map)
 
 
 @contextmanager
 def _source_side(context: Context, source: LayerPath, target: LayerPath, into: _Side) -> Iterator[_Side]:
-    """The side of a source: that of the target if both are in one layer, which is mounted once only."""
+    """Yield the side of a source; the target's if both are in one layer, which is mounted only once."""
     if source.layer == target.layer:
         yield into
     elif source.layer and target.layer and _same_layer(context, source.layer, target.layer):
-        yield into.with_(name=f"{source.layer}:")
+        yield into.with_(name=source.side)
     else:
         side = _shown(context, source) if source.layer else None
         if side is not None:
@@ -152,9 +159,9 @@ def _source_side(context: Context, source: LayerPath, target: LayerPath, into: _
 
 
 def _shown(context: Context, source: LayerPath) -> _Side | None:
-    """The side of a source that is read by name; None if it is mounted, or is a directory anyhow.
+    """Return the side of a source that is read by name; None if it needs a mount, or is a directory anyway.
 
-    What a container with other owners than its layer shows takes a mount.
+    A container whose owners differ from its layer's needs a mount.
     """
     from cstore.drivers.inspection import open_inspector
 
@@ -166,7 +173,7 @@ def _shown(context: Context, source: LayerPath) -> _Side | None:
     if container is not None and container.id_map != layer.id_map:
         return None
     roots = tuple(open_inspector(context.driver, context.driver_place).seen_roots(layer.id))
-    return _Side(-1, f"{source.layer}:", layer.id_map, roots) if roots else None
+    return _Side(-1, source.side, layer.id_map, roots) if roots else None
 
 
 def _same_layer(context: Context, one: str, other: str) -> bool:
@@ -177,7 +184,7 @@ def _same_layer(context: Context, one: str, other: str) -> bool:
 
 @contextmanager
 def _tree(context: Context, ref: str, *, writing: bool) -> Iterator[tuple[str, IDMap]]:
-    """The whole tree of a layer, and the ID map that its owners have gone through."""
+    """Yield the whole tree of a layer, with the ID map of its owners."""
     tables = Reader(context)
     try:
         layer = get_layer(tables, ref)
@@ -197,7 +204,7 @@ def _tree(context: Context, ref: str, *, writing: bool) -> Iterator[tuple[str, I
 
 
 class _Found(NamedTuple):
-    """A source other than a directory: open for reading, with what is needed to copy it (see `place_file`)."""
+    """A source that is not a directory: open for reading, with what creates a copy of it (see `place_file`)."""
 
     fd: int
     copy: int | Callable[[Plan, int, str], None]
@@ -229,7 +236,7 @@ def _copy(source: LayerPath, out_of: _Side, target: LayerPath, making: _Making) 
 
 
 def _find_shown(source: LayerPath, side: _Side, name: str) -> Opener | _Found:
-    """Find a source that is read by name: what copies a file, or what walks through a directory."""
+    """Find a source that is read by name: a copier for a file, or a walker for a directory."""
     from cstore.archive.copy_out import ShownSource, ShownTree
 
     try:
@@ -247,7 +254,7 @@ def _find_shown(source: LayerPath, side: _Side, name: str) -> Opener | _Found:
 
 
 def _open_source(source: LayerPath, side: _Side, name: str) -> int:
-    """Open a source: for reading, or only to look at it if it is a pipe or a device, which reading would change."""
+    """Open a source for reading, but a pipe or a device only by path, because reading would change it."""
     try:
         fd = open_in_root(side.root_fd, _inside(source), _LOOK)
         mode = os.fstat(fd).st_mode
@@ -266,7 +273,7 @@ def _open_source(source: LayerPath, side: _Side, name: str) -> int:
 
 
 def _inside(layer_path: LayerPath) -> bytes:
-    """The path as it is resolved from the root of its side; one on the host may be relative."""
+    """Return the path from the root of its side; one on the host may be relative."""
     path = layer_path.path if layer_path.layer else os.path.join(os.getcwd(), layer_path.path)
     return os.fsencode(path) or b"/"
 
@@ -274,12 +281,6 @@ def _inside(layer_path: LayerPath) -> bytes:
 def _copy_tree(found: int | Opener, name: str, target: LayerPath, making: _Making, owner: Owner) -> None:
     from cstore.fs.tree.merge import merge_tree
 
-    if not target.layer and not os.path.isabs(target.path):
-        raise InvalidOption(
-            f"the target {target.path!r} of a directory is not an absolute path",
-            hint=f"write {os.path.abspath(target.path)}",
-            go_text=f"path: {target.path} should be absolute",
-        )
     where = making.into.name + target.path
     target_fd = _open_folder(_inside(target), making.into, _NEW_DIRECTORY, making.new_owner, where)
     try:
@@ -294,7 +295,7 @@ def _copy_tree(found: int | Opener, name: str, target: LayerPath, making: _Makin
 
 
 def _named_in(source: LayerPath, target: LayerPath, into: _Side) -> LayerPath:
-    """Where a file goes: into a directory that is there under its own name, else to the target itself."""
+    """Return the target of a file: below an existing directory with the file's name, else the target itself."""
     name = os.path.basename(source.path.rstrip("/"))
     try:
         os.close(open_in_root(into.root_fd, _inside(target), _LOOK | os.O_DIRECTORY))
@@ -306,7 +307,7 @@ def _named_in(source: LayerPath, target: LayerPath, into: _Side) -> LayerPath:
 def _copied_through(found: _Found, name: str, target: LayerPath, owner: Owner, *, sync: bool) -> bool:
     from cstore.store.host_files import place_through
 
-    if os.path.isdir(target.path):
+    if presence.is_directory(target.path):
         raise _is_directory(target.path)
     return place_through(found.fd, found.copy, name, target.path.rstrip("/") or "/", owner, sync=sync)
 
@@ -330,7 +331,7 @@ def _copy_file(found: _Found, name: str, target: LayerPath, making: _Making, own
 
 
 def _is_there(name: str, folder_fd: int) -> bool:
-    """Whether a directory has the name."""
+    """Return whether the name is that of a directory."""
     try:
         return stat.S_ISDIR(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode)
     except OSError:
@@ -343,7 +344,7 @@ def _is_directory(where: str) -> SystemFailure:
 
 
 def _open_folder(path: bytes, side: _Side, mode: int, owner: tuple[int, int], where: str) -> int:
-    """Open a directory, and make what is missing of it. Every part is resolved within the side's root."""
+    """Open a directory and create missing parts. Every part is resolved within the side's root."""
     parts = [part for part in path.split(b"/") if part]
     here = os.open(".", _FOLDER, dir_fd=side.root_fd)
     try:
@@ -353,7 +354,7 @@ def _open_folder(path: bytes, side: _Side, mode: int, owner: tuple[int, int], wh
             here = there
     except OSError as error:
         os.close(here)
-        raise SystemFailure("make the directory for", where, error) from None
+        raise SystemFailure("create the directory for", where, error) from None
     return here
 
 
@@ -373,7 +374,7 @@ def _step(root_fd: int, above: int, path: bytes, part: bytes, mode: int, owner: 
 
 
 def _refuse_inside(source_fd: int, target_fd: int, source: str, target: str) -> None:
-    """Refuse to copy a directory into itself or below, which would have no end."""
+    """Refuse to copy a directory into itself or below, which would never end."""
     wanted = os.fstat(source_fd)
     here = os.dup(target_fd)
     try:

@@ -1,9 +1,9 @@
-"""New layers: planned and filled without a lock, then made visible in one short step under it.
+"""Create layers: plan and fill them without a lock, then publish them in one short step under the lock.
 
     plan ──► stage (copy of the parent) ──► fill from an archive ──► lock ──► plan again ──► record "incomplete"
-                                                                        ──► adopt tree, tar-split ──► record whole
+                                                                        ──► adopt tree, tar-split ──► record complete
 
-The record comes first, flagged incomplete, because that is what every program on the store knows how to clean up.
+The record comes first, with the flag `incomplete`, because all programs know how to clean up such a layer.
 (store-format 2.4, semantics 5)
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.drivers.contract import TreeOptions
 from cstore.fs.atomic import sync_filesystem
@@ -51,16 +51,16 @@ if TYPE_CHECKING:
 
 
 class NewLayer(Value):
-    """A request for a layer. IDs outside `id_map` are mapped as in the parent, unless a host flag clears that.
+    """The request for a new layer. Parts that `id_map` lacks are as in the parent, unless a host flag clears them.
 
-    Where the driver can show other owners at a container's mount, a layer keeps those that its archive names, and no
-    map; with `owners_on_disk`, its files are given away all the same. `storage_options` are for the driver, such as a
-    limit of the layer's size. The rest is for archives: `expect` is the digest that one must have, compressed or not;
-    `refuse_empty`, that it must hold something; with `reuse`, a layer of the same contents on the same parent is used
-    instead; `by_contents` computes the ID as Podman does. `far` is where an additional layer store keeps it
-    (far_layers.py). `toc_digest` is that of the table of contents by which a layer was chosen whose files are staged:
-    its archive is not known then. `donor` is a directory, perhaps with the same files, whose blocks are shared where
-    the file system can.
+    If the driver can show other owners at a container's mount, a layer keeps the owners of its archive and has no map;
+    with `owners_on_disk`, its files get the mapped owners anyway. `storage_options` are for the driver, such as a limit
+    of the layer's size. The other fields are for archives. `expect` is the digest that the archive must have,
+    compressed or not; `refuse_empty`: refuse an empty archive; `reuse`: return an existing layer with the same contents
+    and parent instead; `by_contents`: use the ID that Podman would. `far` is the layer's directory in an additional
+    layer store (far_layers.py). `toc_digest` is the digest of the table of contents by which a layer with staged files
+    was chosen, whose archive is unknown. `donor` is a directory, perhaps with the same files, whose blocks are shared
+    if the file system can. `window` is the maximum window of the decoder in bytes; 0 for what this system can give.
     """
 
     parent: str = ""
@@ -85,10 +85,11 @@ class NewLayer(Value):
     toc_digest: str = ""
     owners_on_disk: bool = False
     donor: str = ""
+    window: int = 0
 
 
 class LayerPlan(Value):
-    """A request held against the records of one moment."""
+    """A request that was checked against the records of one moment."""
 
     id: str
     names: tuple[str, ...]
@@ -98,11 +99,11 @@ class LayerPlan(Value):
 
     @property
     def source(self) -> Layer | None:
-        """The layer whose tree the new one starts from."""
+        """The layer whose tree the new one is copied from."""
         return self.template or self.parent
 
     def agrees_with(self, other: LayerPlan) -> bool:
-        """Whether the tree made for `other` still is the right one."""
+        """Return whether a tree staged for `other` is still the right one."""
         same_source = (self.source and (self.source.id, self.source.created)) == (
             other.source and (other.source.id, other.source.created)
         )
@@ -110,7 +111,7 @@ class LayerPlan(Value):
 
 
 class StagedLayer(Value):
-    """A staged layer for the caller to fill; invisible to other programs. See `stage_layer`."""
+    """A staged layer for a caller to fill, which nobody else sees; see `stage_layer`."""
 
     request: NewLayer
     plan: LayerPlan
@@ -118,16 +119,16 @@ class StagedLayer(Value):
 
     @property
     def directory(self) -> str:
-        """The directory to fill: with the whole tree if `whole`, otherwise with the layer's changes to its parent."""
+        """The directory to fill: with the whole tree if `whole`, else with the layer's changes to its parent."""
         return self.staged.tree
 
     @property
     def whole(self) -> bool:
-        """Whether `directory` holds what the parent shows, for the driver keeps whole trees."""
+        """Whether `directory` also holds the parent's files, because the driver stores whole trees."""
         return self.staged.form.value == "plain"
 
     def clean(self) -> None:
-        """Remove the directory, unless it has become a layer. Calling it twice is not an error."""
+        """Remove the directory, unless it has become a layer. May be called again."""
         self.staged.staging.remove()
 
     def __enter__(self) -> Self:
@@ -138,12 +139,12 @@ class StagedLayer(Value):
 
 
 def create_layer(context: Context, request: NewLayer) -> Layer:
-    """Make a layer with nothing of its own.
+    """Create an empty layer.
 
     Raises:
-        LayerUnknown: the parent or template is not known, or went away meanwhile.
+        LayerUnknown: the parent or template is unknown, or was removed in the meantime.
         ParentIsContainer: the parent is a container's own layer.
-        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name is taken or not valid.
+        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name is taken or invalid.
     """
     return _create(context, request)
 
@@ -155,15 +156,15 @@ def put_layer(
     progress: Callable[[int], None] | None = None,
     accept: Accept | None = None,
 ) -> Layer:
-    """Make a layer from an archive that is read to its end from `source`: a descriptor, or something that reads.
+    """Create a layer from an archive, which is read to its end from `source`: a descriptor or a reader.
 
     Args:
         context: the store.
-        request: what is asked for.
+        request: the request.
         source: the archive, compressed or not.
-        progress: called now and then with the bytes read so far.
-        accept: called with what was read of the archive, before the layer becomes visible; returns what the record is
-            to say, or raises, and then nothing remains.
+        progress: called repeatedly with the bytes read so far.
+        accept: called with a description of the archive before the layer is published; returns the description to
+            record, or raises, and then nothing remains.
 
     Raises:
         ArchiveError: the archive cannot be a layer; nothing of it remains.
@@ -185,7 +186,9 @@ def _create(
     try:
         if source is not None:
             with explained(plan.id_map):
-                applied_layer = fill(context, staged, source, plan.id_map, progress, donor=request.donor)
+                applied_layer = fill(
+                    context, staged, source, plan.id_map, progress, donor=request.donor, window=request.window
+                )
             check_archive(request, applied_layer.applied)
             if accept is not None:
                 applied_layer = applied_layer.with_(applied=accept(applied_layer.applied))
@@ -196,7 +199,7 @@ def _create(
             if request.by_contents:
                 request = request.with_(id=id_by_contents(parent, applied_layer.applied))
         elif staged.copied and context.sync:
-            sync_filesystem(staged.tree)  # here and not in adopt(), so that nobody waits for our disk
+            sync_filesystem(staged.tree)  # here and not in adopt(), so that nobody waits for the disk
         return _publish(context, request, plan, staged, applied_layer)
     finally:
         staged.staging.remove()
@@ -205,15 +208,15 @@ def _create(
 
 
 def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
-    """Make the directory of a future layer for the caller to fill. Other programs neither see it nor wait for it.
+    """Create the directory of a future layer for the caller to fill. Nobody else sees it or waits for it.
 
-    `apply_staged` makes it a layer; `StagedLayer.clean`, or the next writer after this process has died, removes it.
-    Owners and removals are written as the driver keeps them.
+    `apply_staged` makes it a layer; `StagedLayer.clean`, or the next writer after this process's death, removes it. The
+    caller must write owners and whiteouts in the driver's form.
 
     Raises:
-        LayerUnknown: the parent or template is not known.
+        LayerUnknown: the parent or template is unknown.
         ParentIsContainer: the parent is a container's own layer.
-        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name is taken or not valid.
+        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name is taken or invalid.
     """
     check_request(request)
     wanted = request.with_(names=()) if request.reuse else request
@@ -226,24 +229,24 @@ def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
 
 
 def apply_staged(context: Context, made: StagedLayer) -> Layer:
-    """Make a layer of a staged directory, by rename: nothing is packed, read or copied. It can be had once.
+    """Make a staged directory a layer by a rename, without packing, reading or copying. This works once.
 
     Raises:
-        LayerUnknown: the parent went away meanwhile.
-        IDTaken, NameTaken: another process took the ID or a name meanwhile. The directory stays until it is cleaned.
-        SystemFailure: the directory is gone: it became a layer already, or was cleaned.
+        LayerUnknown: the parent was removed in the meantime.
+        IDTaken, NameTaken: the ID or a name was taken in the meantime. The directory stays until it is cleaned.
+        SystemFailure: the directory does not exist: it is a layer already, or was cleaned.
     """
-    if not os.path.isdir(made.directory):
+    if not presence.is_directory(made.directory):
         raise errors.SystemFailure("find", made.directory, FileNotFoundError(2, os.strerror(2)), hint="stage it again")
     if context.sync:
-        sync_filesystem(made.directory)  # without a lock, so that nobody waits for our disk
+        sync_filesystem(made.directory)  # without a lock, so that nobody waits for the disk
     layer = _publish(context, made.request, made.plan, made.staged, None)
     made.clean()
     return layer
 
 
 def _with_names(context: Context, layer: Layer, names: tuple[str, ...]) -> Layer:
-    """Give an existing layer names that are free.
+    """Add free names to an existing layer.
 
     Raises:
         NameTaken: another layer has one of them.
@@ -261,7 +264,7 @@ def _with_names(context: Context, layer: Layer, names: tuple[str, ...]) -> Layer
 
 
 def _plan_layer(tables: Tables, request: NewLayer, context: Context, chosen_id: str) -> LayerPlan:
-    """Hold a request against the records; raises what `create_layer` does."""
+    """Check a request against the records; raises what `create_layer` does."""
     parent = get_layer(tables, request.parent) if request.parent else None
     template = find_own_layer(tables, request.template) if request.template else None
     if request.template and template is None:
@@ -284,10 +287,10 @@ def _plan_layer(tables: Tables, request: NewLayer, context: Context, chosen_id: 
 def check_new_id(tables: Tables, wanted: str) -> str:
     """Return an ID that no layer has: the wanted one, or a random one.
 
-    An unfinished layer does not count before the lock is held: by then, it is complete or gone.
+    An incomplete layer with the ID is no obstacle before the lock is held: by then it is complete or removed.
 
     Raises:
-        InvalidID: the wanted ID could leave its directory.
+        InvalidID: the wanted ID could lead out of its directory.
         IDTaken: a layer has it.
     """
     if not wanted:
@@ -299,7 +302,7 @@ def check_new_id(tables: Tables, wanted: str) -> str:
 
 
 def _passes(tables: Tables, holder: Layer) -> bool:
-    """Whether a layer that is in the way is one that is just being made or removed, or that a dead process left."""
+    """Return whether a conflicting layer is only being created or removed, or was left by a dead process."""
     return holder.incomplete and not isinstance(tables, Writer)
 
 
@@ -327,9 +330,7 @@ def _publish(
             writer.layers.replace(whole)
             writer.save(ItemKind.LAYERS)
         except BaseException:
-            with suppress(
-                errors.CstoreError
-            ):  # the first error is the one to tell; what stays is flagged for the next writer
+            with suppress(errors.CstoreError):  # report the first error; the flag tells the next writer what to remove
                 from cstore.store.removal import withdraw
 
                 withdraw(writer, record.id)
@@ -338,9 +339,9 @@ def _publish(
 
 
 def add_incomplete(writer: Writer, request: NewLayer, before: LayerPlan) -> tuple[Layer, LayerPlan]:
-    """Add the record of a layer, flagged as one that is being made, if it can still be had as it was planned `before`.
+    """Add the incomplete record of a layer, if the plan `before` still holds.
 
-    Returns the record without the flag, and the plan that holds now; raises what `create_layer` does.
+    Return the record without the flag, and the current plan; raises what `create_layer` does.
     """
     plan = _plan_layer(writer, request, writer.context, chosen_id=_still_free(writer, request, before.id))
     if not plan.agrees_with(before):
@@ -351,14 +352,14 @@ def add_incomplete(writer: Writer, request: NewLayer, before: LayerPlan) -> tupl
 
 
 def _still_free(writer: Writer, request: NewLayer, planned: str) -> str:
-    """Keep the planned ID unless another process took it meanwhile; only a random one may change."""
+    """Return the planned ID, unless another layer has taken it; only a random ID may change."""
     if not request.id and writer.layers.get(planned) is None:
         return planned
     return check_new_id(writer, request.id)
 
 
 def _record_of(request: NewLayer, plan: LayerPlan) -> Layer:
-    """The record of a layer before anything is known of its contents."""
+    """Return the record of a layer before its contents are known."""
     return Layer(
         id=plan.id,
         names=plan.names,
@@ -374,7 +375,7 @@ def _record_of(request: NewLayer, plan: LayerPlan) -> Layer:
 
 
 def _location_of(context: Context, request: NewLayer) -> Location:
-    """The file for the record of a new layer."""
+    """Return the location for the record of a new layer."""
     if request.volatile:
         return volatile_location(context.layout, ItemKind.LAYERS)
     return Location.IMAGE_STORE if request.read_only and context.layout.image_store else Location.STABLE

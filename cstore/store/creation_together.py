@@ -1,9 +1,9 @@
-"""Layers made of several archives, which become durable together: their bytes, names and records share their syncs.
+"""Create layers from several archives that become durable together: they share the syncs of files and records.
 
-    each: stage ──► fill        all: sync ──► records, flagged ──► trees in place ──► sync ──► records, whole
+    each: stage ──► fill        all: sync ──► records, flagged ──► trees in place ──► sync ──► records, complete
 
-That is the order in which one layer is made (see creation.py). Only who waits differs: what is acknowledged survives a
-power cut, and until then nothing is acknowledged.
+The order is that for a single layer (see creation.py), except that nothing is acknowledged before the whole group
+survives a power cut.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from cstore import presence
 from cstore.errors import CstoreError
 from cstore.fs.atomic import sync_filesystem
 from cstore.store.applied_layer import AppliedLayer, attach, check_archive, fill
@@ -33,13 +34,13 @@ if TYPE_CHECKING:
 
 
 class PreparedLayer(Value):
-    """A prepared layer that is not published yet and is invisible to other programs. Publish it, or clean it."""
+    """A layer that only needs to be published, which nobody else sees. Clean or publish it."""
 
     made: StagedLayer
     applied_layer: AppliedLayer
 
     def clean(self) -> None:
-        """Remove the prepared layer, unless it has been published. Calling it twice is not an error."""
+        """Remove the files, unless they have become a layer. May be called again."""
         self.made.clean()
         self.applied_layer.staging.remove()
 
@@ -53,7 +54,7 @@ class PreparedLayer(Value):
 def prepare_layer(
     context: Context, request: NewLayer, source: int | ReadInto, progress: Callable[[int], None] | None = None
 ) -> PreparedLayer:
-    """Read the archive of a layer to be; see `creation.put_layer`. What was read may be in memory only."""
+    """Read the archive of a future layer; see `creation.put_layer`. Its files may not be on disk yet."""
     made = stage_layer(context, request)
     try:
         with explained(made.plan.id_map):
@@ -73,13 +74,12 @@ def prepare_layer(
 def publish_layers(
     context: Context, prepared: Sequence[PreparedLayer], *, keep_going: bool = True
 ) -> list[Layer | CstoreError]:
-    """Make layers of what was prepared, in this order, and clean it; all of them are durable at the return.
+    """Publish prepared layers in order, and clean the rest; all of them are durable on return.
 
-    Gives for each the layer, or why it could not be made. Unless `keep_going`, those behind the first failure are not
-    made, and the list ends with it.
+    Return for each the layer, or the error. Unless `keep_going`, stop at the first failure, which ends the list.
 
     Raises:
-        CstoreError: nothing could be written; no layer was made.
+        CstoreError: nothing could be written; no layer was created.
     """
     try:
         if context.sync:
@@ -118,7 +118,7 @@ def _publish(context: Context, prepared: Sequence[PreparedLayer], *, keep_going:
 
 
 def _recorded(writer: Writer, each: PreparedLayer) -> Layer | CstoreError:
-    """Add the record of a layer, flagged as one that is being made; or say why it cannot be had."""
+    """Add the incomplete record of a layer; or return the error."""
     try:
         return add_incomplete(writer, each.made.request, each.made.plan)[0]
     except CstoreError as error:
@@ -126,7 +126,7 @@ def _recorded(writer: Writer, each: PreparedLayer) -> Layer | CstoreError:
 
 
 def _finished(writer: Writer, each: PreparedLayer, record: Layer | CstoreError) -> Layer | CstoreError:
-    """Bring the contents of a layer to their place; or say why that failed, and take the layer back."""
+    """Publish the contents of a layer; or return the error, and withdraw the layer."""
     if isinstance(record, CstoreError):
         return record
     try:
@@ -142,13 +142,13 @@ def _withdraw(writer: Writer, records: Iterable[Layer | CstoreError]) -> None:
     from cstore.store.removal import withdraw
 
     for record in records:
-        with suppress(CstoreError):  # what stays is flagged for the next writer
+        with suppress(CstoreError):  # the flag tells the next writer to remove it
             if not isinstance(record, CstoreError):
                 withdraw(writer, record.id)
 
 
 def _sync(paths: Iterable[str]) -> None:
-    """Sync the file systems of these directories."""
+    """Sync the file systems of these directories; each may be a separate one."""
     for path in dict.fromkeys(paths):
-        if os.path.isdir(path):
+        if presence.is_directory(path):
             sync_filesystem(path)

@@ -1,4 +1,4 @@
-"""Equal files of all images' layers made to share their blocks (semantics 20)."""
+"""Let equal files in the layers of images share their blocks (semantics 20)."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 def dedup(
     context: Context, method: str = "crc", *, dry_run: bool = False, progress: Callable[[int], None] | None = None
 ) -> Sharing:
-    """Let equal files share their blocks, where the file system supports it; elsewhere, do nothing.
+    """Let equal files share their blocks. If the file system cannot, nothing happens, which is no error.
 
-    Holds no lock: the kernel compares the bytes before it shares them. A layer that is deleted meanwhile is passed
-    over.
+    No lock is held, because the kernel compares the bytes before it shares them. Layers deleted in the meantime are
+    skipped.
 
     Args:
         context: the store.
-        method: how files that may be equal are found: one of `fs.duplicates.METHODS`.
-        dry_run: change nothing, and say what would be saved.
-        progress: called with the number of bytes dealt with so far.
+        method: how to find files that may be equal: one of `fs.duplicates.METHODS`.
+        dry_run: change nothing, but return what would be saved.
+        progress: called with the number of bytes processed so far.
 
     Raises:
-        InvalidOption: the method is unknown.
-        RecordsDamaged: the records cannot be trusted to say which layers are whole.
+        InvalidOption: there is no such method.
+        RecordsDamaged: damaged records do not show which layers are complete.
     """
     if not dry_run:
         leave_to_its_user(context.layout)
@@ -46,16 +46,16 @@ def dedup(
 
 
 def _roots(context: Context) -> Iterator[str]:
-    """The directories that hold what each layer has of its own."""
+    """Yield the directory with each layer's own files."""
     for layer in _image_layers(Reader(context)):
         try:
             yield context.driver.content_roots(layer)[0]
         except CstoreError:
-            continue  # a layer without contents is for `check` to find
+            continue  # `check` reports a layer without contents
 
 
 def _image_layers(tables: Tables) -> list[str]:
-    """The store's own layers that an image uses, from the oldest record to the newest."""
+    """Return the store's own layers that images use, from the oldest record to the newest."""
     for table in (tables.layers, tables.images):
         table.verify()
     wanted: dict[str, Layer] = {}

@@ -1,4 +1,4 @@
-"""Trees that exist in the driver only: no record, no name, until `gc` takes them (cli 4.3)."""
+"""Trees that exist only in the driver, without record or name, until `gc` removes them (cli 4.3)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def create_tree(context: Context, request: NewLayer) -> str:
-    """Make a tree in the driver above the tree `request.parent`, an exact ID. Returns the new ID.
+    """Create a tree in the driver above the tree `request.parent`, an exact ID. Return the new ID.
 
     Raises:
         DriverError: the driver has no tree of the parent.
-        IDTaken, InvalidID: the wanted ID cannot be had.
+        IDTaken, InvalidID: the wanted ID is taken or invalid.
     """
     driver = context.driver
     layer = check_id(request.id) if request.id else new_id(driver.exists)
@@ -44,11 +44,11 @@ def create_tree(context: Context, request: NewLayer) -> str:
 
 
 def open_tree(context: Context, layer: str) -> AbstractContextManager[str]:
-    """Give all that a tree shows as a directory to read, for as long as the context lasts; no mount is counted.
+    """Yield a whole tree as a directory for reading; no mount is counted.
 
     Raises:
         LayerUnknown: the driver has no such tree.
-        InvalidID: the ID is not valid.
+        InvalidID: the ID is invalid.
     """
     if not context.driver.exists(check_id(layer)):
         raise LayerUnknown(layer)
@@ -60,10 +60,10 @@ def delete_tree(context: Context, layer: str) -> None:
 
     Raises:
         LayerUnknown: the driver has no such tree.
-        InvalidID: the ID is not valid.
-        LayerRecorded: there is a record of it.
-        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: a record refers to it: its own may be lost.
-        RecordsDamaged: damaged records hide the answer.
+        InvalidID: the ID is invalid.
+        LayerRecorded: the tree has a record.
+        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: a record refers to it, so its own may be lost.
+        RecordsDamaged: damaged records do not show whether it is used.
     """
     if layer not in context.driver.layers():
         raise LayerUnknown(check_id(layer))

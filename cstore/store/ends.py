@@ -1,4 +1,4 @@
-"""Sources and sinks of bytes that callers may pass: a path, bytes, a descriptor, or an object with methods."""
+"""Sources and sinks of bytes from a caller: a path, bytes, a descriptor, or an object with methods."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ else:
 
 
 class Readable(Protocol):
-    """An object to read bytes from."""
+    """An object that returns bytes on request."""
 
     def read(self, size: int, /) -> bytes | None:
         """Return at most `size` bytes; none at the end."""
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class _Bytes:
-    """Reads what is in memory."""
+    """A reader of bytes in memory."""
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self._rest = memoryview(data).cast("B")
@@ -59,7 +59,7 @@ class _Bytes:
 
 
 class _Filling:
-    """Reads an object with `readinto`, of which some return None where nothing is there yet."""
+    """A reader of an object with `readinto`, which returns None if it does not block and has no data."""
 
     def __init__(self, source: _FillsBuffers, name: str) -> None:
         self._source, self._name = source, name
@@ -71,7 +71,7 @@ class _Filling:
         """Read the next bytes.
 
         Raises:
-            SystemFailure: it cannot be read, or is non-blocking.
+            SystemFailure: the object cannot be read, or does not block.
         """
         try:
             count = self._source.readinto(buffer)
@@ -81,7 +81,7 @@ class _Filling:
 
 
 class _Reading:
-    """Reads an object with `read` alone."""
+    """A reader of an object that only has `read`."""
 
     def __init__(self, source: Readable, name: str) -> None:
         self._source, self._name = source, name
@@ -91,8 +91,8 @@ class _Reading:
         """Read the next bytes.
 
         Raises:
-            SystemFailure: it cannot be read, or is non-blocking.
-            InvalidOption: it returns something other than bytes.
+            SystemFailure: the object cannot be read, or does not block.
+            InvalidOption: the object returns something other than bytes.
         """
         if not self._rest and buffer:
             try:
@@ -122,10 +122,10 @@ def _no_bytes(name: str, verb: str, found: object) -> errors.InvalidOption:
 
 
 def _require_open(end: object, verb: str, name: str) -> None:
-    """Make sure that a descriptor or a file is open, while its number cannot have become that of something else.
+    """Check that a descriptor or file is open, before its number can be reused for another one.
 
     Raises:
-        SystemFailure: it is not.
+        SystemFailure: it is closed.
     """
     if getattr(end, "closed", False) is True:
         raise errors.SystemFailure(verb, name, OSError(errno.EBADF, "the file is closed"))
@@ -140,16 +140,16 @@ def _require_open(end: object, verb: str, name: str) -> None:
 
 @contextmanager
 def opened_source(source: Source, name: str = "the archive", flags: int = 0) -> Iterator[int | ReadInto]:
-    """Return a descriptor, or a reader that fills buffers, for a caller's source.
+    """Yield a descriptor of a caller's source, or a reader that fills buffers.
 
     Args:
-        source: what it gave; a path is opened here, and closed at the end.
-        name: what to call it in messages, unless it is a path.
-        flags: further ones for opening a path.
+        source: the source; a path is opened here, and closed at the end.
+        name: its name in messages, unless it is a path.
+        flags: additional flags for opening a path.
 
     Raises:
-        InvalidOption: it cannot be read from, or not as bytes.
-        SystemFailure: the path cannot be opened, or the file is closed.
+        InvalidOption: the source cannot be read, or does not return bytes.
+        SystemFailure: the path cannot be opened, or the source is closed.
     """
     _require_open(source, "read", name)
     if isinstance(source, int):
@@ -162,10 +162,10 @@ def opened_source(source: Source, name: str = "the archive", flags: int = 0) -> 
 
 
 def as_reader(source: bytes | bytearray | memoryview | ReadInto | Readable | io.IOBase, name: str) -> ReadInto:
-    """Return a reader that fills buffers, for bytes or an object.
+    """Return a reader of bytes or an object that fills buffers.
 
     Raises:
-        InvalidOption: it cannot be read from, or not as bytes.
+        InvalidOption: the source cannot be read, or does not return bytes.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _Bytes(source)
@@ -185,7 +185,7 @@ def as_reader(source: bytes | bytearray | memoryview | ReadInto | Readable | io.
 
 
 class _Extending:
-    """Appends to what is in memory."""
+    """A sink that appends to a bytearray."""
 
     def __init__(self, data: bytearray) -> None:
         self._data = data
@@ -196,7 +196,7 @@ class _Extending:
 
 
 class _Written:
-    """Writes to an object, which may take less than it is given, as unbuffered files do, and says how much."""
+    """A sink that writes to an object, which may accept less than all, as unbuffered files do, and return the count."""
 
     def __init__(self, file: _Writable, name: str) -> None:
         self._file, self._name = file, name
@@ -206,7 +206,7 @@ class _Written:
         """Write all of `data`.
 
         Raises:
-            SystemFailure: it cannot be written.
+            SystemFailure: the object cannot be written.
         """
         rest = memoryview(data).cast("B")
         try:
@@ -220,7 +220,7 @@ class _Written:
 
 
 def _some(count: object, name: str) -> int:
-    """How much was taken, which is something: else the rest would be offered for ever."""
+    """Return the number of accepted bytes, which must be positive, so that writing makes progress."""
     if not isinstance(count, int) or count <= 0:
         raise errors.InvalidOption(
             f"{name}: write returned {count!r}", hint="return how many bytes were taken, or None for all"
@@ -230,16 +230,16 @@ def _some(count: object, name: str) -> int:
 
 @contextmanager
 def opened_sink(target: Target, name: str = "the output", *, sync: bool = True) -> Iterator[Sink]:
-    """Return a sink for a caller's target.
+    """Yield a sink for a caller's target.
 
     Args:
-        target: the target. A file given by path gets its name only when it is complete.
-        name: what to call it in messages, unless it is a path.
-        sync: whether a named file must survive a power cut once this returns.
+        target: the target. A file at a path gets its name only when it is complete.
+        name: its name in messages, unless it is a path.
+        sync: whether a file at a path must survive a power cut on return.
 
     Raises:
-        InvalidOption: it cannot be written to, or not as bytes.
-        SystemFailure: the file cannot be made or written, or what was given is closed.
+        InvalidOption: the target cannot be written, or does not accept bytes.
+        SystemFailure: the file cannot be created or written, or the target is closed.
     """
     _require_open(target, "write", name)
     if isinstance(target, int):

@@ -1,7 +1,7 @@
-"""Additional stores: read-only layers and images of another store, looked up after the store's own.
+"""Additional stores: read-only layers and images that are searched after the store's own.
 
-They share the layout of a store and need the same driver. Nothing is made in them, not even a lock file, so they may
-lie on read-only media. With a separate image store, the images of the graph root are one of them. (semantics 21)
+They have the layout of a store and need the same driver. Nothing is created in them, not even a lock file, so they may
+be on read-only media. With a separate image store, the images of the graph root form one of them. (semantics 21)
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class ExtraStore:
-    """One additional store, read again after one of its files is replaced.
+    """One additional store; it is read again after a record file was replaced.
 
-    If it is `degraded`, collects damage in `flaws`; otherwise raises it.
+    If it is `degraded`, damage is noted in `flaws`, otherwise raised.
 
     Attributes:
         layout: its paths.
-        images_only: whether it is the graph root of a store with a separate image store: not somebody else's.
+        images_only: whether it is the graph root of a store with a separate image store.
     """
 
     def __init__(self, place: Additional, *, degraded: bool = True) -> None:
@@ -39,7 +39,7 @@ class ExtraStore:
 
     @property
     def layers(self) -> Table[Layer]:
-        """The layer records. Unfinished layers are used as they are, because cstore must not finish them here."""
+        """The layer records, including incomplete ones, because nobody completes or removes these here."""
         return self._table(ItemKind.LAYERS)
 
     @property
@@ -49,7 +49,7 @@ class ExtraStore:
 
     @property
     def flaws(self) -> list[RecordsDamaged]:
-        """Problems of the record files that were read."""
+        """The damage in the tables that were read."""
         return [flaw for table in self._tables.values() for flaw in table.flaws]
 
     def _table(self, item_kind: ItemKind) -> Table[Any]:

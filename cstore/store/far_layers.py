@@ -1,4 +1,4 @@
-"""Layers that an additional layer store keeps: found there, made here, and given back as they were pushed."""
+"""Layers of additional layer stores: find and create them, and export their original archives."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _PART = 1 << 20
 
 
 def from_additional_store(context: Context, digest: str, reference: str, request: NewLayer) -> Layer:
-    """Make a layer of what an additional layer store keeps. Its contents stay there, and are only read.
+    """Create a layer from one in an additional layer store. Its contents stay there, and are only read.
 
     Args:
         context: the store.
-        digest: of the layer's archive, or of its table of contents, whichever the store goes by.
-        reference: the image's, for stores that keep layers by image.
+        digest: the digest of the layer's archive or of its table of contents, as the store requires.
+        reference: the image's reference, for stores that keep layers by image.
         request: the parent, ID and names of the new layer.
 
     Raises:
-        InvalidDigest: it is not a digest.
-        DriverError: no store has the layer, or it is not mounted; or the driver knows no such stores.
-        Unsupported: what the store says of the layer makes no sense.
+        InvalidDigest: `digest` is invalid.
+        DriverError: no store has the layer, or the store is not mounted; or the driver does not support such stores.
+        Unsupported: the store's description of the layer is invalid.
         LayerUnknown, IDTaken, NameTaken, InvalidID, InvalidName: as `create_layer`.
     """
     from cstore.store.creation import create_layer
@@ -52,10 +52,10 @@ def from_additional_store(context: Context, digest: str, reference: str, request
 
 
 def far_fields(far: str) -> dict[str, Any]:
-    """Return the record fields that describe a layer of an additional layer store.
+    """Return the record fields that the far side has for a layer's contents.
 
     Raises:
-        Unsupported: its description is not valid.
+        Unsupported: its description is invalid.
     """
     from cstore.drivers.far_info import read_info
 
@@ -77,17 +77,17 @@ def far_fields(far: str) -> dict[str, Any]:
 
 
 def write_blob(layer: Layer, blob: str, sink: Sink, compression: Compression) -> None:
-    """Write the archive that the far side keeps: as it is, or compressed otherwise if that is asked for.
+    """Write the archive in the far side, unchanged or with another compression.
 
     Raises:
-        Unsupported: it is not the archive that was recorded.
-        SystemFailure: it cannot be read.
+        Unsupported: the archive is not the recorded one.
+        SystemFailure: the archive cannot be read.
     """
     from cstore.archive.compression import open_decoder, sniff
     from cstore.archive.streams import CountingReader, FileReader, PeekingReader, compressed
 
     try:
-        fd = os.open(blob, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(blob, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
         raise SystemFailure("read", blob, error) from None
     try:

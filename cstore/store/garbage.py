@@ -1,18 +1,18 @@
-"""Leftovers: finds, describes and removes what no record in the store owns (semantics 17).
+"""Leftovers: find and remove everything in the store that belongs to no record (semantics 17).
 
-    staging     trees and files of a process that died while making or removing them
-    incomplete  layers whose record says that they were never finished, and that nothing refers to
+    staging     trees and files of a process that died while it created or removed them
+    incomplete  layers whose record has the flag `incomplete`, and that nothing refers to
     layer       a driver's tree without a record
-    link        a driver's short link to a layer that is not there
+    link        a driver's short link to a missing layer
     tar-split   a tar-split file without a record
     data        a directory of data items without a record
-    item        a data item that the record of its owner does not name
+    item        a data item that its owner's record does not list
     temporary   a file that was never renamed into place
-    partial     what has come of a blob that nobody went on with for a week, or with `partial` of any blob
-    quarantine  what a repair took out of the store long enough ago; only if that is asked for, as `rm --keep` does
-    foreign     what has a name that no tool gives; it is left alone, or put into quarantine if that is asked for
+    partial     parts of a blob whose download stopped over a week ago; with `partial`, of any blob
+    quarantine  files that a repair or `rm --keep` quarantined long enough ago; only on request
+    foreign     files with names that no tool creates; they stay or, on request, are moved into quarantine
 
-A record file that cannot be trusted ends the collection before anything is removed: what it described is no garbage.
+A record file that cannot be trusted ends the collection before anything is removed, because its items are no leftovers.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import stat
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.drivers.inspection import open_inspector
 from cstore.errors import CstoreError, ForeignThing, InvalidDataName, SystemFailure, UnsafeID
 from cstore.fs import within
@@ -66,15 +67,15 @@ def collect(
     foreign: bool = False,
     partial: bool = False,
 ) -> list[Leftover]:
-    """Remove leftovers, or with `dry_run` only find them. Returns what was, or would be, removed.
+    """Remove leftovers, or with `dry_run` only find them. Return the removed ones, or those that would be removed.
 
-    With `quarantine_age` those are leftovers too that a repair took out of the store at least so many seconds ago. With
-    `foreign`, moves files with names that no tool uses into quarantine; with `partial`, removes all partial blobs that
-    are not whole yet goes, and not only what is a week old.
+    With `quarantine_age`, include files that were quarantined at least that many seconds ago. With `foreign`, move
+    files with names that no tool creates into quarantine. With `partial`, include parts of all incomplete blobs, not
+    only those older than a week.
 
     Raises:
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
-        SystemFailure: the first thing that could not be removed; all others are gone.
+        SystemFailure: a leftover could not be removed; all others were.
     """
     from cstore.store.quarantine import keeping
     from cstore.store.quarantine.finishing import Promised, unfinished_moves
@@ -89,7 +90,10 @@ def collect(
         awaited = unfinished_moves(context)
         found = [each for each in _found_twice(context) if foreign or each.kind != _FOREIGN or each.path in awaited]
         return [*_staged(context), *found, *half, *old]
-    staged, unfinished = list(_staged(context)), list(_unfinished(context, Trusted(context)))
+    tables = Trusted(context)
+    staged, unfinished = list(_staged(context)), list(_unfinished(context, tables))
+    tables.layers.verify()
+    tables.hand_on()
     with ExitStack() as stack:
         promised = Promised(context, stack)
         quarantine = stack.enter_context(keeping(context, "cstore gc --foreign")) if foreign else None
@@ -97,21 +101,38 @@ def collect(
             writing(context, ItemKind.LAYERS, ItemKind.IMAGES, ItemKind.CONTAINERS, freeing=True)
         )
         promised.forget_records(writer)
-        swept = [each for layer, each in unfinished if layer not in writer.layers]  # by any writer, before it begins
+        swept = [each for layer, each in unfinished if layer not in writer.layers]  # any writer removes these first
         found = [
             each for each in _unrecorded(context, writer) if foreign or each.kind != _FOREIGN or each.path in promised
         ]
         failures = [failure for leftover in found if (failure := remove(writer, leftover, quarantine, promised))]
+        failures += _resisting(writer)
     if failures:
         raise failures[0]
     return [*staged, *swept, *found, *half, *old]
 
 
+def _resisting(writer: Writer) -> list[CstoreError]:
+    """Return why unfinished operations remain, which every writer tries to complete and skips on failure."""
+    from cstore.store.intents import conclude
+    from cstore.store.recovery import unfinished
+    from cstore.store.removal import take_out
+
+    failures = conclude(writer)
+    for layer in unfinished(writer):
+        try:
+            take_out(writer, layer)
+            writer.save(ItemKind.LAYERS)
+        except CstoreError as error:
+            failures.append(error)
+    return failures
+
+
 def foreign(context: Context) -> list[Leftover]:
-    """Find names that no tool uses among the store's layers and records: `collect` leaves them alone.
+    """Find files among layers and records with names that no tool creates, which `collect` leaves alone.
 
     Raises:
-        RecordsDamaged: a record file is damaged, so the answer is unknown.
+        RecordsDamaged: a record file cannot be trusted, so its items cannot be told from leftovers.
         SystemFailure: a directory cannot be read.
     """
     if not is_made(context.layout):
@@ -127,13 +148,13 @@ def _purged(context: Context, age: float | None, *, dry_run: bool) -> list[Lefto
         found = purge(context, age, dry_run=dry_run) if sizes or age is not None else []
     except CstoreError:
         if age is None:
-            return []  # another file in the place of the quarantine is reported to its users
+            return []  # a damaged quarantine matters only if it was requested
         raise
     return [Leftover(case.directory, "quarantine", sizes.get(case.id, 0)) for case in found]
 
 
 def _half_kept(context: Context, *, dry_run: bool) -> list[Leftover]:
-    """Remove from the quarantine what killed repairs were still writing; or find it."""
+    """Remove files from the quarantine that killed repairs were still writing; or find them."""
     from cstore.store.quarantine import broken_off, tidy
 
     found = [each for path in broken_off(context) for each in _leftover(path, "temporary")]
@@ -149,20 +170,21 @@ def _half_fetched(context: Context, *, dry_run: bool, of_any_age: bool) -> list[
 
 
 def _found_twice(context: Context) -> list[Leftover]:
-    """Look twice, because other processes may be creating items: those are not leftovers the second time."""
+    """Look twice, because others may be at work: by the second look, a new item has its record."""
     first = {leftover.path for leftover in _found_once(context)}
     return [leftover for leftover in _found_once(context) if leftover.path in first] if first else []
 
 
 def _found_once(context: Context) -> Iterator[Leftover]:
     tables = Trusted(context)
-    if not _layers_are_changing(context):  # otherwise, another process may be about to finish an unfinished layer
+    if not _layers_are_changing(context):  # otherwise an incomplete layer may be in creation
         yield from (each for _, each in _unfinished(context, tables))
     yield from _unrecorded(context, tables)
+    tables.hand_on()
 
 
 def _layers_are_changing(context: Context) -> bool:
-    """Whether a process holds the lock of the layers for writing."""
+    """Return whether a process holds the layer lock for writing."""
     from cstore.kernel.locks import conflicting_process
 
     try:
@@ -178,7 +200,7 @@ def _layers_are_changing(context: Context) -> bool:
 
 
 def _unfinished(context: Context, tables: Tables) -> Iterator[tuple[str, Leftover]]:
-    """Find the layers, by their IDs, that every program's next writer removes before it does anything else."""
+    """Find the incomplete layers, by ID, which the next writer of any program removes first."""
     from cstore.store.recovery import unfinished
 
     for layer in unfinished(tables):
@@ -196,7 +218,7 @@ def _staged(context: Context) -> Iterator[Leftover]:
 
 
 def leftovers(context: Context, tables: Tables, promised: Container[str] = ()) -> Iterator[Leftover]:
-    """Find what no record owns and a tool made, or what the quarantine claims under any name.
+    """Find leftovers that a tool created, and paths of any name that were promised to the quarantine.
 
     Raises:
         RecordsDamaged: a record file is damaged.
@@ -233,26 +255,26 @@ def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
 
 
 def _is_ours(layer: str, inspector: Inspector) -> bool:
-    """Whether a tool made a tree that has no record. An administrator's backup among the layers is not garbage."""
+    """Return whether a tool created a tree without a record, unlike an administrator's backup beside the layers."""
     return bool(_ITEM_DIRECTORY.fullmatch(layer)) or inspector.bears_marks(layer)
 
 
 def _tree_leftover(context: Context, layer: str, kind: str = "layer") -> Iterator[Leftover]:
     path = context.driver.path_of(layer)
-    if os.path.lexists(path):
+    if presence.is_there(path):
         yield from _leftover(path, kind)
     elif context.driver.exists(layer):
-        yield Leftover(path, kind, 0)  # trees that are visible only while mounted are not mounted to measure them
+        yield Leftover(path, kind, 0)  # a tree that must be mounted to be seen is not measured
 
 
 def _layer_files(context: Context, known: set[str], trees: set[str]) -> Iterator[Leftover]:
     """Find tar-split files, data directories and temporary files that no layer owns.
 
-    The driver lists no trees of a separate image store. One that is there keeps its files.
+    The driver does not list the trees of a separate image store; such a tree keeps its files, too.
     """
 
     def owned(layer: str) -> bool:
-        elsewhere = layer not in trees and not flaw_of_part(layer) and os.path.lexists(context.driver.path_of(layer))
+        elsewhere = layer not in trees and not flaw_of_part(layer) and presence.is_there(context.driver.path_of(layer))
         return layer in known or elsewhere
 
     directory = context.layout.layers
@@ -268,7 +290,7 @@ def _layer_files(context: Context, known: set[str], trees: set[str]) -> Iterator
 
 
 def _item_directories(directory: str, known: set[str]) -> Iterator[Leftover]:
-    """Find data directories of images or containers; only what has the form of an ID is taken for one."""
+    """Find data directories of images or containers without a record; only names in the form of an ID count."""
     for name in _names(directory):
         path = os.path.join(directory, name)
         if name.startswith(TEMPORARY_PREFIX):
@@ -278,15 +300,15 @@ def _item_directories(directory: str, known: set[str]) -> Iterator[Leftover]:
 
 
 def _loose_items(context: Context, tables: Tables, item_kind: ItemKind) -> Iterator[Leftover]:
-    """Find files in the data directories of recorded items that the records do not name.
+    """Find files in the data directories of recorded items that the record does not list.
 
-    A process that died between writing a data item and recording it leaves them. Directories belong to engines.
+    A process that dies between writing an item and recording it leaves such files. Subdirectories belong to an engine.
     """
     from cstore.records.bigdata import file_name
 
     layout, table = context.layout, table_of(tables, item_kind)
     homes = {ItemKind.LAYERS: layout.layers, ItemKind.IMAGES: layout.images, ItemKind.CONTAINERS: layout.containers}
-    aside = aside_of(layout, item_kind)  # which the next writer of that item concludes
+    aside = aside_of(layout, item_kind)  # the next writer of the item completes this
     there = set(_names(homes[item_kind]))
     for record in filter(None, (table.get(identifier) for identifier in table.ids() if identifier in there)):
         named: set[str] = set()
@@ -297,12 +319,12 @@ def _loose_items(context: Context, tables: Tables, item_kind: ItemKind) -> Itera
             directory = item_directory(layout, item_kind, record.id)
             for name in _names(*os.path.split(directory)):
                 path = os.path.join(directory, name)
-                if name not in named and path != aside and not os.path.isdir(path):
+                if name not in named and path != aside and not presence.is_directory(path):
                     yield from _leftover(path, "temporary" if name.startswith(TEMPORARY_PREFIX) else "item")
 
 
 def _names(top: str, relative: str = "") -> list[str]:
-    """List a directory of the store; a file of another type in its place, or above it, is a separate finding."""
+    """List a directory of the store; a check reports anything else at its path or above it."""
     try:
         return sorted(within.list_directory(top, relative) if relative else os.listdir(top))
     except (FileNotFoundError, NotADirectoryError, ForeignThing):
@@ -312,7 +334,7 @@ def _names(top: str, relative: str = "") -> list[str]:
 
 
 def _leftover(path: str, kind: str) -> Iterator[Leftover]:
-    """Measure a leftover; nothing, if another process has just removed it."""
+    """Yield a leftover with its size; nothing if it was removed in the meantime."""
     from cstore.fs.tree import usage
 
     try:
@@ -323,7 +345,7 @@ def _leftover(path: str, kind: str) -> Iterator[Leftover]:
     except OSError as error:
         raise SystemFailure("examine", path, error) from None
     except SystemFailure:
-        if os.path.lexists(path):
+        if presence.is_there(path):
             raise
         return
     yield Leftover(path, kind, size)
@@ -335,9 +357,9 @@ def remove(
     quarantine: QuarantineWriter | None = None,
     promised: Promised | None = None,
 ) -> CstoreError | None:
-    """Remove a leftover under the locks of all kinds; return what went wrong.
+    """Remove a leftover under the locks of all kinds; return the error, if any.
 
-    One that is foreign goes into quarantine, and so does one that was `promised` to it.
+    A foreign one, and one that was `promised`, is moved into quarantine.
     """
     from cstore.store.removal import discard
 
@@ -347,7 +369,7 @@ def remove(
         if leftover.kind == "layer":
             writer.afterwards(writer.driver.remove(os.path.basename(leftover.path)))
         elif leftover.kind == "link":
-            within.unlink(leftover.path)  # the driver's home may be a mount of its own, which nothing is renamed out of
+            within.unlink(leftover.path)  # the home may be a separate mount, out of which nothing can be renamed
         elif leftover.kind == _FOREIGN and quarantine is not None:
             quarantine.keep(leftover.path, "no tool creates this name")
         elif leftover.kind != _FOREIGN:

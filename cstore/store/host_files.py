@@ -1,7 +1,7 @@
-"""Copies a layer's file into host files that are not regular files.
+"""Copy a layer's file to a path on the host that is not a regular file.
 
-Devices, pipes and files that the shell has opened stay what they are. As root, a careless rename would replace
-/dev/null with a regular file.
+Devices, pipes and redirected files of the shell are written, not replaced. As root, a careless rename would replace
+/dev/null by a regular file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import stat
 import time
 
+from cstore import presence
 from cstore.errors import InvalidOption, SystemFailure
 from cstore.fs.closing import opened
 
@@ -28,27 +29,27 @@ _SECONDS_FOR_A_READER = 2.0
 def place_through(
     source_fd: int, copy: int | Callable[[Plan, int, str], None], source: str, target: str, owner: Owner, *, sync: bool
 ) -> bool:
-    """Write into a device or a pipe, or through a link; return whether the target was one of these.
+    """Write into a device or a pipe, or through a link; return whether the target was one.
 
     Args:
-        source_fd: the source, open to read its contents.
-        copy: how to make a copy of it; see `place_file`.
-        source: what to call the source.
-        target: a path of the host that is no directory.
-        owner: whose the file shall be.
-        sync: whether a new file's bytes shall be on the disk before it has its name.
+        source_fd: the source, open for reading.
+        copy: creates a copy of it; see `place_file`.
+        source: the source's name in messages.
+        target: a path on the host that is not a directory.
+        owner: maps the file's owner.
+        sync: whether to sync a new file before it gets its name.
 
     Raises:
-        InvalidOption: it is a dangling link, or as `write_into`.
-        SystemFailure: it cannot be written.
+        InvalidOption: the target is a dangling link, or as for `write_into`.
+        SystemFailure: the target cannot be written.
     """
     from cstore.fs.tree.merge import place_file
     from cstore.store.result_files import is_replaceable
 
-    is_link = os.path.islink(target)
-    if not os.path.lexists(target):
+    is_link = presence.is_link(target)
+    if not presence.is_there(target):
         return False
-    if is_link and not os.path.exists(target):
+    if is_link and not presence.exists(target):
         raise InvalidOption(f"{target} is a dangling link", hint="remove it, or give another target")
     if not is_replaceable(target):
         write_into(source_fd, source, target)
@@ -61,11 +62,11 @@ def place_through(
 
 
 def write_into(source_fd: int, source: str, target: str) -> None:
-    """Write an open file into the file at `target`, as `cp` does.
+    """Write an open file to the existing `target`, as `cp` does.
 
     Raises:
         InvalidOption: the source is not a regular file, or no process reads from the pipe at `target`.
-        SystemFailure: it cannot be read or written.
+        SystemFailure: the source cannot be read, or the target not written.
     """
     if not stat.S_ISREG(os.fstat(source_fd).st_mode):
         raise InvalidOption(
@@ -85,7 +86,7 @@ def write_into(source_fd: int, source: str, target: str) -> None:
 
 
 def _opened(target: str) -> int:
-    """Open the target for writing; for a pipe, wait for a short time until a process reads it."""
+    """Open the target; for a pipe, wait a short time for a reader."""
     end = time.monotonic() + _SECONDS_FOR_A_READER
     while True:
         try:

@@ -1,8 +1,8 @@
-"""New images: their data first, their record in one step after it.
+"""Create images: first their data, then their record in one step.
 
-A crash in between leaves data that no record owns, which `gc` and the next image of that ID remove; never an image that
-has a name and no manifest. An image of an additional store is *pulled up* when it is to be changed: it gets a record
-and data in the store itself, while its layers stay where they are. (store-format 2.4, semantics 6, 9)
+A crash in between leaves data without a record, which `gc` or the next image with that ID removes, but never an image
+with a name and no manifest. To change an image of an additional store, it is *pulled up*: it gets a record and data in
+the store itself, while its layers stay where they are. (store-format 2.4, semantics 6, 9)
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 
 class NewImage(Value):
-    """What a caller asks for.
+    """The request for a new image.
 
     Attributes:
-        layer: the top layer, by ID, name or unique prefix; "" for an image without layers.
-        created: RFC 3339; "" takes the time of creation.
-        data_digests: digests of `data` that are known, by key; the others are computed.
+        layer: the top layer, by ID, name or unique ID prefix; "" for an image without layers.
+        created: the time of creation, RFC 3339; "" for now.
+        data_digests: known digests of `data`, by key; the others are computed.
     """
 
     id: str = ""
@@ -57,22 +57,23 @@ class NewImage(Value):
 def create_image(context: Context, request: NewImage) -> Image:
     """Create an image from existing layers, or without layers.
 
-    If an additional store has an image of that ID, the new one takes over what the request leaves open, and its names.
+    If an additional store has an image with that ID, the new image also gets its names, and its values for all fields
+    that the request leaves empty.
 
     Raises:
         LayerUnknown: there is no such layer.
-        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name is taken or not valid.
-        InvalidDigest, InvalidTime: a digest or the time is not valid.
+        IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name is taken or invalid.
+        InvalidDigest, InvalidTime: a digest or the time is invalid.
         InvalidDataName: a data item cannot have that name.
     """
     _check(request)
-    _plan(Reader(context), request)  # a mistake leaves no trace, not even a store
+    _plan(Reader(context), request)  # an invalid request leaves no trace, not even a store
     with writing(context, ItemKind.IMAGES) as writer:
         return _publish(writer, _plan(writer, request))
 
 
 class _Plan(Value):
-    """A future record, without its names, and its data. `moved` names are taken from other items."""
+    """A future record without its names, and its data. `moved` names are taken from the items that have them."""
 
     image: Image
     names: tuple[str, ...]
@@ -90,10 +91,10 @@ def _check(request: NewImage) -> None:
 
 
 def check_time(text: str) -> str:
-    """Return `text` if it is a time as in records. Any other makes the file unreadable for the Go tool.
+    """Return `text` if it is a valid time in a record; others make the record file unreadable for the Go tool.
 
     Raises:
-        InvalidTime: it is not a time.
+        InvalidTime: it is invalid.
     """
     import re
     from datetime import datetime
@@ -135,16 +136,16 @@ def _plan(tables: Tables, request: NewImage) -> _Plan:
 
 
 def _pulled_up(extra: ExtraStore, chosen: str, request: NewImage, layer: str, names: tuple[str, ...]) -> _Plan:
-    """Lay a request over an image of an additional store. The names come together, and move here.
+    """Combine a request with an image of an additional store. The names of both are moved to the new image.
 
     Raises:
-        InvalidDigest: that store's record is damaged.
+        InvalidDigest: the other store's record is damaged.
         DataItemUnknown: one of its data items is missing.
     """
     theirs = extra.images.get(chosen)
     if theirs is None:
         raise IDTaken("image", chosen)
-    digests(theirs)  # with an invalid one, no other program could read our records
+    digests(theirs)  # an invalid one would make this store's records unreadable for other programs
     image = theirs.with_(
         digest=request.digest or theirs.digest,
         names=(),
@@ -166,7 +167,7 @@ def _data_of(extra: ExtraStore, image: Image) -> dict[str, bytes]:
 
 
 def _publish(writer: Writer, plan: _Plan) -> Image:
-    """Put the data in place and then save the record, or raise and leave nothing."""
+    """Write the data and then save the record, or raise and leave nothing."""
     image = with_digest(plan.image).with_(names=plan.names)
     store_items(writer, ItemKind.IMAGES, image.id, plan.data)
     try:
@@ -175,16 +176,17 @@ def _publish(writer: Writer, plan: _Plan) -> Image:
             image = writer.images.assign_names(image.id, plan.moved)
         writer.save(ItemKind.IMAGES)
     except BaseException:
-        with suppress(CstoreError):  # report the first error; a record that stays keeps its data
+        with suppress(CstoreError):  # report the first error; a record that stays must keep its data
             _withdraw(writer, plan, image.id)
         raise
     return image
 
 
 def _withdraw(writer: Writer, plan: _Plan, image: str) -> None:
-    """Take back an image that could not be finished: its record first.
+    """Remove an image that could not be completed, its record first.
 
-    If it has taken names from others, and reached the disk, it stays: they could not be given back in the same step.
+    If it has taken names from other images and is on disk, it stays, because the names could not be returned in one
+    step.
     """
     from cstore.store.reading import load_table
 
@@ -197,7 +199,7 @@ def _withdraw(writer: Writer, plan: _Plan, image: str) -> None:
 
 
 def pull_up(writer: Writer, image: str, rename: Callable[[tuple[str, ...]], tuple[str, ...]]) -> Image | None:
-    """Copy an image of an additional store into the store itself, with its data, under the names that `rename` returns.
+    """Copy an image of an additional store with its data into the store itself, under the names that `rename` returns.
 
     None if no additional store has it.
     """

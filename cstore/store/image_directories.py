@@ -1,9 +1,10 @@
-"""A directory for each image, and one that does not survive a reboot, for any program (semantics 11)."""
+"""The directory of an image, and one that a reboot removes, for programs that request them (semantics 11)."""
 
 from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.errors import ImageUnknown
 from cstore.fs import within
 from cstore.fs.lockfile import make_directory
@@ -19,22 +20,22 @@ if TYPE_CHECKING:
 
 
 def image_directory(context: Context, ref: str) -> str:
-    """Return an image's own directory; creates it if necessary. Deleting the image deletes it.
+    """Return the directory of an image, which is removed with it; create it if necessary.
 
-    On read-only media, where it cannot be created, returns the run-time directory.
+    On read-only media, return the directory that a reboot removes instead.
 
     Raises:
         ImageUnknown: there is no such image.
     """
     image = get_image(Reader(context), ref).id
     path = context.layout.image_directory(image)
-    if not os.path.isdir(path) and on_read_only_media(path):
+    if not presence.is_directory(path) and on_read_only_media(path):
         path = context.layout.image_run_directory(image)
     return _made(context, image, path)
 
 
 def image_run_directory(context: Context, ref: str) -> str:
-    """Return the directory of an image that lasts until the next reboot; see `image_directory`."""
+    """Return the directory of an image that a reboot removes; see `image_directory`."""
     image = get_image(Reader(context), ref).id
     return _made(context, image, context.layout.image_run_directory(image))
 
@@ -43,9 +44,9 @@ def _made(context: Context, image: str, path: str) -> str:
     top, item = os.path.split(os.path.dirname(path))
     within.require_directory(top, item, missing=True)
     within.require_directory(top, f"{item}/userdata", missing=True)
-    if os.path.isdir(path):
+    if presence.is_directory(path):
         return path
-    if on_read_only_media(context.layout.images):  # no lock can be taken, but no process can remove the image either
+    if on_read_only_media(context.layout.images):  # no lock can be taken there, and nobody can remove the image
         make_directory(path, sync=context.sync)
     else:
         with writing(context, ItemKind.IMAGES) as writer:

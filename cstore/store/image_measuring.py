@@ -5,15 +5,17 @@ from __future__ import annotations
 from cstore.errors import CstoreError, LayerMissing
 from cstore.idmap import IDENTITY
 from cstore.records.layers import end_of, follow
+from cstore.records.outlines import sizes
 from cstore.store.lookup import get_image, layer_by_id
 from cstore.store.reading import Reader
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from cstore.records.model import Image, Layer
+    from cstore.records.outlines import LayerOutline
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
 
@@ -52,8 +54,8 @@ def _size(context: Context, tables: Tables, layer: Layer) -> int:
         raise
 
 
-def recorded_size(layer: Layer) -> int | None:
-    """Return a layer's recorded size in bytes; None if it is not recorded."""
+def recorded_size(layer: Layer | LayerOutline) -> int | None:
+    """What the record says of a layer's size in bytes; None if nothing."""
     return layer.diff_size if layer.diff_digest and layer.diff_size != -1 else None
 
 
@@ -66,25 +68,21 @@ class Outline(Value):
 
 def outlines(tables: Tables, images: Iterable[Image]) -> list[Outline]:
     """Add up many images by their records alone: each layer is looked at once a chain, and no tree at all."""
-    layers = {layer.id: (layer.parent, recorded_size(layer)) for layer in _all_layers(tables)}
-    return [_outline(image, layers) for image in images]
+    parents, known = dict[str, str](), dict[str, int | None]()
+    for layers in [*(extra.layers for extra in reversed(tables.additional)), tables.layers]:
+        parents.update(layers.columns("id", "parent"))  # the store's own count where an ID is there twice
+        known.update(sizes(layers))
+    return [_outline(image, parents, known) for image in images]
 
 
-def _all_layers(tables: Tables) -> Iterator[Layer]:
-    """All layers; the store's own come last, and so count where an ID is there twice."""
-    for extra in reversed(tables.additional):
-        yield from extra.layers
-    yield from tables.layers
-
-
-def _outline(image: Image, layers: dict[str, tuple[str, int | None]]) -> Outline:
+def _outline(image: Image, parents: dict[str, str], known: dict[str, int | None]) -> Outline:
     total: int | None = sum(image.data_sizes.values())
     seen: set[str] = {""}
     for top in (image.layer, *image.mapped_layers):
         layer = top
         while layer not in seen:
             seen.add(layer)
-            parent, size = layers.get(layer, ("", None))
+            size = known.get(layer)
             total = None if total is None or size is None else total + size
-            layer = parent
+            layer = parents.get(layer, "")
     return Outline(len(seen) - 1, total)

@@ -1,4 +1,4 @@
-"""Images as directories to read: their top layer, or a copy without an ID map, mounted read-only (semantics 13)."""
+"""Mount images read-only: their top layer, or a copy without an ID map (semantics 13)."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 def mount_image(
     context: Context, ref: str, *, label: str = "", options: tuple[str, ...] = (), meanwhile: bool = False
 ) -> str:
-    """Mount an image once more, read-only, and return its mount point. Images of additional stores are mounted too.
+    """Mount an image read-only, count the mount, and return the mount point; also for images of additional stores.
 
-    If a layer is a plain directory, returns a read-only view of it; or the directory itself if this process may not
-    mount, or, unless `meanwhile`, has a private mount namespace. A driver that mounts a layer once for all shows one
-    that is mounted for writing already as it is.
+    If layers are plain directories, the mount point is a read-only view; or the directory itself if this process may
+    not mount or, unless `meanwhile`, if its mounts are private. If the driver mounts a layer only once, and it is
+    mounted writable already, that mount is used.
 
     Raises:
         ImageUnknown: there is no such image.
-        ImageWithoutLayers: it has none.
-        LayerUnknown: its layers are not there.
-        InvalidOption: one of `options` asks for a mount that can be written to.
-        DriverError: the driver cannot mount it.
+        ImageWithoutLayers: the image has no layers.
+        LayerUnknown: the image's layers are missing.
+        InvalidOption: one of `options` requests a writable mount.
+        DriverError: the driver cannot mount the layer.
     """
     from cstore.store.rootless import alone
 
@@ -62,12 +62,12 @@ def mount_image(
 
 @contextmanager
 def mounting_of_image(context: Context, ref: str, *, label: str = "", options: tuple[str, ...] = ()) -> Iterator[str]:
-    """Mount an image, read-only, for as long as the context lasts; give its mount point.
+    """Mount an image read-only during the context; yield its mount point.
 
     Raises:
         CstoreError: as `mount_image`.
     """
-    image = get_image(Reader(context), ref).id  # even if its names change meanwhile
+    image = get_image(Reader(context), ref).id  # its names may change in the meantime
     path = mount_image(context, image, label=label, options=options, meanwhile=True)
     try:
         yield path
@@ -76,12 +76,12 @@ def mounting_of_image(context: Context, ref: str, *, label: str = "", options: t
 
 
 def unmount_image(context: Context, ref: str, *, force: bool = False) -> bool:
-    """Remove one mount of an image, or with `force` all. Returns whether it is still mounted.
+    """Remove one mount of an image, or with `force` all. Return whether it is still mounted.
 
     Raises:
         ImageUnknown: there is no such image.
-        ImageWithoutLayers: it has none.
-        LayerUnknown: its layer is not there.
+        ImageWithoutLayers: the image has no layers.
+        LayerUnknown: the image's layer is missing.
     """
     if not (is_made(context.layout) or context.additional):
         raise ImageUnknown(ref)
@@ -97,7 +97,7 @@ def _with_layers(image: Image) -> Image:
 
 
 def _mounted_layer(tables: Tables, image: Image) -> Layer:
-    """The layer that `mount_image` takes: without an ID map if there is one, else the top layer."""
+    """Return the layer that `mount_image` mounts: one without an ID map if there is one, else the top layer."""
     layers = [layer for each in (image.layer, *image.mapped_layers) if (layer := layer_by_id(tables, each)) is not None]
     if not layers:
         raise LayerUnknown(image.layer)

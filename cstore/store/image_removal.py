@@ -1,7 +1,7 @@
-"""Images out, with the layers that nothing else needs.
+"""Remove images, with the layers that nothing else needs.
 
-The record goes first, in one step, then the data, then the layers; before all of them, a note of what is to go, by
-which the next writer concludes it (intents.py). Never is there an image without its layers. (semantics 12.3)
+The record is removed first, in one step, then the data, then the layers. An intent is written before, by which the next
+writer can complete the removal (intents.py). There is never an image without its layers. (semantics 12.3)
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def delete_image(context: Context, ref: str, *, commit: bool = True) -> tuple[st
     """Delete an image that no container uses, and the layers that only it needs.
 
     Returns:
-        The IDs of these layers, in the order of their removal. Without `commit` nothing is changed.
+        The IDs of these layers, in the order of their removal. Without `commit`, nothing is changed.
 
     Raises:
         NotAnImage: there is no such image.
-        ReadOnlyStore: it is in an additional store.
-        ImageUsedByContainer: a container came from it.
-        CstoreError: a layer could not be removed; that layer and its ancestors stay, without the image.
+        ReadOnlyStore: the image is in an additional store.
+        ImageUsedByContainer: a container was created from it.
+        CstoreError: a layer could not be removed; it and the layers below it stay, without the image.
     """
     if not is_made(context.layout):
         raise nowhere(Reader(context), ref, NotAnImage(ref))
@@ -62,14 +62,14 @@ def delete_image(context: Context, ref: str, *, commit: bool = True) -> tuple[st
             _remove_record(writer, item_kinds[place], image.id)
             remove_layers(writer, doomed)
         except BaseException:
-            intent.leave()  # the next writer sees how far this came
+            intent.leave()  # the next writer completes it
             raise
         intent.done()
         return doomed
 
 
 class _KindOfItem(Value):
-    """Image records that may be changed, where their data are, and how they are saved."""
+    """Image records that may be changed, the layout of their data, and a function that saves them."""
 
     table: Table[Image]
     layout: Layout
@@ -78,7 +78,7 @@ class _KindOfItem(Value):
 
 @contextmanager
 def _older_images(writer: Writer) -> Iterator[list[_KindOfItem]]:
-    """With a separate image store: the images that the graph root has from the time before, under their own lock."""
+    """Yield the graph root's images from before a separate image store was configured, under their own lock."""
     from cstore.fs.lockfile import LockFile
 
     with ExitStack() as stack:
@@ -107,7 +107,7 @@ def _load(layout: Layout) -> Table[Image]:
 
 
 def _found(tables: Tables, images: list[Table[Image]], ref: str) -> tuple[int, Image]:
-    """Find an image that may be deleted: the number of its table, and its record."""
+    """Return an image that may be deleted: the index of its table, and its record."""
     for way in WAYS:
         for place, table in enumerate(images):
             image = way(table, ref)
@@ -117,17 +117,17 @@ def _found(tables: Tables, images: list[Table[Image]], ref: str) -> tuple[int, I
 
 
 def _doomed(tables: Trusted, images: list[Table[Image]], image: Image) -> tuple[str, ...]:
-    """List the layers that go with an image: its mapped layers, its top layer, and those below that nothing else needs.
+    """List the layers to remove with an image: mapped layers, top layer and ancestors that nothing else needs.
 
     Raises:
-        ImageUsedByContainer: a container came from it.
+        ImageUsedByContainer: a container was created from it.
     """
     containers = [*hidden_containers(tables.context.layout), *tables.containers]
     users = [container for container in containers if container.image == image.id]
     if users:
         from cstore.store.makers import removal_command
 
-        user = users[-1]  # of several the Go tool names the last, too
+        user = users[-1]  # the Go tool also names the last of several
         raise ImageUsedByContainer(image.id, user.id, removal_command(tables.context, user))
     own_layers = {container.layer for container in containers}
     others = _top_layers_of_others(images, image)
@@ -152,13 +152,13 @@ def _known(tables: Tables, layers: tuple[str, ...]) -> list[str]:
 
 
 def _top_layers_of_others(images: list[Table[Image]], image: Image) -> set[str]:
-    """The top layers, mapped layers among them, of all other images."""
+    """Return the top layers of all other images, including mapped layers."""
     others = (other for table in images for other in table if other.id != image.id)
     return {layer for other in others for layer in (other.layer, *other.mapped_layers)}
 
 
 def _remove_record(writer: Writer, item_kind: _KindOfItem, image: str) -> None:
-    """Save the records without the image, and take its data out of sight."""
+    """Save the records without the image, and move its data into staging."""
     item_kind.table.remove(image)
     item_kind.save()
     with suppress(UnsafeID):

@@ -1,4 +1,4 @@
-"""The images of a store, as a library sees them: one method a verb, each a call to the module that knows the verb."""
+"""The image methods of the library: each calls the function in its module."""
 
 from __future__ import annotations
 
@@ -27,38 +27,38 @@ class Images:
         self._context = context
         self._reader = reader
 
-    # ── looking ──
+    # ── lookup ──
 
     def list(self) -> Sequence[Image]:
-        """All images, in the order of their records, those of additional stores last."""
+        """Return all images in the order of their records, those of additional stores last."""
         extra = [image for store in self._reader.additional for image in store.images]
         return [with_digest(image) for image in (*self._reader.images, *extra)]
 
     def find(self, ref: str) -> Image | None:
-        """The image that answers to `ref`, or None."""
+        """Return the image that matches `ref`, or None."""
         image = find_image(self._reader, ref)
         return None if image is None else with_digest(image)
 
     def get(self, ref: str) -> Image:
-        """The image that answers to `ref`.
+        """Return the image that matches `ref`.
 
         Raises:
-            ImageUnknown: no container answers to `ref`, or several do.
+            ImageUnknown: none matches, or more than one.
         """
         return with_digest(get_image(self._reader, ref))
 
     def read_only(self, image: str) -> bool:
-        """Whether an image belongs to an additional store, which is only read."""
+        """Return whether an image belongs to an additional store, which is only read."""
         if image in self._reader.images:
             return False
         holder = next((extra for extra in self._reader.additional if image in extra.images), None)
         return holder is not None and not holder.images_only
 
     def by_digest(self, digest: str) -> Sequence[Image]:
-        """The images that have this digest, be it their own or that of one of their manifests.
+        """Return the images with this digest, either their own or that of one of their manifests.
 
         Raises:
-            InvalidDigest: it is not a digest.
+            InvalidDigest: the digest is invalid.
         """
         from cstore.digests import check_digest
 
@@ -66,7 +66,7 @@ class Images:
         return [image for image in self.list() if digest in self.digests(image)]
 
     def by_top_layer(self, ref: str) -> Sequence[Image]:
-        """The images that have this layer on top, or a mapped layer of it.
+        """Return the images whose top layer, or a mapped layer of it, is this layer.
 
         Raises:
             LayerUnknown: there is no such layer.
@@ -75,11 +75,11 @@ class Images:
         return [image for image in self.list() if layer in (image.layer, *image.mapped_layers)]
 
     def digests(self, image: Image) -> tuple[str, ...]:
-        """The digests by which an image is found; see `records.images.valid_digests`."""
+        """Return the digests by which an image is found; see `records.images.valid_digests`."""
         return valid_digests(image)
 
     def size(self, ref: str) -> int:
-        """The bytes of an image's layers and data items; see `image_measuring.image_size`.
+        """Return the bytes of an image's layers and data items; see `image_measuring.image_size`.
 
         Raises ImageUnknown, LayerMissing, DriverError, SystemFailure.
         """
@@ -93,10 +93,10 @@ class Images:
 
         return image_measuring.outlines(self._reader, images)
 
-    # ── making and removing ──
+    # ── creation and removal ──
 
     def create(self, request: NewImage) -> Image:
-        """Make an image; see `image_creation.create_image`.
+        """Create an image; see `image_creation.create_image`.
 
         Raises LayerUnknown, IDTaken, NameTaken, InvalidID, InvalidName, InvalidDigest, InvalidTime,
         InvalidDataName.
@@ -126,13 +126,13 @@ class Images:
         return image_mounting.mount_image(self._context, ref, label=label, options=options)
 
     def mounting(self, ref: str, *, label: str = "", options: tuple[str, ...] = ()) -> AbstractContextManager[str]:
-        """Mount an image read-only while a `with` lasts, which gets the mount point; see `image_mounting`."""
+        """Mount an image read-only during a `with` block, which gets the mount point; see `image_mounting`."""
         from cstore.store import image_mounting
 
         return image_mounting.mounting_of_image(self._context, ref, label=label, options=options)
 
     def unmount(self, ref: str, *, force: bool = False) -> bool:
-        """Take back one mount; see `image_mounting.unmount_image`.
+        """Remove one mount; see `image_mounting.unmount_image`.
 
         Raises ImageUnknown, ImageWithoutLayers, LayerUnknown.
         """
@@ -141,7 +141,7 @@ class Images:
         return image_mounting.unmount_image(self._context, ref, force=force)
 
     def directory(self, ref: str) -> str:
-        """A directory that the image takes along; see `image_directories.image_directory`.
+        """Return a directory that is removed with the image; see `image_directories.image_directory`.
 
         Raises ImageUnknown.
         """
@@ -150,7 +150,7 @@ class Images:
         return image_directories.image_directory(self._context, ref)
 
     def run_directory(self, ref: str) -> str:
-        """A directory that a reboot forgets; see `image_directories.image_run_directory`."""
+        """Return a directory that a reboot removes; see `image_directories.image_run_directory`."""
         from cstore.store import image_directories
 
         return image_directories.image_run_directory(self._context, ref)
@@ -158,13 +158,13 @@ class Images:
     # ── data items ──
 
     def data_names(self, ref: str) -> tuple[str, ...]:
-        """The data items of an image, in the order in which they were first set."""
+        """Return the data items of an image, in the order in which they were first set."""
         from cstore.store import bigdata
 
         return bigdata.data_names(self._context, ItemKind.IMAGES, ref)
 
     def get_data(self, ref: str, key: str) -> bytes:
-        """A data item of an image; see `bigdata.get_data`.
+        """Return a data item of an image; see `bigdata.get_data`.
 
         Raises UnknownItem, DataItemUnknown.
         """
@@ -173,7 +173,7 @@ class Images:
         return bigdata.get_data(self._context, ItemKind.IMAGES, ref, key)
 
     def data_size(self, ref: str, key: str) -> int:
-        """The size of a data item in bytes; see `bigdata.data_size`.
+        """Return the size of a data item in bytes; see `bigdata.data_size`.
 
         Raises UnknownItem, DataItemUnknown.
         """
@@ -182,7 +182,7 @@ class Images:
         return bigdata.data_size(self._context, ItemKind.IMAGES, ref, key)
 
     def data_digest(self, ref: str, key: str) -> str:
-        """The digest of a data item; see `bigdata.data_digest`.
+        """Return the digest of a data item; see `bigdata.data_digest`.
 
         Raises UnknownItem, DataItemUnknown.
         """
@@ -200,7 +200,7 @@ class Images:
         return bigdata.open_data(self._context, ItemKind.IMAGES, ref, key)
 
     def set_data(self, ref: str, key: str, data: Source, digest: str = "") -> None:
-        """Set a data item of an image, from bytes, a path, a descriptor, a file; see `bigdata.set_data`.
+        """Set a data item of an image from bytes, a path, a descriptor or a file; see `bigdata.set_data`.
 
         Raises UnknownItem, ReadOnlyStore, InvalidDataName, InvalidDigest.
         """

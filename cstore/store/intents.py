@@ -1,20 +1,20 @@
-"""Transactions: the creation or removal of several items, noted in a journal before it begins, all or none.
+"""Intents: journals of operations that create or remove several items, so that all steps are done or none.
 
-    GRAPH/cstore-intents/<number>     0600  a line of JSON for each step; locked for as long as its owner lives
+    GRAPH/cstore-intents/<number>     0600  a line of JSON for each step; locked while its owner lives
 
-Containers with their layers have a separate journal, because one lock covers their creation. Here, other work goes on
-between the steps. If the lock of an intent is free, its owner has died, and the next writer concludes it:
+A container and its layer have a journal of their own, because they change under one lock. An intent's steps run in
+several locked sections. If an intent's lock is free, its owner is dead, and the next writer completes or reverts it:
 
-    {"layers": [ID, ...]}             go, unless something needs them, or a living owner counts on them
-    {"free": [ID, ...]}               likewise, and unless they have a name or are mounted by then
-    {"uses": ID}                      a layer that the owner counts on and did not make
-    {"image": ID}                     made by the owner: goes, unless somebody has named it, or uses it
-    {"data": ID}                      the data of an image that was to go: they go, if its record has gone
-    {"mounted": ID, "count": N}       a layer that the owner mounted for itself, when N mounts of it were counted
-    {"names": [...], "of": ID}        to be given to the image, once there is
-    {"complete": true}                all items are there: nothing of them goes, and the names are given
+    {"layers": [ID, ...]}             remove them, unless something needs them, or a living owner uses them
+    {"free": [ID, ...]}               the same, unless they have a name or are mounted by then
+    {"uses": ID}                      a layer that the owner uses and did not create
+    {"image": ID}                     created by the owner: remove it, unless it has a name or is used by then
+    {"data": ID}                      the data of an image under removal: remove it if the image's record is gone
+    {"mounted": ID, "count": N}       a layer that the owner mounted for itself when its mount count was N
+    {"names": [...], "of": ID}        give these names to the image when it exists
+    {"complete": true}                all items exist: remove none of them, and give the names
 
-Other programs do not know the journal, and may use or remove the items: nothing that is referenced is ever removed.
+Other programs ignore intents. They may keep or use any of these items: nothing that anything refers to is ever removed.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 
 
 class Intent:
-    """The journal of one transaction. If its owner dies before `done`, the next writer concludes it.
+    """The journal of one operation. If its owner dies before `done`, the next writer completes or reverts it.
 
-    As a context manager, it is done at the end of its block, and given up if the block raises.
+    As a context manager, it is done at the end of the block, and given up if the block raises.
 
-    Nothing is on disk before the first step is noted.
+    Nothing is written before the first step is noted.
     """
 
     def __init__(self, context: Context) -> None:
@@ -64,10 +64,10 @@ class Intent:
             self.give_up()
 
     def note(self, **step: Any) -> None:
-        """Add a step, before it is taken.
+        """Note a step before it is taken.
 
         Raises:
-            SystemFailure: it cannot be written; do not take it.
+            SystemFailure: it cannot be written; do not take the step.
         """
         from cstore.gojson import encode
 
@@ -84,7 +84,7 @@ class Intent:
             raise SystemFailure("write", self._path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
     def note_if_room(self, **step: Any) -> None:
-        """Add a step that only deletes. On a full disk it is not noted, because the deletion makes room."""
+        """Note a step that only deletes. On a full disk, skip the note: the deletion makes room for later ones."""
         with suppress(SystemFailure):
             self.note(**step)
 
@@ -105,23 +105,23 @@ class Intent:
             sync_directory(directory)
 
     def give_up(self) -> None:
-        """Take back what was done so far, or finish it if it is complete; what resists is left to the next writer."""
+        """Revert the steps, or finish if they are complete; failures are left to the next writer."""
         from cstore.store.session import writing
 
         if self._fd >= 0:
             self.leave()
             with suppress(CstoreError), writing(self._context, ItemKind.LAYERS, ItemKind.IMAGES, freeing=True):
-                pass  # the next writer concludes it, which is this process
+                pass  # this is the next writer, which completes or reverts the intent
 
     def done(self) -> None:
-        """Forget it: everything is there, or nothing."""
+        """Remove the intent: everything is done."""
         if self._fd >= 0:
             with suppress(OSError):
-                within.unlink(self._path)  # one that stays, or that a power cut brings back, finds nothing to do
+                within.unlink(self._path)  # one that stays, or that a power cut brings back, has no effect
         self.leave()
 
     def leave(self) -> None:
-        """Leave it to the next writer."""
+        """Release the intent to the next writer."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             with suppress(OSError):
@@ -129,7 +129,7 @@ class Intent:
 
 
 def begin(context: Context) -> Intent:
-    """Begin a transaction. Concludes those of dead processes first, so that this one uses no item that they delete."""
+    """Begin an operation of several steps. First settle abandoned intents, because these may remove items."""
     from cstore.store.session import writing
 
     if are_left(context.layout):
@@ -139,24 +139,24 @@ def begin(context: Context) -> Intent:
 
 
 class _Found(Value):
-    """An intent: its file and its steps; `fd` locks it, or is -1 if its owner is alive."""
+    """An intent on disk: its file and its steps; `fd` locks it, or is -1 if its owner lives."""
 
     path: str
     fd: int
     steps: tuple[dict[str, Any], ...]
 
     def values(self, key: str) -> list[str]:
-        """The values of `key` in its steps."""
+        """Return the values of its steps for `key`."""
         return [str(step[key]) for step in self.steps if key in step]
 
     def layers(self, *keys: str) -> list[str]:
-        """The layers that its steps list under some keys."""
+        """Return the layers that its steps list under some keys."""
         lists = (step.get(key) for step in self.steps for key in keys)
         return [str(layer) for found in lists if isinstance(found, list) for layer in found]
 
 
 def are_left(layout: Layout) -> bool:
-    """Whether there is an intent without an owner. Cheap, and needs no lock."""
+    """Return whether an intent has no living owner. Cheap; needs no lock."""
     return any(map(_has_no_owner, _paths(layout)))
 
 
@@ -173,22 +173,29 @@ def _has_no_owner(path: str) -> bool:
         os.close(fd)
 
 
-def conclude(writer: Writer) -> None:
-    """Conclude what dead owners began. Under the locks of layers and images. What resists is for the next writer."""
-    found = _find(writer.layout)
+def conclude(writer: Writer) -> list[CstoreError]:
+    """Settle the intents of dead owners, under the locks of layers and images. Failures are left to the next writer.
+
+    Returns:
+        The failures.
+    """
+    found, failures = _find(writer.layout), list[CstoreError]()
     try:
         claimed = {
             layer for each in found if each.fd < 0 for layer in (*each.layers("layers", "free"), *each.values("uses"))
         }
         for each in found:
             if each.fd >= 0:
-                with suppress(CstoreError):
+                try:
                     _settle(writer, each, claimed)
                     with suppress(OSError):
                         within.unlink(each.path)
+                except CstoreError as error:
+                    failures.append(error)
     finally:
         for each in found:
             _close(each)
+    return failures
 
 
 def _paths(layout: Layout) -> list[str]:
@@ -221,7 +228,7 @@ def _find(layout: Layout) -> list[_Found]:
 
 
 def _steps(fd: int) -> tuple[dict[str, Any], ...]:
-    """Read steps, up to the first that is not whole: it was not taken."""
+    """Read the steps up to the first incomplete one, which was not taken."""
     from cstore.records.scanner import load
 
     steps = []
@@ -257,7 +264,7 @@ def _settle(writer: Writer, intent: _Found, claimed: set[str]) -> None:
 
 
 def _is_free(writer: Writer, layer: str) -> bool:
-    """Whether a layer has no name and is not mounted. Otherwise, something may need it now."""
+    """Return whether a layer has no name and is not mounted, so that nobody uses it."""
     record = writer.layers.get(layer)
     with writer.mounts() as mounts:
         mounted = mounts.get(layer)
@@ -265,7 +272,7 @@ def _is_free(writer: Writer, layer: str) -> bool:
 
 
 def _unmount(writer: Writer, steps: Sequence[dict[str, Any]]) -> None:
-    """Take back mounts, unless the count says that they were taken back, or never made."""
+    """Remove mounts, unless the count shows that they were removed already, or never made."""
     from cstore.store.mounting import count_down
 
     for step in (step for step in steps if "mounted" in step):
@@ -296,7 +303,7 @@ def _drop_image(writer: Writer, image: str) -> None:
 
 
 def _drop_unneeded(writer: Writer, layers: Sequence[str]) -> None:
-    """Remove those of some layers that nothing needs, and then those that only these needed."""
+    """Remove those of the layers that nothing needs, then those that only these needed."""
     from cstore.store.lookup import referenced
     from cstore.store.removal import remove_layer
 

@@ -1,14 +1,14 @@
-"""Changes a data item together with its record, although they are two files.
+"""Change a data item and its record together, although they are two files.
 
-The new bytes are written next to the old ones, under a name that is not an item's; then a journal notes their future
-record; then the record is saved, and decides; then the bytes get their name:
+The new bytes are written beside the old ones, under a name that cannot be an item's. A journal then contains what the
+record will say of them. Saving the record decides; after that, the bytes get their name:
 
-    bytes aside ──► journal ──► record ──► bytes in place ──► journal gone
+    bytes aside ──► journal ──► record ──► bytes in place ──► journal removed
 
-A deleted item is in the journal too, with a size of -1: its file is removed when the record no longer lists it.
+To remove an item, the journal has its size as -1; its file is removed when the record no longer lists it.
 
-There is one journal for each kind, because its writer holds the lock of the records. A reader that finds one uses the
-item that matches the record (store-format 6).
+There is one journal per kind, because only the holder of the record lock writes it. A reader who finds one reads the
+item where the record says it is. (store-format 6)
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from cstore import presence
 from cstore.digests import new_hash
 from cstore.errors import CstoreError, SystemFailure, UnsafeID
 from cstore.fs import within
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
 
 
 _GOES = -1
-"""The size that is noted for an item to be deleted."""
+"""The size in the journal of an item under removal."""
 
 
 class _Entry(Value):
-    """Whose item it is, and what its record is going to say of it; a layer's says nothing but its key."""
+    """The owner of an item, and what the record will say of it; a layer's record has only the key."""
 
     owner: str
     key: str
@@ -49,7 +50,7 @@ class _Entry(Value):
     digest: str
 
     def told_by(self, record: Layer | Image | Container) -> bool:
-        """Whether the record says it already."""
+        """Return whether the record says it already."""
         if self.size == _GOES:
             return self.key not in record.data_names
         if isinstance(record, Layer):
@@ -58,7 +59,7 @@ class _Entry(Value):
 
 
 def item_directory(layout: Layout, item_kind: ItemKind, owner: str) -> str:
-    """Where the data items of an item are."""
+    """Return the directory of an owner's data items."""
     paths = {
         ItemKind.LAYERS: layout.layer_data,
         ItemKind.IMAGES: layout.image_data,
@@ -70,11 +71,11 @@ def item_directory(layout: Layout, item_kind: ItemKind, owner: str) -> str:
 def begin(
     writer: Writer, item_kind: ItemKind, changed: Layer | Image | Container, key: str, data: Iterable[bytes]
 ) -> None:
-    """Write an item's new bytes to a temporary name, and note `changed`, the record that will describe them.
+    """Write the bytes of an item aside, and then the journal that `changed` will be the item's record.
 
     Raises:
         SystemFailure: nothing has begun.
-        ForeignThing: something other than a directory has the name of the item's directory.
+        ForeignThing: the path of the item's directory is something else.
     """
     from cstore.gojson import encode
 
@@ -96,7 +97,7 @@ def begin(
 
 
 def begin_removal(writer: Writer, item_kind: ItemKind, owner: str, key: str) -> None:
-    """Note that the record of `owner` is going to list an item no longer.
+    """Write the journal that the record of `owner` will no longer list an item.
 
     Raises:
         SystemFailure: nothing has begun.
@@ -111,12 +112,12 @@ def begin_removal(writer: Writer, item_kind: ItemKind, owner: str, key: str) -> 
 
 
 def conclude(writer: Writer, item_kind: ItemKind) -> bool:
-    """Finish what was begun, or take it back: as the record on the disk says. What resists is for the next writer.
+    """Complete or revert an operation, as the record on disk decides. Failures are left to the next writer.
 
-    Gives whether there was anything to conclude.
+    Return whether there was a journal.
     """
     journal = item_journal(writer.layout, item_kind)
-    if not os.path.lexists(journal):
+    if not presence.is_there(journal):
         return False
     entry = _read(journal)
     if entry is not None:
@@ -142,7 +143,7 @@ def _settle(writer: Writer, item_kind: ItemKind, entry: _Entry) -> None:
         else:
             within.rename(_aside(directory, entry.key), target)
     except FileNotFoundError:
-        return  # it has its name already, or has gone
+        return  # it has its name already, or is removed
     except OSError as error:
         raise SystemFailure("remove" if entry.size == _GOES else "write", target, error) from None
     if writer.context.sync:
@@ -150,29 +151,29 @@ def _settle(writer: Writer, item_kind: ItemKind, entry: _Entry) -> None:
 
 
 def path_of_new(layout: Layout, item_kind: ItemKind, record: Layer | Image | Container, key: str) -> str:
-    """Return the temporary path of a recorded item that does not have its name yet; "" if it has."""
+    """Return the path of an item that the record lists but that does not have its name yet; "" if it has."""
     entry = _read(item_journal(layout, item_kind))
     if entry is None or (entry.owner, entry.key) != (record.id, key) or not entry.told_by(record):
         return ""
     path = _aside(item_directory(layout, item_kind, record.id), key)
-    return path if os.path.lexists(path) else ""
+    return path if presence.is_there(path) else ""
 
 
 def aside_of(layout: Layout, item_kind: ItemKind) -> str:
-    """Where an item is put aside until the next writer concludes what was begun; "" if nothing was."""
+    """Return the path of an item's new bytes until the next writer completes the operation; "" if there is none."""
     entry = _read(item_journal(layout, item_kind))
-    with suppress(UnsafeID):  # a journal is a file, and may say anything
+    with suppress(UnsafeID):  # a journal is not trusted
         return "" if entry is None else _aside(item_directory(layout, item_kind, entry.owner), entry.key)
     return ""
 
 
 def _aside(directory: str, key: str) -> str:
-    """The name of an item's new bytes: that of a temporary file, which no key can have."""
+    """Return the path of an item's new bytes: a temporary file's, which no key can have."""
     return os.path.join(directory, f"{TEMPORARY_PREFIX}item-{new_hash(data=os.fsencode(key)).hexdigest()}")
 
 
 def _forget(directory: str, key: str) -> None:
-    """Remove what was put aside, and the directory if it was made for that."""
+    """Remove an item's new bytes, and the directory if it was created for them."""
     with suppress(OSError):
         within.unlink(_aside(directory, key))
     with suppress(OSError):

@@ -1,13 +1,12 @@
-"""SELinux labels of a new container: the two of the host's policy for containers, changed by label options.
+"""SELinux labels of a new container: the two labels of the host's policy for containers, changed by label options.
 
-A label is USER:ROLE:TYPE:LEVEL. Each container gets a level of its own, two categories that no other container of the
-store has, so that one cannot touch what belongs to another. Without SELinux there are no labels. (semantics 7.5)
+A label is USER:ROLE:TYPE:LEVEL. Each container gets its own level, two categories that no other container of the store
+has, so that containers cannot access each other's files. Without SELinux there are no labels. (semantics 7.5)
 """
 
 from __future__ import annotations
 
-import os
-
+from cstore import presence
 from cstore.errors import InvalidOption
 from cstore.values import Value
 
@@ -21,7 +20,7 @@ _OF_BOTH = frozenset({"user", "level"})
 
 
 class Policy(Value):
-    """Where the host says what its labels are: `state` is there with SELinux; of `contexts` the first one counts."""
+    """The paths of the host's labels: `state` exists with SELinux; the first valid file of `contexts` counts."""
 
     state: str = "/sys/fs/selinux/enforce"
     settings: str = "/etc/selinux/config"
@@ -34,19 +33,19 @@ class Policy(Value):
 def choose_labels(
     options: Sequence[str], taken: Callable[[], Iterable[str]], policy: Policy | None = None
 ) -> tuple[str, str]:
-    """The process label and the mount label of a container; both "" without SELinux.
+    """Return the process label and the mount label of a container; both are "" without SELinux.
 
     Args:
         options: each `user:…`, `role:…`, `type:…`, `level:…` of the process, `filetype:…` of the files, or `disable`.
-        taken: gives the labels of other containers.
-        policy: where the host's labels are.
+        taken: returns the labels of other containers.
+        policy: the paths of the host's labels.
 
     Raises:
         InvalidOption: an option is none of these.
     """
     said = dict(_parsed(option) for option in options)
     policy = policy or Policy()
-    if not os.path.exists(policy.state):
+    if not presence.exists(policy.state):
         return "", ""
     process, files = (_split(label) for label in _host_labels(policy))
     if "disable" in said or not process:
@@ -70,7 +69,7 @@ def _parsed(option: str) -> tuple[str, str]:
 
 
 def _host_labels(policy: Policy) -> tuple[str, str]:
-    """The labels that the host's policy has for containers; "" where it has none."""
+    """Return the labels that the host's policy has for containers; "" if it has none."""
     name = _values(policy.settings).get("SELINUXTYPE", "targeted")
     for path in policy.contexts:
         found = _values(path.format(policy=name))
@@ -80,7 +79,7 @@ def _host_labels(policy: Policy) -> tuple[str, str]:
 
 
 def _values(path: str) -> dict[str, str]:
-    """The lines `name = value` of a file."""
+    """Return the lines `name = value` of a file."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             lines = [line.partition("=") for line in file if not line.lstrip().startswith("#")]
@@ -90,7 +89,7 @@ def _values(path: str) -> dict[str, str]:
 
 
 def _free_level(taken: Collection[str]) -> str:
-    """Return two categories that no other label has; any two once all are taken."""
+    """Return two free categories, or any two if all are taken."""
     from random import SystemRandom
 
     draw = SystemRandom()

@@ -1,9 +1,10 @@
-"""A layer taken apart: its whole tree as a tar, the bytes in its own files, the directories that make it up."""
+"""Inspect a layer: its whole tree as a tar, the size of its archive's files, and its directories."""
 
 from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.store.lookup import get_layer, layout_of_layer
 from cstore.store.reading import Reader
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def write_tree(context: Context, ref: str, sink: Sink) -> None:
-    """Write the whole tree of a layer and its ancestors as an uncompressed tar.
+    """Write a layer's whole tree, including all lower layers, as an uncompressed tar.
 
     Raises:
         LayerUnknown: there is no such layer.
@@ -29,7 +30,7 @@ def write_tree(context: Context, ref: str, sink: Sink) -> None:
     layer = get_layer(tables, ref)
     id_map = map_of_owners(context, tables, layer)
     if id_map != layer.id_map and container_of_layer(tables, layer.id):
-        # The container's own files have other owners than the lower files, unless the driver maps all of them.
+        # The container's changes have other owners on disk than lower layers, unless both are seen in its mount.
         with mounted_meanwhile(context, layer.id) as path:
             pack_tree(path, sink, id_map)
         return
@@ -37,9 +38,9 @@ def write_tree(context: Context, ref: str, sink: Sink) -> None:
 
 
 def write_changes(context: Context, ref: str, sink: Sink, against: str = "", *, gone_at: float | None = None) -> None:
-    """Write a layer's changes against its parent, or against the layer `against`, as an uncompressed tar.
+    """Write the changes of a layer compared with its parent, or with the layer `against`, as an uncompressed tar.
 
-    Generates the tar from the trees, even for a layer whose imported tar could be rebuilt. `gone_at`: see
+    The tar is created from the trees, even for an imported layer whose original tar could be rebuilt. `gone_at`: see
     `Driver.write_diff`.
 
     Raises:
@@ -58,9 +59,9 @@ def write_changes(context: Context, ref: str, sink: Sink, against: str = "", *, 
 
 
 def archive_size(context: Context, ref: str) -> int:
-    """Add up the files in the archive that a layer was imported from, in bytes; else what it changes.
+    """Return the bytes in the files of a layer's original archive; without one, those in its changes.
 
-    This is the size that Docker keeps of a layer, the same with every driver.
+    Docker reports this as the layer's size. It is the same with every driver.
 
     Raises:
         LayerUnknown: there is no such layer.
@@ -72,13 +73,13 @@ def archive_size(context: Context, ref: str) -> int:
     tables = Reader(context)
     layer = get_layer(tables, ref)
     tar_split = layout_of_layer(tables, context.layout, layer.id).tar_split(layer.id)
-    if not os.path.exists(tar_split):
+    if not presence.exists(tar_split):
         return diff_size(context, layer.id)
     return sum(line.size for line in read_lines(tar_split) if isinstance(line, FileEntry))
 
 
 def directories(context: Context, ref: str) -> dict[str, str]:
-    """Return the directories of a layer, named as in Docker and Podman for the overlay driver; none for other drivers.
+    """Return the directories of a layer by the names that Docker and Podman use for overlay; none with other drivers.
 
     Raises:
         LayerUnknown: there is no such layer.

@@ -1,8 +1,6 @@
-"""The layers of a store, as a library sees them: one method a verb, each a call to the module that knows the verb."""
+"""The layer methods of the library: each calls the function in its module."""
 
 from __future__ import annotations
-
-from itertools import chain
 
 from cstore.records.layers import incomplete
 from cstore.store.lookup import find_layer, get_layer
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 else:
 
     def overload(function: object) -> object:
-        """Do what `typing.overload` does at run time, whose import takes too long."""
+        """Replace `typing.overload` at run time, because importing `typing` is slow."""
         return function
 
 
@@ -41,45 +39,47 @@ class Layers:
         self._context = context
         self._reader = reader
 
-    # ── looking ──
+    # ── lookup ──
 
     def list(self) -> Sequence[Layer]:
-        """All layers that are whole, in the order of their records, those of additional stores last."""
+        """Return all complete layers, in the order of their records, those of additional stores last."""
         extra = [layer for store in self._reader.additional for layer in store.layers]
         return [*(layer for layer in self._reader.layers if not layer.incomplete), *extra]
 
     def documents(self) -> Iterator[Layer | bytes]:
-        """The layers of `list`, to print them: in the place of many there may be their JSON documents, with commas."""
-        own = (each for each in self._reader.layers.documents() if isinstance(each, bytes) or not each.incomplete)
-        return chain(own, *(store.layers.documents() for store in self._reader.additional))
+        """Yield the layers of `list` for printing; many may be replaced by their JSON documents, with commas."""
+        own = self._reader.layers.documents()
+        yield from (each for each in own if isinstance(each, bytes) or not each.incomplete)
+        for store in self._reader.additional:
+            yield from store.layers.documents()
 
     def ids(self) -> Sequence[str]:
-        """The IDs of all layers that are whole, in the order of `list`."""
+        """Return the IDs of all complete layers, in the order of `list`."""
         return [identifier for identifier, _ in self.heads()]
 
     def heads(self) -> Sequence[tuple[str, Sequence[str]]]:
-        """ID and names of all layers that are whole, in the order of `list`. Takes a fraction of its time."""
+        """Return the IDs and names of all complete layers, in the order of `list`, but much faster."""
         unfinished = {layer.id for layer in incomplete(self._reader.layers)}
         extra = [head for store in self._reader.additional for head in store.layers.heads()]
         return [*(head for head in self._reader.layers.heads() if head[0] not in unfinished), *extra]
 
     def find(self, ref: str) -> Layer | None:
-        """The layer that answers to `ref`, or None."""
+        """Return the layer that matches `ref`, or None."""
         return find_layer(self._reader, ref)
 
     def get(self, ref: str) -> Layer:
-        """The layer that answers to `ref`.
+        """Return the layer that matches `ref`.
 
         Raises:
-            LayerUnknown: no container answers to `ref`, or several do.
+            LayerUnknown: none matches, or more than one.
         """
         return get_layer(self._reader, ref)
 
     def by_digest(self, digest: str, *, compressed: bool | None = None) -> Sequence[Layer]:
-        """The layers whose archive has this digest: as it came, uncompressed, or, with None, either.
+        """Return the layers whose archive has this digest: as imported, uncompressed or, with None, either.
 
         Raises:
-            InvalidDigest: it is not a digest.
+            InvalidDigest: the digest is invalid.
         """
         from cstore.digests import check_digest
         from cstore.store.applied_layer import layers_by_digest
@@ -90,7 +90,7 @@ class Layers:
         return [each for each in found if digest == (each.compressed_digest if compressed else each.diff_digest)]
 
     def chain(self, ref: str) -> Sequence[Layer]:
-        """A layer and all that it builds on, downward; see `lookup.chain_of`.
+        """Return a layer and its ancestors, from the top down; see `lookup.chain_of`.
 
         Raises ParentUnknown.
         """
@@ -99,19 +99,19 @@ class Layers:
         return chain_of(self._reader, get_layer(self._reader, ref))
 
     def users(self, ref: str) -> Sequence[Item]:
-        """The direct users of a layer: layers, images and containers; see `lookup.users_of`."""
+        """Return the direct users of a layer: layers, images, containers; see `lookup.users_of`."""
         from cstore.store.lookup import users_of
 
         return users_of(self._reader, get_layer(self._reader, ref).id)
 
     def read_only(self, layer: str) -> bool:
-        """Whether a layer belongs to an additional store, which is only read."""
+        """Return whether a layer belongs to an additional store, which is only read."""
         return layer not in self._reader.layers and find_layer(self._reader, layer) is not None
 
-    # ── making and removing ──
+    # ── creation and removal ──
 
     def create(self, request: NewLayer) -> Layer:
-        """Make a layer without contents of its own; see `creation.create_layer`.
+        """Create a layer without contents of its own; see `creation.create_layer`.
 
         Raises LayerUnknown, ParentIsContainer, IDTaken, NameTaken, InvalidID, InvalidName.
         """
@@ -126,7 +126,7 @@ class Layers:
         progress: Callable[[int], None] | None = None,
         accept: Accept | None = None,
     ) -> Layer:
-        """Make a layer from an archive: a path, bytes, a descriptor, a file; see `creation.put_layer`.
+        """Create a layer from an archive: a path, bytes, a descriptor or a file; see `creation.put_layer`.
 
         Raises ArchiveError, LayerUnknown, ParentIsContainer, IDTaken, NameTaken, InvalidID, InvalidName.
         """
@@ -139,7 +139,7 @@ class Layers:
     def prepare(
         self, request: NewLayer, source: Source, progress: Callable[[int], None] | None = None
     ) -> PreparedLayer:
-        """Read an archive for `publish`, which makes layers of many in one go; see `creation_together`."""
+        """Read an archive for `publish`, which publishes several layers together; see `creation_together`."""
         from cstore.store import creation_together
         from cstore.store.ends import opened_source
 
@@ -147,7 +147,7 @@ class Layers:
             return creation_together.prepare_layer(self._context, request, opened, progress)
 
     def publish(self, prepared: Sequence[PreparedLayer], *, keep_going: bool = True) -> Sequence[Layer | CstoreError]:
-        """Make layers of what `prepare` gave, with the syncs of one; see `creation_together.publish_layers`.
+        """Publish the layers from `prepare`, with the syncs of one; see `creation_together.publish_layers`.
 
         Raises CstoreError.
         """
@@ -156,7 +156,7 @@ class Layers:
         return creation_together.publish_layers(self._context, prepared, keep_going=keep_going)
 
     def stage(self, request: NewLayer) -> StagedLayer:
-        """Make the directory of a layer to be, for the caller to fill; see `creation.stage_layer`.
+        """Create the directory of a future layer for the caller to fill; see `creation.stage_layer`.
 
         Raises LayerUnknown, ParentIsContainer, IDTaken, NameTaken, InvalidID, InvalidName.
         """
@@ -165,7 +165,7 @@ class Layers:
         return creation.stage_layer(self._context, request)
 
     def apply_staged(self, staged: StagedLayer) -> Layer:
-        """Make a layer of what `stage` gave and the caller has filled, by rename; see `creation.apply_staged`.
+        """Make the filled directory from `stage` a layer, by a rename; see `creation.apply_staged`.
 
         Raises LayerUnknown, IDTaken, NameTaken, SystemFailure.
         """
@@ -174,11 +174,11 @@ class Layers:
         return creation.apply_staged(self._context, staged)
 
     def clean_staged(self, staged: StagedLayer) -> None:
-        """Remove what `stage` gave, unless it has become a layer; leaving its `with` does the same."""
+        """Remove the directory from `stage`, unless it has become a layer. The end of a `with` block does the same."""
         staged.clean()
 
     def from_additional_store(self, digest: str, reference: str, request: NewLayer) -> Layer:
-        """Make a layer that an additional layer store keeps; see `far_layers.from_additional_store`.
+        """Create a layer from one in an additional layer store; see `far_layers.from_additional_store`.
 
         Raises InvalidDigest, DriverError, Unsupported, LayerUnknown, IDTaken, NameTaken, InvalidID,
         InvalidName.
@@ -197,7 +197,7 @@ class Layers:
         removal.delete_layer(self._context, ref)
 
     def create_tree(self, request: NewLayer) -> str:
-        """Make a tree in the driver only, without a record; see `drivertrees.create_tree`.
+        """Create a tree in the driver only, without a record; see `drivertrees.create_tree`.
 
         Raises DriverError, IDTaken, InvalidID.
         """
@@ -206,7 +206,7 @@ class Layers:
         return drivertrees.create_tree(self._context, request)
 
     def open_tree(self, layer: str) -> AbstractContextManager[str]:
-        """A directory to read all that a tree shows, recorded or not, by its ID; see `drivertrees.open_tree`.
+        """Open a whole tree for reading, recorded or not, by its ID; see `drivertrees.open_tree`.
 
         Raises LayerUnknown, InvalidID.
         """
@@ -225,13 +225,13 @@ class Layers:
         drivertrees.delete_tree(self._context, layer)
 
     def trees(self) -> Sequence[str]:
-        """The layer IDs that the driver knows, recorded or not, sorted."""
+        """Return the layer IDs that have a tree in the driver, recorded or not, sorted."""
         return self._context.driver.layers()
 
     # ── contents ──
 
     def apply_diff(self, ref: str, source: Source, progress: Callable[[int], None] | None = None) -> int:
-        """Apply an archive to a layer, all or nothing; see `content.apply_diff`.
+        """Apply an archive to a layer, completely or not at all; see `content.apply_diff`.
 
         Raises LayerUnknown, LayerChanged, ArchiveError.
         """
@@ -242,7 +242,7 @@ class Layers:
             return content.apply_diff(self._context, ref, opened, progress)
 
     def put_directory(self, ref: str, directory: str) -> Layer:
-        """Let a layer hold what a directory of the host holds; see `staged_diff.put_directory`.
+        """Replace a layer's contents with those of a directory on the host; see `staged_diff.put_directory`.
 
         Raises Unsupported, InvalidID, LayerChanged, SystemFailure.
         """
@@ -251,7 +251,7 @@ class Layers:
         return staged_diff.put_directory(self._context, ref, directory)
 
     def changes(self, ref: str, against: str = "", *, whole: bool = False) -> Sequence[Change]:
-        """The changes of a layer against its parent, `against`, or nothing; see `content.changes`.
+        """Return a layer's changes compared with its parent, `against`, or nothing; see `content.changes`.
 
         Raises LayerUnknown, ParentUnknown.
         """
@@ -272,9 +272,9 @@ class Layers:
     def diff(  # noqa: F811  - likewise
         self, ref: str, sink: Target | None = None, against: str = "", compression: Compression | None = None
     ) -> PulledStream | None:
-        """Write a layer as a tar to a path, a descriptor, a file; see `content.write_diff`.
+        """Write a layer as a tar to a path, a descriptor or a file; see `content.write_diff`.
 
-        Without a sink, a stream is returned that reads the tar, from which errors come as well; close it.
+        Without a sink, return a stream of the tar, which also raises the errors; close it.
 
         Raises LayerUnknown, ParentUnknown, ContentDamaged, TarSplitDamaged.
         """
@@ -290,7 +290,7 @@ class Layers:
         return None
 
     def diff_size(self, ref: str, against: str = "") -> int:
-        """Bytes that a layer adds or modifies; see `content.diff_size`.
+        """Return the bytes that a layer adds or modifies; see `content.diff_size`.
 
         Raises LayerUnknown, ParentUnknown.
         """
@@ -299,7 +299,7 @@ class Layers:
         return content.diff_size(self._context, ref, against)
 
     def write_tree(self, ref: str, sink: Target) -> None:
-        """Write all that a layer shows as a tar; see `layer_tar.write_tree`.
+        """Write a layer's whole tree as a tar; see `layer_tar.write_tree`.
 
         Raises LayerUnknown.
         """
@@ -309,7 +309,7 @@ class Layers:
             layer_tar.write_tree(self._context, ref, opened)
 
     def write_changes(self, ref: str, sink: Target, against: str = "", *, gone_at: float | None = None) -> None:
-        """Write as a tar, made from the trees, what a layer changes; see `layer_tar.write_changes`.
+        """Write a layer's changes as a tar, created from the trees; see `layer_tar.write_changes`.
 
         Raises LayerUnknown.
         """
@@ -324,7 +324,7 @@ class Layers:
         return opened_sink(sink, sync=self._context.sync)
 
     def archive_size(self, ref: str) -> int:
-        """Bytes in the files of the archive that a layer was imported from; see `layer_tar.archive_size`.
+        """Return the bytes in the files of a layer's original archive; see `layer_tar.archive_size`.
 
         Raises LayerUnknown, TarSplitDamaged.
         """
@@ -333,7 +333,7 @@ class Layers:
         return layer_tar.archive_size(self._context, ref)
 
     def directories(self, ref: str) -> Mapping[str, str]:
-        """The directories that make up a layer; see `layer_tar.directories`.
+        """Return the directories of a layer; see `layer_tar.directories`.
 
         Raises LayerUnknown.
         """
@@ -344,13 +344,13 @@ class Layers:
     # ── data items, mounts, owners ──
 
     def data_names(self, ref: str) -> tuple[str, ...]:
-        """The data items of a layer, in the order in which they were first set."""
+        """Return the data items of a layer, in the order in which they were first set."""
         from cstore.store import bigdata
 
         return bigdata.data_names(self._context, ItemKind.LAYERS, ref)
 
     def get_data(self, ref: str, key: str) -> bytes:
-        """A data item of a layer; see `bigdata.get_data`.
+        """Return a data item of a layer; see `bigdata.get_data`.
 
         Raises UnknownItem, DataItemUnknown.
         """
@@ -368,7 +368,7 @@ class Layers:
         return bigdata.open_data(self._context, ItemKind.LAYERS, ref, key)
 
     def set_data(self, ref: str, key: str, data: Source) -> None:
-        """Set a data item of a layer, from bytes, a path, a descriptor, a file; see `bigdata.set_data`.
+        """Set a data item of a layer from bytes, a path, a descriptor or a file; see `bigdata.set_data`.
 
         Raises UnknownItem, ReadOnlyStore, InvalidDataName, InvalidDigest.
         """
@@ -386,19 +386,19 @@ class Layers:
         bigdata.delete_data(self._context, ItemKind.LAYERS, ref, key)
 
     def mount_point(self, layer: str) -> str:
-        """Where the layer of this ID is mounted, or ""."""
+        """Return the mount point of the layer with this ID, or ""."""
         from cstore.store import mounting
 
         return mounting.mount_point(self._context, layer)
 
     def mount_points(self) -> Mapping[str, str]:
-        """Where layers are mounted, by their IDs; see `mounting.mount_points`."""
+        """Return the mount points of layers, by their IDs; see `mounting.mount_points`."""
         from cstore.store import mounting
 
         return mounting.mount_points(self._context)
 
     def parent_owners(self, ref: str) -> tuple[Sequence[int], Sequence[int]]:
-        """Owners above a mount that the layer's maps do not cover; see `owners.parent_owners`.
+        """Return owners above a mount that the layer's maps do not cover; see `owners.parent_owners`.
 
         Raises LayerUnknown, LayerNotMounted.
         """

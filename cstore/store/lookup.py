@@ -1,7 +1,7 @@
-"""Which item a reference means: by ID, by name, by unique ID prefix; in one kind, or in all three.
+"""Resolve references to items: by ID, by name, or by unique ID prefix, in one kind or in all three.
 
-A whole ID or a name goes before a prefix, wherever each is found: in another kind, or in an additional store. So no
-item ever answers to a few digits that are the name of another one.
+A whole ID or a name takes precedence over a prefix, even in another kind or an additional store. So a few digits that
+are one item's name never match another item's ID.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Finder = Callable[["Tables", str, Way], Any]
 
     class Tables(Protocol):
-        """Whatever shows the three tables: a reader or a writer."""
+        """Any object with the three tables: a reader or a writer."""
 
         @property
         def layers(self) -> Table[Layer]: ...  # noqa: D102  - the protocol's names say it
@@ -45,14 +45,14 @@ CONTAINER_FIRST = (ItemKind.CONTAINERS, ItemKind.IMAGES, ItemKind.LAYERS)
 """The order of `delete` (cli 2.1)."""
 
 MOUNT_FIRST = (ItemKind.CONTAINERS, ItemKind.LAYERS, ItemKind.IMAGES)
-"""The order of `unmount`, which means a container's layer before a layer, and a layer before an image."""
+"""The order of `unmount`: a container's layer before a layer, and a layer before an image."""
 
 WAYS: tuple[Way, ...] = (Table.exact, Table.by_prefix)
-"""How a reference is looked up: all kinds and stores by the first way, and only if none knows it by the second."""
+"""The ways to look up a reference; the second is tried only if the first fails in all kinds and stores."""
 
 
 class Item(Value):
-    """An item and its kind."""
+    """The kind and ID of an item."""
 
     item_kind: ItemKind
     id: str
@@ -64,14 +64,14 @@ class Item(Value):
 
 
 def table_of(tables: Tables, item_kind: ItemKind) -> Table[Any]:
-    """The table of one kind."""
+    """Return the table of one kind."""
     if item_kind is ItemKind.LAYERS:
         return tables.layers
     return tables.images if item_kind is ItemKind.IMAGES else tables.containers
 
 
 def find_own_layer(tables: Tables, ref: str) -> Layer | None:
-    """Find a layer of the store itself; one that is being made or removed is not there yet, or no longer."""
+    """Find a complete layer of the store itself."""
     layer: Layer | None = _by_ways(tables, ref, _own_layer)
     return layer
 
@@ -85,7 +85,7 @@ def _own_layer(tables: Tables, ref: str, way: Way) -> Layer | None:
     layer: Layer | None = way(tables.layers, ref)
     if layer is None or layer.incomplete:
         return None
-    hidden = way is not Table.exact and tables.layers.exact(ref) is not None  # by an unfinished layer of that name
+    hidden = way is not Table.exact and tables.layers.exact(ref) is not None  # by an incomplete layer
     return None if hidden else layer
 
 
@@ -93,8 +93,8 @@ def get_own_layer(tables: Tables, ref: str) -> Layer:
     """Find a layer that may be changed.
 
     Raises:
-        LayerUnknown: no layer of the store itself, or more than one, answers to `ref`.
-        ReadOnlyStore: one of an additional store does.
+        LayerUnknown: no layer of the store itself, or more than one, matches `ref`.
+        ReadOnlyStore: `ref` matches a layer of an additional store.
     """
     layer = find_own_layer(tables, ref)
     if layer is None:
@@ -117,7 +117,7 @@ def _layer(tables: Tables, ref: str, way: Way) -> Layer | None:
 
 
 def nowhere(tables: Tables, ref: str, error: errors.UnknownItem) -> errors.UnknownItem | errors.ReadOnlyStore:
-    """The error for a reference to nothing in the store itself; another one if an additional store knows it."""
+    """Return the error for a reference that the store itself lacks; another one if an additional store has it."""
     for extra in tables.additional:
         for noun, table in (("layer", extra.layers), ("image", extra.images)):
             if table.resolve(ref) is not None:
@@ -126,7 +126,7 @@ def nowhere(tables: Tables, ref: str, error: errors.UnknownItem) -> errors.Unkno
 
 
 def layer_by_id(tables: Tables, layer: str) -> Layer | None:
-    """Find the layer that a record refers to, in the store itself or in an additional one: by its whole ID only."""
+    """Find the layer that a record refers to, in the store itself or in an additional one, by its whole ID."""
     own = tables.layers.get(layer)
     if own is not None and not own.incomplete:
         return own
@@ -135,15 +135,15 @@ def layer_by_id(tables: Tables, layer: str) -> Layer | None:
 
 
 def chain_of_layer(tables: Tables, top: str) -> tuple[dict[str, Layer], str]:
-    """Return a layer and its ancestors, in any store, and what is wrong with the chain; see `follow`."""
+    """Return a layer and its ancestors, in any store, and the problem of the chain, if any; see `follow`."""
     return follow(lambda layer: layer_by_id(tables, layer), top)
 
 
 def get_layer(tables: Tables, ref: str) -> Layer:
-    """Find a layer to read.
+    """Find a layer for reading.
 
     Raises:
-        LayerUnknown: no layer, or more than one, answers to `ref`.
+        LayerUnknown: no layer, or more than one, matches `ref`.
     """
     layer = find_layer(tables, ref)
     if layer is None:
@@ -152,7 +152,7 @@ def get_layer(tables: Tables, ref: str) -> Layer:
 
 
 def layout_of_layer(tables: Tables, own: Layout, layer: str) -> Layout:
-    """Say where a layer's files are: in the store itself, or in the additional store that knows it."""
+    """Return the layout with a layer's files: the store's own, or that of the additional store with the layer."""
     if layer in tables.layers:
         return own
     return next((extra.layout for extra in tables.additional if layer in extra.layers), own)
@@ -181,10 +181,10 @@ def _image(tables: Tables, ref: str, way: Way) -> Image | None:
 
 
 def get_image(tables: Tables, ref: str) -> Image:
-    """Find an image to read.
+    """Find an image for reading.
 
     Raises:
-        ImageUnknown: no image, or more than one, answers to `ref`.
+        ImageUnknown: no image, or more than one, matches `ref`.
     """
     image = find_image(tables, ref)
     if image is None:
@@ -196,8 +196,8 @@ def get_own_image(tables: Tables, ref: str) -> Image:
     """Find an image that may be changed.
 
     Raises:
-        ImageUnknown: no image of the store itself, or more than one, answers to `ref`.
-        ReadOnlyStore: one of an additional store does.
+        ImageUnknown: no image of the store itself, or more than one, matches `ref`.
+        ReadOnlyStore: `ref` matches an image of an additional store.
     """
     image = tables.images.resolve(ref)
     if image is None:
@@ -206,7 +206,7 @@ def get_own_image(tables: Tables, ref: str) -> Image:
 
 
 def layout_of_image(tables: Tables, own: Layout, image: str) -> Layout:
-    """Say where an image's files are: in the store itself, or in the first additional store that knows it."""
+    """Return the layout with an image's files: the store's own, or that of the first additional store with it."""
     if image in tables.images:
         return own
     return next((extra.layout for extra in tables.additional if image in extra.images), own)
@@ -216,7 +216,7 @@ def get_container(tables: Tables, ref: str) -> Container:
     """Find a container.
 
     Raises:
-        ContainerUnknown: none, or more than one, answers to `ref`.
+        ContainerUnknown: none, or more than one, matches `ref`.
     """
     container = tables.containers.resolve(ref)
     if container is None:
@@ -225,28 +225,28 @@ def get_container(tables: Tables, ref: str) -> Container:
 
 
 def find_item(tables: Tables, ref: str, order: tuple[ItemKind, ...] = LAYER_FIRST) -> Item | None:
-    """Find an item of any kind, the first kind in `order` that knows `ref`."""
+    """Find an item of any kind; the first kind in `order` that matches `ref` wins."""
     return _item(_first(tables, ref, order, _READABLE))
 
 
 def known_exactly(tables: Tables, ref: str, item_kind: ItemKind) -> Any:
-    """The record of one kind that a reference is the whole ID or the name of, or of a container the layer; or None."""
+    """Return the record of one kind with the ID or name `ref`, or the container with that layer; else None."""
     return _READABLE[item_kind](tables, ref, Table.exact)
 
 
 def find_record(tables: Tables, ref: str) -> Record | None:
-    """Find the record of a layer, image or container to read."""
+    """Find the record of a layer, image or container for reading."""
     found = _first(tables, ref, LAYER_FIRST, _READABLE)
     return None if found is None else found[1]
 
 
 def find_own_item(tables: Tables, ref: str, order: tuple[ItemKind, ...] = LAYER_FIRST) -> Item | None:
-    """Find an item of any kind that may be changed, the first kind in `order` that knows `ref`."""
+    """Find an item of any kind that may be changed; the first kind in `order` that matches `ref` wins."""
     return _item(_first(tables, ref, order, _CHANGEABLE))
 
 
 def find_renamable(tables: Tables, ref: str) -> Item | None:
-    """Find what may get other names: an item of the store itself, or an image of an additional store."""
+    """Find an item whose names may be changed: one of the store itself, or an image of an additional store."""
     return _item(_first(tables, ref, LAYER_FIRST, {**_CHANGEABLE, ItemKind.IMAGES: _image}))
 
 
@@ -279,10 +279,10 @@ _CHANGEABLE = {**_READABLE, ItemKind.LAYERS: _own_layer, ItemKind.IMAGES: _own_i
 
 
 def layer_or_container_layer(tables: Tables, own: Layout, ref: str) -> Layer:
-    """Find the layer that `mount` and similar commands refer to: a container's own layer, or the named one.
+    """Find the layer for `mount` and similar commands: a container's own, or the named one.
 
     Raises:
-        LayerUnknown: neither exists.
+        LayerUnknown: there is neither.
         ReadOnlyStore: the layer belongs to an additional store.
     """
     found = _first(tables, ref, (ItemKind.CONTAINERS, ItemKind.LAYERS), _READABLE)
@@ -302,31 +302,30 @@ def layer_or_container_layer(tables: Tables, own: Layout, ref: str) -> Layer:
 
 
 def container_of_layer(tables: Tables, layer: str) -> Container | None:
-    """The container that owns a layer."""
+    """Return the container that owns this layer; None if there is none."""
     return next((one for one in tables.containers.mentioning(layer) if one.layer == layer), None)
 
 
 def image_of_layer(tables: Tables, layer: str) -> Image | None:
-    """An image that has this layer on top."""
+    """Return an image with this top layer; None if there is none."""
     return next((image for image in tables.images if image.layer == layer), None)
 
 
 def referenced(tables: Tables, without: Collection[str] = ()) -> set[str]:
-    """The IDs of all layers that another layer, an image or a container needs, whether they are there or not.
+    """Return the IDs of all layers that another layer, an image or a container needs, including missing ones.
 
-    What the layers `without` need does not count.
+    The parents of the layers in `without` do not count.
     """
-    layers = tables.layers
-    parents = {layer.parent for layer in layers if layer.id not in without} if without else set(layers.texts("parent"))
+    parents = {parent for layer, parent in tables.layers.columns("id", "parent") if layer not in without}
     tops = {top for image in tables.images for top in (image.layer, *image.mapped_layers)}
     return parents | tops | {container.layer for container in tables.containers}
 
 
 def chain_of(tables: Tables, layer: Layer) -> list[Layer]:
-    """A layer and all that it builds on, downward, be it in the store itself or in an additional one.
+    """Return a layer and its ancestors, from the top down, in the store itself and in additional ones.
 
     Raises:
-        ParentUnknown: the record of one of them is not there.
+        ParentUnknown: one of them has no record.
     """
     found, problem = follow(lambda each: layer if each == layer.id else layer_by_id(tables, each), layer.id)
     chain = list(found.values())
@@ -336,17 +335,17 @@ def chain_of(tables: Tables, layer: Layer) -> list[Layer]:
 
 
 def users_of(tables: Tables, layer: str) -> list[Item]:
-    """Return the users of a layer, by its ID: child layers, images, and the container that owns it."""
+    """Return the direct users of a layer, by its ID: child layers, images, and the container that owns it."""
     above = [Item(ItemKind.LAYERS, each) for each in children_of_layer(tables, layer)]
     images = [Item(ItemKind.IMAGES, each.id) for each in tables.images if layer in (each.layer, *each.mapped_layers)]
     return [*above, *images, *(Item(ItemKind.CONTAINERS, each.id) for each in tables.containers if each.layer == layer)]
 
 
 def tree_names(layers: Table[Layer]) -> set[str]:
-    """The directories of layers that the Go tool's vfs driver calls by the last part of their IDs."""
+    """Return the names that the Go tool's vfs driver gives to layer directories: the last part of IDs with slashes."""
     return {identifier.rstrip("/").rpartition("/")[2] for identifier in layers.ids() if "/" in identifier}
 
 
 def children_of_layer(tables: Tables, layer: str) -> list[str]:
-    """The layers that build directly on this one."""
+    """Return the IDs of the layers whose parent this is."""
     return [child.id for child in children(tables.layers, layer)]

@@ -1,20 +1,17 @@
-"""Distinguishes a store that lost its records from one that never had any, by the data that they described.
+"""Distinguish a store that lost records from one that never had any, by the data that the records described.
 
-In the format, an absent or empty record file has no records. But no program writes an empty file, or removes one. If
-the data that it should describe exists, the file is damaged, and that data is not garbage.
+In the format, a missing or empty record file holds no records. But no program writes an empty one or removes one. If
+the data that it should describe exists, it is damaged, and that data is no garbage.
 """
 
 from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.fs import within
-from cstore.ids import flaw_of_part
-from cstore.records.containers import CONTAINERS
-from cstore.records.layers import LAYERS
 from cstore.records.table import Location, Table
-from cstore.store.places import ItemKind
+from cstore.store.places import ItemKind, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +26,7 @@ _CALLERS_DIRECTORY = "userdata"
 
 
 def empty_is_damage(context: Context, item_kind: ItemKind, path: str) -> bool:
-    """Whether the record file at `path`, which has no bytes, has lost its records."""
+    """Return whether the empty record file at `path` has lost its records."""
     layout = context.layout
     if path in {layout.volatile_layers, layout.volatile_containers}:
         return False
@@ -39,9 +36,9 @@ def empty_is_damage(context: Context, item_kind: ItemKind, path: str) -> bool:
 
 
 def absence_is_damage(context: Context, item_kind: ItemKind, path: str, known: Container[str]) -> bool:
-    """Whether a record file that should be at `path` was there once. `known` are the IDs in other files of its kind.
+    """Return whether a missing record file at `path` existed once. `known` are the IDs in other files of its kind.
 
-    A tree alone proves nothing, and neither does a directory that a caller asked for: they are made without a record.
+    Trees and directories that a caller requested prove nothing, because they can be created without a record.
     """
     layout = context.layout
     if path in {layout.volatile_layers, layout.volatile_containers}:
@@ -56,48 +53,58 @@ def absence_is_damage(context: Context, item_kind: ItemKind, path: str, known: C
 
 
 def _has_lost_trees(context: Context, path: str, known: Container[str]) -> bool:
-    """Whether there is a tree that was imported, and so had a record, which must have been in the file at `path`."""
+    """Return whether there is an imported tree, whose record must have been in the file at `path`."""
     layout = context.layout
     home = layout.image_store if layout.image_store and path == layout.image_store_layers else layout.graph_root
     imported = {name.removesuffix(TAR_SPLIT) for name in _names(layout.layers) if name.endswith(TAR_SPLIT)}
-    lost = {layer for layer in imported if layer not in known and not flaw_of_part(layer)}
+    lost = {layer for layer in imported if layer not in known and not _flaw_of_part(layer)}
     if not lost:
         return False
     trees = map(context.driver.path_of, lost - transient_layers(layout))
-    return any(tree.startswith(home.rstrip("/") + "/") and os.path.isdir(tree) for tree in trees)
+    return any(tree.startswith(home.rstrip("/") + "/") and presence.is_directory(tree) for tree in trees)
+
+
+def _flaw_of_part(name: str) -> str:
+    from cstore.ids import flaw_of_part
+
+    return flaw_of_part(name)
 
 
 def transient_layers(layout: Layout) -> set[str]:
-    """Layers in volatile records that this store, opened as it is, does not show: alive all the same."""
+    """Return layers in volatile records that this store does not show as it is opened, but that are in use."""
     return {
         layer
         for place in _hidden(layout, layout.run_layers, layout.layers)
-        for layer in Table.load(LAYERS, {Location.VOLATILE: os.path.join(place, "volatile-layers.json")}).ids()
+        for layer in Table.load(
+            kind_of(ItemKind.LAYERS), {Location.VOLATILE: os.path.join(place, "volatile-layers.json")}
+        ).ids()
     }
 
 
 def transient_containers(layout: Layout) -> set[str]:
-    """The IDs of `hidden_containers`."""
+    """Return the IDs of `hidden_containers`."""
     return {container.id for container in hidden_containers(layout)}
 
 
 def hidden_containers(layout: Layout) -> list[model.Container]:
-    """Containers in volatile records that this store, opened as it is, does not show: alive all the same."""
+    """Return containers in volatile records that this store does not show as it is opened, but that are in use."""
     return [
         container
         for place in _hidden(layout, layout.run_containers, layout.containers)
-        for container in Table.load(CONTAINERS, {Location.VOLATILE: os.path.join(place, "volatile-containers.json")})
+        for container in Table.load(
+            kind_of(ItemKind.CONTAINERS), {Location.VOLATILE: os.path.join(place, "volatile-containers.json")}
+        )
     ]
 
 
 def _hidden(layout: Layout, transient: str, ordinary: str) -> tuple[str, ...]:
-    """Where volatile records are looked for: a transient store does not show those in the graph root."""
+    """Return the directories of hidden volatile records: a transient store does not show those in the graph root."""
     return (transient, ordinary) if layout.transient else (transient,)
 
 
 def _item_directories(directory: str) -> Iterator[str]:
     paths = (os.path.join(directory, name) for name in _names(directory))
-    return (path for path in paths if os.path.isdir(path) and not os.path.islink(path))
+    return (path for path in paths if presence.is_directory(path) and not presence.is_link(path))
 
 
 def _names(directory: str) -> list[str]:

@@ -1,9 +1,9 @@
-"""The layer that a container is built on: the image's top layer, or a mapped layer of it whose owners fit the ID map.
+"""Find the layer below a container's: the image's top layer, or a mapped layer whose owners fit the ID map.
 
     image ──► layer            as it was imported
-          └─► mapped_layers    mapped layers: the same contents, other owners; they go when the image goes
+          └─► mapped_layers    the same contents with other owners; removed with the image
 
-Where the driver can show other owners at the mount, no mapped layer is ever needed. (semantics 7.4)
+If the driver can show other owners at the mount, no mapped layers are needed. (semantics 7.4)
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 
 def base_layer(context: Context, image: Image, id_map: IDMap, label: str = "") -> tuple[Layer, bool]:
-    """Find the layer on which to build a container of `image` with `id_map`; create and register one if none fits.
+    """Find the layer below the own layer of a container of `image` with `id_map`; create and record one if none fits.
 
-    Takes the locks of layers and images; call it without them.
+    Takes the locks of layers and images; the caller must not hold them.
 
     Args:
         context: the store.
         image: an image with a top layer, of the store itself or of an additional one.
-        id_map: the owners that the container shall have.
-        label: the mount label of a mapped layer, by default that of the top layer.
+        id_map: the container's ID map.
+        label: the mount label of a new mapped layer; "" for that of the top layer.
 
     Returns:
-        The layer, and whether its owners still have to be changed in the container's own layer: one cannot be made
-        for an image that is only read.
+        The layer, and whether its owners still have to be changed in the container's own layer, because no mapped layer
+        can be created for a read-only image.
 
     Raises:
-        LayerUnknown: the image's top layer is nowhere.
-        ImageUnknown: the image went away while a mapped layer was made.
+        LayerUnknown: the image's top layer is missing.
+        ImageUnknown: the image was removed while a mapped layer was created.
         InvalidIDMap: the map does not cover an owner in the layer.
     """
     tables = Trusted(context)
@@ -59,7 +59,7 @@ def base_layer(context: Context, image: Image, id_map: IDMap, label: str = "") -
 
 
 def _candidates(tables: Tables, image: Image) -> list[Layer]:
-    """The image's top layer and its mapped layers, the store's own first; none whose parent is nowhere."""
+    """Return the image's top layer and mapped layers whose parents exist, the store's own first."""
     identifiers = [identifier for identifier in (image.layer, *image.mapped_layers) if identifier]
     found = []
     for table in (tables.layers, *(extra.layers for extra in tables.additional)):
@@ -73,7 +73,7 @@ def _candidates(tables: Tables, image: Image) -> list[Layer]:
 
 
 def _nowhere(tables: Tables, image: Image) -> LayerUnknown:
-    """The error for an image without a layer to build on: it names what is missing, the layer or its parent."""
+    """Return the error for an image without a usable layer; it names the missing layer or parent."""
     top = find_layer(tables, image.layer)
     error = LayerUnknown(top.parent if top is not None else image.layer)
     error.hint = f"image {image.id} needs it; an additional image store that is not configured may have it: see check"
@@ -109,7 +109,7 @@ def _make_mapped_layer(context: Context, image: str, original: Layer, wanted: ID
 
 
 def _register(writer: Writer, image: str, mapped_layer: Layer, wanted: IDMap) -> Layer:
-    """Add a mapped layer to its image, unless another process added an equal one meanwhile. Return the valid one."""
+    """Add a mapped layer to its image's record, unless another process added an equal one. Return the recorded one."""
     record = writer.images.get(image)
     if record is None:
         raise ImageUnknown(image)

@@ -1,4 +1,4 @@
-"""Which ID map a new layer gets, and how a record spells a map."""
+"""Choose the ID map of a new layer, and convert maps to record fields."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 def layer_map(context: Context, request: NewLayer, parent: Layer | None) -> IDMap:
-    """Choose the maps of a new layer, each kind by itself: the given one, none if a host flag says so, or the parent's.
+    """Choose the ID map of a new layer, separately for users and groups: given, none by a host flag, or the parent's.
 
-    Without a parent, it is the store's. (semantics 5.2)
+    Without a parent, the store's default is inherited. (semantics 5.2)
 
     Raises:
-        InvalidIDMap: the kernel would not take the given one.
+        InvalidIDMap: the kernel would refuse the given map.
     """
     inherited = default_map(context) if parent is None else parent.id_map
     check_possible(request.id_map or IDENTITY)
@@ -38,7 +38,7 @@ def layer_map(context: Context, request: NewLayer, parent: Layer | None) -> IDMa
 
 
 def wanted_map(request: NewLayer | NewContainer, inherited: IDMap) -> IDMap:
-    """The maps that a request asks for, each kind by itself: the given one, none for a host flag, or the inherited."""
+    """Return the requested ID map, separately for users and groups: given, none by a host flag, or inherited."""
     given = request.id_map or IDENTITY
     return IDMap(
         uids=() if request.host_uids else given.uids or inherited.uids,
@@ -47,30 +47,30 @@ def wanted_map(request: NewLayer | NewContainer, inherited: IDMap) -> IDMap:
 
 
 def default_map(context: Context) -> IDMap:
-    """The default ID map of this store."""
+    """Return the store's default ID map."""
     return context.config.id_map or IDENTITY
 
 
 def map_on_disk(driver: Driver, wanted: IDMap) -> IDMap:
-    """The map that a layer gets for containers with the map `wanted`.
+    """Return the ID map of layers for containers with the map `wanted`.
 
-    Where the driver can show other owners at the mount, layers keep the owners that their archives name, and no map.
-    Maps with holes are not shown so, though they could be: Go tools up to containers/storage 1.43 would not mount that.
+    If the driver can show other owners at the mount, layers keep the owners of their archives and have no map. Maps
+    with gaps get mapped layers nevertheless, because Go tools up to containers/storage 1.43 would not mount them.
     """
     return IDENTITY if not wanted or (wanted.is_contiguous and driver.can_shift(wanted)) else wanted
 
 
 def map_fields(id_map: IDMap) -> dict[str, Any]:
-    """Write a map as record fields."""
+    """Return the record fields of a map."""
     return {"uid_map": to_entries(id_map.uids), "gid_map": to_entries(id_map.gids)}
 
 
 def map_of_owners(context: Context, tables: Tables, layer: Layer) -> IDMap:
-    """Which owners inside its containers the owners of a layer's files on disk are.
+    """Return the map from the owners of a layer's files on disk to those inside its containers.
 
-    That is the layer's own map, or that of the container which writes into the layer: where lower directories are shown
-    with other owners, what is written has those of the host. Root sees in an ordinary user's store what that user's
-    namespace makes of the IDs.
+    It is the layer's own map, or that of the container that writes into the layer: if lower directories are shown with
+    other owners, the container's changes have the owners of the host. In the store of an ordinary user, root sees the
+    IDs of that user's namespace.
     """
     id_map = layer.id_map or _written_with(context, tables, layer)
     try:
@@ -80,9 +80,9 @@ def map_of_owners(context: Context, tables: Tables, layer: Layer) -> IDMap:
 
 
 def _written_with(context: Context, tables: Tables, layer: Layer) -> IDMap:
-    """The map of a layer's container, if that wrote with the owners of the host: then the top belongs to its root.
+    """Return the map of a layer's container if its changes have the host's owners, as the layer's root shows.
 
-    A mount program writes with the owners inside.
+    A mount program writes with the owners inside the container.
     """
     container = container_of_layer(tables, layer.id)
     if container is None or not container.id_map:
@@ -95,7 +95,7 @@ def _written_with(context: Context, tables: Tables, layer: Layer) -> IDMap:
 
 
 def namespace_of(path: str) -> IDMap:
-    """Return the ID map of the user who wrote a file of a store, the owner of the file and of its directory.
+    """Return the ID map of a file's writer's user namespace, if file and directory belong to the same ordinary user.
 
     Raises:
         OSError: the file or directory cannot be examined.
@@ -113,18 +113,17 @@ def namespace_of(path: str) -> IDMap:
 
 # ── advice ──
 #
-# Owners that do not fit: which line in which file would make them fit.
+# Hints for owners without a mapping: which line to add to which file.
 #
-# An archive or a tree names a user or group for which there is no place: in the ID map that was asked for, or in the
-# user
-# namespace of an ordinary user. Both are made of ranges in /etc/subuid and /etc/subgid, so that is where room is made.
+# An archive or a tree has a user or group that is neither in the requested ID map nor in the user namespace of an
+# ordinary user. Both consist of ranges in /etc/subuid and /etc/subgid, so a range must be added there.
 
 _USUAL_COUNT = 65536
 
 
 @contextmanager
 def explained(id_map: IDMap) -> Iterator[None]:
-    """Let an error about an owner say what to do about it. `id_map` is the one that owners are mapped by."""
+    """Add a hint to errors about owners. `id_map` is the map of the owners."""
     try:
         yield
     except errors.CstoreError as error:
@@ -141,10 +140,10 @@ def explained(id_map: IDMap) -> Iterator[None]:
 
 
 def check_reachable(id_map: IDMap) -> None:
-    """Make sure that a map leads to IDs that exist in this user namespace.
+    """Check that the IDs in a map exist in this user namespace.
 
     Raises:
-        InvalidIDMap: one of its ranges does not.
+        InvalidIDMap: a range does not.
     """
     if not id_map:
         return
@@ -175,7 +174,7 @@ def _go_phrase(name: str, owner: tuple[int, int]) -> str:
 
 
 def _advice(id_map: IDMap, owner: tuple[int, int], *, mapped: bool) -> str:
-    """Return what to do for each missing user and group."""
+    """Return a hint for each missing user and group."""
     try:
         if mapped:
             have = id_map
@@ -193,7 +192,7 @@ def _advice(id_map: IDMap, owner: tuple[int, int], *, mapped: bool) -> str:
         room = _room_in_map if mapped else _room_in_namespace
         found = [room(*kind) for kind in missing]
     except errors.CstoreError:
-        return ""  # a file that cannot be read must not hide the actual error
+        return ""  # an unreadable file must not hide the original error
     return "; ".join(found)
 
 
@@ -202,7 +201,7 @@ def _covers(ranges: Sequence[IDRange], number: int) -> bool:
 
 
 def _room_in_map(noun: str, number: int, ranges: Sequence[IDRange]) -> str:
-    """How to make a map larger: by the line that it was made of, or by one more range."""
+    """Return how to extend a map, by the line that defines it or by another range."""
     from cstore.config.subids import line_to_add, owner_of
 
     path, option, enough = _file_of(noun), f"--{noun.lower()}map", f"a range that covers {number}"
@@ -215,7 +214,7 @@ def _room_in_map(noun: str, number: int, ranges: Sequence[IDRange]) -> str:
 
 
 def _room_in_namespace(noun: str, number: int, ranges: Sequence[IDRange]) -> str:
-    """How a user gets more IDs."""
+    """Return how a user gets more IDs."""
     from cstore.config import rootless_identity
     from cstore.config.subids import line_to_add
     from cstore.store.rootless import login_name
@@ -228,7 +227,7 @@ def _room_in_namespace(noun: str, number: int, ranges: Sequence[IDRange]) -> str
 
 
 def _obstacle() -> str:
-    """Return why this user cannot have more IDs, regardless of /etc/subuid; "" if they can."""
+    """Return what prevents this user from having more IDs, whatever /etc/subuid contains; "" if nothing does."""
     from cstore.config import rootless_identity
     from cstore.store.rootless import obstacle
 

@@ -1,4 +1,4 @@
-"""Mounts and their counts: a layer stays mounted until as many unmounts as mounts were asked for (semantics 13)."""
+"""Mounts and their counts: a layer stays mounted until it was unmounted as often as mounted (semantics 13)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 
 from cstore import errors
 from cstore.contexts import contextmanager
-from cstore.idmap import IDENTITY
 from cstore.store.lookup import container_of_layer, layer_by_id, layer_or_container_layer
 from cstore.store.places import is_made
 from cstore.store.reading import Reader
@@ -26,13 +25,13 @@ if TYPE_CHECKING:
 
 
 def mount(context: Context, ref: str, *, label: str = "", options: tuple[str, ...] = ()) -> str:
-    """Mount a layer or a container's layer once more; return its mount point.
+    """Mount a layer or a container's layer, count the mount, and return the mount point.
 
-    Drops the count of a mount that is gone, after a reboot or an `umount` by another program.
+    An old count without a mount, as after a reboot or an `umount` from outside, is dropped.
 
     Raises:
-        LayerUnknown: neither a container nor a layer answers to `ref`.
-        DriverError: the driver cannot mount it.
+        LayerUnknown: `ref` matches neither a container nor a layer.
+        DriverError: the driver cannot mount the layer.
     """
     if not (is_made(context.layout) or context.additional):
         raise errors.LayerUnknown(ref)
@@ -44,20 +43,20 @@ def mount(context: Context, ref: str, *, label: str = "", options: tuple[str, ..
 def mounting_of(
     context: Context, ref: str, *, label: str = "", options: tuple[str, ...] = ()
 ) -> AbstractContextManager[str]:
-    """Mount a layer or a container's layer while the context lasts; yields its mount point.
+    """Mount a layer or a container's layer during the context; yield the mount point.
 
-    If this process is killed meanwhile, the next writer unmounts the layer.
+    If this process is killed in the meantime, the next writer removes the mount.
 
     Raises:
-        LayerUnknown: neither a container nor a layer answers to `ref`.
-        DriverError: the driver cannot mount it.
+        LayerUnknown: `ref` matches neither a container nor a layer.
+        DriverError: the driver cannot mount the layer.
     """
     layer = layer_or_container_layer(Reader(context), context.layout, ref)
     return mounted_meanwhile(context, layer.id, label=label, options=options)
 
 
 def _locked(context: Context, *, freeing: bool = False) -> AbstractContextManager[Writer]:
-    """See `session.mounting`, which is not imported for who only asks what is mounted."""
+    """See `session.mounting`, which is imported on demand, because queries do not need it."""
     from cstore.store.session import mounting
 
     return mounting(context, freeing=freeing)
@@ -65,9 +64,9 @@ def _locked(context: Context, *, freeing: bool = False) -> AbstractContextManage
 
 @contextmanager
 def mounted_meanwhile(context: Context, layer: str, *, label: str = "", options: tuple[str, ...] = ()) -> Iterator[str]:
-    """Mount a layer, by its ID, for as long as the context lasts; give its mount point.
+    """Mount a layer, by its ID, during the context; yield the mount point.
 
-    The mount is counted, unless it is one that only this process sees.
+    The mount is counted, unless only this process sees it.
     """
     from cstore.store.rootless import alone
 
@@ -92,17 +91,17 @@ def mounted_meanwhile(context: Context, layer: str, *, label: str = "", options:
 
 
 def _mounted_for(context: Context, layer: str, intent: Intent, label: str, options: tuple[str, ...]) -> str:
-    """Mount a layer for a caller that will unmount it, and note that in case the caller dies."""
+    """Mount a layer for a caller that will unmount it, and note that in the intent."""
     with _locked(context) as writer, writer.mounts() as mounts:
         record = layer_or_container_layer(writer, context.layout, layer)
         recorded = mounts.get(record.id)
-        if os.access(context.layout.graph_root, os.W_OK):  # no note can be written on read-only media
+        if os.access(context.layout.graph_root, os.W_OK):  # read-only media cannot hold an intent
             intent.note(mounted=record.id, count=1 if recorded is None else recorded.count + 1)
         return count_up(context, mounts, record.id, lambda: _options(context, writer, record, label, options))
 
 
 def count_up(context: Context, mounts: MountTable, layer: str, options: Callable[[], MountOptions]) -> str:
-    """Mount a layer if it is not mounted yet in that way, count one mount more, and return the mount point."""
+    """Mount a layer unless it is mounted in the same way, increase its count, and return the mount point."""
     from cstore.store.rootless import alone
 
     recorded = mounts.get(layer)
@@ -111,14 +110,17 @@ def count_up(context: Context, mounts: MountTable, layer: str, options: Callable
         mounts.set(layer, recorded.path, recorded.count + 1)
         return path
     path = context.driver.mount(layer, options())
-    elsewhere = recorded.count if recorded is not None and alone() else 0  # what we cannot see, we cannot doubt
+    elsewhere = recorded.count if recorded is not None and alone() else 0  # others' mounts are invisible
     mounts.set(layer, path, elsewhere + 1)
     return path
 
 
 def _options(context: Context, tables: Tables, layer: Layer, label: str, options: tuple[str, ...]) -> MountOptions:
-    """How a layer is mounted: for a container as that was created, unless the caller says otherwise."""
+    """Return how to mount a layer: by the caller's options, or else by those of its container."""
     found = container_of_layer(tables, layer.id)
+    from cstore.drivers.contract import MountOptions
+    from cstore.idmap import IDENTITY
+
     id_map = IDENTITY if found is None or found.id_map == layer.id_map else found.id_map
     if id_map and not context.driver.can_shift(id_map):
         raise errors.DriverError(
@@ -128,8 +130,6 @@ def _options(context: Context, tables: Tables, layer: Layer, label: str, options
             go_text=f"cannot mount layer {layer.id}: shifting not enabled",
         )
     recorded = () if found is None else found.mount_options
-    from cstore.drivers.contract import MountOptions
-
     return MountOptions(
         label=label or layer.mount_label,
         options=options or recorded,
@@ -139,12 +139,12 @@ def _options(context: Context, tables: Tables, layer: Layer, label: str, options
 
 
 def unmount(context: Context, ref: str, *, force: bool = False) -> bool:
-    """Take back one mount, or with `force` all of them. Returns whether the layer is still mounted.
+    """Remove one mount, or with `force` all of them. Return whether the layer is still mounted.
 
-    `ref` may be a mount point. An item that is not mounted is not an error.
+    `ref` may be a mount point. A layer that is not mounted is no error.
 
     Raises:
-        LayerUnknown: nothing answers to `ref`.
+        LayerUnknown: nothing matches `ref`.
     """
     if not is_made(context.layout):
         raise errors.LayerUnknown(ref)
@@ -154,7 +154,7 @@ def unmount(context: Context, ref: str, *, force: bool = False) -> bool:
 
 
 def count_down(context: Context, mounts: MountTable, layer: str, *, force: bool) -> bool:
-    """Count one mount less, or with `force` none; unmount at none. Returns whether the layer is still mounted."""
+    """Decrease a mount count, or with `force` drop it; unmount at 0. Return whether the layer is still mounted."""
     recorded = mounts.get(layer)
     if recorded is not None and recorded.count > 1 and not force and _may_be_mounted(context, layer, recorded.path):
         mounts.set(layer, recorded.path, recorded.count - 1)
@@ -165,7 +165,7 @@ def count_down(context: Context, mounts: MountTable, layer: str, *, force: bool)
 
 
 def _may_be_mounted(context: Context, layer: str, path: str) -> bool:
-    """Whether a recorded mount is there, or may be: a process by itself does not see those of other namespaces."""
+    """Return whether a recorded mount exists or may exist, invisible, in another mount namespace."""
     from cstore.store.rootless import alone
 
     return alone() or context.driver.is_mounted(layer, path)
@@ -178,17 +178,17 @@ def _layer_or_mount_point(context: Context, tables: Tables, ref: str) -> Layer:
         path = os.path.realpath(ref)
         recorded = {entry.id: entry.path for entry in Reader(context).mounts()}
         for identifier, point in (*recorded.items(), *_found_mounted(context).items()):
-            layer = layer_by_id(tables, identifier)  # which may be that of an image in an additional store
+            layer = layer_by_id(tables, identifier)  # may be the layer of an image in an additional store
             if layer is not None and path == os.path.realpath(point):
                 return layer
         raise
 
 
 def mounted(context: Context, ref: str) -> bool:
-    """Whether a layer or a container's layer is mounted.
+    """Return whether a layer or a container's layer is mounted.
 
     Raises:
-        LayerUnknown: neither a container nor a layer answers to `ref`.
+        LayerUnknown: `ref` matches neither a container nor a layer.
     """
     try:
         layer = layer_or_container_layer(Reader(context), context.layout, ref)
@@ -198,15 +198,15 @@ def mounted(context: Context, ref: str) -> bool:
 
 
 def mount_count(context: Context, ref: str) -> int:
-    """Return how often a layer or a container's layer is mounted; 1 if its count is lost but the mount exists.
+    """Return the mount count of a layer or a container's layer; 1 if it is mounted but its count is lost.
 
     Raises:
-        LayerUnknown: neither a container nor a layer answers to `ref`.
+        LayerUnknown: `ref` matches neither a container nor a layer.
     """
     try:
         layer = layer_or_container_layer(Reader(context), context.layout, ref)
     except errors.ReadOnlyStore:
-        return 0  # what is in an additional store is mounted as an image only
+        return 0  # layers of additional stores are mounted only with their images
     recorded = Reader(context).mounts().get(layer.id)
     if recorded is not None and context.driver.is_mounted(layer.id, recorded.path):
         return recorded.count
@@ -214,7 +214,7 @@ def mount_count(context: Context, ref: str) -> int:
 
 
 def mount_point(context: Context, layer: str) -> str:
-    """Where a layer is mounted, or ""."""
+    """Return the mount point of a layer, or ""."""
     recorded = Reader(context).mounts().get(layer)
     if recorded is not None and context.driver.is_mounted(layer, recorded.path):
         return recorded.path
@@ -222,24 +222,24 @@ def mount_point(context: Context, layer: str) -> str:
 
 
 def mount_points(context: Context) -> dict[str, str]:
-    """Where layers are mounted, by their IDs: one look at the mount counts for all of them, and one at the mounts."""
+    """Return the mount points of layers, by their IDs, reading the mount counts and the kernel's mounts only once."""
     mounts = Reader(context).mounts()
     counted = {entry.id: entry.path for entry in mounts if context.driver.is_mounted(entry.id, entry.path)}
     return {**_found_mounted(context), **counted}
 
 
 def _found_mounted(context: Context) -> dict[str, str]:
-    """Layers that the kernel has mounted where the driver mounts them, whether anybody counts them or not.
+    """Return layers that are mounted at the driver's mount points, with or without a count.
 
-    Their count is lost with the run root, and with a process that dies between mounting and counting.
+    Their count is lost with the run root, or if a process dies between mounting and counting.
     """
-    from cstore.kernel.mountinfo import read_mounts
+    from cstore.kernel.mountinfo import mounted_below
 
     homes = (context.layout.driver_home, context.layout.driver_run_home)
     inside = tuple(os.path.realpath(home) + "/" for home in homes)
     found: dict[str, str] = {}
     try:
-        points = [each.mount_point for each in read_mounts() if each.mount_point.startswith(inside)]
+        points = mounted_below(home.removesuffix("/") for home in inside)
     except OSError as error:
         raise errors.SystemFailure("read", "the mounts of this process", error) from None
     for point in points:
@@ -251,9 +251,9 @@ def _found_mounted(context: Context) -> dict[str, str]:
 
 
 def shutdown(context: Context, *, force: bool = False) -> list[str]:
-    """Release what the driver holds, and tell all processes that have the store open.
+    """Release what the driver holds, and notify all processes that have the store open.
 
-    With `force`, mounted layers are unmounted first. Returns their IDs: none if none was mounted.
+    With `force`, unmount mounted layers first. Return their IDs; none if none was mounted.
 
     Raises:
         LayersMounted: layers are mounted and `force` is not given; nothing was changed.

@@ -1,4 +1,4 @@
-"""Names and metadata of any item, found by ID or name: layers first, then images, then containers (semantics 9)."""
+"""Names and metadata of any item, by ID or name: layers first, then images, then containers (semantics 9)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def names_of(context: Context, ref: str) -> tuple[str, ...]:
     """Return the names of an item.
 
     Raises:
-        LayerUnknown: nothing answers to `ref`.
+        LayerUnknown: nothing matches `ref`.
     """
     record = find_record(Reader(context), ref)
     if record is None:
@@ -34,22 +34,22 @@ def names_of(context: Context, ref: str) -> tuple[str, ...]:
 
 
 def set_names(context: Context, ref: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Replace an item's names; a name of another item of the same kind moves here.
+    """Replace the names of an item; a name of another item of its kind is moved to it.
 
-    Returns the new list.
+    Return the new names.
     """
     given = unique_names(names)
     return _change(context, ref, lambda _old: given)
 
 
 def add_names(context: Context, ref: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Put names before those an item has; a name that another item of its kind has moves here. Returns the new list."""
+    """Add names before those of an item; a name of another item of its kind is moved to it. Return the new names."""
     given = unique_names(names)
     return _change(context, ref, lambda old: unique_names((*given, *old)))
 
 
 def remove_names(context: Context, ref: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Take names from an item; names it does not have are ignored. Returns the new list. Works on a full disk."""
+    """Remove names from an item; ignore names that it does not have. Return the new names. Works on a full disk."""
     unwanted = set(several(names))
     return _change(context, ref, lambda old: tuple(name for name in old if name not in unwanted), freeing=True)
 
@@ -58,7 +58,7 @@ def metadata_of(context: Context, ref: str) -> str:
     """Return the metadata of an item.
 
     Raises:
-        NotAnItem: nothing answers to `ref`.
+        NotAnItem: nothing matches `ref`.
     """
     record = find_record(Reader(context), ref)
     if record is None:
@@ -70,19 +70,19 @@ def set_metadata(context: Context, ref: str, text: str) -> None:
     """Replace the metadata of an item.
 
     Raises:
-        NotAnItem: nothing answers to `ref`.
-        ReadOnlyStore: an item of an additional store does.
+        NotAnItem: nothing matches `ref`.
+        ReadOnlyStore: `ref` matches an item of an additional store.
     """
     _edit(context, ref, lambda record: record.with_(metadata=text))
 
 
 def set_flag(context: Context, ref: str, flag: str, value: Any) -> None:
-    """Set a flag of an item, to something that JSON has.
+    """Set a flag of an item to a JSON value.
 
     Raises:
-        NotAnItem: nothing answers to `ref`.
-        ReadOnlyStore: an item of an additional store does.
-        InvalidOption: the flag is one that the store itself sets, or JSON has no such value.
+        NotAnItem: nothing matches `ref`.
+        ReadOnlyStore: `ref` matches an item of an additional store.
+        InvalidOption: only the store itself sets this flag, or the value is not a JSON value.
     """
     from cstore.gojson import encode
 
@@ -90,13 +90,13 @@ def set_flag(context: Context, ref: str, flag: str, value: Any) -> None:
         encode(value)
     except (TypeError, ValueError):
         raise errors.InvalidOption(
-            f"the flag {flag!r} cannot be of type {type(value).__name__}, which JSON has not"
+            f"the flag {flag!r} cannot be of type {type(value).__name__}, which JSON does not have"
         ) from None
     _change_flags(context, ref, flag, {flag: value})
 
 
 def clear_flag(context: Context, ref: str, flag: str) -> None:
-    """Remove a flag from an item; a missing flag is not an error.
+    """Remove a flag from an item; a missing flag is no error.
 
     Raises:
         NotAnItem, ReadOnlyStore, InvalidOption: as `set_flag`.
@@ -115,7 +115,7 @@ def _change_flags(context: Context, ref: str, flag: str, new: dict[str, Any]) ->
 
 
 def _edit(context: Context, ref: str, change: Callable[[Any], Any]) -> None:
-    """Let the record of an item of the store itself be what `change` makes of it."""
+    """Change the record of an item of the store itself."""
     tables = Trusted(context)
     item = find_own_item(tables, ref)
     if item is None:

@@ -1,14 +1,14 @@
-"""How cstore's own commands name an image, a container or a layer, and a path in it.
+"""Resolve references in cstore's own commands: an image, a container or a layer, and a path in it.
 
-A text is tried in these ways, one after the other; the first that finds anything decides, whatever the kind:
+These ways are tried in order; the first that finds anything decides, whatever the kind:
 
     whole ID, or name       base, docker.io/library/app:1.0, 2c037b…
     digest                  sha256:… of an image, of a manifest, of a layer's archive (DiffID); NAME@DIGEST
     short name of an image  app:1.0 for localhost/app:1.0, docker.io/library/app:1.0 or HOST/PATH/app:1.0; tag latest
-    beginning of an ID      2c0, sha256:2c0
+    prefix of an ID         2c0, sha256:2c0
 
-Several items found in one way are an error that lists them; a kind settles most. The Go tool's commands do not name
-things so, but as `lookup` says.
+If one way finds several items, the error lists them; usually naming the kind helps. The Go tool's commands resolve
+references by `lookup` instead.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ _UNKNOWN: dict[ItemKind | None, type[errors.UnknownItem]] = {
 
 
 class ItemPath(Value):
-    """A path in an item, as it was written; "" for none."""
+    """An item and a path in it, as written; "" for none."""
 
     item: Item
     path: str
 
 
 def resolve(tables: Tables, text: str, kind: str = "", *, by_layer: bool = False) -> Item:
-    """Find the item that a text names.
+    """Find the only item that a text names.
 
     Args:
         tables: the records.
-        text: the text of the user.
-        kind: "layer", "image" or "container" if only such a one is meant.
-        by_layer: the item's layer is what counts. Items that have the same one are one: an image, if one is among them.
+        text: the reference.
+        kind: "layer", "image" or "container" to accept only this kind.
+        by_layer: only the item's layer matters. Items with the same layer count as one; an image is preferred.
 
     Raises:
-        UnknownItem: nothing answers to the text (LayerUnknown and so on, if there is a kind).
-        AmbiguousItem: several items do.
-        InvalidOption: the kind is unknown.
+        UnknownItem: nothing matches the text (with a kind: LayerUnknown and so on).
+        AmbiguousItem: several items match.
+        InvalidOption: there is no such kind.
     """
     item_kind = _item_kind(kind)
     found = candidates(tables, text, item_kind)
@@ -74,9 +74,9 @@ def resolve(tables: Tables, text: str, kind: str = "", *, by_layer: bool = False
 
 
 def resolve_path(tables: Tables, text: str, kind: str = "", *, by_layer: bool = False) -> ItemPath:
-    """Find the item and the path that `ITEM:PATH` names; ITEM alone has the path "".
+    """Find the item and the path in `ITEM:PATH`; for ITEM alone, the path is "".
 
-    Names have colons, too: the longest beginning that names exactly one item is the item.
+    Names contain colons, too: the longest prefix that names exactly one item is the item.
 
     Raises:
         UnknownItem, AmbiguousItem, InvalidOption: as `resolve`.
@@ -89,12 +89,12 @@ def resolve_path(tables: Tables, text: str, kind: str = "", *, by_layer: bool = 
             failure = failure if isinstance(failure, errors.AmbiguousItem) else error
         except errors.UnknownItem as error:
             if failure is None or (path.startswith("/") and not isinstance(failure, errors.AmbiguousItem)):
-                failure = error  # in app:2 the tag is unknown, and in app:/etc the image
+                failure = error  # app:2 names an unknown tag, app:/etc an unknown image
     raise failure or errors.NotAnItem(text)
 
 
 def _splits(text: str) -> Iterator[tuple[str, str]]:
-    """Every way to read a text as an item and a path, the longest item first. No item's name begins with its path."""
+    """Yield every split of a text into an item and a path, the longest item first."""
     yield text, ""
     end = text.rfind(":")
     while end > 0:
@@ -103,11 +103,11 @@ def _splits(text: str) -> Iterator[tuple[str, str]]:
 
 
 def layer_of(tables: Tables, item: Item) -> Layer:
-    """The layer that an item means where one is asked for: an image's top layer, a container's own.
+    """Return the layer of an item: an image's top layer, or a container's own.
 
     Raises:
-        ImageWithoutLayers: an image has none.
-        LayerMissing: the records name a layer that is not there.
+        ImageWithoutLayers: the image has none.
+        LayerMissing: the layer in the records does not exist.
     """
     identifier = _layer_id(tables, item)
     if not identifier:
@@ -137,11 +137,11 @@ def _described(tables: Tables, item: Item) -> dict[str, object]:
     return {"kind": item.kind, "id": item.id, "names": list(record.names) if record is not None else []}
 
 
-# ── the ways ──
+# ── ways to resolve ──
 
 
 def candidates(tables: Tables, text: str, item_kind: ItemKind | None = None) -> list[Item]:
-    """All items, of one kind or of any, that the first fitting way of naming finds."""
+    """Return all items, of one kind or any, that the first successful way finds."""
     if not text:
         return []
     item_kinds = MOUNT_FIRST if item_kind is None else (item_kind,)
@@ -154,7 +154,7 @@ def candidates(tables: Tables, text: str, item_kind: ItemKind | None = None) -> 
 
 def _whole(tables: Tables, text: str, item_kinds: Sequence[ItemKind]) -> Iterator[Item]:
     for item_kind in item_kinds:
-        if item_kind is ItemKind.CONTAINERS:  # by its layer's ID, which counts for less, `known_exactly` finds it, too
+        if item_kind is ItemKind.CONTAINERS:  # `known_exactly` also accepts its layer's ID, which has lower priority
             record = tables.containers.get(text) or tables.containers.named(text)
         else:
             record = known_exactly(tables, text, item_kind)
@@ -191,7 +191,7 @@ def _has_digest(image: Image, digest: str) -> bool:
 
 
 def _short(tables: Tables, text: str, item_kinds: Sequence[ItemKind]) -> Iterator[Item]:
-    """As Podman: this host's own image first, then Docker's, then any whose name ends so."""
+    """Resolve as Podman does: this host's own image first, then Docker's, then any whose name ends with the text."""
     if ItemKind.IMAGES not in item_kinds:
         return
     full = _completed(text)
@@ -200,7 +200,7 @@ def _short(tables: Tables, text: str, item_kinds: Sequence[ItemKind]) -> Iterato
         if image is not None:
             yield Item(ItemKind.IMAGES, image.id)
             return
-    if len(full) > 1:  # it names no host
+    if len(full) > 1:  # the text has no host
         ending = f"/{_tagged(text)}"
         for identifier, names in _heads(tables, ItemKind.IMAGES):
             if any(name.endswith(ending) for name in names):
@@ -208,9 +208,9 @@ def _short(tables: Tables, text: str, item_kinds: Sequence[ItemKind]) -> Iterato
 
 
 def _completed(text: str) -> list[str]:
-    """The names that a short name may be short for, in Podman's order; one, if it has a host."""
+    """Return the full names that a short name may stand for, in Podman's order; one if it has a host."""
     if ":/" in text:
-        return []  # an item and a path in it: neither a port nor a tag begins with a slash
+        return []  # an item with a path: neither a port nor a tag begins with a slash
     from cstore.oci.names import DOCKER, LOCAL, parse_name
 
     try:
@@ -220,10 +220,10 @@ def _completed(text: str) -> list[str]:
 
 
 def podman_name(text: str) -> str:
-    """Complete a short image name as Podman does: `app` becomes `localhost/app:latest`.
+    """Return the full name that Podman gives an image: `app` becomes `localhost/app:latest`.
 
     Raises:
-        InvalidName: it is not a valid name.
+        InvalidName: the text is not a valid name.
     """
     from cstore.oci.names import LOCAL, parse_name
 
@@ -252,11 +252,11 @@ def _begun(tables: Tables, text: str, item_kinds: Sequence[ItemKind]) -> Iterato
                 yield Item(item_kind, identifier)
 
 
-# ── records of the store itself, and of additional ones ──
+# ── records of all stores ──
 
 
 def _heads(tables: Tables, item_kind: ItemKind) -> Iterator[tuple[str, Sequence[str]]]:
-    """IDs and names, without layers that are being made or removed."""
+    """Yield IDs and names, without incomplete layers."""
     unfinished = {layer.id for layer in incomplete(tables.layers)} if item_kind is ItemKind.LAYERS else ()
     yield from (head for head in table_of(tables, item_kind).heads() if head[0] not in unfinished)
     if item_kind is not ItemKind.CONTAINERS:
@@ -267,7 +267,7 @@ def _heads(tables: Tables, item_kind: ItemKind) -> Iterator[tuple[str, Sequence[
 
 
 def _images(tables: Tables, part: str) -> Iterable[Image]:
-    """Images in whose records `part` may stand."""
+    """Yield images whose records may contain `part`."""
     yield from tables.images.mentioning(part)
     for extra in tables.additional:
         yield from (image for image in extra.images.mentioning(part) if image.id not in tables.images)

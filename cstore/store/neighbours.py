@@ -1,13 +1,14 @@
-"""The neighbors of a store: stores of other drivers, and image stores whose disk is not mounted.
+"""Neighboring stores: stores of other drivers in the same root, and image stores whose disk is not mounted.
 
-A store that is not there looks like an empty one. Whoever opens a store is therefore told of what is missing, or passed
-over, next to it. Looking costs a few stat(2) calls and writes nothing.
+Opening a missing store succeeds and shows an empty one, so warnings tell the user about missing and unused stores. The
+test takes a few stat(2) calls and writes nothing.
 """
 
 from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.errors import Unsupported
 from cstore.layout import Layout
 
@@ -19,16 +20,16 @@ if TYPE_CHECKING:
 
 
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./-_")
-"""Characters that mean nothing to a shell."""
+"""Characters without a special meaning for a shell."""
 
 
 def notices(layout: Layout, named: Sequence[str], used: Sequence[str]) -> Iterator[str]:
-    """Return what a user should know about the store's neighbors.
+    """Yield warnings about a store's neighbors.
 
     Args:
         layout: the store.
-        named: the additional image stores in the configuration.
-        used: those of them that are looked into.
+        named: the configured additional image stores.
+        used: those of them that are searched.
     """
     for store in named:
         if store not in used:
@@ -39,16 +40,16 @@ def notices(layout: Layout, named: Sequence[str], used: Sequence[str]) -> Iterat
 
 
 def shell_word(text: str) -> str:
-    """A text as one word of a shell's command line."""
+    """Return a text as one word of a shell command."""
     if text and _PLAIN.issuperset(text):
-        return text  # as nearly all are: to import `shlex` takes longer than to look at a store
+        return text  # the usual case, without the slow import of `shlex`
     from shlex import quote
 
     return quote(text)
 
 
 def command_in(layout: Layout, command: str) -> str:
-    """Return a cstore command line for another store, independent of the configuration."""
+    """Return a cstore command line for another store than the open one, whatever the configuration."""
     program, _, rest = command.partition(" ")
     return f"{program} --graph {shell_word(layout.graph_root)} --storage-driver {layout.driver} {rest}"
 
@@ -58,11 +59,11 @@ _STORE_OPTIONS = {
     "podman": ("--root", "--runroot", "--imagestore"),
     "buildah": ("--root", "--runroot", ""),
 }
-"""How each tool is told of another store than the one that is configured; others cannot be told."""
+"""Each tool's options that name a store; other tools have none."""
 
 
 def command_here(config: StoreConfig, layout: Layout, command: str) -> str:
-    """A command line of cstore, Podman or Buildah that works on the open store, in the way in which that was named."""
+    """Return a command line of cstore, Podman or Buildah with the options that name the open store."""
     program, _, rest = command.partition(" ")
     given = config.given
     paths = (
@@ -80,24 +81,24 @@ def command_here(config: StoreConfig, layout: Layout, command: str) -> str:
 
 
 def passed_over(layout: Layout) -> Iterator[str]:
-    """Return which stores of other drivers in the same root a check of this one skips."""
-    if any(map(os.path.lexists, (layout.stable_layers, layout.stable_images, layout.stable_containers))):
+    """Yield notes about stores of other drivers in the same root, which a check of this store does not read."""
+    if any(map(presence.is_there, (layout.stable_layers, layout.stable_images, layout.stable_containers))):
         for way in _others(layout.graph_root, layout, "cstore check"):
             yield f"only the {layout.driver} store in {layout.graph_root} was checked; there is {way}"
 
 
 def require_image_store(layout: Layout) -> None:
-    """Make sure that nothing is taken out for want of what is in an image store that is not mounted.
+    """Refuse if an image store is not mounted, because items in it would look missing.
 
     Raises:
-        Unsupported: the image store is not there.
+        Unsupported: the image store does not exist.
     """
     for sentence in _image_store_gone(layout):
-        raise Unsupported(sentence, hint="if it is lost for good, open the store without it and repair the store")
+        raise Unsupported(sentence, hint="if it is permanently lost, open the store without it and repair the store")
 
 
 def _others(root: str, layout: Layout, command: str) -> Iterator[str]:
-    """The stores of other drivers in a root, each with the command that looks into it."""
+    """Yield descriptions of stores of other drivers in a root, each with the command that inspects it."""
     from cstore.config import drivers_with_records
     from cstore.drivers.registry import DRIVERS
 
@@ -110,14 +111,14 @@ def _others(root: str, layout: Layout, command: str) -> Iterator[str]:
 
 
 def _image_store_gone(layout: Layout) -> Iterator[str]:
-    """The separate image store, if the layers were once kept together with it and it is not there any more.
+    """Yield a warning if the separate image store is missing, but the layers were once stored with it.
 
-    Every process that locks the layers makes lock files in both places.
+    Every process that locks the layers creates lock files in both places, so the lock files show it.
     """
     lock = layout.image_store and layout.image_store_layers_lock
-    if not lock or os.path.lexists(lock) or os.path.lexists(layout.images) or not os.path.lexists(layout.layers_lock):
+    if not lock or any(map(presence.is_there, (lock, layout.images))) or not presence.is_there(layout.layers_lock):
         return
-    problem = "holds no store" if os.path.isdir(layout.image_store) else "does not exist"
+    problem = "holds no store" if presence.is_directory(layout.image_store) else "does not exist"
     yield (
         f"the image store {layout.image_store} {problem}, so its images and layers are missing; "
         "if its disk is not mounted, mount it before you write to the store"
@@ -125,13 +126,13 @@ def _image_store_gone(layout: Layout) -> Iterator[str]:
 
 
 def _additional_store_gone(store: str, layout: Layout) -> Iterator[str]:
-    if any(os.path.lexists(os.path.join(store, f"{layout.driver}-{kind}")) for kind in ("layers", "images")):
+    if any(presence.is_there(os.path.join(store, f"{layout.driver}-{kind}")) for kind in ("layers", "images")):
         return
     ways = list(_others(store, layout, "cstore images"))
     for way in ways:
         yield f"the additional image store {store} is not used: it has no {layout.driver} store, but {way}"
     if not ways:
-        problem = f"holds no {layout.driver} store" if os.path.isdir(store) else "does not exist"
+        problem = f"holds no {layout.driver} store" if presence.is_directory(store) else "does not exist"
         yield (
             f"the additional image store {store} {problem}; "
             "if its disk is not mounted, mount it, or remove it from additionalimagestores"

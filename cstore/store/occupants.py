@@ -1,7 +1,7 @@
-"""The users of a container: a process whose root or directory is in it, or a mount namespace that has it mounted.
+"""Find who uses a container: a process with its root or working directory in it, or a mount namespace that mounts it.
 
-A mount count says nothing of that: it outlives a process that was killed, and one more `podman mount` is no occupant.
-Whoever asks, and the processes that started it, do not count.
+A mount count is no evidence: it outlives a killed process, and an extra `podman mount` uses nothing. The calling
+process and its ancestors do not count.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def refuse_occupied(context: Context, container: Container) -> None:
     """Check that no process runs in a container that is to be deleted.
 
     Raises:
-        ContainerOccupied: a process lives in it, or another mount namespace holds it.
+        ContainerOccupied: a process runs in it, or another mount namespace uses it.
     """
     from cstore.store.makers import stop_command
 
     if flaw_of_part(container.layer):
-        return  # such a layer has no directory that anybody could be in
+        return  # such a layer has no directory
     found = next(occupants(context, container.layer), None)
     if found is not None:
         pid, how = found
@@ -39,7 +39,7 @@ def refuse_occupied(context: Context, container: Container) -> None:
 
 
 def occupants(context: Context, layer: str) -> Iterator[tuple[int, str]]:
-    """Yield processes and how they use the layer. Skips processes of other users, which cannot be examined."""
+    """Yield processes that use a layer, with how they use it. Processes of other users are skipped."""
     from cstore.kernel.mountinfo import read_mounts
 
     place = _Place(os.path.realpath(context.driver.path_of(layer)))
@@ -59,7 +59,7 @@ def occupants(context: Context, layer: str) -> Iterator[tuple[int, str]]:
 
 
 class _Place:
-    """Where a layer is: its directory, which may itself be the root of processes, and what is mounted of it."""
+    """The location of a layer: its directory, which may be the root of processes, and the devices of its mounts."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -69,13 +69,13 @@ class _Place:
             self._tree = os.stat(path)
 
     def is_its(self, mount: MountInfo) -> bool:
-        """Whether a mount shows the layer: at its place in the store, or wherever a container's processes see it."""
+        """Return whether a mount shows the layer, at its mount point in the store or elsewhere."""
         options = mount.super_options.split(",")
         at_place = mount.mount_point == self._path or mount.mount_point.startswith(self._path + "/")
         return at_place or mount.device in self.devices or f"upperdir={self._path}/diff" in options
 
     def is_home_of(self, pid: int) -> bool:
-        """Whether a process has its root or its directory in the layer."""
+        """Return whether a process has its root or working directory in the layer."""
         for link in ("root", "cwd"):
             with suppress(OSError):
                 status = os.stat(f"/proc/{pid}/{link}")
@@ -87,7 +87,7 @@ class _Place:
 
 
 def _own_line() -> set[int]:
-    """This process and those that started it."""
+    """Return the IDs of this process and its ancestors."""
     line, pid = set[int](), os.getpid()
     while pid > 0 and pid not in line:
         line.add(pid)
@@ -100,7 +100,7 @@ def _own_line() -> set[int]:
 
 
 def _namespace(pid: int | str) -> str:
-    """Return the identity of a process's mount namespace; "" if it may not be read."""
+    """Return the identity of a process's mount namespace; "" if it cannot be read."""
     try:
         return os.readlink(f"/proc/{pid}/ns/mnt")
     except OSError:
@@ -108,7 +108,7 @@ def _namespace(pid: int | str) -> str:
 
 
 def out_of_sight() -> int:
-    """How many processes there are that this user may not look at."""
+    """Return the number of processes that this user may not examine."""
     unseen = 0
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -121,7 +121,7 @@ def out_of_sight() -> int:
 
 
 def name_of(pid: int) -> str:
-    """The name of a process's program, to be put behind its ID; "" if that may not be known."""
+    """Return the name of a process's program in parentheses, to follow its ID; "" if it cannot be read."""
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
             return f" ({file.read().strip()})"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def parent_owners(context: Context, ref: str) -> tuple[list[int], list[int]]:
-    """Return the UIDs and GIDs, sorted, that own directories above a layer's mount point and are not in its ID map.
+    """Return the UIDs and GIDs, sorted, of owners of a layer's mount point's parent directories that its maps lack.
 
     Raises:
         LayerUnknown: there is no such layer.
@@ -45,9 +45,9 @@ def parent_owners(context: Context, ref: str) -> tuple[list[int], list[int]]:
 
 
 def _directories_above(path: str) -> Iterator[str]:
-    """Go up from `path`, which was recorded and may be anything, without it and without the root."""
+    """Yield the parents of `path`, an untrusted path from a record, without the root."""
     above = os.path.dirname(os.path.abspath(path))
-    while above != os.path.dirname(above):  # of "//" that is "//"
+    while above != os.path.dirname(above):  # the parent of "//" is "//"
         yield above
         above = os.path.dirname(above)
 

@@ -1,9 +1,10 @@
-"""Blobs that are on their way from a registry, kept by digest, so that one that was cut goes on where it stopped.
+"""Partly downloaded blobs, kept by digest, so that an interrupted download continues where it stopped.
 
     GRAPH/cstore-partial/sha256-<hex>     0600  the first bytes of a blob, or all of them
 
-Writers do not sweep them, and the Go tools do not look there. Whoever writes one holds the lock of its digest. Nothing
-that stands there is believed: it is hashed before it is gone on with, and the whole is held to its digest.
+Writers do not sweep these files, and the Go tools ignore them. A process that writes one holds the lock of its digest.
+Their contents are not trusted: they are hashed before the download continues, and the whole is compared with its
+digest.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from cstore.store.context import Context
 
 WEEK = 7 * 24 * 3600.0
-"""Seconds after which a partial blob is abandoned."""
+"""The age in seconds after which a partial blob is no longer useful."""
 
 
 class PartialBlob(Value):
-    """One that is there: its digest, path, the bytes that it has, those it takes on disk, and its age in seconds."""
+    """A partial blob: digest, path, size, bytes on disk, and age in seconds."""
 
     digest: str
     path: str
@@ -47,18 +48,18 @@ class PartialBlobs:
         self._directory = context.layout.partial
 
     def path(self, digest: str) -> str:
-        """Return the path of a partial blob.
+        """Return the path of a blob.
 
         Raises:
-            InvalidDigest: it is not a digest.
+            InvalidDigest: the digest is invalid.
         """
         return os.path.join(self._directory, check_digest(digest).replace(":", "-", 1))
 
     def open(self, digest: str) -> int:
-        """Open a blob to go on with it. Only with the lock of its digest.
+        """Open a blob to continue it. The caller holds the lock of its digest.
 
         Raises:
-            SystemFailure: it cannot be made or opened.
+            SystemFailure: it cannot be created or opened.
         """
         make_directory(self._directory, sync=self._context.sync)
         path = self.path(digest)
@@ -69,12 +70,12 @@ class PartialBlobs:
             raise SystemFailure("open for writing", path, error) from None
 
     def remove(self, digest: str) -> None:
-        """Forget a blob. Whoever reads it keeps what is open."""
+        """Remove a blob. Processes that have it open can still read it."""
         with suppress(OSError):
             within.unlink(self.path(digest))
 
     def list(self) -> Sequence[PartialBlob]:
-        """All that are there, sorted by digest."""
+        """Return all partial blobs, sorted by digest."""
         found, now = [], time.time()
         for name in sorted(within.names_in(*os.path.split(self._directory))):
             try:
@@ -88,7 +89,7 @@ class PartialBlobs:
         return found
 
     def collect(self, older_than: float, *, dry_run: bool) -> Sequence[PartialBlob]:
-        """Remove, or only find, blobs of an age that no process is working on; return them.
+        """Remove partial blobs of this age that are not in use, or find them; return them.
 
         Raises:
             SystemFailure: one cannot be removed.
@@ -102,13 +103,13 @@ class PartialBlobs:
                 with lock.shared(at_once) if dry_run else lock.exclusive(at_once):
                     if dry_run or _unlinked(blob.path):
                         gone.append(blob)
-            except LockTimeout:  # a process is working on it
+            except LockTimeout:  # it is in use
                 continue
         return gone
 
 
 def _unlinked(path: str) -> bool:
-    """Remove a blob; False if another process used and removed it meanwhile."""
+    """Remove a blob; return False if it was used and removed in the meantime."""
     try:
         within.unlink(path)
     except FileNotFoundError:

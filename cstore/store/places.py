@@ -1,9 +1,10 @@
-"""Where each kind of record lives: its files, its locks, and which of them need not survive a power cut."""
+"""The record files and lock files of each kind, and the locations of volatile records."""
 
 from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.records.table import Location
 from cstore.values import Choice, Value
 
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 
 
 REPLACING = ".replacing."
-"""The suffixes of the files that exist while a layer's contents are being replaced."""
+"""The text after a layer's ID in the names of files that exist while its contents are replaced."""
 
 
 class ItemKind(Choice):
-    """The three kinds of item, in the order in which their locks are taken."""
+    """The three kinds of items, in the order of their locks."""
 
     LAYERS = "layer"
     IMAGES = "image"
@@ -27,7 +28,7 @@ class ItemKind(Choice):
 
 
 def kind_of(item_kind: ItemKind) -> Any:
-    """The facts that a table needs about a kind of record."""
+    """Return what a table must know about a kind of record."""
     if item_kind is ItemKind.LAYERS:
         from cstore.records.layers import LAYERS
 
@@ -42,14 +43,14 @@ def kind_of(item_kind: ItemKind) -> Any:
 
 
 class Place(Value):
-    """One kind's record files, in load order, and its lock files, in lock order."""
+    """The record files of one kind, in load order, and its lock files, in lock order."""
 
     files: dict[Location, str]
     locks: tuple[str, ...]
 
 
 def places(layout: Layout) -> dict[ItemKind, Place]:
-    """Map every kind to its place."""
+    """Return the place of each kind."""
     layers, layer_locks = {Location.STABLE: layout.stable_layers}, [layout.layers_lock]
     if layout.image_store:
         layers[Location.IMAGE_STORE] = layout.image_store_layers
@@ -66,7 +67,7 @@ def places(layout: Layout) -> dict[ItemKind, Place]:
 
 
 def item_journal(layout: Layout, item_kind: ItemKind) -> str:
-    """The file that is there while a data item of a kind is being changed; see `store.item_journal`."""
+    """Return the path of a kind's journal for changes of data items; see `store.item_journal`."""
     directories = {
         ItemKind.LAYERS: layout.layers,
         ItemKind.IMAGES: layout.images,
@@ -76,17 +77,17 @@ def item_journal(layout: Layout, item_kind: ItemKind) -> str:
 
 
 def volatile_location(layout: Layout, item_kind: ItemKind) -> Location:
-    """Where a new volatile record of a kind goes: to the volatile file if there is one, else to the stable one.
+    """Return the location for a new volatile record: the volatile file if it exists, else the stable one.
 
-    The Go tools know the volatile file from 1.45 on. An older one would not see what is recorded there, and would take
-    the image from under a container; where the file is, none that old can be at work. A transient store has it always.
+    The Go tools read the volatile file since 1.45. Older ones would ignore its records and could delete the image of a
+    container. If the file exists, no tool that old uses the store. A transient store always has the file.
     """
     path = layout.volatile_layers if item_kind is ItemKind.LAYERS else layout.volatile_containers
-    return Location.VOLATILE if layout.transient or os.path.isfile(path) else Location.STABLE
+    return Location.VOLATILE if layout.transient or presence.is_file(path) else Location.STABLE
 
 
 def is_made(layout: Layout) -> bool:
-    """Whether there is a store. What only looks for something to change, or to remove, need not make one."""
+    """Return whether a store exists. Operations that only change or remove items need not create one."""
     return any(map(_may_be_there, (layout.driver_home, layout.layers, layout.images, layout.containers)))
 
 
@@ -96,5 +97,5 @@ def _may_be_there(path: str) -> bool:
     except FileNotFoundError:
         return False
     except OSError:
-        return True  # the next access reports why
+        return True  # the next step reports the error
     return True

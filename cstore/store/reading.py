@@ -1,7 +1,7 @@
-"""Reads the records without a lock and without leaving a trace.
+"""Read the records without a lock and without a trace.
 
-Record files are only ever replaced by rename, so a reader that finds every file unchanged after reading all of them has
-seen one consistent moment; it neither waits for writers nor leaves a trace.
+Record files are only replaced by rename. So a reader that finds all files unchanged after reading them has seen one
+consistent moment, without waiting for writers.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _ATTEMPTS = 20
 
 
 class Reader:
-    """The records as they are, re-read when a file was replaced.
+    """The current records, read again after a file was replaced.
 
-    Damage is raised when something needs the damaged part; of a store that was opened degraded, it is set aside in
-    `flaws`. All readers of a store share what they have read, and so the flaws.
+    Damage is raised when the damaged part is needed; if the store was opened degraded, it is noted in `flaws` instead.
+    All readers of a store share the tables, and so the flaws.
     """
 
     def __init__(self, context: Context) -> None:
@@ -59,12 +59,12 @@ class Reader:
 
     @property
     def flaws(self) -> list[errors.RecordsDamaged]:
-        """Problems of the record files that were read."""
+        """The damage in the tables that were read."""
         own = [flaw for table in self._tables.values() for flaw in table.flaws]
         return own + [flaw for store in self.additional for flaw in store.flaws]
 
     def mounts(self) -> MountTable:
-        """The mount counts; of a store that was opened degraded none if their file cannot be trusted."""
+        """Return the mount counts; none if their file is damaged and the store was opened degraded."""
         from cstore.records.mounts import MountTable
 
         layout = self._context.layout
@@ -85,7 +85,7 @@ class Reader:
 
 
 class Steady(Reader):
-    """The records as they are when they are first asked for, however long it takes: for who asks thousands of times."""
+    """The records as of the first use of each kind, for callers with thousands of queries."""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -99,7 +99,7 @@ class Steady(Reader):
 
 
 def load_table(context: Context, item_kind: ItemKind, *, degraded: bool) -> Table[Any]:
-    """Read one kind's records, consistently and without a lock."""
+    """Read the records of one kind, consistently and without a lock."""
 
     def absence_is_damage(path: str, known: Container[str]) -> bool:
         if path == context.places[item_kind].files.get(Location.VOLATILE):
@@ -123,11 +123,11 @@ def load_table(context: Context, item_kind: ItemKind, *, degraded: bool) -> Tabl
 
 
 class Snapshot:
-    """The three tables, read together without a lock. Damage is set aside, not raised.
+    """The three tables of one moment, read without a lock. Damage is noted, not raised.
 
     Attributes:
-        additional: the stores that are only read.
-        suspect: the kinds whose record files cannot be trusted: what seems to be missing may only be unknown.
+        additional: the additional stores.
+        suspect: the kinds with a damaged record file, whose missing items may only be unknown.
     """
 
     def __init__(self, context: Context) -> None:
@@ -156,9 +156,13 @@ class Snapshot:
         """The container records."""
         return self._tables[ItemKind.CONTAINERS]
 
+    def hand_on(self) -> None:
+        """Leave what is sound to whoever looks next, and reads it again only if it was changed."""
+        self.context.tables.update({kind: table for kind, table in self._tables.items() if table.promote()})
+
     @property
     def flaws(self) -> Iterator[tuple[ItemKind, errors.RecordsDamaged, bool]]:
-        """The flaws of record files: kind, flaw, and whether it is in an additional store."""
+        """The damage in record files: kind, flaw, and whether it is in an additional store."""
         for item_kind, table in self._tables.items():
             yield from ((item_kind, flaw, False) for flaw in table.flaws)
         for extra in self.additional:
@@ -167,17 +171,23 @@ class Snapshot:
 
 
 def _read_together(context: Context) -> dict[ItemKind, Table[Any]]:
-    """Read all kinds such that they belong together.
+    """Read all kinds in one consistent state.
 
     Raises:
-        SystemFailure: they cannot be read, or do not stop changing.
+        SystemFailure: they cannot be read, or keep changing.
     """
     for _ in range(_ATTEMPTS):
-        tables = {item_kind: load_table(context, item_kind, degraded=True) for item_kind in ItemKind}
+        tables = {item_kind: _degraded(context, item_kind) for item_kind in ItemKind}
         for table in tables.values():
             table.verify()
-        # Anything but a regular file is never current; other changes show when everything is read again.
+        # A path that is not a file is never current; any other change shows in the next attempt.
         if all(table.flaws or table.is_current() for table in tables.values()):
             return tables
     graph_root = context.layout.graph_root
     raise errors.SystemFailure("read a consistent state of", graph_root, OSError(errno.EAGAIN, ""), hint="try again")
+
+
+def _degraded(context: Context, item_kind: ItemKind) -> Table[Any]:
+    """Read one kind's records, damage set aside; or take them over from who looked for an item just now."""
+    table = context.tables.pop(item_kind, None)
+    return table if table is not None and table.demote() else load_table(context, item_kind, degraded=True)

@@ -1,10 +1,10 @@
-"""Recovery by the next writer from one that died: staged trees, unfinished layers, half-applied diffs."""
+"""Recover from dead writers: staged trees, incomplete layers, unfinished replacements and data items."""
 
 from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.records.layers import incomplete
 from cstore.store.lookup import referenced
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def sweep(context: Context) -> list[str]:
-    """Remove what dead processes staged; return the paths. Needs no lock: what is alive is locked by its owner."""
+    """Remove what dead processes staged; return the paths. Needs no lock, because living owners hold their own."""
     from cstore.drivers.registry import may_have_staged
 
     removed: list[str] = []
@@ -37,8 +37,8 @@ def sweep(context: Context) -> list[str]:
 
 
 def recover(writer: Writer) -> None:
-    """Complete or revert unfinished work on layers. Runs under the layer lock, so no other process works on them."""
-    if os.path.lexists(writer.layout.container_journal):
+    """Restore a consistent state of the layers. The caller holds the layer lock, so no other process changes them."""
+    if presence.is_there(writer.layout.container_journal):
         from cstore.store.container_journal import conclude
 
         conclude(writer)
@@ -54,7 +54,7 @@ def recover(writer: Writer) -> None:
 
 
 def _holds_anything(directory: str, word: str) -> bool:
-    """Whether a name in a directory contains `word`; True if it cannot be read: a later access reports why."""
+    """Return whether a name in a directory contains `word`; true if it cannot be read: the next step reports that."""
     try:
         return any(word in name for name in os.listdir(directory))
     except (FileNotFoundError, NotADirectoryError):
@@ -64,23 +64,23 @@ def _holds_anything(directory: str, word: str) -> bool:
 
 
 def finish_items(writer: Writer, item_kinds: Sequence[ItemKind]) -> None:
-    """Finish or take back data items that a dead process was setting, of the kinds whose locks are held."""
-    begun = [item_kind for item_kind in item_kinds if os.path.lexists(item_journal(writer.layout, item_kind))]
+    """Complete or revert changes of data items by dead processes, for the kinds whose locks are held."""
+    begun = [item_kind for item_kind in item_kinds if presence.is_there(item_journal(writer.layout, item_kind))]
     if not begun:
         return
     from cstore.store.item_journal import conclude
 
     for item_kind in begun:
-        with suppress(errors.CstoreError):  # it must not block all other work
+        with suppress(errors.CstoreError):  # it must not block all writers
             if conclude(writer, item_kind):
                 trace("settled a data item of one of the %ss, which a dead process was setting", item_kind.value)
 
 
 def unfinished(tables: Tables) -> list[str]:
-    """List the layers that `recover` removes, as far as nothing resists: children before parents.
+    """Return the layers that `recover` removes, children before parents, unless a removal fails.
 
     Raises:
-        RecordsDamaged: it is unknown what is referenced.
+        RecordsDamaged: damaged records do not show what is referenced.
     """
     waiting, going = [layer.id for layer in incomplete(tables.layers)], list[str]()
     while waiting:
@@ -94,11 +94,11 @@ def unfinished(tables: Tables) -> list[str]:
 
 
 def _drop_unfinished(writer: Writer, flagged: list[str]) -> None:
-    """Remove layers that were never finished or whose removal was not, children before parents.
+    """Remove layers whose creation or removal was not completed, children before parents.
 
-    Something that is still referenced stays, whatever its flag says: the Go tool would take it from its users. All
-    stay if nobody can tell what is referenced. What resists (it is mounted, say) is left to the next writer, so that
-    its trouble does not keep everybody from everything.
+    A layer that is still referenced stays, whatever its flag; the Go tool would remove it from its users. If references
+    are unknown, all stay. A layer that cannot be removed, because it is mounted for example, is left to the next
+    writer, so that it does not block this one.
     """
     try:
         needed = referenced(writer)

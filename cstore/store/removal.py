@@ -1,8 +1,8 @@
-"""Layers out: with the checks that keep what is in use, and without them.
+"""Remove layers, with checks that keep layers in use, or without.
 
-Under the lock the record is flagged incomplete, then tree, tar-split and data are renamed out of sight, then the record
-goes; what is out of sight is deleted when the lock is free. A crash anywhere leaves either the layer or something
-flagged that every program's next writer removes. (store-format 2.4, semantics 12)
+Under the lock, the record is flagged incomplete, then tree, tar-split and data are renamed into staging, then the
+record is removed; staging is deleted after the lock is released. A crash leaves either the layer or an incomplete one
+that the next writer of any program removes. (store-format 2.4, semantics 12)
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.drivers.contract import StagedRemoval
 from cstore.fs.lockfile import make_directory
@@ -44,8 +44,8 @@ def delete_layer(context: Context, ref: str) -> None:
 
     Raises:
         NotALayer: there is no such layer.
-        ReadOnlyStore: it is in an additional store.
-        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: it is in use.
+        ReadOnlyStore: the layer is in an additional store.
+        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: the layer is in use.
     """
     if not is_made(context.layout):
         raise nowhere(Reader(context), ref, errors.NotALayer(ref))
@@ -59,10 +59,10 @@ def delete_layer(context: Context, ref: str) -> None:
 
 
 def check_unused(writer: Writer, layer: str) -> None:
-    """See that nothing needs a layer.
+    """Check that nothing needs a layer.
 
     Raises:
-        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: something does.
+        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: the layer is in use.
     """
     children = children_of_layer(writer, layer)
     if children:
@@ -78,7 +78,7 @@ def check_unused(writer: Writer, layer: str) -> None:
 
 
 def _forget_mapped(writer: Writer, layer: str) -> None:
-    """Take the layer out of the images that had it as a mapped layer of their top layer."""
+    """Remove the layer from the mapped layers in image records."""
     for image in list(writer.images):
         if layer in image.mapped_layers:
             kept = tuple(other for other in image.mapped_layers if other != layer)
@@ -87,15 +87,15 @@ def _forget_mapped(writer: Writer, layer: str) -> None:
 
 
 def delete_item(context: Context, ref: str) -> None:
-    """Delete a container with its layer, an image's record and data, or a layer, whichever `ref` names first.
+    """Delete the first match of `ref`: a container with its layer, an image's record and data, or a layer.
 
-    Does not check whether something uses it. The layers of an image stay (semantics 12.5). Deletes nothing while a
-    record file is damaged, because `ref` may name an item in that file.
+    References to it are not checked, and the layers of an image stay. (semantics 12.5) If a record file is damaged,
+    `ref` may match an unknown item, so nothing is deleted.
 
     Raises:
-        LayerUnknown: nothing answers to `ref`.
-        NotALayer: a container's layer is gone already.
-        ContainerOccupied: a process lives in the container, or another mount namespace holds it.
+        LayerUnknown: nothing matches `ref`.
+        NotALayer: the container's layer is missing.
+        ContainerOccupied: a process runs in the container, or another mount namespace uses it.
     """
     tables = Trusted(context)
     item = find_own_item(tables, ref, CONTAINER_FIRST)
@@ -148,14 +148,14 @@ def remove_layer(writer: Writer, layer: str) -> None:
 
 
 def remove_layers(writer: Writer, layers: Sequence[str]) -> None:
-    """Unmount and remove layers, children before parents, whoever uses them. Saves the layer records twice.
+    """Unmount and remove layers, children before parents, even if they are in use. Saves the layer records twice.
 
-    Once the records are flagged on the disk, it is decided: what cannot be concluded then, the next writer concludes.
+    Once the records are flagged on disk, the removal is decided: the next writer completes what fails after that.
 
     Raises:
         LayerUnknown: there is no such layer; nothing was changed.
-        CstoreError: a record could not be flagged, or a tree not be moved; its layer, and all that come after it, are
-            as they were, unless their records cannot be changed back.
+        CstoreError: a record could not be flagged, or a tree not moved. Its layer and all later ones are unchanged,
+            unless their records cannot be restored.
     """
     records = [_record(writer, layer) for layer in layers]
     try:
@@ -166,13 +166,11 @@ def remove_layers(writer: Writer, layers: Sequence[str]) -> None:
     except BaseException:
         for record in records:
             writer.layers.replace(record)
-        with suppress(
-            errors.CstoreError
-        ):  # the first error is the one to tell; what stays flagged is for the next writer
+        with suppress(errors.CstoreError):  # report the first error; the next writer removes layers that stay flagged
             writer.save(ItemKind.LAYERS)
         raise
     gone, failure = _take_trees(writer, layers)
-    for spared in records[len(gone) :]:  # nothing has happened to it, so no writer may remove it
+    for spared in records[len(gone) :]:  # it is intact, so the next writer must not remove it
         writer.layers.replace(spared)
     for layer in gone:
         trace("removed layer %s", layer)
@@ -184,9 +182,9 @@ def remove_layers(writer: Writer, layers: Sequence[str]) -> None:
 
 
 def is_whole(writer: Writer, layer: str) -> bool:
-    """Whether the disk has a layer's whole record: what counts after a save that failed.
+    """Return whether a layer's record on disk is complete, which decides after a failed save.
 
-    If that cannot be told either, it may have.
+    True if the disk cannot be read.
     """
     from cstore.store.reading import load_table
 
@@ -205,7 +203,7 @@ def _record(writer: Writer, layer: str) -> Layer:
 
 
 def _take_trees(writer: Writer, layers: Sequence[str]) -> tuple[list[str], errors.CstoreError | None]:
-    """Take trees out of sight, up to the first that cannot be moved; name those that are gone, and say why not all."""
+    """Move trees into staging, up to the first failure; return the layers whose trees were moved, and the error."""
     gone: list[str] = []
     for layer in layers:
         try:
@@ -225,10 +223,10 @@ def _unmount(writer: Writer, layers: Sequence[str]) -> None:
 
 
 def withdraw(writer: Writer, layer: str) -> None:
-    """Take back a layer that could not be finished: its record first, then all else.
+    """Remove a layer that could not be completed: its record first, then everything else.
 
     Raises:
-        SystemFailure: the record cannot be changed. Then the tree stays, unless the record on the disk is flagged.
+        SystemFailure: the record cannot be removed. Then the tree stays, unless the record on disk is flagged.
     """
     if layer in writer.layers:
         writer.layers.remove(layer)
@@ -237,7 +235,7 @@ def withdraw(writer: Writer, layer: str) -> None:
             writer.save(ItemKind.LAYERS)
     except errors.SystemFailure:
         if is_whole(writer, layer) or not _is_recorded(writer, layer):
-            raise  # what was renamed and not synced may be whole after a power cut
+            raise  # a renamed but unsynced file may be complete after a power cut
     _take_tree(writer, layer)
     _take_files(writer, layer)
 
@@ -249,10 +247,10 @@ def _is_recorded(writer: Writer, layer: str) -> bool:
 
 
 def take_out(writer: Writer, layer: str) -> None:
-    """Rename all that a layer has out of sight and drop its record, unsaved. Missing files are not an error.
+    """Move everything of a layer into staging and drop its record, without saving. Missing parts are no error.
 
-    The record on the disk must be flagged. Of an ID that cannot be part of a path, only the record goes: nothing in the
-    store is rightly its own.
+    The record on disk must be flagged. If the ID is unsafe, only the record is dropped, because such a layer owns no
+    path.
 
     Raises:
         SystemFailure: something could not be moved; the record is still there.
@@ -278,28 +276,28 @@ def _take_files(writer: Writer, layer: str) -> None:
 
 
 def discard_image_data(writer: Writer, image: str) -> None:
-    """Take what an image has besides its record out of sight."""
+    """Move everything of an image except its record into staging."""
     with suppress(errors.UnsafeID):
         discard(writer, writer.layout.image_data(image))
         discard(writer, writer.layout.image_run_data(image))
 
 
 def discard_container_data(writer: Writer, container: str) -> None:
-    """Take what a container has besides its record and its layer out of sight."""
+    """Move everything of a container except its record and its layer into staging."""
     with suppress(errors.UnsafeID):
         discard(writer, writer.layout.container_data(container))
         discard(writer, writer.layout.container_run_data(container))
 
 
 def discard(writer: Writer, path: str) -> None:
-    """Hide `path`, to be deleted once the locks are free. A missing path is not an error.
+    """Move `path` into staging, and delete it after the locks are released. A missing path is no error.
 
-    IDs recur, so the name must be free before the lock is: what cannot be renamed (another file system) is deleted at
-    once.
+    IDs may be reused, so the name must be free before the lock is. If a rename is impossible, because the path is on
+    another file system, delete it immediately.
     """
     from cstore.fs.tree import remove_tree
 
-    if not os.path.lexists(path):
+    if not presence.is_there(path):
         return
     make_directory(writer.layout.layers)
     try:

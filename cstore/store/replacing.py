@@ -1,15 +1,15 @@
-"""Replaces a layer's contents, so that a crash leaves either the old or the new ones.
+"""Replace a layer's contents, so that a crash leaves either the old or the new ones.
 
-Three things must change together: the tree, the tar-split and the record. A journal next to the tar-split describes
-their future state; it is written when everything is on disk, and from then on the tree decides:
+Tree, tar-split and record must change together. A journal beside the tar-split describes the new ones. It is written
+after they are on disk, and from then on the tree decides:
 
-    <layer>.replacing.json        the new record, and what the new tree is known by
+    <layer>.replacing.json        the new record, and the identity of the new tree
     <layer>.replacing.gz          the new tar-split
 
-If the tree in place is the new one, the exchange has happened and the other steps are repeated; otherwise, the journal
-is dropped. The window is a few milliseconds under the layer lock. Other programs do not know the journal, and may have
-renamed the layer since, or created another one with that ID: so only the fields on the contents are applied, and only
-to a layer of the same age.
+If the tree in place is the new one, the exchange has happened, and the rest is repeated. Otherwise nothing has
+happened, and the journal is removed. This takes a few milliseconds under the layer lock. Other programs do not know the
+journal, and may have renamed the layer since, or created another one with that ID. So only the fields about contents
+are copied into the record, and only if the layer's time of creation is the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from cstore.errors import CstoreError, ForeignThing, SystemFailure
+from cstore import presence
+from cstore.errors import DriverError, ForeignThing, SystemFailure, UnsafeID
 from cstore.fs import within
 from cstore.fs.atomic import sync_directory, write_file
 from cstore.records.codec import encode, from_row
@@ -39,7 +40,7 @@ _TAR_SPLIT = f"{REPLACING}gz"
 
 
 class _Journal(Value):
-    """The state that a replacement is about to create."""
+    """The outcome of a replacement: the new record, and the identity of the new tree."""
 
     record: Layer
     inode: int
@@ -47,11 +48,11 @@ class _Journal(Value):
 
 
 _OWN_VOLUMES = frozenset({"btrfs", "zfs"})
-"""File systems on which every layer is a volume, whose root has the same inode number as all others."""
+"""File systems on which each layer is a volume, whose roots all have the same inode number."""
 
 
 def known_by(tree: str) -> tuple[int, int]:
-    """Return the identity of a tree under any name, also after a reboot: its inode and, if it has one, its volume.
+    """Return a tree's identity under any name and after a reboot: its inode and, if it is a volume, the volume's ID.
 
     Raises:
         OSError: the tree does not exist.
@@ -65,9 +66,9 @@ def known_by(tree: str) -> tuple[int, int]:
 def replace_contents(
     writer: Writer, record: Layer, staged: StagedTree, applied_layer: AppliedLayer, *, in_use: bool = False
 ) -> None:
-    """Make `staged`, `applied_layer` and `record` the layer's tree, tar-split and record. Saves the records.
+    """Replace the layer's tree, tar-split and record with `staged`, `applied_layer` and `record`. Saves the records.
 
-    With `in_use`, a tree that is mounted is changed where it is; the journal cannot conclude that after a crash.
+    With `in_use`, a mounted tree is changed in place, which the journal cannot complete after a crash.
     """
     base = os.path.join(writer.layout.layers, record.id)
     applied_layer.publish(base + _TAR_SPLIT, sync=writer.context.sync)
@@ -76,7 +77,7 @@ def replace_contents(
     try:
         old = writer.driver.replace(staged, record.id, in_use=in_use)
     except BaseException:
-        if not _exchanged(writer, journal):  # else only its sync failed, and the next writer concludes it
+        if not _exchanged(writer, journal):  # otherwise only its sync failed, and the next writer completes it
             _drop(base)
         raise
     writer.afterwards(old)
@@ -84,7 +85,7 @@ def replace_contents(
 
 
 def finish_replacements(writer: Writer) -> None:
-    """Conclude or drop what a dead process began to replace."""
+    """Complete or revert replacements of dead processes."""
     try:
         names = os.listdir(writer.layout.layers)
     except OSError as error:
@@ -118,7 +119,7 @@ def _read(path: str) -> _Journal | None:
         return None
     except ForeignThing as error:
         if error.found == "a directory":
-            return None  # the data of a layer with an odd ID
+            return None  # the data of a layer with such an ID
         raise
     except OSError as error:
         raise SystemFailure("read", path, error) from None
@@ -136,8 +137,12 @@ def _exchanged(writer: Writer, journal: _Journal) -> bool:
     if current is None or current.created != journal.record.created:
         return False
     try:
-        return known_by(writer.driver.content_roots(current.id)[0]) == (journal.inode, journal.volume)
-    except (OSError, CstoreError):
+        tree = writer.driver.content_roots(current.id)[0]
+        return known_by(tree) == (journal.inode, journal.volume)
+    except (DriverError, UnsafeID):
+        return False
+    except OSError as error:
+        presence.mode_despite(error, writer.driver.path_of(current.id))  # raise other errors
         return False
 
 
@@ -157,9 +162,9 @@ def _conclude(writer: Writer, journal: _Journal) -> None:
 def _rename_tar_split(writer: Writer, new: str, target: str) -> None:
     from cstore.store.removal import discard
 
-    if not os.path.lexists(new):
+    if not presence.is_there(new):
         return  # renamed already, before the crash
-    if os.path.isdir(target):
+    if presence.is_directory(target):
         discard(writer, target)
     try:
         within.rename(new, target)
@@ -168,7 +173,7 @@ def _rename_tar_split(writer: Writer, new: str, target: str) -> None:
 
 
 def _drop(base: str) -> None:
-    """Forget a replacement. A file that cannot be removed does no harm, because only cstore uses such names."""
+    """Remove the files of a replacement. If that fails, they do no harm, because only cstore uses such names."""
     for path in (base + _JOURNAL, base + _TAR_SPLIT):
         with suppress(OSError):
             within.unlink(path)

@@ -1,11 +1,11 @@
-"""Space kept back, and given up on a full disk by what makes room: a deletion writes records before it frees anything.
+"""A reserve of disk space for deletions on a full disk, because they write records before they free space.
 
     GRAPH/cstore-reserve/    0700
-    ├── space                0600  of SIZE bytes, and twice the record files; cut to nothing when it is needed
-    └── 1 … INODES           0600  empty: where files are limited in number, these are given up
+    ├── space                0600  of SIZE bytes plus twice the record files; truncated when it is needed
+    └── 1 … INODES           0600  empty files to delete where inodes are limited
 
-Nobody locks it: giving up and keeping back again can be done twice, or half. It is cut and not only unlinked because
-XFS frees the space of an unlinked file when it likes, but that of a cut one at once.
+It has no lock, because releasing and refilling it may happen twice or by half. The file is truncated, not only
+unlinked, because XFS frees the space of an unlinked file later, but that of a truncated one immediately.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ SIZE = 1 << 20
 INODES = 24
 _SPACE, _NUMBERS = "space", [str(number) for number in range(1, INODES + 1)]
 _PLENTY = 4
-"""How many times the reserve must be free before it is made."""
+"""How many times the reserve's size must be free before it is created."""
 
 
 @contextmanager
 def kept_back(layout: Layout) -> Iterator[None]:
-    """Create the reserve first if it is missing and there is room. It is needed only on a full disk."""
+    """Create the reserve if it is missing and there is plenty of space. It matters only on a full disk."""
     with suppress(OSError, errors.ForeignThing):
         if not _is_there(layout) and not _short(layout, _PLENTY):
             _fill(layout)
@@ -41,7 +41,7 @@ def kept_back(layout: Layout) -> Iterator[None]:
 
 @contextmanager
 def given_up(layout: Layout) -> Iterator[None]:
-    """Let what is done meanwhile have the reserve if the disk is full. What it makes free is kept back again."""
+    """If the disk is full, release the reserve during the context; refill it from the freed space afterwards."""
     used = False
     with suppress(OSError):
         used = _short(layout, 1)
@@ -69,7 +69,7 @@ def _is_there(layout: Layout) -> bool:
 
 
 def _wanted(layout: Layout) -> int:
-    """How many bytes to keep back."""
+    """Return the size of the reserve in bytes."""
     records = 0
     for path in (layout.stable_layers, layout.stable_images, layout.stable_containers):
         with suppress(OSError):
@@ -78,7 +78,7 @@ def _wanted(layout: Layout) -> int:
 
 
 def _short(layout: Layout, times: int) -> bool:
-    """Whether less than so many times the reserve is free."""
+    """Return whether less than this multiple of the reserve is free."""
     free = os.statvfs(layout.graph_root)
     inodes = bool(free.f_files) and free.f_favail < times * INODES
     return inodes or free.f_bavail * free.f_frsize < times * _wanted(layout)
@@ -106,6 +106,6 @@ def _fill(layout: Layout) -> None:
     try:
         os.posix_fallocate(fd, 0, _wanted(layout))
     except OSError:
-        os.ftruncate(fd, 0)  # all or nothing: the rest may just be enough for another process
+        os.ftruncate(fd, 0)  # all or nothing: leave the remaining space to other processes
     finally:
         os.close(fd)

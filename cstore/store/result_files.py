@@ -1,4 +1,4 @@
-"""A file for a result: it appears only when it is complete. Devices and pipes are written directly."""
+"""Open a result file: a regular file is replaced as a whole, anything else is written directly."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import stat
 from contextlib import contextmanager, suppress
 
+from cstore import presence
 from cstore.errors import InvalidOption, SystemFailure
 from cstore.fs.atomic import sync_directory
 from cstore.fs.closing import opened
@@ -17,19 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MOST_LINKS = 40
-"""As many as the kernel follows."""
+"""The kernel's limit."""
 
 
 @contextmanager
 def result_at(path: str, *, sync: bool) -> Iterator[int]:
-    """Open the file for a result; yields a descriptor.
+    """Open the file for a result; yield a descriptor.
 
     Args:
-        path: a regular file is replaced when the block ends, and keeps its mode; if it raises, the old one stays.
-        sync: whether the result must survive a power cut once this returns.
+        path: a regular file is replaced at the end of the block, and keeps its mode; if the block raises, it stays.
+        sync: whether the result must survive a power cut on return.
 
     Raises:
-        SystemFailure: the file cannot be made or written.
+        SystemFailure: the file cannot be created or written.
     """
     if "\0" in path:
         raise InvalidOption(f"{path!r} is not a path: it contains a zero byte")
@@ -42,21 +43,21 @@ def result_at(path: str, *, sync: bool) -> Iterator[int]:
 
 
 def is_replaceable(path: str) -> bool:
-    """Whether `path` is, or will become, a regular file.
+    """Return whether `path` is, or will be, a regular file with a name of its own.
 
-    Nothing in /dev or /proc is, nor what a link leads to there: /dev/stdout means what the shell has opened. /dev/shm
-    is for files.
+    Files in /dev and /proc are not, nor the targets of links there: /dev/stdout is what the shell has opened. /dev/shm
+    is for ordinary files.
 
     Raises:
-        SystemFailure: it cannot be examined.
+        SystemFailure: this cannot be determined.
     """
     place = path
     for _ in range(_MOST_LINKS):
         folder, name = os.path.split(place)
         place = os.path.join(os.path.realpath(folder), name)
-        if place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/"):  # noqa: S108  - nothing is made there unasked
+        if place.startswith(("/dev/", "/proc/")) and not place.startswith("/dev/shm/"):  # noqa: S108  - nothing is created there
             return False
-        if not os.path.islink(place):
+        if not presence.is_link(place):
             break
         place = os.path.join(os.path.dirname(place), os.readlink(place))
     try:
@@ -81,7 +82,7 @@ def _replacement(path: str, *, sync: bool) -> Iterator[int]:
         _publish(descriptor, beside, path, sync=sync)
     except BaseException:
         if beside:
-            with suppress(FileNotFoundError):  # it may have its name already
+            with suppress(FileNotFoundError):  # it may be renamed already
                 os.unlink(beside)
         raise
     finally:
@@ -93,8 +94,8 @@ def _new_file(path: str) -> int:
 
 
 def _nameless(folder: str) -> int:
-    """Open a file that is gone when its writer is killed; -1 where the system has no such files."""
-    if not os.path.isdir("/proc/self/fd"):  # it could not be given a name in the end
+    """Open an unnamed file, which disappears if its writer is killed; -1 if the system does not support this."""
+    if not presence.is_directory("/proc/self/fd"):  # without /proc, it could not get a name
         return -1
     try:
         return os.open(folder or ".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
@@ -103,7 +104,7 @@ def _nameless(folder: str) -> int:
 
 
 def _give_name(descriptor: int, path: str) -> None:
-    """Give an unnamed file its name, directly if the name is free."""
+    """Name an unnamed file: directly if the name is free, so that it never has another one."""
     hold(descriptor)
     here = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -127,9 +128,9 @@ def _take_place(beside: str, path: str) -> None:
 
 
 def _publish(descriptor: int, beside: str, path: str, *, sync: bool) -> None:
-    """Give a finished file its name; `beside` is its temporary name, "" if it has none."""
+    """Name a finished file; `beside` is its temporary name, or "" if it has none."""
     try:
-        if os.path.exists(path):
+        if presence.exists(path):
             os.fchmod(descriptor, stat.S_IMODE(os.stat(path).st_mode))
         if sync:
             os.fsync(descriptor)

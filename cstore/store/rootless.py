@@ -1,8 +1,8 @@
-"""An ordinary user becomes root of a user namespace of their own, in which files of several owners can be made.
+"""Let an ordinary user become root of a user namespace, in which files can have several owners.
 
-Root inside has the IDs that /etc/subuid and /etc/subgid set aside for the user, from 1 on. Mounts that a process makes
-in there are seen by itself and by those that it starts, and end with them; a program that needs one is therefore
-started inside, by `run` (the command `unshare`), and finds cstore and its Go tools in the same namespace.
+Root inside has the IDs that /etc/subuid and /etc/subgid assign to the user, from 1 on. Mounts of a process in there are
+seen only by itself and its children, and end with them. So a program that needs a mount is started inside, with `run`
+(the command `unshare`); cstore and the Go tools in it use the same namespace.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _MAPPERS = ("newuidmap", "newgidmap")
 _MAPPERS_NEED = (CAP_SETUID, CAP_SETGID)
 _USUAL_COUNT = 65536
 _entered: list[int] = []
-"""The processes that entered a namespace for themselves alone: this one, or the one it was forked from."""
+"""The process that entered a namespace for itself alone: this one, or the one from which it was forked."""
 
 
 def enter() -> None:
-    """Enter a new user namespace in this very process; it must have one thread only.
+    """Enter a new user namespace in this process, which must have only one thread.
 
-    Where the user can have no other IDs (see `obstacle`), only the caller's own exists inside, and an archive with
-    other owners is refused with a hint what is missing.
+    If the user cannot have other IDs (see `obstacle`), only the caller's own exists inside, and archives with other
+    owners are refused with a hint.
 
     Raises:
         SystemFailure: the kernel refuses unprivileged user namespaces.
@@ -46,11 +46,10 @@ def enter() -> None:
 
 
 def enter_user_namespace() -> None:
-    """Become root of a new user namespace in this process, which an ordinary user needs to write to a store.
+    """Become root of a user namespace in this process, if an ordinary user needs that to write to a store.
 
-    Only there can files of several owners be created. Call this before starting a thread, and open the store
-    afterwards. Does nothing for root, or inside such a namespace. Only this process and its children see the mounts
-    made there.
+    Only there can files have several owners. Open the store after this call, and call it before starting threads. It
+    does nothing for root, or inside a namespace. Mounts are then seen only by this process and its children.
 
     Raises:
         SystemFailure: the kernel refuses user namespaces to ordinary users, or this process has threads.
@@ -63,15 +62,15 @@ def enter_user_namespace() -> None:
 
 
 def alone() -> bool:
-    """Whether this process has a private mount namespace, so that no other process sees its mounts."""
+    """Return whether this process has its own namespace, so that no other process sees its mounts."""
     return bool(_entered)
 
 
 def refuse_unseen(layer: str, path: str) -> None:
-    """Refuse to mount where the mount would end with this process.
+    """Refuse a mount that would end with this process.
 
     Raises:
-        Unsupported: it does, because this process entered a user namespace for itself alone.
+        Unsupported: this process entered a user namespace for itself alone.
     """
     from cstore.kernel.mountinfo import is_mountpoint
 
@@ -84,7 +83,7 @@ def refuse_unseen(layer: str, path: str) -> None:
 
 
 def obstacle() -> str:
-    """Return why this process cannot have its user's subordinate IDs, as a clause; "" if it can."""
+    """Return what prevents this process from having the IDs assigned to its user, as a clause; "" if nothing does."""
     from cstore.kernel.process import may_ever_have, no_new_privileges
 
     absent = missing_mappers()
@@ -104,17 +103,17 @@ def obstacle() -> str:
 
 
 def _has_rights(program: str) -> bool:
-    """Whether a program has more rights than who starts it."""
+    """Return whether a program gets more privileges than the user who starts it."""
     try:
         if os.statvfs(program).f_flag & os.ST_NOSUID:
             return False
         return bool(os.stat(program).st_mode & stat.S_ISUID) or "security.capability" in os.listxattr(program)
     except OSError:
-        return True  # who knows
+        return True  # unknown
 
 
 def _absent_ranges() -> str:
-    """Name the subordinate IDs that do not exist in this process's namespace; "" if all do."""
+    """Return which assigned IDs do not exist in this process's namespace, as a clause; "" if all do."""
     from cstore.config import rootless_identity
     from cstore.config.subids import GROUP_FILE, USER_FILE, read_ranges
     from cstore.kernel.namespaces import own_ranges
@@ -134,7 +133,7 @@ def _absent_ranges() -> str:
 
 
 def granted_ids(uid: int, gid: int) -> IDMap:
-    """The IDs that the user can have inside: their own as 0, and those set aside for them."""
+    """Return the IDs that the user can have inside: their own as 0, and those assigned to them."""
     from cstore.config.subids import GROUP_FILE, USER_FILE, packed, read_ranges
 
     uids, gids = [IDRange(0, uid, 1)], [IDRange(0, gid, 1)]
@@ -147,7 +146,7 @@ def granted_ids(uid: int, gid: int) -> IDMap:
 
 
 def shortcomings() -> list[str]:
-    """Yield, as sentences, why this user has only their own ID inside; nothing if they have more."""
+    """Return why this user has only their own ID inside, as sentences; empty if they have more."""
     from cstore.config import rootless_identity
     from cstore.config.subids import GROUP_FILE, USER_FILE, line_to_add, read_ranges
 
@@ -167,7 +166,7 @@ def shortcomings() -> list[str]:
 
 
 def login_name(uid: int) -> str:
-    """The name of a user as /etc/subuid may have it."""
+    """Return the name of a user as it may be in /etc/subuid."""
     import pwd
 
     try:
@@ -177,7 +176,7 @@ def login_name(uid: int) -> str:
 
 
 def missing_mappers() -> list[str]:
-    """Those of the programs that grant IDs to users that are not installed."""
+    """Return the missing ones of the programs that grant IDs to users."""
     return [program for program in _MAPPERS if not _installed(program)]
 
 
@@ -186,13 +185,13 @@ def _installed(program: str) -> bool:
 
 
 def _found(program: str) -> str:
-    """Where a program is, "" if nowhere."""
+    """Return the path of a program; "" if it is not installed."""
     paths = (os.path.join(directory, program) for directory in os.get_exec_path())
     return next((path for path in paths if os.access(path, os.X_OK)), "")
 
 
 def run(words: Sequence[str]) -> NoReturn:
-    """Become another program, inside a user namespace. Its exit status is that of this process.
+    """Replace this process by another program, inside a user namespace.
 
     Args:
         words: the program and its arguments; none for the user's shell.
@@ -209,7 +208,7 @@ def run(words: Sequence[str]) -> NoReturn:
         enter()
     _restore_signals()
     try:
-        os.execvp(words[0], words)  # noqa: S606  - to start what the user says is the purpose
+        os.execvp(words[0], words)  # noqa: S606  - starting the user's program is the purpose
     except (FileNotFoundError, NotADirectoryError) as error:
         raise errors.ProgramMissing("run", words[0], error, hint="cstore looks for it in $PATH") from None
     except OSError as error:
@@ -217,7 +216,7 @@ def run(words: Sequence[str]) -> NoReturn:
 
 
 def _restore_signals() -> None:
-    """Give up what Python does about signals, which would outlast the change of programs."""
+    """Restore the signals that Python ignores, because the next program would inherit this."""
     import signal
 
     for name in ("SIGPIPE", "SIGXFSZ"):

@@ -1,19 +1,20 @@
-"""Changing the records: which locks, in which order, and what a writer may trust. Readers take none, see reading.py.
+"""Change the records: which locks to take, in which order, and which records a writer may trust.
 
-Writers take the Go tool's locks, exclusively, in the Go tool's order (store-format 9.4):
+Readers take no locks, see reading.py. Writers take the Go tool's locks, exclusively, in the Go tool's order
+(store-format 9.4):
 
     storage.lock → layers.lock (graph root, then image store) → images.lock → containers.lock → mountpoints.lock
 
-and hold them only while records change: bytes are read, unpacked and hashed before, and deleted after. Before a record
-file is replaced, a fresh token goes into the lock file of its kind, so that every other process reloads (store-format
-2.2, 9.3).
+They hold them only while records change: bytes are read, unpacked and hashed before, and deleted after. Before a record
+file is replaced, a new token is written into the lock file of its kind, so that all other processes reload it
+(store-format 2.2, 9.3).
 """
 
 from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import ExitStack, contextmanager
 from cstore.fs.lockfile import LockFile, make_directories
 from cstore.fs.writable import on_read_only_media
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Trusted:
-    """The records as they are, each kind read once, and whole or not at all: what a writer decides by."""
+    """The records for decisions of a writer: each kind is read once, and damage is raised."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -64,25 +65,29 @@ class Trusted:
         return self.table(ItemKind.CONTAINERS)
 
     def table(self, item_kind: ItemKind) -> Table[Any]:
-        """The records of one kind.
+        """Return the records of one kind.
 
         Raises:
-            RecordsDamaged: a record file is not what it should be. No writer goes on from there.
+            RecordsDamaged: a record file is damaged; a writer must stop.
         """
         if item_kind not in self._tables:
-            # Reuse the records that were read before acting.
+            # Reuse the records that were read before the lock was taken, if they are current.
             table = self.context.tables.pop(item_kind, None)
             if table is None or not table.promote():
                 table = load_table(self.context, item_kind, degraded=False)
             self._tables[item_kind] = table
         return self._tables[item_kind]
 
+    def hand_on(self) -> None:
+        """Leave what was read, and verified, to whoever looks next, and reads it again only if it was changed."""
+        self.context.tables.update(self._tables)
+
 
 class Writer(Trusted):
-    """The records under their exclusive locks; a kind whose lock is held may be changed.
+    """The records under their exclusive locks; kinds whose locks are held may be changed.
 
-    Another kind can be read too: nothing can begin to use a layer while the layer lock is held. `save` publishes; what
-    `afterwards` collects is done once the locks are free.
+    Other kinds can be read: while the layer lock is held, nothing can begin to use a layer. `save` publishes changes;
+    removals passed to `afterwards` are completed after the locks are released.
     """
 
     def __init__(self, context: Context, held: dict[ItemKind, list[HeldLock]]) -> None:
@@ -102,9 +107,9 @@ class Writer(Trusted):
         return self.context.driver
 
     def save(self, *item_kinds: ItemKind, sync: bool | None = None) -> None:
-        """Publish the changed record files, each kind after a fresh token in its lock files.
+        """Publish the changed record files, each kind after a new token in its lock files.
 
-        They are on the disk then, if the store syncs; or if `sync` says so.
+        They are synced if `sync` is true, or None and the store syncs.
         """
         for item_kind in item_kinds:
             table = self._tables.get(item_kind)
@@ -114,10 +119,10 @@ class Writer(Trusted):
             table.save(sync=self.context.sync if sync is None else sync)
 
     def establish(self, item_kind: ItemKind) -> None:
-        """Create a kind's record file if it is missing, before the data of its first item is written.
+        """Create a kind's record file if it is missing, before data of its first item are written.
 
-        A crash between the data and the record then leaves data and an empty list. Data and no list at all would look
-        like a lost record file, from which no writer goes on.
+        A crash between the data and the record then leaves data and an empty list. Data without a list would look like
+        a lost record file, which stops every writer.
         """
         table = self.table(item_kind)
         if not table.is_established():
@@ -126,22 +131,22 @@ class Writer(Trusted):
             table.establish(sync=self.context.sync)
 
     def mark(self, item_kind: ItemKind) -> None:
-        """Put a fresh token in the lock files of one kind, whose record files are about to be replaced."""
+        """Write a new token into the lock files of one kind, before its record files are replaced."""
         for lock in self._held[item_kind]:
             lock.mark()
 
     def mark_graph(self) -> None:
-        """Make every process that has the store open reopen it. Requires the graph lock."""
+        """Make all processes with this store open it again. The caller holds the graph lock."""
         if self.graph is not None:
             self.graph.mark()
 
     def afterwards(self, removal: Removal) -> None:
-        """Delete what is out of sight once the locks are free."""
+        """Complete a removal after the locks are released."""
         self._afterwards.append(removal)
 
     @contextmanager
     def mounts(self) -> Iterator[MountTable]:
-        """The mount counts under their lock, saved on leaving if they were changed. The last lock in the order."""
+        """Yield the mount counts under their lock, which is the last in the order; save them if they were changed."""
         from cstore.records.mounts import MountTable
 
         layout = self.layout
@@ -153,12 +158,12 @@ class Writer(Trusted):
                 own = self.layers.ids()
                 table.arrange([*own, *(layer for extra in self.additional for layer in extra.layers.ids())])
                 lock.mark()
-                table.save(sync=False)  # no mount outlives what a sync is for
+                table.save(sync=False)  # no mount survives a crash
 
     def finish(self) -> None:
-        """Do the deferred work.
+        """Complete the collected removals.
 
-        Failures leave leftovers for the next sweep, and do not make the operation fail.
+        Failures are no errors of the operation; they leave leftovers for the next sweep.
         """
         for removal in self._afterwards:
             removal.finish()
@@ -173,16 +178,16 @@ def writing(
     freeing: bool = False,
     prepared: bool = False,
 ) -> Iterator[Writer]:
-    """Hold the exclusive locks of `item_kinds`, with `graph` the graph lock too, and give a view to change records.
+    """Hold the exclusive locks of `item_kinds`, with `graph` also the graph lock, and yield a writer.
 
-    What makes room, `freeing`, may use the space that is kept back for it. A caller who had something to stage has
-    `prepared` the store already.
+    With `freeing`, the operation frees space and may use the reserve. A caller who staged something has already
+    `prepared` the store.
 
-    What a dead writer left undone is done first, unless not `recovering`: only repair goes on without.
+    Abandoned operations of dead writers are settled first, unless `recovering` is false, as in a repair.
 
     Raises:
         LockTimeout: another process held a lock for longer than the store's lock policy allows.
-        RecordsDamaged: when a table is asked for that cannot be trusted.
+        RecordsDamaged: on access to a damaged table.
     """
     from cstore.store.recovery import finish_items, recover
 
@@ -213,8 +218,8 @@ def writing(
 
 
 def _intents_are_left(layout: Layout) -> bool:
-    """Whether a dead process left an unfinished transaction. Quick if there has never been one."""
-    if not os.path.lexists(layout.intents):
+    """Return whether a dead process left an intent; quick if the store never had one."""
+    if not presence.is_there(layout.intents):
         return False
     from cstore.store import intents
 
@@ -223,7 +228,7 @@ def _intents_are_left(layout: Layout) -> bool:
 
 @contextmanager
 def _finished(writer: Writer) -> Iterator[None]:
-    """Do a writer's deferred work, even after an error."""
+    """Complete a writer's removals, even after an error."""
     try:
         yield
     finally:
@@ -234,13 +239,13 @@ def _finished(writer: Writer) -> Iterator[None]:
 def mounting(context: Context, *, freeing: bool = False) -> Iterator[Writer]:
     """Hold the locks to mount and unmount layers; see `writing` for `freeing`.
 
-    A graph root on read-only media has no lock files to write to, and nothing in it changes for this mount of it. The
-    locks that are there are shared then; mounts and their counts are in the run root.
+    On read-only media, lock files cannot be written, and nothing changes in the graph root. Existing locks are then
+    held shared; mounts and their counts are in the run root.
 
     Raises:
         LockTimeout: another process held a lock for longer than the store's lock policy allows.
-        RecordsDamaged: when a table is asked for that cannot be trusted.
-        SystemFailure: the run root cannot be made.
+        RecordsDamaged: on access to a damaged table.
+        SystemFailure: the run root cannot be created.
     """
     if not on_read_only_media(context.layout.graph_root):
         with writing(context, ItemKind.LAYERS, graph=True, freeing=freeing) as writer:
@@ -254,7 +259,7 @@ def mounting(context: Context, *, freeing: bool = False) -> Iterator[Writer]:
 
 
 def prepare(context: Context) -> None:
-    """Make the roots, and remove what dead processes staged. Whatever writes begins with this.
+    """Create the roots, and sweep what dead processes staged. Every write begins with this.
 
     Raises:
         Unsupported, SystemFailure: as `make_roots`.
@@ -266,11 +271,11 @@ def prepare(context: Context) -> None:
 
 
 def make_roots(layout: Layout) -> None:
-    """Make the roots and the driver's home, which every program expects of a store, for their owner only.
+    """Create the roots and the driver's home, which all programs expect, accessible only to their owner.
 
     Raises:
         Unsupported: root is about to write into another user's store.
-        SystemFailure: one of them cannot be made.
+        SystemFailure: one of them cannot be created.
     """
     leave_to_its_user(layout)
     roots = (layout.run_root, layout.graph_root, layout.image_store, layout.driver_home)
@@ -283,23 +288,23 @@ def _make_root(path: str) -> None:
         make_directories(path, sync=True)
     except OSError as error:
         raise errors.SystemFailure(
-            "make the directory", path, error, hint="choose another with --graph or --run"
+            "create the directory", path, error, hint="choose another with --graph or --run"
         ) from error
 
 
-# ── whose a store is ──
+# ── the owner of a store ──
 #
-# The user could not read files that root creates in their store.
+# Root must not write into another user's store, because that user could not read the new files.
 
 
 def leave_to_its_user(layout: Layout) -> None:
-    """Refuse to write as root into an ordinary user's store. Reading it is fine.
+    """Refuse to write as root into an ordinary user's store. Reading is allowed.
 
-    A store is the user's who owns most of its directories. A graph root without any is nobody's store yet, whoever
-    owns it: that is how a user's directory is given to a container as the place of root's store.
+    A store belongs to the owner of most of its directories. A graph root without any is no store yet, whoever owns it:
+    so a user's directory can be given to a container for root's store.
 
     Raises:
-        Unsupported: the store is another user's.
+        Unsupported: the store belongs to another user.
     """
     if os.geteuid() != 0:
         return
@@ -320,7 +325,7 @@ def leave_to_its_user(layout: Layout) -> None:
 
 
 def _owner(layout: Layout) -> tuple[int, int] | None:
-    """Return the user and group who own most directories of the store; None if that is root, or there are none.
+    """Return the user and group that own most directories of the store; None if that is root, or there are none.
 
     A single directory with another owner is damage, which root may repair.
     """
@@ -336,7 +341,7 @@ def _owner(layout: Layout) -> tuple[int, int] | None:
 
 
 def _sees_every_user() -> bool:
-    """Whether this is root of the machine: in a user namespace, owners are what the namespace says."""
+    """Return whether this is the machine's root; in a user namespace, IDs are mapped, and owners prove nothing."""
     from cstore.config.rootless import current_process
 
     return current_process().whole_map

@@ -1,7 +1,7 @@
-"""Replaces a layer's contents with a host directory's: packs it, unpacks it into staging, and exchanges the trees.
+"""Use a directory of the host as a layer's contents: pack it, unpack it beside the layer, and replace the layer's tree.
 
-The archive that is made on the way is described in the record, and its tar-split kept, as of one that came in: so the
-layer can be exported again byte for byte. (semantics 14.6)
+The record describes the intermediate archive, and its tar-split is stored, as after an import. So the layer can be
+exported byte for byte. (semantics 14.6)
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
+from cstore import presence
 from cstore.errors import SystemFailure, Unsupported
 from cstore.fs import within
 from cstore.fs.staging import StagingRoot
@@ -24,18 +25,18 @@ if TYPE_CHECKING:
 
 
 def put_directory(context: Context, ref: str, directory: str) -> Layer:
-    """Replace a layer's contents with those of `directory`; create the layer if it does not exist.
+    """Replace a layer's own contents with those of `directory`; create the layer if it does not exist.
 
     Raises:
         Unsupported: the configuration or the driver does not allow it, as with the Go tool.
-        InvalidID: there is no such layer, and no layer can have that ID.
-        LayerChanged: another process applied an archive to the layer meanwhile; the layer is left as it is.
-        SystemFailure: the directory cannot be read; the layer is as it was.
+        InvalidID: there is no such layer, and the ID is invalid.
+        LayerChanged: another process changed the layer in the meantime; it is left as it is.
+        SystemFailure: the directory cannot be read; the layer is unchanged.
     """
     _check_allowed(context)
     known = find_own_layer(Reader(context), ref)
     layer = check_id(ref) if known is None else known.id
-    if not os.path.isdir(directory):
+    if not presence.is_directory(directory):
         raise SystemFailure("read", directory, _why_no_directory(directory), hint="name a directory")
     make_roots(context.layout)
     with StagingRoot(context.layout.layers_staging).reserve() as staging:
@@ -64,12 +65,12 @@ def _check_allowed(context: Context) -> None:
 
 
 def _why_no_directory(path: str) -> OSError:
-    number = errno.ENOTDIR if os.path.lexists(path) else errno.ENOENT
+    number = errno.ENOTDIR if presence.is_there(path) else errno.ENOENT
     return OSError(number, os.strerror(number))
 
 
 def _packed(directory: str, path: str) -> int:
-    """Pack the directory into a file, and return it open, at its beginning and without a name."""
+    """Pack the directory into an unnamed file, and return its descriptor at the beginning."""
     from cstore.archive.pack import pack_tree
     from cstore.archive.streams import FileSink
 

@@ -1,4 +1,4 @@
-"""The store: the door of the library, and all that concerns more than one kind of item."""
+"""The entry point of the library, and the methods for items of any kind and for the whole store."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Store:
 
     @property
     def layers(self) -> Layers:
-        """Operations on layers."""
+        """The methods for layers."""
         if "layers" not in self._verbs:
             from cstore.store.layers import Layers
 
@@ -74,7 +74,7 @@ class Store:
 
     @property
     def images(self) -> Images:
-        """Operations on images."""
+        """The methods for images."""
         if "images" not in self._verbs:
             from cstore.store.images import Images
 
@@ -84,7 +84,7 @@ class Store:
 
     @property
     def containers(self) -> Containers:
-        """Operations on containers."""
+        """The methods for containers."""
         if "containers" not in self._verbs:
             from cstore.store.containers import Containers
 
@@ -94,17 +94,17 @@ class Store:
 
     @property
     def context(self) -> Context:
-        """The state that the store's operations share, for the operations of other packages."""
+        """The shared state of this store's operations, for packages above this one."""
         return self._context
 
     @property
     def config(self) -> StoreConfig:
-        """The configuration that the store was opened with."""
+        """The configuration with which the store was opened."""
         return self._context.config
 
     @property
     def driver_name(self) -> str:
-        """The driver that keeps the layers' trees."""
+        """The name of the storage driver."""
         return self._context.layout.driver
 
     @property
@@ -116,33 +116,33 @@ class Store:
 
     @property
     def is_made(self) -> bool:
-        """Whether there is a store: without one, nothing is found, and the first change makes it."""
+        """Whether the store exists. Without it, nothing is found; the first change creates it."""
         from cstore.store.places import is_made
 
         return is_made(self._context.layout)
 
     @property
     def flaws(self) -> list[RecordsDamaged]:
-        """Problems of the record files read so far, if the store was opened `degraded`."""
+        """The damage in the records read so far, if the store was opened `degraded`."""
         return self._reader.flaws
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing is held open between two calls."""
+        """Do nothing: nothing is held open between two calls."""
 
     # ── items of any kind ──
 
     def find(self, ref: str, order: tuple[ItemKind, ...] = LAYER_FIRST) -> Item | None:
-        """The layer, image or container that answers to `ref`, or None.
+        """Return the layer, image or container that matches `ref`, or None.
 
-        One whose whole ID or name it is goes before one whose ID only begins so; then counts the `order` of kinds.
+        A whole ID or a name takes precedence over an ID prefix; after that, the `order` of kinds decides.
         """
         return find_item(self._reader, ref, order)
 
     def resolve(self, text: str, kind: str = "", *, by_layer: bool = False) -> Item:
-        """The one item that a text names, also by a digest or an image's short name; see `naming.resolve`.
+        """Return the only item that a text names, also by digest or an image's short name; see `naming.resolve`.
 
         Raises UnknownItem, AmbiguousItem, InvalidOption.
         """
@@ -151,7 +151,7 @@ class Store:
         return naming.resolve(self._reader, text, kind, by_layer=by_layer)
 
     def resolve_path(self, text: str, kind: str = "", *, by_layer: bool = False) -> ItemPath:
-        """The item and the path in it that `ITEM:PATH` names; see `naming.resolve_path`.
+        """Return the item and the path in `ITEM:PATH`; see `naming.resolve_path`.
 
         Raises UnknownItem, AmbiguousItem, InvalidOption.
         """
@@ -160,7 +160,7 @@ class Store:
         return naming.resolve_path(self._reader, text, kind, by_layer=by_layer)
 
     def layer_of(self, item: Item) -> Layer:
-        """An image's top layer, a container's own layer, or the layer itself; see `naming.layer_of`.
+        """Return an image's top layer, a container's own layer, or the layer itself; see `naming.layer_of`.
 
         Raises ImageWithoutLayers, LayerMissing.
         """
@@ -169,7 +169,7 @@ class Store:
         return naming.layer_of(self._reader, item)
 
     def delete(self, ref: str) -> None:
-        """Delete an item without any check; see `removal.delete_item`.
+        """Delete an item without checking for references; see `removal.delete_item`.
 
         Raises LayerUnknown, NotALayer, ContainerOccupied.
         """
@@ -178,7 +178,7 @@ class Store:
         removal.delete_item(self._context, ref)
 
     def names(self, ref: str) -> tuple[str, ...]:
-        """The names of an item; see `names.names_of`.
+        """Return the names of an item; see `names.names_of`.
 
         Raises LayerUnknown.
         """
@@ -199,13 +199,13 @@ class Store:
         return names.add_names(self._context, ref, new)
 
     def remove_names(self, ref: str, old: Iterable[str]) -> tuple[str, ...]:
-        """Take names from an item; see `names.remove_names`."""
+        """Remove names from an item; see `names.remove_names`."""
         from cstore.store import names
 
         return names.remove_names(self._context, ref, old)
 
     def metadata(self, ref: str) -> str:
-        """The metadata of an item; see `names.metadata_of`.
+        """Return the metadata of an item; see `names.metadata_of`.
 
         Raises NotAnItem.
         """
@@ -223,7 +223,7 @@ class Store:
         names.set_metadata(self._context, ref, text)
 
     def set_flag(self, ref: str, flag: str, value: Any) -> None:
-        """Set a flag of an item, to something that JSON has; see `names.set_flag`.
+        """Set a flag of an item to a JSON value; see `names.set_flag`.
 
         Raises NotAnItem, ReadOnlyStore, InvalidOption.
         """
@@ -232,7 +232,7 @@ class Store:
         names.set_flag(self._context, ref, flag, value)
 
     def clear_flag(self, ref: str, flag: str) -> None:
-        """Take a flag from an item; see `names.clear_flag`.
+        """Remove a flag from an item; see `names.clear_flag`.
 
         Raises NotAnItem, ReadOnlyStore, InvalidOption.
         """
@@ -249,7 +249,7 @@ class Store:
         owner: tuple[int, int] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> None:
-        """Copy files and directories into a layer, or out of one; see `copying.copy`.
+        """Copy files and directories into or out of a layer; see `copying.copy`.
 
         Raises LayerUnknown, ReadOnlyStore, InvalidOption, IDNotMapped, SystemFailure.
         """
@@ -257,19 +257,19 @@ class Store:
 
         copying.copy(self._context, sources, target, owner, progress)
 
-    # ── work of several steps ──
+    # ── operations of several steps ──
 
     def begin(self) -> Intent:
-        """Begin a transaction that creates several items, all or none; see `intents.begin`."""
+        """Begin to create several items, either all or none; see `intents.begin`."""
         from cstore.store import intents
 
         return intents.begin(self._context)
 
     def digest_lock(self, digest: str) -> AbstractContextManager[HeldLock]:
-        """Hold the lock of a blob alone, so that of several importers one works and the others find it.
+        """Hold the exclusive lock of a blob, so that one of several importers imports it and the others then find it.
 
         Raises:
-            InvalidDigest: it is not a digest.
+            InvalidDigest: the digest is invalid.
             LockTimeout: another process held it for longer than the store's lock policy allows.
         """
         from cstore.digests import check_digest
@@ -289,7 +289,7 @@ class Store:
         return mounting.mount(self._context, ref, label=label, options=options)
 
     def unmount(self, ref: str, *, force: bool = False) -> bool:
-        """Take back one mount; see `mounting.unmount`.
+        """Remove one mount; see `mounting.unmount`.
 
         Raises LayerUnknown.
         """
@@ -298,7 +298,7 @@ class Store:
         return mounting.unmount(self._context, ref, force=force)
 
     def mounting(self, ref: str, *, label: str = "", options: tuple[str, ...] = ()) -> AbstractContextManager[str]:
-        """Mount a layer or container while a `with` lasts, which gets the mount point; see `mounting.mounting_of`.
+        """Mount a layer or container during a `with` block, which gets the mount point; see `mounting.mounting_of`.
 
         Raises LayerUnknown, DriverError.
         """
@@ -307,7 +307,7 @@ class Store:
         return mounting.mounting_of(self._context, ref, label=label, options=options)
 
     def mounted(self, ref: str) -> bool:
-        """Whether a layer or container is mounted; see `mounting.mounted`.
+        """Return whether a layer or container is mounted; see `mounting.mounted`.
 
         Raises LayerUnknown.
         """
@@ -316,7 +316,7 @@ class Store:
         return mounting.mounted(self._context, ref)
 
     def mount_count(self, ref: str) -> int:
-        """How often a layer or container is mounted, and has to be unmounted; see `mounting.mount_count`.
+        """Return the mount count of a layer or container; see `mounting.mount_count`.
 
         Raises LayerUnknown.
         """
@@ -327,7 +327,7 @@ class Store:
     # ── the store as a whole ──
 
     def status(self) -> list[tuple[str, str]]:
-        """Facts about the store: label and value."""
+        """Return facts about the store, as label and value."""
         options = " ".join(self.config.driver_options)
         return [
             ("Root", self.config.graph_root),
@@ -345,7 +345,7 @@ class Store:
         foreign: bool = False,
         partial: bool = False,
     ) -> list[Leftover]:
-        """Remove what belongs to no record; see `garbage.collect`.
+        """Remove everything that belongs to no record; see `garbage.collect`.
 
         Raises RecordsDamaged, SystemFailure.
         """
@@ -356,13 +356,13 @@ class Store:
         )
 
     def partial_blobs(self) -> Sequence[PartialBlob]:
-        """Partial blobs of interrupted downloads, which a later download continues."""
+        """Return the partly downloaded blobs, whose downloads continue where they stopped."""
         from cstore.store.partial import PartialBlobs
 
         return PartialBlobs(self._context).list()
 
     def foreign(self) -> list[Leftover]:
-        """Files and directories with names that no tool uses, which are left alone; see `garbage.foreign`.
+        """Return files with names that no tool creates, which `gc` leaves alone; see `garbage.foreign`.
 
         Raises RecordsDamaged, SystemFailure.
         """
@@ -373,7 +373,7 @@ class Store:
     def dedup(
         self, method: str = "crc", *, dry_run: bool = False, progress: Callable[[int], None] | None = None
     ) -> Sharing:
-        """Let equal files of all images share their space; see `dedup.dedup`.
+        """Let equal files of all images share their blocks; see `dedup.dedup`.
 
         Raises InvalidOption, RecordsDamaged.
         """
@@ -382,7 +382,7 @@ class Store:
         return dedup.dedup(self._context, method, dry_run=dry_run, progress=progress)
 
     def wipe(self) -> None:
-        """Remove everything; see `wiping.wipe`.
+        """Remove all items; see `wiping.wipe`.
 
         Raises ContainerOccupied, RecordsDamaged, SystemFailure.
         """

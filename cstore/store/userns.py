@@ -1,6 +1,7 @@
-"""Automatic ID maps: ranges that no other container has, as large as the image needs (semantics 8).
+"""Choose ID maps automatically: ranges that no other container has, as large as the image needs (semantics 8).
 
-`choose_map` is called inside `choosing`, which lasts until the container is recorded: so nobody else chooses the same.
+Call `choose_map` inside `choosing`, which lasts until the container is recorded, so that no two processes choose the
+same ranges.
 """
 
 from __future__ import annotations
@@ -29,18 +30,18 @@ _UNCOUNTED = frozenset({b"nobody", b"nogroup"})
 _LONGEST_FILE = 16 << 20
 
 Span = tuple[int, int]
-"""The first ID, and the one after the last."""
+"""The first ID, and the ID after the last."""
 
 
 class AutoMap(Value):
-    """A request for an automatic ID map. 0 and "" stand for the default.
+    """The request for an automatic map. 0 and "" mean the default.
 
     Attributes:
-        size: number of IDs; by default as many as the image needs, within the two limits.
-        initial_size: smallest number of IDs to start from; 1 by default.
-        min_size, max_size: the limits, by default those of the configuration.
-        passwd_file, group_file: read these files instead of the image's own to find the IDs it needs.
-        additional: ranges to add as they are.
+        size: the number of IDs; by default what the image needs, within the two limits.
+        initial_size: the minimum before the image is examined; 1 by default.
+        min_size, max_size: the limits; by default those of the configuration.
+        passwd_file, group_file: files to read instead of the image's own.
+        additional: ranges to add unchanged.
     """
 
     size: int = 0
@@ -74,7 +75,7 @@ def choose_map(context: Context, request: AutoMap, image: Image | None = None) -
 
     Raises:
         InvalidOption: the image needs more IDs than a map may have.
-        NoFreeIDs: not enough are left.
+        NoFreeIDs: there are not enough free IDs.
         LayerUnknown: a layer of the image is missing.
     """
     tables = Trusted(context)
@@ -92,7 +93,7 @@ def choose_map(context: Context, request: AutoMap, image: Image | None = None) -
         raise
 
 
-# ── how many ──
+# ── size ──
 
 
 def _size(context: Context, tables: Tables, request: AutoMap, image: Image | None) -> int:
@@ -112,7 +113,7 @@ def _size(context: Context, tables: Tables, request: AutoMap, image: Image | Non
 
 
 def _needed(context: Context, tables: Tables, request: AutoMap, top: str) -> int:
-    """One more than the highest ID that owns something in the image, or that its user database names."""
+    """Return one more than the highest ID among the owners of files in the image and in its user database."""
     owners = [number for layer in _chain(tables, top) for number in (*layer.uids, *layer.gids)]
     named = [number for number in _named_ids(context, request, top) if number != _NOBODY]
     return 1 + max((*owners, *named), default=-1)
@@ -129,7 +130,7 @@ def _chain(tables: Tables, top: str) -> Iterable[Layer]:
 
 
 def _named_ids(context: Context, request: AutoMap, top: str) -> list[int]:
-    """The IDs in the user database of the image, whose tree is looked into without mounting it anywhere."""
+    """Return the IDs in the user database of the image, reading its tree without a visible mount."""
     if request.passwd_file and request.group_file:
         return [*_users(_read(request.passwd_file)), *_groups(_read(request.group_file))]
     with context.driver.tree_of(top) as tree:
@@ -146,14 +147,14 @@ def _named_ids(context: Context, request: AutoMap, top: str) -> list[int]:
 
 
 def _users(text: bytes) -> Iterator[int]:
-    """The user and the group of every line `NAME:PASSWORD:UID:GID:…`."""
+    """Yield user and group of each line `NAME:PASSWORD:UID:GID:…`."""
     for name, *fields in _rows(text):
         if name not in _UNCOUNTED and len(fields) >= 3:
             yield from _numbers(fields[1:3])
 
 
 def _groups(text: bytes) -> Iterator[int]:
-    """The group of every line `NAME:PASSWORD:GID:…`."""
+    """Yield the group of each line `NAME:PASSWORD:GID:…`."""
     for name, *fields in _rows(text):
         if name not in _UNCOUNTED and len(fields) >= 2:
             yield from _numbers(fields[1:2])
@@ -168,7 +169,7 @@ def _numbers(fields: Iterable[bytes]) -> Iterator[int]:
 
 
 def _read_inside(root: int, path: bytes) -> bytes:
-    """Read a file of an image; b"" if it does not exist. No link leads out of the image; opens only regular files."""
+    """Read a file of an image; b"" if there is none. Links stay inside the image, and only regular files are read."""
     from cstore.fs.scoped import open_in_root
 
     try:
@@ -197,13 +198,13 @@ def _contents(fd: int) -> bytes:
         os.close(fd)
 
 
-# ── which ──
+# ── ranges ──
 
 
 def _available(context: Context) -> tuple[list[Span], list[Span]]:
-    """The user and group IDs that containers may have: set aside for an owner, or, without root's powers, those here.
+    """Return the user and group IDs for containers: those assigned to an owner or, if rootless, of this namespace.
 
-    ID 0 of a user namespace is the user, and stays so.
+    ID 0 of a user namespace is the user's own, and is not used.
     """
     from cstore.config import rootless_identity
     from cstore.config.subids import GROUP_FILE, USER_FILE, packed, read_ranges
@@ -228,7 +229,7 @@ def _outside(maps: Iterable[Sequence[IDRange]]) -> list[Span]:
 
 
 def _choose(noun: str, size: int, free: list[Span], additional: Sequence[IDRange]) -> tuple[IDRange, ...]:
-    """Map every ID below `size` to the lowest free ID, except those that `additional` covers."""
+    """Map each ID below `size` to the lowest free one, except for those in `additional`."""
     inside = _without([(0, size)], _inside(additional))
     outside = _without(free, _outside([additional]))
     wanted, left = (sum(end - start for start, end in spans) for spans in (inside, outside))
@@ -238,7 +239,7 @@ def _choose(noun: str, size: int, free: list[Span], additional: Sequence[IDRange
 
 
 def _remedy(context: Context, error: NoFreeIDs) -> str:
-    """The line that sets aside as many IDs more as are missing."""
+    """Return a hint with the line that assigns the missing number of IDs."""
     from cstore.config.subids import GROUP_FILE, USER_FILE, line_to_add
 
     path = USER_FILE if error.noun == "UIDs" else GROUP_FILE
@@ -247,7 +248,7 @@ def _remedy(context: Context, error: NoFreeIDs) -> str:
 
 
 def _paired(inside: Iterable[Span], outside: Iterable[Span]) -> Iterator[IDRange]:
-    """Lay two lists of spans side by side and cut at the ends of either."""
+    """Pair two lists of spans, splitting at the ends of either."""
     pool = iter(outside)
     low, high = 0, 0
     for start, end in inside:
@@ -256,11 +257,11 @@ def _paired(inside: Iterable[Span], outside: Iterable[Span]) -> Iterator[IDRange
                 low, high = next(pool)
             count = min(end - start, high - low)
             yield IDRange(start, low, count)
-            start, low = start + count, low + count  # noqa: PLW2901  - what is left of the span
+            start, low = start + count, low + count  # noqa: PLW2901  - the rest of the span
 
 
 def _without(spans: Iterable[Span], taken: Iterable[Span]) -> list[Span]:
-    """Cut what is taken out of sorted spans."""
+    """Return sorted spans without the taken IDs."""
     cuts = _merged(taken)
     result = []
     for first, end in spans:
@@ -276,7 +277,7 @@ def _without(spans: Iterable[Span], taken: Iterable[Span]) -> list[Span]:
 
 
 def _merged(spans: Iterable[Span], least: int = 0) -> list[Span]:
-    """Sort spans, join those that touch, and leave out IDs below `least`."""
+    """Sort spans, join adjacent ones, and leave out IDs below `least`."""
     result: list[Span] = []
     for first, end in sorted(spans):
         start = max(first, least)

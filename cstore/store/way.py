@@ -1,10 +1,11 @@
-"""The way from one of a store's top directories to a path that a journal, or a finding, names."""
+"""Check the path from one of a store's top directories to a path in a journal or finding."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
 
+from cstore import presence
 from cstore.fs import within
 
 TYPE_CHECKING = False
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 def way_to(layout: Layout, path: str) -> tuple[str, str] | None:
     """Split a path into a top directory of the store and the rest; None if it is not below any.
 
-    The roots may be named otherwise than the store was opened: it is looked at which directories they are.
+    Roots are compared by device and inode, because the path may name them differently.
     """
-    roots = [os.stat(root) for root in _roots(layout) if os.path.isdir(root)]
+    roots = [os.stat(root) for root in _roots(layout) if presence.is_directory(root)]
     parts = os.path.normpath(path).split("/")
     for end in range(1, len(parts)):
         above = "/".join(parts[:end]) or "/"
@@ -30,11 +31,11 @@ def way_to(layout: Layout, path: str) -> tuple[str, str] | None:
 
 
 def require_way(layout: Layout, path: str) -> None:
-    """Check that every parent of a path in the store is a directory and not a symbolic link.
+    """Check that the parents of a path in the store are directories, not symbolic links or other files.
 
     Raises:
-        ForeignThing: one is not.
-        OSError: one cannot be examined.
+        ForeignThing: one of them is not a directory.
+        OSError: one of them cannot be examined.
     """
     way = way_to(layout, path)
     if way is not None:

@@ -1,4 +1,4 @@
-"""Deletes everything: containers, images, layers, and the driver's other files (semantics 12.6)."""
+"""Remove everything: containers, images, layers, and the driver's leftovers (semantics 12.6)."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ if TYPE_CHECKING:
 
 
 def wipe(context: Context) -> None:
-    """Remove every container, image and layer of the store, and what belongs to none of them.
+    """Remove all containers, images and layers of the store, and leftovers.
 
-    Does not touch additional stores, or files with names that no tool uses. The quarantine stays, and gets what a
-    killed `rm --keep` had promised to it and not moved: its records were gone before.
+    Additional stores are unchanged, and files with names that no tool creates stay. The quarantine stays; files that a
+    killed `rm --keep` was moving there are moved, because their records are gone.
 
     Raises:
-        ContainerOccupied: a process lives in a container, or another mount namespace holds it; nothing was removed.
+        ContainerOccupied: a process runs in a container, or another mount namespace uses it; nothing was removed.
         RecordsDamaged: a record file cannot be trusted; nothing was removed.
-        SystemFailure: the first layer that could not be removed; all others are gone, except its ancestors. The next
-            writer tries it again.
+        SystemFailure: a layer could not be removed; all others were, except its ancestors. The next writer tries again.
     """
     from cstore.store.quarantine.finishing import Promised
 
@@ -61,7 +60,7 @@ def _wipe_items(writer: Writer, item_kind: ItemKind, discard_data: Callable[[Wri
 
 
 def _wipe_layers(writer: Writer, promised: Promised) -> None:
-    """Flag all layers in one save, so that a crash leaves none of them half; then newest first, out of sight."""
+    """Flag all layers in one save, so that a crash leaves none partly removed; then remove them, newest first."""
     layers = list(writer.layers)
     with writer.mounts() as mounts:
         for entry in list(mounts):
@@ -71,7 +70,7 @@ def _wipe_layers(writer: Writer, promised: Promised) -> None:
         writer.layers.replace(layer.with_(flags={**layer.flags, "incomplete": True}))
     writer.save(ItemKind.LAYERS)
     first: CstoreError | None = None
-    needed: set[str] = set()  # a record without that of its parent would be damage
+    needed: set[str] = set()  # a record without its parent's would be damage
     for layer in reversed(layers):
         if layer.id in needed:
             needed.add(layer.parent)
@@ -82,7 +81,7 @@ def _wipe_layers(writer: Writer, promised: Promised) -> None:
             first = first or error
             needed.add(layer.parent)
     writer.save(ItemKind.LAYERS)
-    for leftover in leftovers(writer.context, writer, promised):  # else links of layers that are gone would stay
+    for leftover in leftovers(writer.context, writer, promised):  # otherwise links of removed layers would stay
         failure = remove(writer, leftover, promised=promised)
         first = first or failure
     if first is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from cstore.archive.decoder_memory import USUAL_WINDOW
 from cstore.values import Value
 
 if TYPE_CHECKING:
@@ -192,6 +193,14 @@ class RemoteSource(Protocol):
 
     def forked(self) -> None:
         """Called in a forked process, which must not use its parent's connections."""
+
+
+def window_for(source: object, request: CopyRequest) -> int:
+    """Bytes that the window of a layer's decoder may take; 0 for what this system can give.
+
+    A stream says itself how much that is. An archive at hand is trusted with it; what comes over a network is not.
+    """
+    return max(USUAL_WINDOW, request.memory) if isinstance(source, RemoteSource) else 0
 
 
 @runtime_checkable

@@ -10,7 +10,8 @@ from cstore.archive.compression import Compression
 from cstore.archive.streams import HashingSink, compressed
 from cstore.digests import algorithm_of, digest_of
 from cstore.errors import ImageArchiveError
-from cstore.oci.platforms import wanted_platform
+from cstore.oci.config import parse_config
+from cstore.oci.platforms import show_platform, suits, wanted_platform
 from cstore.transfer import media
 from cstore.transfer.blob_sink import COMPRESSED, PLAIN
 from cstore.transfer.contract import (
@@ -22,6 +23,7 @@ from cstore.transfer.contract import (
     RemoteSource,
     TriesAgain,
     WritesBlobs,
+    window_for,
 )
 from cstore.transfer.manifests import Descriptor, Index, Manifest, is_image, rewritten
 from cstore.transfer.members import Part, PartReader
@@ -30,7 +32,7 @@ from cstore.transfer.plan import MOST_IMAGES
 from cstore.transfer.rate import Limited, Rate
 from cstore.transfer.room import require_room
 from cstore.transfer.scratch import ScratchSink
-from cstore.transfer.sources import layer_forms, read_document
+from cstore.transfer.sources import layer_forms, read_blob, read_document
 from cstore.transfer.telling import TellingSink, Verified
 from cstore.transfer.verifying import pour, uncompressed
 
@@ -91,12 +93,25 @@ class ImageCopy:
     def _wanted(self, document: Manifest | Index, depth: int) -> Manifest | Index:
         """Return the part of an index to copy: all of it, or the image for one platform."""
         if isinstance(document, Manifest) or self._request.all_platforms:
+            if isinstance(document, Manifest) and self._request.platform and not depth:
+                self._require_platform(document)
             return document
         if depth == _DEEPEST:
             raise ImageArchiveError(self._source.shown, f"indexes within indexes, more than {_DEEPEST} deep")
         choice = Choice(wanted_platform(self._request.platform))
         entry = chosen_instances(document.manifests, choice, self._source.shown)[0]
         return self._wanted(read_document(self._source, entry), depth + 1)
+
+    def _require_platform(self, document: Manifest) -> None:
+        """Make sure that the only image there is one for the platform that was asked for.
+
+        Raises:
+            ImageArchiveError: it is not.
+        """
+        offered = parse_config(read_blob(self._source, document.config)).platform
+        if not suits(offered, wanted_platform(self._request.platform)):
+            reason = f"it has no image for {self._request.platform}"
+            raise ImageArchiveError(self._source.shown, reason, hint=f"it has: {show_platform(offered)}")
 
     def _announce(self, document: Manifest | Index) -> None:
         """Report the plan. For an index, it lists only the manifests, because they are read one after the other.
@@ -233,7 +248,7 @@ class ImageCopy:
             else:
                 plain = HashingSink(sink, algorithm_of(diff_id))
                 with self._read(layer) as reader:
-                    pour(uncompressed(reader), plain)
+                    pour(uncompressed(reader, window_for(self._source, self._request)), plain)
                 found = plain.digest
         if found != diff_id:
             raise digest_differs(layer.digest, diff_id, found, "DiffID")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from contextlib import ExitStack, contextmanager
 
 from cstore.archive.streams import FileReader
@@ -102,7 +104,7 @@ def opened_source(
 
         yield find_docker_image(place.path, place.reference)
     else:
-        with members_at(place.path) as members:
+        with members_at(place.path, layout=place.transport in {places.OCI, places.DIRECTORY}) as members:
             if place.transport == places.DIRECTORY:
                 yield DirectorySource(members)
             elif place.transport == places.DOCKER_ARCHIVE:
@@ -132,8 +134,12 @@ def _plan_of(members: Members, reference: str, platform: str) -> ImagePlan:
 
 
 @contextmanager
-def members_at(path: str) -> Iterator[Members]:
-    """Open an archive or a directory for random access; a compressed archive, or a pipe, is unpacked first.
+def members_at(path: str, *, layout: bool = False) -> Iterator[Members]:
+    """Open an archive or a directory for reading anywhere in it: what is compressed, or a pipe, is unpacked first.
+
+    Args:
+        path: the archive or directory.
+        layout: it shall be a directory, so nobody waits for a pipe.
 
     Raises:
         ArchiveError: it is not an archive.
@@ -145,11 +151,14 @@ def members_at(path: str) -> Iterator[Members]:
 
     with ExitStack() as stack:
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (os.O_NONBLOCK if layout else 0))
         except OSError as error:
             raise SystemFailure("open", path, error) from error
         stack.callback(os.close, fd)
-        if os.path.isdir(path):
+        mode = os.fstat(fd).st_mode
+        if layout and not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+            raise SystemFailure("open", path, NotADirectoryError(errno.ENOTDIR, ""))
+        if stat.S_ISDIR(mode):
             yield DirectoryMembers(fd, path)
             return
         with naming(path):

@@ -246,7 +246,7 @@ class _Work:
             forked()
         if isinstance(self._source, TriesAgain):
             self._source.hear(lambda event: self._say(_TOLD, "", event))
-        threads = [start_thread("cstore-fetch", self._lane, todo, lanes) for _ in range(lanes)]
+        threads = [start_thread(self._lane, todo, lanes) for _ in range(lanes)]
         for thread in threads:
             thread.join()
         return 0

@@ -84,7 +84,8 @@ def _read(
     format_ = _format_of(members, wanted)
     if format_ == OCI_FORMAT:
         choice = Choice(wanted_platform(wanted.platform), wanted.all_platforms)
-        return oci_layout.read_plans(members, choice, naming.with_(home=LOCAL), warnings, complete=complete)
+        plans = oci_layout.read_plans(members, choice, naming.with_(home=LOCAL), warnings, complete=complete)
+        return _for_platform(plans, wanted, members.shown) if plans else plans
     if format_ == DOCKER_FORMAT:
         plans = docker_archive.read_plans(members, naming)
     else:

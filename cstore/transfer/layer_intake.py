@@ -76,13 +76,15 @@ class LayerIntake:
         waited: bytes of layers that were written to a file before they could be used.
     """
 
-    def __init__(self, store: Store, progress: Callable[[int], None] | None, intent: Intent) -> None:
+    def __init__(self, store: Store, progress: Callable[[int], None] | None, intent: Intent, window: int = 0) -> None:
+        """`window`: see `ApplyOptions`."""
         self.made: list[str] = []
         self.oddities: list[str] = []
         self.waited = 0
         self._store = store
         self._progress = progress
         self._intent = intent
+        self._window = window
         self._streaming = False
         self._read = 0
         self._done = 0
@@ -171,7 +173,7 @@ class LayerIntake:
             self._intent.note(uses=use.id)
         try:
             if self._known(use) is not None or not self._made(use, delivery):
-                verify(source, layer)
+                verify(source, layer, self._window)
         except ImageArchiveError:
             raise
         except ArchiveError as error:
@@ -182,7 +184,7 @@ class LayerIntake:
 
     def _made(self, use: _Use, delivery: Delivery) -> bool:
         """Make a layer, or find that somebody else has just made it; False if nothing of the archive was read then."""
-        request = NewLayer(id=use.id, parent=use.below)
+        request = NewLayer(id=use.id, parent=use.below, window=self._window)
         self._intent.note(layers=[use.id])
         try:
             made = self._store.layers.put(request, delivery.source, self._advance, delivery.accept)

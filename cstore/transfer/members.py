@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 else:
     Protocol = object
 
-_MOST_MEMBERS = 100_000
-_MOST_LINKS = 40  # as the kernel
+_MOST_MEMBERS, _MOST_LINKS = 100_000, 40
 _LARGEST_SPARSE = 1 << 38
 """Limit of bytes in a sparse member: a map of a few digits could request a practically endless run of zeros."""
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
@@ -161,7 +160,8 @@ def get_part(members: Members, name: str, wanted: str) -> Part:
     """
     part = members.find(plain_name(name, wanted))
     if part is None:
-        raise MemberMissing(name, f"this member, which {wanted} names, is missing", hint="fetch the archive again")
+        reason = f"this member, which {wanted} names, is missing"
+        raise MemberMissing(f"{members.shown}: {name}", reason, hint="fetch the archive again")
     return part
 
 

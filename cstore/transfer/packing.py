@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 
+from cstore import presence
 from cstore.archive.streams import FileSink
 from cstore.archive.tar.writer import END, REGULAR, SYMLINK, Entry, header_blocks, padding
 from cstore.errors import InvalidOption, SystemFailure
@@ -96,7 +97,7 @@ def require_new(path: str) -> None:
         InvalidOption: there is something of that name.
     """
     path = os.path.abspath(path)
-    if os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
+    if presence.is_there(path) and (not presence.is_directory(path) or os.listdir(path)):
         raise InvalidOption(f"{path} exists and is not an empty directory", hint="choose another name")
 
 
@@ -138,7 +139,7 @@ def new_directory(path: str, *, sync: bool, replace: bool = False) -> Iterator[D
         if replace:
             remove_tree(beside)  # the old one
     except BaseException:
-        if os.path.lexists(beside):
+        if presence.is_there(beside):
             remove_tree(beside)
         raise
     finally:

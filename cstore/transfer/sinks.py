@@ -6,8 +6,9 @@ import os
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from cstore import gojson
+from cstore import gojson, presence
 from cstore.archive.streams import FileSink
+from cstore.config.parse import read_named
 from cstore.errors import ImageArchiveError, InvalidOption, SystemFailure
 from cstore.fs.atomic import write_file
 from cstore.oci.config import parse_config
@@ -50,13 +51,15 @@ class LayoutSink(BlobSink):
 
         Raises:
             InvalidOption: something else has that name.
+            ImageArchiveError, ConfigError, SystemFailure: the existing layout has no usable index.
         """
         self.shown = self.room = path
         self._path, self._naming, self._sync = path, _Naming(reference), sync
         self._opened = ExitStack()
-        self._added = reference is not None and os.path.lexists(os.path.join(path, LAYOUT))
+        self._added = reference is not None and presence.is_there(os.path.join(path, LAYOUT))
         if not self._added:
             require_new(path)
+        self._before()  # fails before anything is written if the index cannot be extended
         self._entries: list[dict[str, Any]] = []
         self._package: DirectoryPackage | None = None
         self._written: set[str] = set()
@@ -122,8 +125,7 @@ class LayoutSink(BlobSink):
         import json
 
         try:
-            with open(os.path.join(self._path, INDEX), "rb") as file:
-                raw = file.read()
+            raw = read_named(os.path.join(self._path, INDEX), LARGEST)
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -187,8 +189,8 @@ class DirectorySink(BlobSink):
         """
         self.shown = self.room = path
         self._path, self._sync = path, sync
-        self._replaced = os.path.isfile(os.path.join(path, _VERSION_FILE))
-        if not self._replaced and os.path.lexists(path) and (not os.path.isdir(path) or os.listdir(path)):
+        self._replaced = presence.is_file(os.path.join(path, _VERSION_FILE))
+        if not self._replaced and presence.is_there(path) and (not presence.is_directory(path) or os.listdir(path)):
             raise InvalidOption(f"{path} exists but holds no image", hint="choose another name")
         self._opened = ExitStack()
         self._package: DirectoryPackage | None = None

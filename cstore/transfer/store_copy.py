@@ -18,6 +18,7 @@ from cstore.transfer.contract import (
     PlannedSource,
     RemoteSource,
     TriesAgain,
+    window_for,
 )
 from cstore.transfer.formats import LoadRequest, check, read_plans
 from cstore.transfer.layer_intake import needs_of
@@ -48,6 +49,7 @@ class StoreCopy:
     def __init__(self, sink: StoreSink, source: ImageSource, request: CopyRequest, tell: Tell) -> None:
         self._sink, self._source, self._request, self._tell = sink, source, request, tell
         self._store = sink.store
+        self._window = window_for(source, request)
         if isinstance(source, TriesAgain):
             source.hear(tell)
 
@@ -135,7 +137,7 @@ class StoreCopy:
         missing = [need for need in needs if not need.present]
         if missing and isinstance(self._source, RemoteSource) and isinstance(members, SourceMembers):
             return self._fetched(members, plans, missing)
-        warnings = self._sink.take_planned(members, plans).warnings
+        warnings = self._sink.take_planned(members, plans, window=self._window).warnings
         if not isinstance(members, SourceMembers):  # those tell themselves
             for digest, size, _ in planned.fetch:
                 self._tell(BlobDone(digest, size))
@@ -150,7 +152,7 @@ class StoreCopy:
             try:
                 with fetching:
                     members.fetch_by(fetching.opened)
-                    return self._sink.take_planned(members, plans, fetching.settle).warnings
+                    return self._sink.take_planned(members, plans, fetching.settle, window=self._window).warnings
             except CstoreError:
                 # What an earlier run had left of a blob was wrong, and has been removed: try again, with that blob from
                 # its beginning. This may happen once for each blob.

@@ -96,6 +96,7 @@ class StoreSink:
         plans: Sequence[ImagePlan],
         settle: Callable[[str], object] | None = None,
         progress: Callable[[int], None] | None = None,
+        window: int = 0,
     ) -> LoadResult:
         """Take images whose plans are known. Reads nothing of layers that the store has.
 
@@ -105,12 +106,13 @@ class StoreSink:
             settle: called with the digest of a layer before it is read; when it returns, the layer can be read, or
                 another process has put it into the store.
             progress: called now and then with the bytes of layers read so far.
+            window: bytes of memory that the window of a layer's decoder may take; 0 for what this system can give.
 
         Raises:
             CstoreError: see `contract.ImageSink`; the store is as it was.
         """
         with self.store.begin() as intent:
-            layers = LayerIntake(self.store, progress, intent)
+            layers = LayerIntake(self.store, progress, intent, window)
             layers.fetch(members, plans, settle)
             return self._finish(plans, layers, intent)
 

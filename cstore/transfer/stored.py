@@ -7,7 +7,6 @@ from cstore.errors import (
     CstoreError,
     DataItemUnknown,
     ImageInvalid,
-    ImageUnknown,
     InvalidName,
     Unsupported,
 )
@@ -72,15 +71,19 @@ def _find(store: Store, ref: str) -> tuple[Image, ImageName | None]:
     if image is not None:
         name = parse_name(ref, home=LOCAL) if ref in image.names else None
         return image, None if name is None or name.digest else name
-    for home in (DOCKER, LOCAL):
-        try:
-            name = parse_name(ref, home=home)
-        except InvalidName:
-            break
-        image = store.images.find(str(name))
-        if image is not None:
-            return image, name
-    raise ImageUnknown(ref)
+    image = store.images.get(store.resolve(ref, "image").id)
+    called = next((name for name in image.names if _is_short_for(name, ref)), "")
+    return image, parse_name(called, home=LOCAL) if called else None
+
+
+def _is_short_for(name: str, ref: str) -> bool:
+    """Whether a name in full may be what a short one means."""
+    try:
+        short = parse_name(ref, home=LOCAL)
+    except InvalidName:
+        return False
+    ending = str(short).removeprefix(f"{LOCAL}/")
+    return not short.digest and (name == str(parse_name(ref, home=DOCKER)) or f"/{name}".endswith(f"/{ending}"))
 
 
 def _manifest(store: Store, image: Image) -> Manifest | None:

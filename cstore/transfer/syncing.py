@@ -203,10 +203,9 @@ class _Sync:
         }[self._from.transport]()
 
     def _typed(self, text: str) -> _Item:
-        """Read a line of a list: a name, at the source's place."""
-        name = parse_name(
-            text.removeprefix("docker://"), home=LOCAL if self._from.transport == places.STORE else DOCKER
-        )
+        """Read a line of a list: a name, at the source's place; one without a registry is the source's."""
+        homes = {places.STORE: LOCAL, places.REGISTRY: scope_of(self._from.reference)[0]}
+        name = parse_name(text.removeprefix("docker://"), home=homes.get(self._from.transport, DOCKER))
         if self._from.transport == places.REGISTRY:
             return _Item(name, Place(places.REGISTRY, reference=str(name)), name.path)
         if self._from.transport == places.STORE and self._request.containers and is_container(name.path):
@@ -273,7 +272,7 @@ class _Sync:
         from cstore.transfer.oci_layout import read_index
         from cstore.transfer.sources import references_of
 
-        with members_at(self._from.path) as members:
+        with members_at(self._from.path, layout=True) as members:
             entries = read_index(members).manifests
         for reference in dict.fromkeys(text for entry in entries for text in references_of(entry)[:1]):
             with suppress(CstoreError):

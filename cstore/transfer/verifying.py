@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from cstore.transfer.plan import LayerPlan
 
 
-def uncompressed(source: ReadInto) -> Decoder:
-    """Decompress a stream in any format, or pass on an uncompressed one."""
+def uncompressed(source: ReadInto, window: int = 0) -> Decoder:
+    """Give back what was compressed, in whatever way, or not. `window`: see `open_decoder`."""
     peeking = PeekingReader(source)
-    return open_decoder(sniff(peeking.peek(LONGEST_MAGIC)), peeking)
+    return open_decoder(sniff(peeking.peek(LONGEST_MAGIC)), peeking, window=window)
 
 
 def drained(source: ReadInto) -> Iterator[memoryview]:
@@ -93,8 +93,10 @@ class Delivery:
         )
 
 
-def verify(source: ReadInto, layer: LayerPlan) -> None:
-    """Read and verify a layer's member that the store does not need.
+def verify(source: ReadInto, layer: LayerPlan, window: int = 0) -> None:
+    """Read a layer's member that the store does not need, and hold it to its description all the same.
+
+    `window`: see `open_decoder`.
 
     Raises:
         ArchiveError: the layer differs, or is not valid.
@@ -102,7 +104,7 @@ def verify(source: ReadInto, layer: LayerPlan) -> None:
     algorithm = algorithm_of(layer.digest) or "sha256"
     counted = CountingReader(source, algorithm if layer.digest else None)
     contents = new_hash()
-    for piece in drained(uncompressed(counted)):
+    for piece in drained(uncompressed(counted, window)):
         contents.update(piece)
     check_size(layer.member, layer.size, counted.count)
     if layer.digest and counted.digest != layer.digest:

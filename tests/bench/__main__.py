@@ -37,20 +37,21 @@ ALONE = {
     "contents": looking,
     "registry": registry,
     "small": small_commands,
-    "batch": batches,
 }
 
 
 def main() -> None:
     """Read the command line, run what it names, print a line a job."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    known = ", ".join([*ALONE, *ON_CORPORA])
+    known = ", ".join([*ALONE, "batch", *ON_CORPORA])
     parser.add_argument("jobs", nargs="*", metavar="JOB", help=f"any of {known}; default: all")
     parser.add_argument("--rounds", type=int, default=5, help="runs that count, for each tool (default: %(default)s)")
     parser.add_argument("--corpus", action="append", choices=NAMES, help="only this real layer; may be repeated")
+    parser.add_argument("--many", type=int, default=200, help="commands in a batch (default: %(default)s)")
     chosen = parser.parse_args()
-    wanted = chosen.jobs or [*ALONE, *ON_CORPORA]
-    unknown = sorted({*wanted} - {*ALONE, *ON_CORPORA})
+    alone: dict[str, Callable[[int], Iterator[Result]]] = {**ALONE, "batch": partial(batches, many=chosen.many)}
+    wanted = chosen.jobs or [*alone, *ON_CORPORA]
+    unknown = sorted({*wanted} - {*alone, *ON_CORPORA})
     if unknown:
         parser.error(f"no such job: {', '.join(unknown)}")
     if shutil.which(PEER[0]) is None:
@@ -60,8 +61,8 @@ def main() -> None:
         print("no fresh file system a run (that takes root and mkfs.ext4): expect noise")
     print(f"{'job':34} {'peer s':>8} {'cstore':>8} {'no-sync':>8} {'goal':>8}   ratios are cstore ÷ peer")
     for name in wanted:
-        if name in ALONE:
-            _print_all(partial(ALONE[name], chosen.rounds))
+        if name in alone:
+            _print_all(partial(alone[name], chosen.rounds))
     _on_corpora([name for name in wanted if name in ON_CORPORA], chosen.corpus or NAMES, chosen.rounds)
 
 

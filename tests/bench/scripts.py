@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from tests.bench.timing import Result
 
-MANY = 200
-
 
 def small_commands(rounds: int) -> Iterator[Result]:
     """Small commands on a small store, first against a bare interpreter, then against the Go tool."""
@@ -48,8 +46,8 @@ def small_commands(rounds: int) -> Iterator[Result]:
                 yield interleaved(words[0], None, attempts, rounds * 5)
 
 
-def batches(rounds: int) -> Iterator[Result]:
-    """Commands of one batch against as many processes of the Go tool."""
+def batches(rounds: int, many: int) -> Iterator[Result]:
+    """`many` commands in one batch against as many processes of the Go tool."""
     for job, goal, line in (
         ("exists", 0.33, "exists base"),
         ("add-names", 0.33, "add-names --name name{number} base"),
@@ -59,9 +57,9 @@ def batches(rounds: int) -> Iterator[Result]:
         with fresh_disk() as disk, tempfile.TemporaryDirectory() as folder:
             archive = _small_archive(folder)
             timed([*DURABLE.on(disk), "create-layer", "--name", "base"])
-            lines = [line.format(number=number, archive=archive) for number in range(MANY)]
+            lines = [line.format(number=number, archive=archive) for number in range(many)]
             attempts = {"cstore": partial(_batch, disk, lines), "peer": partial(_processes, disk, lines)}
-            yield interleaved(f"{MANY} {job} in a batch", goal, attempts, max(1, rounds // 2))
+            yield interleaved(f"{many} {job} in a batch", goal, attempts, max(1, rounds // 2))
 
 
 def _batch(disk: str, lines: list[str]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import os
 import pty
 import select
@@ -19,6 +20,7 @@ from tests.builders import directory, flip_byte_of, make_tar, regular, symlink
 
 pytest.importorskip("textual", reason="the extra cstore[browse] is not installed")
 
+from textual.events import Key
 from textual.widgets import Input, Static
 
 from cstore import Store, open_store
@@ -252,6 +254,45 @@ def test_damage_is_named(store_roots: StoreRoots) -> None:
         assert len(screen.rows) == 3
 
     browse(store_roots, damaged)
+
+
+@pytest.mark.usefixtures("told", "needs_root")
+def test_keys_that_come_at_once_are_taken_in_order(store_roots: StoreRoots) -> None:
+    """As over a slow line: what follows / is the text to search, in the lists and among files."""
+
+    async def typed(screen: Screen, text: str) -> None:
+        for character in text:
+            screen.app.post_message(Key({"/": "slash", "\r": "enter"}.get(character, character), character))
+        await settled(screen.pilot)
+
+    async def play(screen: Screen) -> None:
+        await typed(screen, "/web\r")
+        assert screen.names == ["localhost/app:1.0"]
+        await screen.press("enter")
+        await typed(screen, "/tool\r")
+        assert screen.names == ["bin/tool"]
+
+    browse(store_roots, play)
+
+
+@pytest.mark.usefixtures("told", "needs_root")
+def test_a_broken_chain_is_named(store_roots: StoreRoots) -> None:
+    """At the top of the lists, by who holds an item, and before it is deleted."""
+    with open(store_roots.records, encoding="utf-8") as file:
+        records = json.load(file)
+    records[0]["parent"] = "lost"
+    with open(store_roots.records, "w", encoding="utf-8") as file:
+        json.dump(records, file)
+    damage = "layer lost, the parent of layer base, is not there"
+
+    async def play(screen: Screen) -> None:
+        assert screen.text("#top").startswith("damaged: see cstore check · ")
+        await screen.press("w")
+        assert damage in screen.text("#text")
+        await screen.press("escape", "d")
+        assert damage in screen.text("#text")
+
+    browse(store_roots, play)
 
 
 def test_an_empty_store(store_roots: StoreRoots) -> None:

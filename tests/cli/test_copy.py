@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.builders import make_tar, regular
 from tests.mounts import detach_all
 
 if TYPE_CHECKING:
@@ -184,7 +185,6 @@ def test_several_sources_stop_at_the_first_mistake(cli: CommandLine, layer: Call
         (["--chown", "1:-2", "SOURCE/f", "l1:/x"], "'-2' is not a GID"),
         (["l1:/nope", "l1:/x"], "cannot read l1:/nope: No such file or directory"),
         (["l1:/etc/..", "SOURCE/d"], "No such file or directory"),
-        (["SOURCE", "relative"], "not an absolute path"),
         (["l1:/", "l1:/x"], "which is inside it"),
         (["SOURCE", "SOURCE/d/new"], "which is inside it"),
         (["SOURCE/d", "SOURCE/f/x"], "Not a directory"),
@@ -199,6 +199,37 @@ def test_what_cannot_be_copied_is_said(cli: CommandLine, source: Path, words: li
     assert (told.code, told.out, told.err.count("\n")) == (1, "", 1)
     assert said in told.err
     assert cli("mounted", "l1").out == ""
+
+
+def test_copying_into_an_imported_layer_warns(cli: CommandLine, source: Path, tmp_path: Path) -> None:
+    """An image is not what its digest says from then on; a layer that was made empty has no digest."""
+    (tmp_path / "layer.tar").write_bytes(make_tar(regular("f", b"x")))
+    cli("import-layer", "-i", "imported", "-f", str(tmp_path / "layer.tar")).ok()
+    cli("create-layer", "-i", "made").ok()
+
+    told = cli("copy", str(source / "f"), "imported:/g").ok()
+    assert "imported is no longer what its digest says" in told.err
+    assert cli("copy", str(source / "f"), "made:/g").ok().err == ""
+
+
+@pytest.mark.usefixtures("layer")
+def test_a_directory_goes_to_a_relative_place(
+    cli: CommandLine, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file does, and as with Docker and Podman: one that is not there, one that is, and the current one."""
+    cli("copy", str(source), "l1:/s").ok()
+    here = tmp_path / "here"
+    (here / "there").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    for target in ("new", "there", "./there/new/", "."):
+        cli("copy", "l1:/s", target).ok()
+        assert {"d", "f"} <= set(os.listdir(target)), target
+
+
+def test_messages_name_the_item_as_it_was_typed(cli: CommandLine, layer: Callable[[str], str]) -> None:
+    """And not its layer, which nobody typed."""
+    cli("create-image", "-i", "img", "-n", "localhost/app:1", "l1").ok()
+    assert "cannot read localhost/app:1:/nope: No such" in cli("copy", "localhost/app:1:/nope", "x").err
 
 
 @pytest.mark.usefixtures("layer")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -216,3 +218,58 @@ def test_places_that_make_no_sense_are_explained(cli: CommandLine, words: list[s
     told = cli("copy-image", *words)
 
     assert (told.code, reason in told.err) == (code, True), told.err
+
+
+def test_a_pipe_in_the_place_of_a_directory(cli: CommandLine, tmp_path: Path) -> None:
+    """Transports that are directories do not wait for a pipe; of what is missing is said where."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty").mkdir()
+    for transport in ("oci", "dir"):
+        told = cli("copy-image", f"{transport}:{tmp_path}/pipe", f"oci:{tmp_path}/out")
+        assert (told.code, f"{tmp_path}/pipe: Not a directory" in told.err) == (1, True)
+        told = cli("copy-image", f"{transport}:{tmp_path}/empty", f"oci:{tmp_path}/out")
+        assert f"{tmp_path}/empty: " in told.err
+
+
+def test_a_short_name_means_what_it_means_elsewhere(cli: CommandLine, tmp_path: Path) -> None:
+    """This host's own image first, as `why` and Podman take it, then Docker's, then any whose name ends so."""
+    (tmp_path / "layer.tar").write_bytes(BASE)
+    made = {}
+    for name in ("docker.io/library/app:1", "localhost/app:1", "docker.io/library/web:1", "quay.io/me/other:2"):
+        made[name] = cli("import", "--message", name, str(tmp_path / "layer.tar"), name).ok().lines[0]
+
+    for short, name in (
+        ("app:1", "localhost/app:1"),
+        ("web:1", "docker.io/library/web:1"),
+        ("other:2", "quay.io/me/other:2"),
+    ):
+        out = f"{tmp_path}/{short[:3]}.tar"
+        assert cli("copy-image", "-q", short, f"oci:{tmp_path}/{short[:3]}").ok().lines == [made[name]]
+        cli("save", "-o", out, short).ok()
+        with tarfile.open(out) as archive:
+            (document,) = json.load(archive.extractfile("manifest.json") or io.BytesIO())
+        assert document["RepoTags"] == [name]
+
+
+def test_an_image_for_another_platform_is_not_taken_for_the_wanted_one(
+    cli: CommandLine, archive: str, tmp_path: Path
+) -> None:
+    """Also where there is only one: whoever names a platform gets an image for it, or is told what there is."""
+    cli("copy-image", "-q", archive, f"oci:{tmp_path}/one:v1").ok()
+
+    for target in ("kept", f"dir:{tmp_path}/dir"):
+        told = cli("copy-image", "--platform", "linux/s390x", f"oci:{tmp_path}/one:v1", target)
+        assert told.code == 1
+        assert "it has no image for linux/s390x (it has: linux/amd64)" in told.err
+    assert cli("images").ok().out == ""
+
+
+def test_nothing_is_added_to_a_layout_without_a_usable_index(cli: CommandLine, archive: str, tmp_path: Path) -> None:
+    """It is found out before a blob is written."""
+    cli("copy-image", "-q", archive, f"oci:{tmp_path}/layout:v1").ok()
+    (tmp_path / "layout/index.json").write_text("[")
+    for blob in os.listdir(tmp_path / "layout/blobs/sha256"):
+        os.unlink(tmp_path / "layout/blobs/sha256" / blob)
+
+    assert cli("copy-image", "-q", archive, f"oci:{tmp_path}/layout:v2").code == 1
+    assert os.listdir(tmp_path / "layout/blobs/sha256") == []

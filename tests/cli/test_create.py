@@ -62,7 +62,7 @@ def test_create_layer_in_json_is_the_record(cli: CommandLine) -> None:
         (["--uidmap", "0:1"], "triples"),
         (["--gidmap", "0:x:1"], "'x' is not a number"),
         (["--subuidmap", "no-such-user"], "no-such-user"),
-        (["--uidmap", "0:100000:0"], "its size is not 1 or more"),
+        (["--uidmap", "0:100000:0"], "its size is less than 1"),
         (["--gidmap", "0:4294967290:100"], "the last ID"),
         (["--uidmap", "0:1:10:5:100:10"], "overlaps"),
     ],

@@ -292,7 +292,7 @@ LOOKING = (
     "layers|layer x|storage-layers|status|exists x|get-names x|metadata x|list-layer-data x|get-layer-data x k|"
     "changes x|diff x|diffsize x|mounted x|layer-parent-owners x|gc --dry-run|gc|wipe|shutdown|mount x|unmount x|"
     "delete x|delete-layer x|add-names -n a x|set-metadata -m a x|set-layer-data -f {input} x k|"
-    "applydiff -f {archive} x"
+    "applydiff -f {archive} x|repair|repair --undo x"
 )
 
 
@@ -329,18 +329,20 @@ def test_a_broken_chain_of_layers_is_named_by_every_answer(
         record["parent"] = ring.get(record["id"], record.get("parent", ""))
     with open(store_roots.records, "w", encoding="utf-8") as file:
         json.dump(records, file)
-    damage = "layer gone, the parent of layer mid, is not there" if "mid" in ring else "is its own ancestor"
+    damage = "layer gone, the parent of layer mid, is missing" if "mid" in ring else "is its own ancestor"
 
     for line in (
         "why top", "why broken", "whois top", "df", "df -v", "df --json", "rm --dry-run broken", "df --freed-by broken",
         "prune --dry-run --unused", "inspect broken", "inspect top", "ls broken", "ls --json broken",
         "cat broken:/file", "stat broken:/file", "find broken", "find --all", "compare broken whole",
-        "blame broken:/file", "blame --waste", f"report -o {tmp_path}/page.html",
+        "blame broken:/file", "blame --waste", f"report -o {tmp_path}/page.html", "layers --tree",
+        "layers --columns id,used-by", "layers --filter used=true", "images --columns id,size --json",
     ):  # fmt: skip
         told = cli(*line.split())
 
         assert told.code == 1, line
         assert damage in told.err + told.out, line
+        assert told.err.count("tells more") <= 1, line
     for line in (
         "why whole",
         "rm --dry-run whole",
@@ -348,12 +350,23 @@ def test_a_broken_chain_of_layers_is_named_by_every_answer(
         "inspect whole",
         "ls whole",
         "cat whole:/file",
+        "images",
+        "layers --columns id,parent",
     ):
         assert damage not in cli(*line.split()).ok().err, line
 
 
 @pytest.mark.usefixtures("needs_root")
-@pytest.mark.parametrize("lost", ["overlay/base/diff", "overlay/base", "overlay/base/link", "overlay-images/image"])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "overlay/base/diff",
+        "overlay/base",
+        "overlay/base/link",
+        "overlay-images/image",
+        "overlay-layers/base.tar-split.gz",
+    ],
+)
 def test_what_is_lost_from_the_disk_is_named_by_df(
     cli_on: Callable[[str], CommandLine], store_roots: StoreRoots, tmp_path: Path, lost: str
 ) -> None:

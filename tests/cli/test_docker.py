@@ -193,7 +193,7 @@ def test_damage_is_told_of(cli: CommandLine, root: DataRoot) -> None:
     told = cli("docker-images", root.path)
 
     assert (told.code, [line for line in told.lines if line.startswith("\t")]) == (1, ["\tname: base:1"])
-    assert "is no size" in told.err
+    assert "is not a size" in told.err
 
 
 @pytest.mark.parametrize("command", ["docker-images", "docker-layers", "docker-containers"])

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore.kernel import ioctl
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.cli.conftest import CommandLine
     from tests.conftest import StoreRoots
 
@@ -112,3 +117,37 @@ def test_check_may_require_a_store(cli: CommandLine, store_roots: StoreRoots) ->
     cli("create-layer", "-i", "l1").ok()
     cli("delete-layer", "l1").ok()
     assert cli("check", "--require-store").ok().err == ""
+
+
+@pytest.mark.usefixtures("needs_root")
+@pytest.mark.parametrize("words", [["delete-image", "img"], ["wipe"]])
+def test_gc_says_what_keeps_unfinished_work(cli: CommandLine, store_roots: StoreRoots, words: list[str]) -> None:
+    """What a failed command left and no writer could remove fails gc, until it can be removed."""
+    cli("create-layer", "-i", "base").ok()
+    cli("create-image", "-n", "img", "base").ok()
+    home = os.path.dirname(store_roots.tree("base"))
+    with immutable(home):
+        failed, told = cli(*words), cli("gc")
+
+    assert failed.code == told.code == 1
+    assert "Operation not permitted" in told.err
+    cli("gc").ok()
+    assert cli("layers", "-q").lines == cli("images", "-q").lines == []
+    assert cli("check").ok().lines == []
+
+
+@contextmanager
+def immutable(folder: str) -> Iterator[None]:
+    """Let nobody add or remove anything in a directory, or skip."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        before = ioctl.file_flags(fd)
+        ioctl.set_file_flags(fd, before | ioctl.FLAG_IMMUTABLE)
+    except OSError:
+        os.close(fd)
+        pytest.skip("this file system has no such flags")
+    try:
+        yield
+    finally:
+        ioctl.set_file_flags(fd, before)
+        os.close(fd)

@@ -16,7 +16,7 @@ from rich.cells import cell_len
 
 from cstore.cli.output import plain
 from cstore.cli.output.text import go_quoted, human_age, human_size, short_id, visible
-from cstore.cli.output.views import BASE, LayerRow, branches
+from cstore.cli.output.trees import BASE, LayerRow, branches
 from tests.builders import typical_tar
 
 if TYPE_CHECKING:

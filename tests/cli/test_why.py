@@ -150,6 +150,29 @@ def test_an_item_of_an_additional_store(furnished: CommandLine, bare_cli: Comman
     assert holder["command"].startswith(f"cstore --graph {graph} --storage-driver vfs rm --kind image ")
 
 
+def test_what_is_built_on_an_item_of_an_additional_store_holds_it(bare_cli: CommandLine, tmp_path: Path) -> None:
+    """A container of this store holds an image there and its layer, which the image there holds, too."""
+    there = ("-g", str(tmp_path / "there"), "-R", str(tmp_path / "run"), "-s", "overlay")
+    option = f"overlay.imagestore={tmp_path}/there"
+    here = ("-g", str(tmp_path / "here"), "-R", str(tmp_path / "run"), "-s", "overlay", "--storage-opt", option)
+    bare_cli(*there, "create-layer", "-i", "base").ok()
+    bare_cli(*there, "create-image", "-i", "img", "-n", "localhost/app:1", "base").ok()
+    bare_cli(*here, "create-container", "-i", "box", "-n", "web", "img").ok()
+
+    (item,) = bare_cli(*here, "why", "-j", "img").ok().json["items"]
+    assert item["names"] == ["localhost/app:1"]
+    assert [(held["kind"], held["id"]) for held in item["held_by"]] == [
+        ("container", "box"),
+        ("store", str(tmp_path / "there")),
+    ]
+    above, store = bare_cli(*here, "why", "-j", "base").ok().json["items"][0]["held_by"]
+    assert [(held["kind"], held["id"]) for held in above["held_by"]] == [("container", "box")]
+    assert [(held["kind"], held["id"]) for held in store["held_by"]] == [("image", "img")]
+    assert "command" not in store
+    assert store["held_by"][0]["command"].endswith("rm localhost/app:1")
+    assert "web" in bare_cli(*here, "whois", f"{tmp_path}/there/overlay/base/diff").ok().out
+
+
 def test_rings_and_lost_parents_end(cli: CommandLine, store_roots: StoreRoots) -> None:
     """Damaged records are no reason to walk forever."""
     cli("create-layer", "-i", "seed").ok()
@@ -164,7 +187,7 @@ def test_rings_and_lost_parents_end(cli: CommandLine, store_roots: StoreRoots) -
     assert (ring.code, ring.lines[0]) == (1, "layer a")
     assert "layer a is its own ancestor" in ring.err
     assert (lost.code, lost.lines) == (1, ["layer c: nothing holds it"])
-    assert "layer x, the parent of layer c, is not there" in lost.err
+    assert "layer x, the parent of layer c, is missing" in lost.err
 
 
 def test_one_that_is_not_known(furnished: CommandLine) -> None:

@@ -1,7 +1,7 @@
-"""`python -m tests.faults`: every fault of every command, on both drivers, or a seeded sample; says what came of it.
+"""`python -m tests.faults`: all faults of all commands with both drivers, or a seeded sample; prints the failures.
 
-`python -m tests.faults kills` kills them at random moments instead, `python -m tests.faults full` fills the disk,
-`python -m tests.faults syncs` leaves syncs out.
+`python -m tests.faults kills` kills the commands at random moments instead, `python -m tests.faults full` runs them on
+full disks, `python -m tests.faults syncs` leaves out syncs, `python -m tests.faults dead` makes the disk fail.
 """
 
 from __future__ import annotations
@@ -14,26 +14,29 @@ import sys
 import time
 
 from tests.disk import fresh_disk
-from tests.faults import full, kills, syncs
+from tests.faults import dead, full, kills, syncs
 from tests.faults.commands import ALL
 from tests.faults.lab import Laboratory
 
 
 def main() -> int:
-    """Run what was asked for. Returns 1 if anything was wrong."""
+    """Run the requested trials. Returns 1 if anything was wrong."""
     if sys.argv[1:2] == ["kills"]:
         return kills.main(sys.argv[2:])
     if sys.argv[1:2] == ["full"]:
         return full.main(sys.argv[2:])
     if sys.argv[1:2] == ["syncs"]:
         return syncs.main(sys.argv[2:])
+    if sys.argv[1:2] == ["dead"]:
+        return dead.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sample", type=int, default=0, help="how many faults of each command (0: all)")
     parser.add_argument("--driver", action="append", choices=["overlay", "vfs"])
+    parser.add_argument("--call", action="append", help="only faults of this system call")
     parser.add_argument("commands", nargs="*", default=[])
     given = parser.parse_args()
-    if not given.driver:  # each on its own disk, and on its own core: together they take no longer than one
+    if not given.driver:  # each on its own disk and core: together they take no longer than one
         words = [sys.executable, "-m", "tests.faults", *sys.argv[1:]]
         return max(each.wait() for each in [subprocess.Popen([*words, "--driver", one]) for one in ("overlay", "vfs")])
     tried = bad = 0
@@ -44,7 +47,7 @@ def main() -> int:
             os.mkdir(work := os.path.join(disk, driver))
             lab = Laboratory(work, driver)
             for command in given.commands or ALL:
-                cases = lab.cases(command)
+                cases = [case for case in lab.cases(command) if not given.call or case.call in given.call]
                 chosen = choice.sample(cases, min(given.sample, len(cases))) if given.sample else cases
                 for case in chosen:
                     wrong = lab.trial(case)

@@ -1,4 +1,4 @@
-"""The commands of the laboratory, each on the same store."""
+"""The commands of the laboratory; all start with the same store."""
 
 from __future__ import annotations
 
@@ -13,12 +13,23 @@ from cstore.docker.engine_files import make_engine_files
 from cstore.store import NewContainer, NewImage, NewLayer, open_store
 from tests.builders import directory, make_tar, regular, whiteout
 from tests.unit.docker.dataroots import DataRoot
-from tests.unit.transfer.archives import as_tar, config_of, docker_archive, sha
+from tests.unit.transfer.archives import (
+    as_directory,
+    as_json,
+    as_tar,
+    config_of,
+    docker_archive,
+    named,
+    oci_image,
+    sha,
+    with_index,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cstore.store import Store
+    from tests.unit.transfer.archives import Members
 
 GC, REPAIR, UNDO = "gc", "repair", "undo"
 _STRANGER = "ab" * 32
@@ -52,7 +63,7 @@ COMMANDS: dict[str, list[str]] = {
     "copy": ["copy", "{inputs}/change", "plain:/copied"],
     "mount": ["mount", "con"],
 }
-"""What is tried, by the words of the command line."""
+"""Commands to try, with their command lines."""
 MORE: dict[str, list[str]] = {
     "rm": ["rm", "--yes", "--force", "img"],
     "keep": ["rm", "--yes", "--keep", "5", "going"],
@@ -79,14 +90,23 @@ MORE: dict[str, list[str]] = {
     "copy-file-out": ["copy", "base:/a/b/g", "{store}/host/file"],
     "save": ["save", "--quiet", "--output", "{store}/host/saved", "app"],
     "save-directory": ["save", "--quiet", "--format", "oci-dir", "--output", "{store}/host/saved", "app"],
+    "load-two": ["load", "--quiet", "--input", "{inputs}/two"],
+    "sync-in": ["sync", "oci:{inputs}/layout", "containers-storage:"],
+    "copy-to-layout": ["copy-image", "--quiet", "app", "oci:{store}/host/layout:tag"],
+    "copy-to-directory": ["copy-image", "--quiet", "app", "dir:{store}/host/directory"],
+    "copy-directory": ["copy", "{inputs}/folder", "plain:/"],
+    "prune-policy": ["prune", "--yes", "--policy", "{inputs}/policy.toml"],
+    "mount-image": ["mount", "--read-only", "docker.io/library/app:latest"],
+    "image-directory": ["get-image-dir", "img"],
+    "container-directory": ["get-container-dir", "con"],
     "dedup": ["dedup"],
     "shutdown": ["shutdown"],
 }
-"""What is not in the sample that every run of the tests takes."""
+"""Commands that are not in the sample of every test run."""
 
 
 def litter(graph: str, driver: str) -> None:
-    """Leave what interrupted commands of any tool leave: bytes without records, stray links, temporary files."""
+    """Create what interrupted commands of any tool leave: bytes without records, stray links, temporary files."""
     folder = "dir" if driver == "vfs" else ""
     places = {
         f"cstore-staging/{driver}/temp-dir-123/file": b"staged",
@@ -107,7 +127,7 @@ def litter(graph: str, driver: str) -> None:
 
 
 def damage(graph: str, driver: str) -> None:
-    """Damage what a repair heals from headers and records, and what it can only put aside."""
+    """Cause damage that repair heals from headers and records, and damage that it can only move into quarantine."""
     trees = os.path.join(graph, *(("vfs/dir", "{}") if driver == "vfs" else ("overlay", "{}/diff")))
     os.chmod(os.path.join(trees.format("base"), "a/f"), 0o640)
     os.unlink(os.path.join(trees.format("top"), "a/new"))
@@ -130,16 +150,21 @@ PREPARED: dict[str, tuple[list[str], Callable[[str, str], None] | None, list[str
     UNDO: (["repair", "--yes", "--undo", "{case}"], damage, ["repair", "--yes"]),
     "unmount": (["unmount", "con"], None, ["mount", "con"]),
     "wipe-mounted": (["wipe"], None, ["mount", "con"]),
+    "undo-keep": (["repair", "--yes", "--undo", "{case}"], None, ["rm", "--yes", "--keep", "5", "going"]),
 }
-"""Those that need something to do first: their words, what does it to a graph root of a driver, and what comes next."""
+"""Commands that need preparation: the command line, a function that changes the graph root, a command to run first."""
 ALL = {**COMMANDS, **MORE, **{command: words for command, (words, _, _) in PREPARED.items()}}
 ANEW = frozenset({"import", "commit"})
-"""What makes another image whenever it is run, because of the time in it. All are called "anew"."""
+"""Commands that create another image at each run, because it contains the time. All are called "anew"."""
 
 
 def prepare(store: Store, inputs: str) -> None:
-    """Make what the commands work on."""
+    """Create the store's contents and the input files."""
     files = {"base": BASE, "change": CHANGE, "third": THIRD, "archive": as_tar(docker_archive())}
+    one, other = docker_archive(), docker_archive([THIRD, BASE], ["example.org/other:2"])
+    listed = [json.loads(each["manifest.json"]) for each in (one, other)]
+    files["two"] = as_tar({**one, **other, "manifest.json": as_json([*listed[0], *listed[1]])})
+    files["policy.toml"] = b'unused = true\nmax-size = "80K"\n'
     for name, data in {**files, "config": config_of([BASE, CHANGE])}.items():
         with open(os.path.join(inputs, name), "wb") as file:
             file.write(data)
@@ -170,7 +195,15 @@ def prepare(store: Store, inputs: str) -> None:
 
 
 def _prepare_elsewhere(inputs: str) -> None:
-    """Make what images are brought from: a data root of Docker's, and another store."""
+    """Create sources of images: an OCI layout, a Docker data root and another store."""
+    layout: Members = {}
+    one, two = oci_image(layout, [THIRD, CHANGE]), oci_image(layout, [BASE, THIRD])
+    as_directory(with_index(layout, named(one, "one:1"), named(two, "two:2")), f"{inputs}/layout")
+    for path in ("folder/below", "folder/other"):
+        os.makedirs(os.path.join(inputs, path))
+        for name in ("file", "second"):
+            with open(os.path.join(inputs, path, name), "wb") as file:
+                file.write(name.encode())
     root = DataRoot(Path(inputs) / "data-root", "vfs")
     root.layer(CHANGE, root.layer(THIRD))
     root.image(sha(THIRD), names=("docker:1",))

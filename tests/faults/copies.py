@@ -1,4 +1,4 @@
-"""A directory that is brought back to what it was, again and again: only what has changed is copied."""
+"""A directory that is restored to its original state many times, by copying only what has changed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import subprocess
 
 
 class Copy:
-    """A copy of an original that never changes. It has not changed where it has the inodes and times that it got."""
+    """A copy of an original that never changes. A file is unchanged if it has the recorded inode and time."""
 
     def __init__(self, original: str, path: str) -> None:
         self.original, self.path = original, path
         self._given: dict[str, tuple[int, int]] = {}
 
     def restore(self) -> None:
-        """Make it equal to the original in every name, byte, owner, mode, attribute and time of modification."""
+        """Make the copy equal to the original in every name, byte, owner, mode, attribute and modification time."""
         if self._given:
             changed, folders = self._remove_changed("")
             if changed:
@@ -32,7 +32,7 @@ class Copy:
         self._given.update((folder, self._key(folder)) for folder in folders)
 
     def forget(self) -> None:
-        """Be told that another directory is in its place."""
+        """Forget everything, because another directory has taken the copy's place."""
         self._given.clear()
 
     def _key(self, name: str) -> tuple[int, int]:
@@ -47,7 +47,7 @@ class Copy:
                 self._learn(os.path.join(name, inside))
 
     def _remove_changed(self, folder: str) -> tuple[list[str], list[str]]:
-        """Remove what differs below a directory; return what must be copied, and directories to be made alike."""
+        """Remove what differs below a directory; return paths to copy, and directories whose metadata to restore."""
         path = os.path.join(self.path, folder)
         original = os.scandir(os.path.join(self.original, folder))
         wanted = {entry.name: entry.is_dir(follow_symlinks=False) for entry in original}
@@ -71,7 +71,7 @@ class Copy:
         return changed, folders
 
     def _make_alike(self, folder: str) -> None:
-        """Give a directory the owner, mode, attributes and times of the original one."""
+        """Restore the owner, mode, attributes and times of a directory."""
         source, path = os.path.join(self.original, folder), os.path.join(self.path, folder)
         status = os.lstat(source)
         os.chown(path, status.st_uid, status.st_gid)

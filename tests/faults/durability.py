@@ -1,4 +1,4 @@
-"""What a power cut would leave, told from the order of system calls: a model of what is on the disk for sure."""
+"""A model of what a power cut would leave: it derives from the system calls what is certainly on disk."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _PASSING = re.compile(
     r"/(tempdirs|cstore-staging|cstore-reserve)(/|$)|-layers/tmp(/|$)|/\.tmp-|[./]lock$|/lock-|/\.has-mount-program$"
     r"|/merged(\.1)?$"
 )
-"""What a power cut may take: what is being made or removed, locks, mount points, and space that is kept back."""
+"""Files that a power cut may destroy: those being created or removed, locks, mount points, and reserved space."""
 
 
 @dataclass
 class Disk:
-    """The model. `wrong` has what a power cut could have made half."""
+    """The model. `wrong` lists what a power cut could have left incomplete."""
 
     graph: str
     dirty: set[str] = field(default_factory=set)
@@ -56,13 +56,13 @@ class Disk:
             self.published.add(path)
 
     def synced(self, path: str) -> None:
-        """A file or directory is on the disk."""
+        """A file or directory was synced."""
         self.dirty.discard(path)
         self.entries = {entry for entry in self.entries if os.path.dirname(entry) != path}
         self.gone = {entry for entry in self.gone if os.path.dirname(entry) != path}
 
     def synced_below(self, path: str) -> None:
-        """A file system is on the disk. The driver's home may have one of its own, and only that is counted on."""
+        """A file system was synced. The driver's home may be separate, so only this directory counts as synced."""
         self.synced(path)
         home = os.path.join(self.graph, path.removeprefix(self.graph).strip("/").partition("/")[0]) + "/"
         self.dirty = {path for path in self.dirty if not path.startswith(home)}
@@ -70,7 +70,7 @@ class Disk:
         self.gone = {path for path in self.gone if not path.startswith(home)}
 
     def renamed(self, old: str, new: str) -> None:
-        """Something has another name."""
+        """A file or directory was renamed."""
         inside = sorted(path for path in self.dirty | self.entries if path == old or path.startswith(old + "/"))
         if not _PASSING.search(new):
             unsafe = [path for path in inside if path in self.dirty or path != old]
@@ -87,7 +87,7 @@ class Disk:
         self.added(new)
 
     def _committed(self, path: str) -> None:
-        """A record file takes effect: what it tells of must be there, and the token must tell of it."""
+        """A record file takes effect: what it refers to must be on disk, and a new token must be written."""
         folder = os.path.dirname(path)
         if folder not in self.marked:
             self.wrong.append(f"{path} is replaced without a new token")
@@ -95,7 +95,7 @@ class Disk:
         self.check(f"before {path} is replaced")
 
     def check(self, when: str) -> None:
-        """See that all that has its name would be found after a power cut."""
+        """Check that every published name would exist after a power cut."""
         for path in sorted(self.published):
             above = path
             while above.startswith(self.graph):
@@ -108,15 +108,15 @@ class Disk:
 
 
 def traced(words: list[str], environment: dict[str, str], trace: str) -> None:
-    """Run a command that must succeed, and take down its calls."""
+    """Run a command that must succeed, and record its system calls."""
     command = ["strace", "-f", "-y", "-qq", "-s", "4096", "-o", trace, "-e", f"trace={CALLS}", *words]
-    command[0] = shutil.which("strace") or command[0]  # the command may get another PATH
+    command[0] = shutil.which("strace") or command[0]  # the command may have another PATH
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
 
 
 def judge(trace: str, graph: str) -> list[str]:
-    """What was not safe at any moment of a trace."""
+    """Return everything that was unsafe at any moment of a trace."""
     disk = Disk(graph)
     with open(trace, encoding="utf-8", errors="replace") as file:
         for line in _whole(file):
@@ -129,13 +129,13 @@ def judge(trace: str, graph: str) -> list[str]:
 
 
 def lines(trace: str, folder: str) -> int:
-    """Count the calls of a trace that name something in a directory: what was judged."""
+    """Count the calls of a trace that name something in a directory, to prove that something was judged."""
     with open(trace, encoding="utf-8", errors="replace") as file:
         return sum(folder + "/" in line for line in file)
 
 
 def _whole(lines: Iterable[str]) -> Iterator[str]:
-    """Join calls that strace tells of in two lines, because another thread's came between."""
+    """Join calls that strace prints on two lines because another thread's call came between."""
     begun: dict[str, str] = {}
     for line in lines:
         number = line.partition(" ")[0]
@@ -169,7 +169,7 @@ def _take(disk: Disk, call: str, rest: str) -> None:
         names = [bytes(name, "latin-1").decode("unicode_escape") for name in _STRING.findall(rest)]
         at = [found["at"] for found in _AT_FD.finditer(rest)]
         if call == "symlinkat":
-            del names[0]  # where it leads
+            del names[0]  # the link's target
         paths = [os.path.join(base or "/", name) for base, name in zip([*at, *[""] * len(names)], names, strict=False)]
         _named(disk, call, paths, rest)
 

@@ -1,8 +1,8 @@
-"""What tells one state of a store's directory from others: every name, owner, mode, attribute and byte below it.
+"""A fingerprint of a store's directory: every name, owner, mode, attribute and byte below it.
 
-Two states with the same fingerprint differ in nothing that a command could go by: only in when they were made, and in
-the names that were drawn for temporary files, links and cases. Those are numbered in the order in which they are found,
-so that a name still leads to what it led to.
+Two states with the same fingerprint look the same to any command. They differ only in times, and in the random names of
+temporary files, links and quarantine cases, which are numbered in the order of their occurrence, so that references
+between them still count.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d
 _PEERS = re.compile(rb" (?:shared|master):\d+")
 _OF_A_MOUNT = "trusted.overlay.uuid"
 _LARGE = 1 << 15
-"""Larger files are contents: no tool names anything in them."""
+"""Larger files are contents of layers, which no tool refers to by name."""
 
 _SEEN: dict[tuple[bytes, int, int], bytes] = {}
-"""What was found at a path, if there was no such name and no time in it, by inode and time of change."""
+"""Cached text of a path without random names and times, by path, inode and change time."""
 
 _MOST = 10_000
 
 
 def fingerprint(root: str, since: int) -> str:
-    """Look at everything below `root`. Times of modification count if they are before `since`, in nanoseconds."""
+    """Return the fingerprint of `root`. Modification times count if they are before `since`, in nanoseconds."""
     drawn: dict[bytes, bytes] = {}
     if len(_SEEN) > _MOST:
         _SEEN.clear()
@@ -65,7 +65,7 @@ def _text(path: bytes, status: os.stat_result, since: int) -> bytes:
         facts += [name.encode(), value]
     if stat.S_ISLNK(status.st_mode):
         facts.append(os.readlink(path))
-    elif stat.S_ISREG(status.st_mode) and path.endswith(b".lock"):  # whose bytes are drawn at every change
+    elif stat.S_ISREG(status.st_mode) and path.endswith(b".lock"):  # its contents are random
         facts.append(b"%d" % status.st_size)
     elif stat.S_ISREG(status.st_mode):
         with open(path, "rb") as file:

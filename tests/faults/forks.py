@@ -34,12 +34,12 @@ class Forks:
         import_before_forking(name for name in every if not name.endswith("__main__"))
 
     def start(self, line: Sequence[str], before: Callable[[], None] | None = None, *, stopped: bool = False) -> int:
-        """Fork a command line, without the program's name.
+        """Fork a process that runs a command line, given without the program's name.
 
         Args:
             line: its words.
-            before: what it does first.
-            stopped: it begins when it is sent SIGCONT, after what it does first.
+            before: called first in the process.
+            stopped: after `before`, the process stops until it gets SIGCONT.
         """
         said = os.open(self._said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -53,7 +53,7 @@ class Forks:
         return process
 
     def finish(self, process: int, line: Sequence[str], timeout: float = _TIME) -> subprocess.CompletedProcess[str]:
-        """Wait for a command; one that does not end in time is killed, and that is the last thing that it says."""
+        """Wait for a command; if it takes too long, kill it and append `HANGS` to its error output."""
         ended = os.pidfd_open(process)
         try:
             late = not select.select([ended], [], [], timeout)[0]
@@ -73,13 +73,13 @@ class Forks:
     def traced(
         self, line: Sequence[str], *options: str, before: Callable[[], None] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command below strace, from its first call to the last one of its last process."""
+        """Run a command under strace, from its first call to the last call of its last process."""
         process = self.start(line, before, stopped=True)
         os.waitpid(process, os.WUNTRACED)
         tracing = ["strace", "-f", "-p", str(process), *options]
         with subprocess.Popen(tracing, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as strace:
             assert strace.stderr is not None
-            told = strace.stderr.readline()  # only when the process cannot make a step without it any more
+            told = strace.stderr.readline()  # printed only once every step of the process is traced
             os.kill(process, signal.SIGCONT)
             done = self.finish(process, line)
             assert b"attached" in told, told
@@ -92,7 +92,7 @@ class Forks:
         return done
 
     def hit(self, line: Sequence[str], call: int, fault: injection.Injection) -> subprocess.CompletedProcess[str]:
-        """Run a command, of which a fault hits the system call with a number."""
+        """Run a command and let a fault hit system calls with this number."""
         process = self.start(line, partial(injection.ask_about, call), stopped=True)
         os.waitpid(process, os.WUNTRACED)
         if fault.conduct(process, _TIME):

@@ -1,4 +1,4 @@
-"""Commands on a disk that is full, or nearly: what deletes succeeds and makes room, what does not fit leaves nothing.
+"""Commands on a full or nearly full disk: deletions succeed and free space, and what does not fit leaves nothing.
 
 `python -m tests.faults full` tries all commands with both drivers on ext4, ext4 without inodes and XFS, with 0, 64 and
 192 KiB free.
@@ -29,28 +29,28 @@ DISKS = {
     "ext4 without inodes": (["mkfs.ext4", "-q", "-m", "0", "-N", "600"], 48 << 20),
     "xfs": (["mkfs.xfs", "-q"], 320 << 20),
 }
-"""What makes a file system, and how large it is."""
+"""The command that creates a file system, and its size."""
 LEFT = (0, 64 << 10, 192 << 10)
-"""How many bytes are left free."""
+"""How many bytes to leave free."""
 FREEING = frozenset({
     "delete-layer", "delete-image", "delete-container", "delete", "remove-names", "wipe", "rm", "prune", "untag",
     "delete-item", "delete-container-item", "delete-layer-item", "delete-several", "delete-writable", "release",
     "release-image", "gc", "unmount", "wipe-mounted", "shutdown",
 })  # fmt: skip
-"""What must succeed on any disk."""
+"""Commands that must succeed on any disk."""
 _TINY = 1000
-"""A file system with fewer inodes is one of which the inodes are filled."""
+"""On a file system with fewer inodes, the inodes are used up instead of the blocks."""
 
 
 class FullDisk(Laboratory):
-    """Tries commands on a disk of its own."""
+    """Tries commands on a separate disk."""
 
     def __init__(self, work: str, driver: str, disk: str) -> None:
         super().__init__(work, driver, store=os.path.join(disk, "store"))
         self._disk = disk
 
     def on_full(self, command: str, left: int) -> list[str]:
-        """Run a command with so many bytes left; return what is wrong after it."""
+        """Run a command with `left` bytes free; return what is wrong afterwards."""
         if command not in self._new:
             self.learn(command)
         self._begin(command)
@@ -67,7 +67,7 @@ class FullDisk(Laboratory):
 
 @contextlib.contextmanager
 def small_disk(kind: str, folder: str) -> Iterator[str]:
-    """Yield an empty file system of a kind of `DISKS`, mounted in a directory."""
+    """Mount an empty file system, of a kind in `DISKS`, and yield its directory."""
     words, size = DISKS[kind]
     image, mountpoint = os.path.join(folder, "image"), os.path.join(folder, "disk")
     os.mkdir(mountpoint)
@@ -82,7 +82,7 @@ def small_disk(kind: str, folder: str) -> Iterator[str]:
 
 
 def fill(disk: str, left: int) -> None:
-    """Fill a disk with somebody else's files, but for some bytes."""
+    """Fill a disk with other files, except for `left` bytes."""
     os.mkdir(os.path.join(disk, "filler"))
     few_inodes = os.statvfs(disk).f_files < _TINY
     with suppress(OSError):
@@ -101,7 +101,7 @@ def fill(disk: str, left: int) -> None:
 
 
 def empty(disk: str) -> None:
-    """Take the filling away."""
+    """Remove the other files."""
     shutil.rmtree(os.path.join(disk, "filler"))
 
 
@@ -113,7 +113,7 @@ def _write_some(fd: int, size: int) -> bool:
 
 
 def main(words: Sequence[str]) -> int:
-    """Try what was asked for. Returns 1 if anything was wrong."""
+    """Run the requested trials. Returns 1 if anything was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults full", description=__doc__)
     parser.add_argument("--driver", action="append", choices=["overlay", "vfs"])
     parser.add_argument("--disk", action="append", choices=DISKS)

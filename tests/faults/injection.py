@@ -1,7 +1,7 @@
-"""One system call of a command fails, or is its last: the kernel asks this process about every call of that name.
+"""Making one system call of a command fail, or be its last: the kernel asks this process about each such call.
 
-strace can do that too, but stops a command at every call of any name, which takes most of the time of a case. A filter
-of seccomp stops at one name only, holds for all threads and processes of the command, and tells when they are gone.
+strace can do this too, but stops a command at every system call, which takes most of the time of a case. A seccomp
+filter stops at one call only, applies to all threads and processes of the command, and reports when they have ended.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _SECCOMP = {"x86_64": 317, "aarch64": 277}.get(os.uname().machine, -1)
 _PIDFD_GETFD = 438
 _SET_FILTER, _NEW_LISTENER, _WAIT_KILLABLE = 1, 1 << 3, 1 << 5
 _ASK, _ALLOW = 0x7FC00000, 0x7FFF0000
-_RECEIVE, _SEND, _CONTINUE = 0xC0502100, 0xC0182101, 1
-_QUESTION, _ANSWER = struct.Struct("=QIIi60x"), struct.Struct("=QqiI")
+_RECEIVE, _SEND, CONTINUE = 0xC0502100, 0xC0182101, 1
+_QUESTION, ANSWER = struct.Struct("=QIIi60x"), struct.Struct("=QqiI")
 LISTENER = 3
-"""The descriptor in the command: the first one after its streams, where all others are closed."""
+"""The descriptor in the command: the first after its streams, because all others are closed."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -32,17 +32,17 @@ class _Program(ctypes.Structure):
 
 
 def end_with(parent: int) -> None:
-    """Let this process be killed when its parent ends, which would leave it waiting for an answer."""
+    """Kill this process when its parent ends; otherwise it would wait for an answer forever."""
     _libc.prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(99)
 
 
 def ask_about(number: int) -> None:
-    """From now on, have the parent asked about each call of this number, of this process and of all that it starts.
+    """Have the parent asked about each call with this number, by this process and all its descendants.
 
     Raises:
-        OSError: the kernel has no such filters, or this user may not set one.
+        OSError: the kernel does not support such filters, or this user may not install one.
     """
     load, skip_unless, answer = struct.Struct("=HBBI"), 0x15, 0x06
     program = b"".join([
@@ -57,20 +57,20 @@ def ask_about(number: int) -> None:
 
 
 class Injection:
-    """Lets the nth call of each thread fail with an error or be the last of its process, and all others happen.
+    """Makes the nth call of each thread fail, or be the last of its process; all other calls proceed.
 
     Attributes:
-        hits: how many calls were hit.
+        hits: number of calls that were hit.
     """
 
     def __init__(self, number: int, fault: str) -> None:
-        """Count from 1; a fault is an error's name, or KILLED."""
+        """`number` counts from 1; `fault` is the name of an error, or KILLED."""
         self._number, self._fault = number, fault
         self._counts: dict[int, int] = {}
         self.hits = 0
 
     def conduct(self, process: int, timeout: float) -> bool:
-        """Send SIGCONT to a process that has called `ask_about`; say whether all that it starts ends in time."""
+        """Send SIGCONT to a process that has called `ask_about`; return whether it and its descendants end in time."""
         of_process = os.pidfd_open(process)
         try:
             listener = _libc.syscall(_PIDFD_GETFD, of_process, LISTENER, 0)
@@ -95,7 +95,7 @@ class Injection:
                 asked, thread, _, _ = _QUESTION.unpack(question)
                 if answer := self._answer(asked, thread):
                     fcntl.ioctl(listener, _SEND, answer)
-            except OSError as error:  # it was killed meanwhile
+            except OSError as error:  # the thread was killed meanwhile
                 if error.errno not in {errno.ENOENT, errno.EINTR, errno.ESRCH}:
                     raise
         return False
@@ -103,9 +103,9 @@ class Injection:
     def _answer(self, asked: int, thread: int) -> bytes:
         self._counts[thread] = count = self._counts.get(thread, 0) + 1
         if count != self._number:
-            return _ANSWER.pack(asked, 0, 0, _CONTINUE)
+            return ANSWER.pack(asked, 0, 0, CONTINUE)
         self.hits += 1
         if self._fault == KILLED:
             os.kill(thread, signal.SIGKILL)
             return b""
-        return _ANSWER.pack(asked, 0, -getattr(errno, self._fault), 0)
+        return ANSWER.pack(asked, 0, -getattr(errno, self._fault), 0)

@@ -1,10 +1,10 @@
-"""Kills at random moments: whatever a command was at, nothing is lost, nothing is left, and the same command works.
+"""Kills at random moments: nothing is lost or left behind, and the same command works afterwards.
 
-A trial is a command on a fresh copy of the laboratory's store, killed up to five times, each time anywhere in the time
-that it needs; from the second time on it may be `gc` that is killed, which takes away what the first one left. After
-every kill each record is the old one or the new one, and after some of them all contents are, too, and a check finds no
-damage; the next writer may have something to conclude, such as layers of an image that is gone. In the end the command
-runs undisturbed, and then the store is the new one, with no other names in it than without the kills.
+A trial runs a command on a fresh copy of the laboratory's store and kills it up to five times, each at a random moment;
+from the second time on, it may kill `gc` instead, which removes what the first one left. After every kill, each record
+is the old or the new one; after some kills, all contents are, too, and a check finds no damage. The next writer may
+have work to complete, such as removing the layers of a deleted image. Finally, the command runs without a kill: then
+the store must be the new one, with the same names in it as without any kill.
 
 Commands are forks of this process, because starting Python would take most of the time.
 """
@@ -35,22 +35,22 @@ if TYPE_CHECKING:
 
 _MOST_STRIKES = 5
 _CLOSE_LOOKS = 0.15
-"""How many kills are followed by a close look at once. All trials end with one."""
+"""The share of kills after which the contents are examined, too. They always are at the end of a trial."""
 _GC_INSTEAD = 0.3
 _REPAIRS = 3
-"""How often a repair may be asked for until there is nothing to do; killed ones leave steps to plan again."""
+"""How often repair may run until there is nothing to do; killed repairs leave steps to plan again."""
 _TIME = 60
 
 
 ALL = tuple(command for command in commands.ALL if not {"mount", "unmount"} & {command})
-"""What is killed. A mount leaves a count, which a killed mount may have made larger: it is neither old nor new."""
+"""Commands to kill. A killed mount may leave a count that is neither old nor new."""
 
 
 class Killing(Laboratory):
     """Tries kills on the laboratory's store.
 
     Attributes:
-        hits: how many commands were alive when the signal came.
+        hits: number of commands that were still running when the signal came.
     """
 
     def __init__(self, work: str, driver: str, seed: int) -> None:
@@ -64,11 +64,11 @@ class Killing(Laboratory):
         self._names_before, self._records_before = self._names(), self._records()
 
     def close(self) -> None:
-        """Unmount what is mounted."""
+        """Unmount everything."""
         detach_all(self.work)
 
     def any_trial(self, commands: Sequence[str] = ALL) -> tuple[str, list[str]]:
-        """Draw a command and try it. Returns what was done, and what is wrong after it."""
+        """Try a random command. Returns what was done, and what is wrong afterwards."""
         command = self._choice.choice(commands)
         for needed in {GC, command} - self._new.keys():
             self._learn(needed)
@@ -80,14 +80,14 @@ class Killing(Laboratory):
             if command not in {REPAIR, UNDO}:
                 wrong += [f"{done[-1]}: {line}" for line in self._half(command)]
             if command in ANEW:
-                break  # one that was done, and is run again, would rightly make another
+                break  # if it was complete, running it again would rightly create another image
         return ", ".join(done), wrong + self._end(command)
 
     def _line(self, command: str) -> list[str]:
         return self.words(commands.ALL[command])
 
     def _learn(self, command: str) -> None:
-        """Let a command run to its end: how long that takes, and what becomes of the store."""
+        """Run a command to its end, to learn its duration and its result."""
         self._begin(command)
         began = time.monotonic()
         done = self._forks.run(self._line(command))
@@ -100,7 +100,7 @@ class Killing(Laboratory):
     # ── one kill ──
 
     def _strike(self, command: str, line: list[str], struck: str) -> str:
-        """Start a command and kill it after a random part of the time that it needs, which this may correct."""
+        """Start a command and kill it after a random part of its estimated duration, which is then adjusted."""
         process = self._forks.start(line)
         moment = self._choice.uniform(0, 0.9 * self._needed[struck])
         ended = os.pidfd_open(process)
@@ -119,7 +119,7 @@ class Killing(Laboratory):
     # ── what comes of it ──
 
     def _half(self, command: str) -> list[str]:
-        """What is wrong after one kill."""
+        """Return what is wrong after one kill."""
         close = self._choice.random() < _CLOSE_LOOKS
         found = self._damage() if close else []
         try:
@@ -130,13 +130,13 @@ class Killing(Laboratory):
         third = [
             f"{item} is {state.get(item)}, neither {old.get(item)} nor {new.get(item)}"
             for item in {**old, **new, **state}
-            if "ID" not in strays_out(item)  # which the next writer takes or completes
+            if "ID" not in strays_out(item)  # the next writer removes or completes those
             if _lasting(state, item) not in (_lasting(old, item), _lasting(new, item))
         ]
         return found + third
 
     def _end(self, command: str) -> list[str]:
-        """What is wrong when the command has run undisturbed, and gc after it."""
+        """Return what is wrong after the command, and then gc, have run without a kill."""
         wrong = self._conclude() if command in ANEW else []
         done = command in ANEW and self._whole(command) == self._new[command]
         said = ""
@@ -156,7 +156,7 @@ class Killing(Laboratory):
         return wrong + self._leftovers() + [f"not in quarantine: {name}" for name in lost]
 
     def _names(self) -> Counter[str]:
-        """How often there is each name in the store, but for locks, insides of layers, and the quarantine."""
+        """Count each name in the store, except locks, contents of layers, and the quarantine."""
         found: Counter[str] = Counter()
         for folder, folders, files in os.walk(self._store):
             where = folder.removeprefix(self._store)
@@ -168,7 +168,7 @@ class Killing(Laboratory):
         return found
 
     def _put_aside(self) -> Counter[str]:
-        """What is in quarantine, whichever the case."""
+        """Return the files in quarantine, of all cases."""
         quarantine, found = os.path.join(self._store, "graph", "cstore-quarantine"), Counter[str]()
         for folder, _, files in os.walk(quarantine):
             inside = folder.removeprefix(quarantine).strip("/").partition("/")[2]
@@ -177,13 +177,13 @@ class Killing(Laboratory):
 
 
 def _lasting(state: dict[str, Any], item: str) -> Any:
-    """An item without the note that it is mounted, which is the last of a layer's facts."""
+    """Return an item's state without its mount count, which is the last fact of a layer."""
     facts = state.get(item)
     return facts[:-1] if facts and item.startswith("layer ") else facts
 
 
 def main(words: Sequence[str]) -> int:
-    """Try as many kills as asked for, on both drivers in turn. Returns 1 if anything was wrong."""
+    """Try the requested number of kills, with both drivers in turn. Returns 1 if anything was wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults kills", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=10_000, help="how many commands shall be hit")

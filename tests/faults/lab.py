@@ -1,8 +1,8 @@
-"""The laboratory: one system call of one command fails, or is the last; then the store is the old one or the new one.
+"""The laboratory: one system call of a command fails, or is its last; the store must be the old or the new one.
 
-A command is traced once, to learn its calls that name the store or its scratch. Equal calls on equal kinds of path are
-one class, and are tried once, each with every error that it may meet and with a kill. strace counts the calls of every
-thread and process by itself, so that "the third write" may be one of several: all of them are hit then.
+A command is traced once to find its calls that name the store or its scratch directory. Equal calls on similar paths
+form a class, which is tried once with each possible error and with a kill. Calls are counted separately in each thread
+and process, so "the third write" may be one of several: all of them are hit.
 """
 
 from __future__ import annotations
@@ -48,13 +48,15 @@ FAULTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("fsync", "fdatasync", "syncfs"), (BROKEN, KILLED)),
     **dict.fromkeys(("open", "openat", "openat2"), (FULL, BROKEN, DESCRIPTORS, MEMORY, KILLED)),
     **dict.fromkeys(("read", "pread64", "getdents64", "close", "mount", "umount2", "move_mount"), (BROKEN,)),
+    **dict.fromkeys(("newfstatat", "statx", "readlink", "readlinkat", "getxattr", "lgetxattr"), (BROKEN,)),
+    **dict.fromkeys(("fgetxattr", "listxattr", "llistxattr", "flistxattr", "statfs", "fstatfs"), (BROKEN,)),
     **dict.fromkeys(("clone", "clone3", "fork", "vfork"), (AGAIN, KILLED)),
 }  # fmt: skip
-"""Each call, and what may become of it."""
+"""Each system call, and the faults to try."""
 
 _PROGRAM = (sys.executable, "-m", "cstore")
 _UNFINISHED = (".tmp-", "temp-dir-", "stuck-", ".copy-", ".cstore-")
-"""How the names begin of what is being made, in the store and on the host."""
+"""Prefixes of the names of incomplete files, in the store and on the host."""
 _FORKS = frozenset({"clone", "clone3", "fork", "vfork"})
 _CALL = re.compile(r"\[ *(?P<number>\d+)\] (?P<call>\w+)\((?P<rest>.*)")
 _STRAYS = (
@@ -67,7 +69,7 @@ _STRAYS = (
 
 @dataclass(frozen=True)
 class Case:
-    """One fault: the nth call of that name, of a command on a store of that driver."""
+    """One fault: the nth call with that name, in a command on a store with that driver."""
 
     driver: str
     command: str
@@ -85,15 +87,15 @@ class Case:
 
 
 class Laboratory:
-    """A store to begin with, made once for a driver, and copied for every case.
+    """A prepared store, created once for a driver and copied for every case.
 
     Attributes:
-        known: of how many cases the store was one that the same command had already been judged on.
-        missed: how many cases did not come to their call, as the commands do not always make the same ones.
+        known: number of cases whose resulting store was judged before, for the same command.
+        missed: number of cases whose call did not occur, because commands do not always make the same calls.
     """
 
     def __init__(self, work: str, driver: str, store: str = "") -> None:
-        """Work in a directory, with the store in it or elsewhere."""
+        """Work in a directory, which contains the store unless `store` says otherwise."""
         self.work, self.driver = work, driver
         self._original = os.path.join(work, "original")
         self._store = store or os.path.join(work, "store")
@@ -132,7 +134,7 @@ class Laboratory:
         return open_store(load_config(overrides, environ={"HOME": self.work}))
 
     def _begin(self, command: str) -> None:
-        """Have a fresh copy of the store, with something to do for a command that needs it."""
+        """Restore a fresh copy of the store, prepared for the command if necessary."""
         detach_all(self._store)
         if (prepared := self._prepared.get(command, self._original)) != self._copy.original:
             self._copy = Copy(prepared, self._store)
@@ -143,7 +145,7 @@ class Laboratory:
         self._copy.forget()
         if spoil is not None:
             spoil(os.path.join(self._store, "graph"), self.driver)
-        if first:  # it may mount something, or note an inode, which no copy has
+        if first:  # it may mount something or record an inode, which a copy would not have
             done = self._forks.run(self.words(first))
             assert done.returncode == 0, done.stderr
         else:
@@ -151,25 +153,25 @@ class Laboratory:
             subprocess.run(["cp", "-a", self._store, self._prepared[command]], check=True)
 
     def words(self, words: list[str]) -> list[str]:
-        """A command line on the store, without the program."""
+        """Return a command line for the store, without the program."""
         roots = [f"--graph={self._store}/graph", f"--run={self._store}/run", "--storage-driver", self.driver]
         known = {"inputs": self._inputs, "store": self._store, "case": self._case}
         return [*roots, *(word.format(**known) for word in words)]
 
     @property
     def _case(self) -> str:
-        """The case that is in quarantine, if there is one."""
+        """The case in quarantine, if there is one."""
         quarantine = os.path.join(self._store, "graph", "cstore-quarantine")
         found = [name for name in os.listdir(quarantine) if name != "lock"] if os.path.isdir(quarantine) else []
         return found[0] if found else "none"
 
     def command(self, command: str) -> tuple[list[str], dict[str, str], str]:
-        """The words of a command on a fresh copy of the store, its environment, and the graph root."""
+        """Return the words of a command on a fresh copy of the store, its environment, and the graph root."""
         self._begin(command)
         return [*_PROGRAM, *self.words(ALL[command])], self._environment, os.path.join(self._store, "graph")
 
     def learn(self, command: str) -> None:
-        """Find out what a command makes of the store."""
+        """Record the store's state before and after a command."""
         self._begin(command)
         self._old[command] = self._whole(command)
         done = self._forks.run(self.words(ALL[command]))
@@ -178,14 +180,14 @@ class Laboratory:
         self._new[command] = self._whole(command)
 
     def trace(self, line: list[str], trace: str, *options: str) -> None:
-        """Run a command line that must succeed below strace."""
+        """Run a command line that must succeed, under strace."""
         done = self._forks.traced(line, "-y", "-s", "4096", "-o", trace, *options)
         assert done.returncode == 0, done.stderr
 
-    # ── which faults ──
+    # ── the faults ──
 
     def cases(self, command: str) -> list[Case]:
-        """Every class of call of a command, once with each fault."""
+        """Return every class of call of a command, once with each fault."""
         self.learn(command)
         self._begin(command)
         shutil.rmtree(self._traces, ignore_errors=True)
@@ -200,7 +202,7 @@ class Laboratory:
         return list(dict.fromkeys(found.values()))
 
     def _events(self) -> Iterator[tuple[str, int, str]]:
-        """Each call that names the store: its name, its number in its thread, and the kind of its paths."""
+        """Yield each call that names the store: its name, its number in its thread, and the class of its paths."""
         for name in sorted(os.listdir(self._traces)):
             counts: dict[str, int] = {}
             with open(os.path.join(self._traces, name), encoding="utf-8", errors="replace") as file:
@@ -211,20 +213,22 @@ class Laboratory:
                     call, rest = found["call"], found["rest"]
                     self._numbers[call] = int(found["number"])
                     counts[call] = counts.get(call, 0) + 1
+                    if call in {"read", "pread64", "write", "pwrite64"}:
+                        rest = rest.partition('"')[0]  # what follows are contents
                     if call in _FORKS or self._store in rest:
                         yield call, counts[call], self._kind(rest) if call not in _FORKS else str(counts[call])
 
     def _kind(self, text: str) -> str:
-        paths = re.findall(re.escape(self._store) + r"[^\">]*", text)
+        paths = re.findall(re.escape(self._store) + r"[^\">]*|(?<=>, \")[^\"/][^\"]*", text)  # or a name in one of them
         kinds = strays_out(" ".join(path.removeprefix(self._store) for path in paths))
         return kinds + (" O_CREAT" if "O_CREAT" in text else "")
 
-    # ── what comes of one ──
+    # ── the result of a fault ──
 
     def trial(self, case: Case) -> list[str]:
-        """Let a case happen; return what is wrong after it.
+        """Run a case; return what is wrong afterwards.
 
-        What comes after the fault depends on nothing but the store that it left: each such store is judged once.
+        The outcome depends only on the store that the fault left, so each such store is judged once.
         """
         self._begin(case.command)
         words = self.words(ALL[case.command])
@@ -241,7 +245,7 @@ class Laboratory:
         return said + self._judged[found]
 
     def _judge(self, command: str, words: list[str], succeeded: bool) -> list[str]:
-        """What is wrong with the store that a fault has left, and with what the same command makes of it."""
+        """Return what is wrong with the store after a fault, and after running the same command again."""
         old, new = self._old[command], self._new[command]
         wrong = [] if command in {REPAIR, UNDO} else [f"at once, {line}" for line in self._once(self._damage)]
         if succeeded and (state := self._once(self._whole, command)) != new:
@@ -264,7 +268,7 @@ class Laboratory:
         return fingerprint(self._store, self._began)
 
     def _once(self, look: Callable[..., _T], *given: str) -> _T:
-        """Look at the store, but at each state of it only once."""
+        """Examine the store, but each state of it only once."""
         seen: dict[tuple[str, ...], _T] = self._seen
         key = look.__name__, *given, self._fingerprint()
         if key not in seen:
@@ -272,11 +276,11 @@ class Laboratory:
         return seen[key]
 
     def _whole(self, command: str) -> dict[str, Any]:
-        """All that a user can get out of the store; of one that may be damaged, what the records tell."""
+        """Return the state of the store; if it may be damaged, only that of the records."""
         return self._records() if command in {REPAIR, UNDO} else self._state()
 
     def _conclude(self) -> list[str]:
-        """Let a writer conclude what there is, and gc take the rest."""
+        """Let a writer complete pending work, and gc remove the rest."""
         try:
             self._opened().gc()
         except CstoreError as error:
@@ -302,7 +306,7 @@ class Laboratory:
         return [f"left: {path.removeprefix(self._store)}" for path in found]
 
     def _state(self) -> dict[str, Any]:
-        """All that a user can get out of the store, but for dates and random IDs."""
+        """Return everything that a user can read from the store, except dates and random IDs."""
         store = self._opened()
         own = {container.layer for container in store.containers.list()}
         state: dict[str, Any] = {}
@@ -328,7 +332,7 @@ class Laboratory:
         return state
 
     def _records(self) -> dict[str, Any]:
-        """What the records tell, but for dates and random IDs: the state without contents, which take long."""
+        """Return what the records say, except dates and random IDs: the state without contents, which take long."""
         store = self._opened()
         containers, images = store.containers.list(), store.images.list()
         own = {container.layer for container in containers}
@@ -345,25 +349,25 @@ class Laboratory:
 
 
 def _called(layer: Layer) -> str:
-    """A layer's ID, but not one that is another one every time."""
+    """Return a layer's ID, with a placeholder for a random one."""
     random = "ID" in strays_out(layer.id) and not layer.diff_digest
     return f"ID called {layer.names}" if random else layer.id
 
 
 def strays_out(text: str) -> str:
-    """Put words in the place of what is random in paths."""
+    """Replace random parts of paths with placeholders."""
     for pattern, instead in _STRAYS:
         text = pattern.sub(instead, text)
     return text
 
 
 def digest(data: bytes) -> str:
-    """What tells bytes from others."""
+    """Return a short digest of bytes."""
     return hashlib.sha256(data).hexdigest()[:12]
 
 
 def contents(store: Store, layer: str) -> str:
-    """What tells the archive of a layer from others, or why there is none."""
+    """Return a digest of a layer's archive, or why it cannot be read."""
     from cstore.archive.compression import Compression
     from cstore.archive.streams import FileSink
 
@@ -382,7 +386,7 @@ def contents(store: Store, layer: str) -> str:
 
 
 def said_badly(done: subprocess.CompletedProcess[str], may_be_silent: bool = False) -> list[str]:
-    """What is wrong with what a command said."""
+    """Return what is wrong with a command's error output."""
     bad = re.compile(f"internal error|Traceback|Fatal Python|{HANGS}")
     found = [line for line in done.stderr.splitlines() if bad.search(line)]
     if done.returncode != 0 and not done.stderr.strip() and not may_be_silent:
@@ -391,6 +395,6 @@ def said_badly(done: subprocess.CompletedProcess[str], may_be_silent: bool = Fal
 
 
 def difference(one: dict[str, Any], other: dict[str, Any]) -> str:
-    """In which items two states differ."""
+    """Describe the items in which two states differ."""
     keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
     return ", ".join(f"{key}: {one.get(key)} and not {other.get(key)}" for key in keys)

@@ -1,7 +1,7 @@
-"""Each sync of each command is left out once: the model of a power cut must miss it.
+"""Leaving out each sync of each command once: the model of a power cut must notice.
 
-`python -m tests.faults syncs` prints those that it does not miss. Another sync may do the same a moment later; or else
-a durability test is missing. Places that only programs of their own reach are in `test_durability`.
+`python -m tests.faults syncs` prints those that it does not notice. Either a later sync has the same effect, or a
+durability test is missing. Places that only other programs reach are in `test_durability`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _HELPERS = ("/cstore/fs/atomic.py", "/cstore/kernel/files.py")
-"""Where others have their syncs made: whoever asks them is the place."""
+"""Functions that sync for others: their callers count as the place."""
 
 
 def place() -> str:
-    """Where in cstore somebody asks for a sync just now."""
+    """Return the place in cstore that requests the current sync."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and (
         frame.f_code.co_filename.endswith(_HELPERS) or "/cstore/" not in frame.f_code.co_filename
@@ -37,7 +37,7 @@ def place() -> str:
 
 
 def watch(told: str, left_out: str) -> None:
-    """From now on, write the place of each sync to a file, and leave those at one place out."""
+    """From now on, write the place of each sync to a file, and skip the syncs at one place."""
 
     def instead(real: Callable[..., Any], *given: Any) -> Any:
         if given[0] != "syncfs" and isinstance(given[0], str):
@@ -53,10 +53,10 @@ def watch(told: str, left_out: str) -> None:
 
 
 class Syncs(Laboratory):
-    """Tries commands with a sync left out."""
+    """Tries commands without a sync."""
 
     def wrong_without(self, command: str, left_out: str) -> tuple[list[str], list[str]]:
-        """What the model misses when the syncs at a place are left out, and all places where there are some."""
+        """Return what the model reports without the syncs at a place, and all places of syncs."""
         _, _, graph = self.command(command)
         told, trace = os.path.join(self.work, "told"), os.path.join(self.work, "trace")
         with open(told, "wb"):
@@ -70,7 +70,7 @@ class Syncs(Laboratory):
 
 
 def main(words: Sequence[str]) -> int:
-    """Try all commands. Returns 1 if a sync is not missed by any of them."""
+    """Try all commands. Returns 1 if the model does not notice a missing sync in any of them."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults syncs", description=__doc__)
     parser.add_argument("--driver", choices=["overlay", "vfs"], default="overlay")
     parser.add_argument("commands", nargs="*", default=[])

@@ -35,7 +35,7 @@ TRACED = (
 
 @pytest.fixture(scope="module", params=["overlay", "vfs"])
 def laboratory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
-    """One for each driver."""
+    """A laboratory for each driver."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     work = tmp_path_factory.mktemp("durable")
@@ -45,7 +45,7 @@ def laboratory(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 def traced(laboratory: Laboratory, words: list[str]) -> str:
-    """Run a command on the laboratory's store; return the file with its calls."""
+    """Run a command on the laboratory's store; return the file with its system calls."""
     trace = os.path.join(laboratory.work, "trace")
     laboratory.trace(laboratory.words(words), trace, "-e", f"trace={durability.CALLS}")
     return trace
@@ -53,7 +53,7 @@ def traced(laboratory: Laboratory, words: list[str]) -> str:
 
 @pytest.mark.parametrize("command", TRACED)
 def test_a_power_cut_after_any_call_leaves_nothing_half(laboratory: Laboratory, command: str) -> None:
-    """Nothing gets its name before its bytes are on the disk, and no record is saved before all it tells of."""
+    """No file gets its name before its bytes are on disk, and no record is saved before everything it refers to."""
     _, _, graph = laboratory.command(command)
 
     trace = traced(laboratory, ALL[command])
@@ -73,7 +73,7 @@ def test_a_power_cut_after_any_call_leaves_nothing_half(laboratory: Laboratory, 
 )
 @pytest.mark.parametrize("there", [False, True])
 def test_a_result_on_the_host_survives_a_power_cut(laboratory: Laboratory, words: list[str], there: bool) -> None:
-    """Its bytes come before its name, be it new or in the place of another one; then its name, before success."""
+    """Its bytes are on disk before its name, new or not, and its name before the command reports success."""
     if laboratory.driver == "overlay":
         pytest.skip("the driver has no part in it")
     _, _, graph = laboratory.command("save")
@@ -86,7 +86,7 @@ def test_a_result_on_the_host_survives_a_power_cut(laboratory: Laboratory, words
 
 
 def test_imports_that_share_their_syncs_are_durable_all_the_same(laboratory: Laboratory, tmp_path: Path) -> None:
-    """Contents before names, names before records, and all of it before the answers."""
+    """Contents come before names, names before records, and all of it before the responses."""
     words, environment, graph = laboratory.command("import-layer")
     (tmp_path / "layer.tar").write_bytes(make_tar(regular("file", b"text")))
     (tmp_path / "lines").write_text(f"import-layer -f {tmp_path}/layer.tar\n" * 3)
@@ -104,7 +104,7 @@ def test_imports_that_share_their_syncs_are_durable_all_the_same(laboratory: Lab
 def test_a_small_layer_does_not_wait_for_what_others_write(
     laboratory: Laboratory, tmp_path: Path, files: int, by_itself: bool
 ) -> None:
-    """Each of its files is synced; where there are many, all of the file system is, in one call."""
+    """Each file of a small layer is synced; for a large one, the whole file system is, in one call."""
     _, _, graph = laboratory.command("import-layer")
     if filesystem_name(os.path.dirname(graph)) not in {"extfs", "xfs"}:
         pytest.skip("neither ext4 nor XFS, which tell what a synced directory brings along")
@@ -133,7 +133,7 @@ store.layers.apply_staged(made)
 
 
 def test_a_layer_that_a_program_filled_is_on_the_disk_before_its_record(laboratory: Laboratory) -> None:
-    """Though nobody but the program knows what it wrote."""
+    """This holds although only the program knows what it wrote."""
     _, environment, graph = laboratory.command("import-first")
     trace = os.path.join(laboratory.work, "trace")
     roots = [graph, os.path.join(os.path.dirname(graph), "run"), laboratory.driver]
@@ -157,7 +157,7 @@ store.layers.from_additional_store(digest, "name", NewLayer(id="new"))
 def test_a_layer_that_lies_elsewhere_is_on_the_disk_with_the_file_that_says_where(
     laboratory: Laboratory, tmp_path: Path
 ) -> None:
-    """Without it, nobody would know after a power cut what the link in the layer is."""
+    """Without that file, nobody would know after a power cut what the link in the layer means."""
     if laboratory.driver != "overlay":
         pytest.skip("only overlay has layers that lie elsewhere")
     _, environment, graph = laboratory.command("import-first")
@@ -173,7 +173,7 @@ def test_a_layer_that_lies_elsewhere_is_on_the_disk_with_the_file_that_says_wher
 
 
 def test_what_a_mount_program_wrote_is_synced_where_nothing_can_end_it(tmp_path: Path) -> None:
-    """Its mount is detached then, and nobody would wait for it."""
+    """In that case the mount is detached, and nobody would wait for it."""
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     end = "import sys; from cstore.drivers.overlay.program import unmount_program; unmount_program(sys.argv[1])"
@@ -185,7 +185,7 @@ def test_what_a_mount_program_wrote_is_synced_where_nothing_can_end_it(tmp_path:
 
 
 def test_the_first_layer_of_a_store_is_on_the_disk_with_all_directories_above_it(laboratory: Laboratory) -> None:
-    """The roots, the driver's home and those of the records are new, and so are two directories above the root."""
+    """The roots, the driver's home and the record directories are new, and so are two directories above the root."""
     words, environment, graph = laboratory.command("import-first")
     above = os.path.dirname(graph)
     shutil.rmtree(above)
@@ -199,7 +199,7 @@ def test_the_first_layer_of_a_store_is_on_the_disk_with_all_directories_above_it
 
 
 def test_directories_that_a_killed_process_made_are_on_the_disk_before_the_first_record(laboratory: Laboratory) -> None:
-    """It may not have come to syncing them; and whoever finds them must not count on that."""
+    """The killed process may not have synced them, and the next one must not rely on that."""
     words, environment, graph = laboratory.command("import-first")
     trace, home = os.path.join(laboratory.work, "trace"), os.path.join(graph, laboratory.driver)
     shutil.rmtree(graph)
@@ -210,12 +210,12 @@ def test_directories_that_a_killed_process_made_are_on_the_disk_before_the_first
         ["sh", "-c", 'mkdir "$1" "$2" "$3" && shift 3 && exec "$@"', "sh", *made, *words], environment, trace
     )
 
-    # The first record file of all is empty, and tells of nothing that is in them.
+    # The first record file is empty, so it refers to nothing in them.
     assert [line for line in durability.judge(trace, graph) if line.startswith("in the end")] == []
 
 
 def test_a_repair_and_its_undoing_survive_a_power_cut(laboratory: Laboratory) -> None:
-    """What is put aside is in quarantine, with the journal that tells of it, before anything takes its place."""
+    """Moved files, and the journal that lists them, are on disk before anything replaces them."""
     _, _, graph = laboratory.command("import-first")
     damage(graph, laboratory.driver)
     os.mkdir(os.path.join(graph, f"{laboratory.driver}-layers", "backup"))
@@ -231,7 +231,7 @@ def test_a_repair_and_its_undoing_survive_a_power_cut(laboratory: Laboratory) ->
 
 
 def test_a_layer_that_is_made_anew_leaves_the_old_one_in_quarantine_for_sure(laboratory: Laboratory) -> None:
-    """The exchange is the last step that touches the case: no later one brings its directory to the disk."""
+    """The exchange is the last step that touches the case, so no later step syncs its directory."""
     _, _, graph = laboratory.command("import-first")
     tree = "overlay/top/diff" if laboratory.driver == "overlay" else "vfs/dir/top"
     shutil.rmtree(os.path.join(graph, tree))
@@ -268,7 +268,7 @@ def test_a_file_that_cannot_be_linked_into_quarantine_is_copied_there_for_sure(
 def test_a_file_gets_its_name_for_sure_where_there_are_no_files_without_names(
     laboratory: Laboratory, tmp_path: Path
 ) -> None:
-    """A file system of fuse-overlayfs, say: what is copied there has a name for as long as it is not whole."""
+    """On such file systems, for example of fuse-overlayfs, a copy has a temporary name until it is complete."""
     if laboratory.driver == "overlay":
         pytest.skip("the driver has no part in it")
     if shutil.which("fuse-overlayfs") is None or not os.path.exists("/dev/fuse"):
@@ -290,7 +290,7 @@ def test_a_file_gets_its_name_for_sure_where_there_are_no_files_without_names(
 
 
 def test_the_model_knows_what_is_missing() -> None:
-    """Each step that is left out is told: the sync of a file, of a directory, of a new directory, and the token."""
+    """The model reports each step that is left out: the sync of a file, of a directory, of a new one, and the token."""
     steps = [
         ("written", "/g/l/layers.lock"),
         ("added", "/g/l"),

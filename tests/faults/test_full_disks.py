@@ -1,4 +1,4 @@
-"""Disks that are full to the last block, or out of inodes: what removes something succeeds, and makes room."""
+"""Disks without a free block or inode: removals succeed and free space."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ SMALL = make_tar(regular("f", b"small"))
 
 @pytest.fixture(params=DISKS)
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A small file system of its own."""
+    """A separate small file system."""
     require(request.param)
     with small_disk(request.param, str(tmp_path)) as mountpoint:
         yield mountpoint
 
 
 def require(kind: str) -> None:
-    """Skip where there are no such disks."""
+    """Skip if such a disk cannot be created."""
     program = DISKS[kind][0][0]
     if shutil.which(program) is None or not os.path.exists("/dev/loop-control"):
         pytest.skip(f"no {program}, or no loop devices here")
@@ -43,7 +43,7 @@ def require(kind: str) -> None:
 
 @pytest.fixture
 def run(disk: str, run_on: RunnerMaker) -> Runner:
-    """A store of small items on that disk, the run root too: a layer, an image, a container that is mounted."""
+    """A store of small items on that disk, including the run root: a layer, an image, a mounted container."""
     runner = run_on(StoreRoots(f"{disk}/graph", f"{disk}/run", "overlay"))
     runner("import-layer", "--id", "below", stdin=SMALL).ok()
     runner("import-layer", "--id", "spare", "below", stdin=SMALL).ok()
@@ -57,14 +57,14 @@ def run(disk: str, run_on: RunnerMaker) -> Runner:
 
 
 def mounted() -> list[str]:
-    """All mount points."""
+    """Return all mount points."""
     with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as file:
         return [line.split()[1] for line in file]
 
 
 @pytest.mark.parametrize("left", [0, 192 << 10])
 def test_everything_can_be_removed_one_after_the_other(disk: str, run: Runner, left: int) -> None:
-    """A data item, a name, a mount, the container, the image with its layers, others: the store is sound, and works."""
+    """After removing a data item, name, mount, container, image and layers, the store is sound and works."""
     fill(disk, left)
 
     run("untag", "img").ok()
@@ -84,7 +84,7 @@ def test_everything_can_be_removed_one_after_the_other(disk: str, run: Runner, l
 
 
 def test_wipe_frees_a_full_disk(disk: str, run: Runner) -> None:
-    """Wipe removes everything at once, and can be called again."""
+    """Wipe removes everything in one go, and can be called again."""
     fill(disk, 0)
 
     run("wipe").ok()
@@ -96,7 +96,7 @@ def test_wipe_frees_a_full_disk(disk: str, run: Runner) -> None:
 
 @pytest.mark.parametrize("words", [["import-layer", "--id", "new", "below"], ["set-image-data", "img", "item"]])
 def test_what_does_not_fit_leaves_nothing(disk: str, run: Runner, words: list[str]) -> None:
-    """It is refused with the reason; the store is sound, and the same works once there is room."""
+    """It is refused with the reason; the store is sound, and the same command works once there is space."""
     fill(disk, 0)
     large = make_tar(regular("f", os.urandom(4 << 20)))
 
@@ -112,7 +112,7 @@ def test_what_does_not_fit_leaves_nothing(disk: str, run: Runner, words: list[st
 
 
 def test_a_sample_of_commands_on_a_full_disk_with_vfs(tmp_path: Path) -> None:
-    """What deletes succeeds, what fails says why, and the same command works once there is room."""
+    """Deletions succeed, failures are explained, and the same command works once there is space."""
     require("xfs")
     choice = random.Random(SEED)
     commands = [*choice.sample(sorted(FREEING), 3), *choice.sample(sorted(ALL.keys() - FREEING), 1)]

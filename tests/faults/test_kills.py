@@ -17,12 +17,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("needs_root")]
 
 SEED = 20261129
 KILLS = 25
-"""How many commands shall be hit."""
+"""How many commands to hit."""
 
 
 @pytest.fixture(params=["overlay", "vfs"])
 def laboratory(request: pytest.FixtureRequest) -> Iterator[Killing]:
-    """One for each driver, on a disk of its own."""
+    """A laboratory for each driver, on a separate disk."""
     with fresh_disk() as disk:
         os.mkdir(work := os.path.join(disk, "work"))
         laboratory = Killing(work, request.param, SEED)
@@ -34,7 +34,7 @@ COMMANDS = ("import-layer", "load", "delete-image", "set-names", "create-contain
 
 
 def test_a_sample_of_kills(laboratory: Killing) -> None:
-    """Nothing is lost, nothing is left, and the same command works at once."""
+    """Nothing is lost or left behind, and the same command works immediately."""
     wrong = {}
     while laboratory.hits < KILLS:
         done, found = laboratory.any_trial(COMMANDS)

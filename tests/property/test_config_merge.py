@@ -9,7 +9,7 @@ import tomli_w
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cstore.config.expand import expand, plain_path
+from cstore.config.environment import expand, plain_path
 from cstore.config.keys import all_keys, all_tables
 from cstore.config.options import Overrides
 from cstore.config.parse import nearest_key, read_file

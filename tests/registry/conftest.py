@@ -23,7 +23,7 @@ BIG = 700_001
 """Bytes in the file of the larger layer: several pieces, and no round number of them."""
 
 
-class RepairView(Clock):
+class InstantClock(Clock):
     """A clock that does not wait, and remembers how long it should have."""
 
     def __init__(self, waits: list[float]) -> None:
@@ -94,7 +94,7 @@ def access(waits: list[float]) -> Access:
     return Access(
         tls_verify=False,
         retrying=Retrying(attempts=3),
-        clock=lambda: RepairView(waits),
+        clock=lambda: InstantClock(waits),
         read_timeout=10,
         connect_timeout=10,
     )

@@ -56,6 +56,13 @@ def nothing_in(store: Store) -> bool:
     return not store.layers.list() and not store.images.list()
 
 
+def zstd_frame(data: bytes, window_log: int) -> bytes:
+    """A zstd frame of plain blocks that claims a window of 2**window_log bytes."""
+    pieces = [data[at : at + 100_000] for at in range(0, len(data), 100_000)]
+    blocks = [(len(piece) << 3 | (piece is pieces[-1])).to_bytes(3, "little") + piece for piece in pieces]
+    return b"\x28\xb5\x2f\xfd\0" + bytes([window_log - 10 << 3]) + b"".join(blocks)
+
+
 def size_of(image: Pushed) -> int:
     """Bytes of its layers and its config."""
     return sum(map(len, image.blobs.values()))
@@ -310,3 +317,24 @@ def test_no_bad_answer_leaves_anything(pull: Pull, store: Store, image: Pushed, 
             assert nothing_in(store)
     proxy.forget()
     assert pull().digest == image.digest
+
+
+def test_zstd_window_is_bounded(pull: Pull, store: Store, registry: Registry, proxy: FaultProxy) -> None:
+    """A registry's layer says how much memory its decoder takes: 128 MiB at most, or what --memory allows."""
+    layer = layer_of({"f": b"x" * 200_000})
+    for name, window_log in (("usual", 27), ("large", 28)):
+        raw, blobs = image_of([layer])
+        packed, document = zstd_frame(layer, window_log), json.loads(raw)
+        document["layers"] = [{
+            "mediaType": "application/vnd.oci.image.layer.v1.tar+zstd", "digest": digest_of(packed), "size": len(packed)
+        }]  # fmt: skip
+        for data in (*blobs.values(), packed):
+            registry.push_blob(f"window/{name}", data)
+        registry.push_manifest(f"window/{name}", "1", json.dumps(document).encode())
+
+    with pytest.raises(errors.ImageArchiveError, match="window needs more memory than the 128 MiB") as caught:
+        pull("window/large:1")
+    assert "--memory" in caught.value.hint
+    assert nothing_in(store)
+    assert pull("window/usual:1").id == pull("window/large:1", memory=1 << 28).id
+    assert store.check().clean

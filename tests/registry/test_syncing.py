@@ -148,12 +148,13 @@ def test_layouts_and_directories_are_places_too(registry: Registry, store: Store
 
 
 def test_a_list_names_what_is_synced(registry: Registry, store: Store, synced: Run) -> None:
-    """And nothing else."""
+    """And nothing else; what names no registry is one of the source's, and not somebody else's of that name."""
     registry.push("listed/a:1")
     registry.push("listed/b:1")
+    registry.push("listed:1")
     name = f"{registry.host}/listed/b:1"
 
-    done = synced(f"docker://{registry.host}/", "containers-storage:", store=store, listed=(name,))
+    done = synced(f"docker://{registry.host}/", "containers-storage:", store=store, listed=(name, "listed:1"))
 
-    assert list(done.values()) == ["copied"]
-    assert store.images.list()[0].names == (name,)
+    assert list(done.values()) == ["copied", "copied"]
+    assert {image.names for image in store.images.list()} == {(name,), (f"{registry.host}/listed:1",)}

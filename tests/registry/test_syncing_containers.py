@@ -193,6 +193,20 @@ def test_a_container_that_has_changed_is_not_replaced(registry: Registry, host: 
     assert again.size < 4000
 
 
+def test_a_file_that_an_archive_cannot_hold_is_not_lost_in_silence(
+    registry: Registry, host: Store, synced: Run
+) -> None:
+    """What has a whiteout's name in the container's own directory would not come back: the backup fails and says so."""
+    own = os.path.join(host.containers.directory(only(host).id), "artifacts/.wh.state")
+    with open(own, "w") as file:
+        file.write("kept")
+
+    done = synced("containers-storage:", f"docker://{registry.host}/white-{host.driver_name}", store=host)
+
+    (failed,) = [one for one in done if one.outcome != "copied"]
+    assert f"{own} would be taken for a whiteout" in str(failed.error)
+
+
 def test_what_has_been_changed_on_the_way_makes_no_container(
     registry: Registry, proxy: FaultProxy, host: Store, tmp_path: Path, synced: Run
 ) -> None:

@@ -86,7 +86,7 @@ def test_a_text_is_not_several_names_of_an_item(store: cstore.Store) -> None:
     layer = store.layers.create(NewLayer(names=("app",))).id
 
     for change in (store.set_names, store.add_names, store.remove_names):
-        with pytest.raises(TypeError, match=r"(new|old) must be several texts"):
+        with pytest.raises(TypeError, match=r"(new|old) must be several strings"):
             change(layer, "app")
     assert store.names(layer) == ("app",)
 

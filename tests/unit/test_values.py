@@ -9,7 +9,7 @@ import typing
 
 import pytest
 
-from cstore import values
+from cstore import tuples, values
 from cstore.values import Choice, IntChoice, Value
 
 
@@ -41,7 +41,7 @@ class Colour(Choice):
     BLUE = "blue"
 
 
-class Ours(values.NamedTuple):
+class Ours(tuples.NamedTuple):
     """A pair."""
 
     kind: int
@@ -87,7 +87,7 @@ def test_a_value_says_which_field_is_missing_unknown_or_given_twice() -> None:
 
 def test_a_text_is_not_taken_for_several_things() -> None:
     """A tuple of names is easily forgotten around one name."""
-    with pytest.raises(TypeError, match=r"Home: names takes several values, \('a',\), not a text"):
+    with pytest.raises(TypeError, match=r"Home: names takes several values, \('a',\), not a string"):
         Home("/a", names="a")  # type: ignore[arg-type]
 
 

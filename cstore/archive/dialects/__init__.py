@@ -1,7 +1,7 @@
-"""How other programs write tars, and how a lost tar-split is found again by writing the archive as they would have.
+"""Recover a lost tar-split by rewriting the archive as other programs would have written it.
 
-`table` says who writes how, `encode` writes headers so, `scan` reads what an unpacked layer still tells, `layout` puts
-both together to an archive, and `search` tries one after the other until the digest is the recorded one.
+`table` lists the dialects of the programs, `encode` writes their headers, `scan` collects the facts from an unpacked
+layer, `layout` combines both to an archive, and `search` tries the dialects until the digest matches the recorded one.
 """
 
 from cstore.archive.dialects.search import Search, Wanted

@@ -1,6 +1,6 @@
-"""Headers of one entry as the various writers of tars make them, byte for byte.
+"""Build the headers of an entry byte for byte as various tar writers do.
 
-`cstore.archive.tar.writer` makes those of Go's library, which Buildah, Podman, Docker, umoci and most others use.
+`cstore.archive.tar.writer` builds those of Go's library, which Buildah, Podman, Docker, umoci and most others use.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _USER, _GROUP = slice(265, 297), slice(297, 329)
 
 
 class Form(Enum):
-    """Whose headers."""
+    """The program and format whose headers are written."""
 
     GO = "go"
     GNU = "gnu"
@@ -43,7 +43,7 @@ class Form(Enum):
 
 
 class Named(Entry):
-    """An entry with the names of its owners; `numeric`: its writer was told to leave them out."""
+    """An entry with its owner's names; `numeric`: its writer was told to omit them."""
 
     __slots__ = ("group", "numeric", "user")
 
@@ -55,17 +55,17 @@ class Named(Entry):
 
 
 def encode(form: Form, entry: Named) -> bytes:
-    """Write all that precedes the entry's body.
+    """Build all headers that precede an entry's body.
 
     Raises:
-        ValueError: this form has no room for it.
-        Unsupported: no tar has.
+        ValueError: this form cannot hold the entry.
+        Unsupported: no tar can hold it.
     """
     return _ENCODERS[form](entry)
 
 
 def _octal(value: int, width: int) -> bytes:
-    """A number as GNU tar and most others write it: octal, or binary behind a set bit."""
+    """Format a number like GNU tar and most others: octal, or binary after a set bit."""
     if 0 <= value < 8 ** (width - 1):
         return b"%0*o\0" % (width - 1, value)
     return (
@@ -74,7 +74,7 @@ def _octal(value: int, width: int) -> bytes:
 
 
 def _spaced(value: int, width: int) -> bytes:
-    """The same as libarchive does, with a space behind."""
+    """Format a number like libarchive, with a space after it."""
     digits, end = (6, b" \0") if width == 8 else (width - 1, b" ")
     if not 0 <= value < 8**digits:
         raise ValueError(f"{value} has no room")
@@ -90,7 +90,7 @@ def _block(
     always_device: bool = True,
     short_device: bool = False,
 ) -> bytes:
-    """One header block. Names are cut to their fields; without `always_device` only devices fill in theirs."""
+    """Build one header block. Names are cut to their fields; `always_device` fills in device fields for all types."""
     number = _spaced if spaced else _octal
     device = b"%06o\0\0%06o\0\0" % entry.device if short_device else b"".join(number(part, 8) for part in entry.device)
     has_device = always_device or entry.type in {CHARACTER, BLOCK}
@@ -117,7 +117,7 @@ def _block(
 
 
 def _sealed(block: bytes) -> bytes:
-    """Put the checksum in its place, which counts itself as spaces."""
+    """Insert the checksum, which is computed with spaces in its own field."""
     return b"%b%06o\0 %b" % (block[:148], sum(block), block[156:])
 
 
@@ -126,7 +126,7 @@ def _body(data: bytes) -> bytes:
 
 
 def _texts(entry: Named) -> list[tuple[bytes, bytes]]:
-    """The names that no USTAR field holds."""
+    """Return the records of names that do not fit into a USTAR field."""
     both = ((b"path", entry.name), (b"linkpath", entry.linkname))
     return [(key, text) for key, text in both if len(text) > _NAME or not text.isascii()]
 
@@ -200,7 +200,7 @@ def _gnu_posix(entry: Named) -> bytes:
 
 
 def _python_pax(entry: Named) -> bytes:
-    """Times are floats, which Python writes out in full and rounds for the header."""
+    """Build the headers of Python's tarfile: times are floats, written in full, but rounded in the main header."""
     records = _texts(entry) + _large(entry)
     moment = entry.mtime + 1e-9 * entry.nanoseconds
     records.append((b"mtime", str(moment).encode()))
@@ -258,7 +258,7 @@ def _replaced(text: bytes) -> bytes:
 
 
 def _renamed(entry: Named, name: bytes, link: bytes | None = None) -> Named:
-    """The same entry with another name, and maybe another target."""
+    """Return a copy of an entry with another name, and possibly another target."""
     other = Named(name, entry.type, entry.mode, entry.uid, entry.gid, entry.size, entry.mtime)
     other.linkname = entry.linkname if link is None else link
     other.device, other.user, other.group = entry.device, entry.user, entry.group

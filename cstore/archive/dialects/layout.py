@@ -1,4 +1,4 @@
-"""A layer's archive as one dialect would have it: its headers, and where the bodies come from."""
+"""Lay out a layer's archive in one dialect: its headers, and the files that the bodies come from."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Guess(NamedTuple):
-    """The facts that the layer does not show: the root's mode and time, and the time of its whiteouts in seconds."""
+    """A guess of facts that the layer lacks: mode and time of the root, and time of its whiteouts, in seconds."""
 
     root: tuple[int, int] | None = None
     whiteouts: int | None = None
@@ -49,8 +49,8 @@ class Archive:
 
     Attributes:
         pieces: all entries in order.
-        size: of all of it.
-        dialect: whose it is.
+        size: the size of the archive in bytes.
+        dialect: its dialect.
     """
 
     def __init__(self, scan: Scan, dialect: Dialect, pieces: Sequence[Piece]) -> None:
@@ -66,10 +66,10 @@ class Archive:
             self.size = body + dialect.end
 
     def write(self, sink: Sink, start: int = 0, stop: int | None = None) -> None:
-        """Write it, or a part: from piece `start` on, up to piece `stop`; without `stop` with what it ends with.
+        """Write the pieces from `start` to before `stop`; without `stop`, to the end of the archive.
 
         Raises:
-            ContentDamaged: a file has changed.
+            ContentDamaged: a file was truncated since the scan.
             OSError: a file cannot be read.
         """
         last = len(self.pieces) - 1
@@ -96,11 +96,11 @@ class Archive:
 
 
 def lay_out(scan: Scan, dialect: Dialect, order: Sequence[Node], guess: Guess = Guess()) -> Archive:  # noqa: B008
-    """Write down all headers.
+    """Lay out an archive: build all headers.
 
     Raises:
-        ValueError: the dialect has no room for an entry.
-        Unsupported: no tar has.
+        ValueError: the dialect cannot hold an entry.
+        Unsupported: no tar can hold it.
     """
     return Archive(scan, dialect, _Layout(scan, dialect, guess).run(order))
 
@@ -134,7 +134,7 @@ class _Layout:
         return pieces
 
     def _is_implied(self, node: Node) -> bool:
-        """Whether the unpacking program created a directory for its contents: then its time is not from the archive."""
+        """Return whether the unpacking program created a directory for its contents: its time is not an archive's."""
         return node.is_directory and node.parent is not None and 0 < self._begun <= node.status.st_mtime_ns
 
     def _entry(self, node: Node) -> Named:

@@ -1,4 +1,4 @@
-"""Orders in which a layer's files may have stood in its archive."""
+"""Guess the order that a layer's files had in its archive."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 _Key: TypeAlias = tuple[int, Any]
 _Moment: TypeAlias = tuple[int, int, int]
-"""When a name was made: the time, and in a tick of the clock at the inode of that number, or right behind it (1)."""
+"""When a name was created: the time; within a clock tick, the inode number; and 1 if it was right after that inode."""
 
 _MOST = 256
-"""Orders by birth that are tried."""
+"""The number of orders by birth that are tried."""
 _LONGEST_GROUP = 4
-"""Names of one file whose orders are all tried."""
+"""The number of names of one file up to which all their orders are tried."""
 _MOST_PLACES = 12
 _MOST_CHOICES = 5000
-"""Ways to place the names of all files that have several."""
+"""The number of ways that are tried to place the names of all files with several."""
 
 
 def orders(order: Order, nodes: Sequence[Node]) -> Iterator[list[Node]]:
-    """Return the possible orders of a kind, the likeliest first; at least one."""
+    """Yield the possible orders of a kind, the likeliest first; at least one."""
     if order is Order.WALK:
         yield sorted(nodes, key=lambda node: node.path.split(b"/"))
     elif order is Order.PATH:
@@ -41,17 +41,17 @@ def orders(order: Order, nodes: Sequence[Node]) -> Iterator[list[Node]]:
 
 
 def _by_birth(nodes: Sequence[Node]) -> Iterator[list[Node]]:
-    """As the files came to be. Many may have been made in one tick of the clock: a directory's contents stay together.
+    """Yield orders by birth time. Of files from the same clock tick, those in the same directory stay together.
 
-    All names of a file share its time of birth. Which one was first is lost; the last one was made when the file was
-    last changed.
+    All names of a file share its birth time. It is unknown which was the first; the last one was created when the
+    inode last changed.
     """
     seen: set[tuple[int, ...]] = set()
     for moments in _moments(nodes):
         for found in _sorted(nodes, moments):
             times = [moments[node][0] for node in found]
             if any(one > other for one, other in pairwise(times)):
-                continue  # it was not unpacked in this order; the last of them always passes
+                continue  # the times contradict this order; the last order always passes
             mark = tuple(node.listed for node in found)
             if mark not in seen:
                 seen.add(mark)
@@ -70,7 +70,7 @@ def _sorted(nodes: Sequence[Node], moments: dict[Node, _Moment]) -> Iterator[lis
 
 
 def _depth_first(nodes: Sequence[Node], key: Callable[[Node], _Key]) -> list[Node]:
-    """Sort each directory's names, with what is in a directory right behind it."""
+    """Sort the names of each directory; the contents of a subdirectory follow it directly."""
     children = _children(nodes, key)
     found: list[Node] = []
     stack = children.get(b"", [])[::-1]
@@ -83,9 +83,9 @@ def _depth_first(nodes: Sequence[Node], key: Callable[[Node], _Key]) -> list[Nod
 
 
 def _whole_folders(nodes: Sequence[Node], key: Callable[[Node], _Key], *, given: bool = False) -> list[Node]:
-    """Sort all names of a directory first, then what is in the last directory among them, as libarchive writes a tree.
+    """Sort like libarchive: all names of a directory, then the contents of the last directory among them.
 
-    The names at the top may have been `given` to it one by one: then each is a tree of its own.
+    `given`: the top-level names were passed to it one by one, so each is a separate tree.
     """
     children = _children(nodes, key)
     found: list[Node] = []
@@ -109,7 +109,7 @@ def _children(nodes: Sequence[Node], key: Callable[[Node], _Key]) -> dict[bytes,
 
 
 def _moments(nodes: Sequence[Node]) -> Iterator[dict[Node, _Moment]]:
-    """When each name was made, as far as that can be told."""
+    """Yield the possible creation times of all names, the likeliest first."""
     groups: dict[int, list[Node]] = {}
     for node in nodes:
         if node.status.st_nlink > 1 and not node.whiteout and not stat.S_ISDIR(node.status.st_mode):
@@ -124,7 +124,7 @@ def _moments(nodes: Sequence[Node]) -> Iterator[dict[Node, _Moment]]:
 
 
 def _likeliest_first(choices: list[list[dict[Node, _Moment]]]) -> Iterator[list[dict[Node, _Moment]]]:
-    """Choose one of each list, from lists whose likeliest comes first."""
+    """Yield combinations of one choice from each list, the likeliest first; each list begins with its likeliest."""
     while prod(map(len, choices)) > _MOST_CHOICES:
         longest = max(choices, key=len)
         del longest[len(longest) // 2 :]
@@ -139,7 +139,7 @@ def _of_group(group: list[Node], nodes: Sequence[Node]) -> list[dict[Node, _Mome
     for names in permutations(ordered) if len(group) <= _LONGEST_GROUP else (ordered,):
         first, *between, last = names
         if first.parent is not None and first.parent.birth > first.birth:
-            continue  # there was no such directory yet
+            continue  # the directory did not exist yet
         places = [_places(node, nodes, last_change) for node in between]
         ends = [(last_change + near, inode, 1) for near in (0, 1, -1)]
         ends += [(last_change, beside, 1) for beside in _beside(last, nodes, last_change)]
@@ -151,11 +151,11 @@ def _of_group(group: list[Node], nodes: Sequence[Node]) -> list[dict[Node, _Mome
 
 
 def _beside(node: Node, nodes: Sequence[Node], birth: int) -> list[int]:
-    """The inodes of those that were made in the same directory in the same tick: the name may stand behind any."""
+    """Return the inodes created in the same directory and clock tick: the name may follow any of them."""
     return sorted(other.status.st_ino for other in nodes if other.parent is node.parent and other.birth == birth)
 
 
 def _places(node: Node, nodes: Sequence[Node], end: int) -> list[int]:
-    """Times at which a middle name may have been made: behind the first, or behind a neighbor."""
+    """Return the times when a middle name may have been created: after the first name, or after a neighbor."""
     neighbors = {other.birth + 1 for other in nodes if other.parent is node.parent and node.birth < other.birth < end}
     return [node.birth + 1, *sorted(neighbors)[:_MOST_PLACES]]

@@ -1,6 +1,6 @@
-"""Collects what an unpacked layer shows of its archive: one walk through its directory that writes nothing.
+"""Collect the facts about a layer's archive from its unpacked directory, in one walk that writes nothing.
 
-Birth times show the order of unpacking, so a copy of the directory would not work.
+The walk needs the original directory, because birth times show the order in which the archive was unpacked.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ class Node:
     """A file of the layer.
 
     Attributes:
-        path: without a leading or trailing slash; empty for the root.
-        status: as on the disk.
-        owner: user and group as the archive has them.
-        link: where a symbolic link leads.
-        xattrs: without those of the storage driver.
-        whiteout: it stands for something that the layer removes.
-        opaque: the layer hides all that is in the directory below, and there is such a directory.
-        birth: when it was made, in nanoseconds; 0 if the file system does not know.
+        path: its path without leading or trailing slash; empty for the root.
+        status: its status on disk.
+        owner: its user and group in the archive.
+        link: the target of a symbolic link.
+        xattrs: its attributes, without those of the storage driver.
+        whiteout: it marks a file that the layer removes.
+        opaque: it is a directory that hides an existing one below.
+        birth: its creation time in nanoseconds; 0 if the file system does not record it.
         listed: its number in the walk.
+        parent: its directory; None for the root.
     """
 
     path: bytes
@@ -56,12 +57,12 @@ class Node:
 
     @property
     def seconds(self) -> int:
-        """Its time in whole seconds."""
+        """The modification time in whole seconds."""
         return self.status.st_mtime_ns // 1_000_000_000
 
     @property
     def is_directory(self) -> bool:
-        """Whether it is one."""
+        """Whether the file is a directory."""
         return not self.whiteout and stat.S_ISDIR(self.status.st_mode)
 
 
@@ -69,9 +70,9 @@ class Scan:
     """A layer's files.
 
     Attributes:
-        tree: the directory.
-        root: its own node.
-        nodes: all others, in the order in which the file system lists them, sockets left out.
+        tree: the layer's directory.
+        root: the node of that directory.
+        nodes: all other nodes except sockets, in the order in which the file system lists them.
     """
 
     def __init__(
@@ -87,13 +88,13 @@ class Scan:
 
         Args:
             tree: the layer's own directory.
-            below: those of the layers below, nearest first.
-            id_map: which owners inside containers the owners on disk are.
-            changes: what the layer changes, where the tree has all that is below, too.
-            emptied: directories among them whose former contents are all gone were removed and made again.
+            below: the directories of the layers below, nearest first.
+            id_map: maps owners on disk to owners inside containers.
+            changes: the layer's changes, if the tree also contains the files of the layers below.
+            emptied: treat changed directories that lost all their former contents as removed and recreated.
 
         Raises:
-            OSError: something cannot be read.
+            OSError: a file cannot be read.
             InvalidIDMap: an owner is not in the map.
         """
         self.tree = os.fsencode(tree)
@@ -124,7 +125,7 @@ class Scan:
                 stack.append((node, iter(self._names(node))))
 
     def _without_emptied(self, removed: set[bytes]) -> set[bytes]:
-        """Make a directory opaque if everything below it is removed; return the other removals."""
+        """Make the directories opaque whose lower contents are all removed; return the other removals."""
         left = set(removed)
         folders = {split_name(path)[0] for path in removed}
         for node in self.nodes:
@@ -137,7 +138,7 @@ class Scan:
         return left
 
     def _add_removals(self, paths: Collection[bytes]) -> None:
-        """Add whiteouts for what is not in a tree that is whole; nothing is left of them but their directories."""
+        """Add whiteouts for removed paths of a whole tree, with the statuses of their directories."""
         folders = {node.path: node for node in (self.root, *self.nodes)}
         for path in sorted(paths):
             parent = folders.get(split_name(path)[0])
@@ -151,7 +152,7 @@ class Scan:
             return [entry.name for entry in entries]
 
     def place(self, node: Node) -> bytes:
-        """Where a node is."""
+        """Return the path of a node on disk."""
         return join_name(self.tree, node.path) if node.path else self.tree
 
     def _node(self, path: bytes, parent: Node | None) -> Node:
@@ -182,7 +183,7 @@ class Scan:
 
 
 def _with_folders(changes: Collection[Change]) -> set[bytes]:
-    """The paths of changes, and of all directories that lead to them."""
+    """Return the paths of changes, except of deletions, and of all directories that contain them."""
     found: set[bytes] = set()
     for change in changes:
         path = change.path[1:]

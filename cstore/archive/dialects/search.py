@@ -1,8 +1,8 @@
-"""Trying one dialect after the other, until an archive has the recorded digest.
+"""Try the dialects one by one, until an archive has the recorded digest.
 
-The recorded size throws most candidates out before a byte of a file is read. The others are tried breadth first: each
-dialect with the likeliest guess about what the layer does not tell, then each with the next one, until the time is up.
-Only equality counts; that nothing was found proves nothing about the layer.
+The recorded size excludes most candidates before any file is read. The others are tried breadth first: each dialect
+with the likeliest guess about facts that the layer lacks, then each with the next guess, until the time is up. Only an
+equal digest is a result; if none is found, that proves nothing about the layer.
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
     from cstore.archive.dialects.scan import Node, Scan
 
 _MOST_SECONDS = 600
-"""How far before the change of its directory a whiteout may have been made."""
+"""The longest time between the creation of a whiteout and the last change of its directory."""
 _MOST_ROOTS = 800
 _NEAR = 60
-"""Seconds between a root and the last of its directories if the same program made both."""
+"""Seconds between the times of the root and of its latest directory: the same program made both."""
 _ROOT_MODES = (0o755, 0o555, 0o700, 0o1777)
 
 
 class Wanted(Value):
-    """The archive that is looked for: its SHA-256 digest, and its size in bytes, -1 if that is not known."""
+    """The archive to find: its SHA-256 digest, and its size in bytes, -1 if unknown."""
 
     digest: str
     size: int = -1
 
 
 class _Candidate:
-    """A dialect whose archive has the recorded size, and all that is to be tried in it."""
+    """A dialect whose archive may have the recorded size, and the guesses to try in it."""
 
     def __init__(self, dialect: Dialect, tries: Iterator[tuple[Sequence[Node], Guess]]) -> None:
         self.dialect, self.tries = dialect, tries
         self._begun: tuple[Sequence[Node], tuple[int, int] | None, Any, int] | None = None
 
     def digest(self, archive: Archive, order: Sequence[Node], guess: Guess) -> str:
-        """Hash an archive; what precedes the first whiteout is hashed once for all guesses about their time."""
+        """Hash an archive; the part before the first whiteout is hashed once for all guesses of their time."""
         first = next((number for number, piece in enumerate(archive.pieces) if piece.whiteout), None)
         if first is None:
             sink = _Hashing()
@@ -64,7 +64,7 @@ class _Candidate:
 
 
 class _Hashing:
-    """A sink that only hashes, and whose state can be copied."""
+    """A sink that only hashes, with a state that can be copied."""
 
     def __init__(self, state: Any = None) -> None:
         self.state = state or hashlib.sha256(usedforsecurity=False)
@@ -75,7 +75,7 @@ class _Hashing:
 
     @property
     def digest(self) -> str:
-        """The digest of all that was written."""
+        """The digest of the data so far."""
         return f"sha256:{self.state.hexdigest()}"
 
 
@@ -83,7 +83,7 @@ class Search:
     """One search for one layer's archive."""
 
     def __init__(self, scan: Scan, wanted: Wanted, seconds: float, dialects: Sequence[Dialect] = DIALECTS) -> None:
-        """Prepare it: `dialects` are tried in this order, for at most `seconds`."""
+        """Prepare a search that tries `dialects` in this order, for at most `seconds`."""
         self._scan, self._wanted, self._dialects = scan, wanted, dialects
         self._end = time.monotonic() + seconds
         self._seen: set[bytes] = set()
@@ -121,7 +121,7 @@ class Search:
         return time.monotonic() > self._end
 
     def _variants(self) -> Iterator[Dialect]:
-        """All dialects; where there are several whiteouts, each with every way to link them, the usual one first."""
+        """Yield all dialects; then, if there are several whiteouts, each with its unusual ways to link them."""
         for dialect in self._dialects:
             yield dialect
         if self._whiteouts > 1:
@@ -130,7 +130,7 @@ class Search:
                     yield replace(dialect, whiteout_link=link)
 
     def _next(self, candidate: _Candidate) -> tuple[Archive | None, bool]:
-        """Try the next guess of a candidate: the archive if it is the one, and whether more may be tried."""
+        """Try a candidate's next guess; return the archive if it matches, and whether to go on with the candidate."""
         for order, guess in candidate.tries:
             try:
                 archive = lay_out(self._scan, candidate.dialect, order, guess)
@@ -153,7 +153,7 @@ class Search:
         return None, False
 
     def _tries(self, dialect: Dialect) -> Iterator[tuple[Sequence[Node], Guess]]:
-        """Yield the attempts in a dialect: each order of the files, root entry and second of the whiteouts."""
+        """Yield the guesses for a dialect: each combination of root, order of the files, and time of the whiteouts."""
         seconds = self._seconds() if self._whiteouts and not dialect.whiteout_zero else [None]
         roots: list[tuple[int, int] | None] = [None]
         if dialect.root is not None:
@@ -164,7 +164,7 @@ class Search:
                     yield order, Guess(root, second)
 
     def _seconds(self) -> list[int | None]:
-        """Seconds at which the whiteouts may have been made: not later than the first of their directories changed."""
+        """Return possible times of the whiteouts in seconds: first those before any of their directories changed."""
         parents = {
             node.parent.seconds
             for node in self._scan.nodes
@@ -174,7 +174,7 @@ class Search:
         return [*(latest[0] - back for back in range(_MOST_SECONDS)), *latest[1:]]
 
     def _roots(self) -> Iterator[tuple[int, int]]:
-        """Yield the possible entries of the root, which most programs do not keep when they unpack."""
+        """Yield possible modes and times of the root's entry, which most programs do not apply when they unpack."""
         nodes, root = self._scan.nodes, self._scan.root
         top = {node.seconds for node in nodes if b"/" not in node.path}
         folders = sorted({node.seconds for node in nodes if node.is_directory}, reverse=True)

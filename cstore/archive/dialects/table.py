@@ -1,4 +1,4 @@
-"""Who writes tars how: the dialects that are tried, in the order in which layers are likely to be written in them."""
+"""The tar dialects of known programs, those that layers are most likely written in first."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ BLOCK_END, RECORD_END, NO_END, CUT_END = 1024, 10240, 0, -1
 
 
 class Order(Enum):
-    """In which order a tree is written."""
+    """The order of the entries."""
 
-    WALK = "walk"  # names of each directory by their bytes, what is in a directory right behind it
-    PATH = "path"  # all paths by their bytes
-    BIRTH = "birth"  # in the order of creation: the unpacking program followed the archive's order
+    WALK = "walk"  # depth-first, the names of each directory sorted by their bytes
+    PATH = "path"  # all paths sorted by their bytes
+    BIRTH = "birth"  # by creation time, which follows the archive's order after unpacking
     LISTED = "listed"  # as the file system lists them
 
 
 class Owners(Enum):
-    """How owners' names are written."""
+    """The names of owners in headers."""
 
     NONE = "none"
-    HOST = "host"  # as this system knows them
+    HOST = "host"  # the names on this host
     ROOT = "root"
-    NUMBER = "number"  # as HOST, and a number where there is no name
+    NUMBER = "number"  # as HOST, but the number if there is no name
 
 
 class Time(Enum):
@@ -39,16 +39,16 @@ class Time(Enum):
 
 
 class Attributes(Enum):
-    """Which extended attributes are written."""
+    """The extended attributes that are written."""
 
     NONE = "none"
     CAPABILITY = "capability"
-    CONTAINERS = "containers"  # capabilities, IMA's signatures, and users'
+    CONTAINERS = "containers"  # capabilities, IMA signatures, and user attributes
     ALL = "all"
 
 
 class Link(Enum):
-    """The link target of the second and later whiteouts, which share one device: the first one's device, or entry."""
+    """The link target of all whiteouts but the first, since they share one device: its device's name, or its entry."""
 
     NONE = "none"
     DEVICE = "device"
@@ -57,23 +57,23 @@ class Link(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one writer, or one way to call it, writes a layer.
+    """The way in which one program, or one invocation of it, writes a layer.
 
     Attributes:
-        name: for people.
-        form: of the headers.
-        order: of the entries.
-        root: the name of the root's own entry; None if it has none.
-        prefix: what all names begin with.
-        slash: whether a directory's name ends with one.
-        type_bits: whether the mode tells the type, too.
-        owners, time, attributes: see there.
-        whiteout_link, whiteout_mode: of a whiteout.
-        whiteout_zero: its time is 1970, not that of its device.
-        whiteouts_first: they come before all else.
-        link_prefix: what the targets of hard links begin with.
-        end: see above.
-        given_only: directories that were made only for what is in them have no entry.
+        name: the program's name, for messages.
+        form: the form of the headers.
+        order: the order of the entries.
+        root: the name of the root's entry; None if it has none.
+        prefix: the prefix of all other names.
+        slash: whether names of directories end with a slash.
+        type_bits: whether modes include the type bits.
+        owners, time, attributes: see these classes.
+        whiteout_link, whiteout_mode: link target and mode of a whiteout.
+        whiteout_zero: the time of a whiteout is 1970, not that of its device.
+        whiteouts_first: whiteouts precede all other entries.
+        link_prefix: the prefix of hard link targets.
+        end: the zeros at the end, one of the constants above.
+        given_only: directories that exist only for their contents have no entry.
     """
 
     name: str
@@ -166,4 +166,4 @@ def _bsd_and_busybox() -> list[Dialect]:
 
 _HOST_OR_NONE = (Owners.HOST, Owners.NONE)
 DIALECTS: tuple[Dialect, ...] = (*_GO, *_gnu_and_python(), *_bsd_and_busybox(), *_OTHERS)
-"""All of them."""
+"""All dialects, in the order in which they are tried."""

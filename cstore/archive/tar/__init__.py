@@ -1,5 +1,5 @@
-"""The tar format: 512-byte headers, their extensions, and the stream they make.
+"""The tar format: 512-byte headers, their extensions, and the stream of entries.
 
-Owns every dialect there is to read (V7, ustar, PAX, GNU, STAR; three kinds of sparse file) and the one that is written.
-Knows nothing of trees, compression or tar-split; no byte of an archive is lost on the way through.
+This package owns every dialect that cstore reads (V7, ustar, PAX, GNU, STAR; three kinds of sparse file) and the one
+that it writes. It knows nothing about trees, compression or tar-split. A reader passes on every byte of an archive.
 """

@@ -1,16 +1,18 @@
-"""One 512-byte header: its dialects, its numbers, its checksum (archive 2)."""
+"""Parse a 512-byte header: its dialects, numbers and checksum (archive 2)."""
 
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
 from zlib import adler32
 
 from cstore import errors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
 BLOCK = 512
 ZERO_BLOCK = bytes(BLOCK)
@@ -18,11 +20,11 @@ ZERO_BLOCK = bytes(BLOCK)
 REGULAR, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"0123456"
 GNU_SPARSE, PAX_HEADER, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK = b"SxgLK"
 CONTIGUOUS, DUMP_DIRECTORY, VOLUME_LABEL, SUN_HEADER = b"7DVX"
-"""A regular file, by POSIX; of GNU tar a directory whose body lists names (`-g`), and what is no file (`-V`); and what
-the tar of Solaris calls its PAX headers."""
+"""POSIX: a regular file; GNU tar: a directory whose body lists names (`-g`), and a label that is not a file (`-V`);
+Solaris tar: a PAX header."""
 OLD_REGULAR = 0
 HEADER_ONLY = frozenset({HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO})
-"""Types without a body, whatever their size says."""
+"""Types without a body, whatever their size field contains."""
 
 NANOSECONDS = 1_000_000_000
 _INT64 = 1 << 63
@@ -32,22 +34,22 @@ _FIELDS = struct.Struct("100s 24s 12s 12s 8s c 100s 8s 64x 16s 155s 12s")
 
 
 class Entry:
-    """The headers of one entry.
+    """The contents of one entry's headers.
 
     Attributes:
-        name: as in the archive, not cleaned.
-        type: the type byte; an old regular file or directory has got its modern type.
-        mode: permission bits and whatever else the field holds.
-        uid: owner, may be any 64-bit number.
-        gid: group, likewise.
-        size: of the file, in bytes, holes included. For types without a body it means nothing.
-        mtime: in nanoseconds.
-        atime: in nanoseconds, 0 if not given.
-        link: target of a hard or symbolic link.
+        name: the name in the archive, not cleaned.
+        type: the type byte; old regular files and directories have their modern type.
+        mode: permission bits, and all other bits of the field.
+        uid: the owner, any 64-bit number.
+        gid: the group, any 64-bit number.
+        size: the size of the file in bytes, including holes; meaningless for types without a body.
+        mtime: the modification time in nanoseconds.
+        atime: the access time in nanoseconds; 0 if the headers have none.
+        link: the target of a hard or symbolic link.
         device: major and minor number.
         xattrs: extended attributes, in the order of the archive.
-        stored: bytes of the body in the archive.
-        sparse: None, or where in the file the body's bytes go: (offset, length) in ascending order.
+        stored: the size of the body in the archive, in bytes.
+        sparse: None, or the parts of the file that the body contains: (offset, length) in ascending order.
     """
 
     __slots__ = (
@@ -82,10 +84,10 @@ def parse_header(block: bytes, offset: int) -> Entry:
 
     Args:
         block: 512 bytes, not all of them zero.
-        offset: offset of the block in the stream, for the error.
+        offset: the block's offset in the stream, for the error.
 
     Raises:
-        ArchiveMalformed: wrong checksum, or a field is not a number.
+        ArchiveMalformed: the checksum is wrong, or a field is not a number.
     """
     name, owner, size, mtime, checksum, kind, link, magic, device, prefix, tail = _FIELDS.unpack(block)
     try:
@@ -110,19 +112,19 @@ def parse_header(block: bytes, offset: int) -> Entry:
 
 
 def is_gnu(block: bytes) -> bool:
-    """Whether a header block is of the GNU dialect, the only one in which type `S` has its map."""
+    """Return whether a header block is of the GNU dialect, the only one where type `S` has a sparse map."""
     return block[257:265] == b"ustar  \0"
 
 
 def _read_star(entry: Entry, fields: bytes) -> bytes:
-    """STAR has two times at the end of a shorter prefix, which is returned."""
+    """Read STAR's two times, and return the shorter prefix that precedes them."""
     entry.atime = _seconds(fields[131:143])
-    _seconds(fields[143:])  # the change time: it cannot be set, but it must be a number
+    _seconds(fields[143:])  # the change time: it cannot be set, but must be a number
     return fields[:131]
 
 
 def _read_gnu(entry: Entry, fields: bytes) -> None:
-    """GNU has two times in place of the prefix; old Go programs wrote a prefix all the same."""
+    """Read GNU's two times, which take the place of the prefix; old Go programs still wrote a prefix there."""
     try:
         atime = _seconds(fields[:12]) if fields[0] else 0
         if fields[12]:
@@ -137,16 +139,35 @@ def _read_gnu(entry: Entry, fields: bytes) -> None:
 
 # ── numbers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 #
-# Cached by their text: in a real archive the same few fields come again and again, and looking one up costs a fifth of
-# parsing it.
+# Numbers are cached by their text: real archives repeat the same few fields, and a lookup takes a fifth of the time of
+# parsing.
 
 
-@lru_cache(4096)
+class _Made(dict[bytes, "Any"]):
+    """What a function has made of fields; of as many as `most`."""
+
+    def __init__(self, make: Callable[[bytes], object], most: int) -> None:
+        self._make, self._most = make, most
+
+    def __missing__(self, field: bytes) -> object:
+        made = self._make(field)
+        if len(self) >= self._most:
+            self.clear()
+        self[field] = made
+        return made
+
+
+def _cached(most: int) -> Callable[[Callable[[bytes], T]], Callable[[bytes], T]]:
+    """Do as `functools.lru_cache` does, which takes long to import."""
+    return lambda make: _Made(make, most).__getitem__
+
+
+@_cached(4096)
 def parse_number(field: bytes) -> int:
     """Read a number: octal text, or base 256 in two's complement if the top bit is set.
 
     Raises:
-        ValueError: neither, or more than 64 bits.
+        ValueError: it is neither, or has more than 64 bits.
     """
     if not field[0] & 0x80:
         return _parse_octal(field)
@@ -169,19 +190,19 @@ def _parse_octal(field: bytes) -> int:
     return int(digits, 8)
 
 
-@lru_cache(4096)
+@_cached(4096)
 def _owner(field: bytes) -> tuple[int, int, int]:
-    """Mode, user and group."""
+    """Read mode, user and group."""
     return parse_number(field[:8]), parse_number(field[8:16]), parse_number(field[16:])
 
 
-@lru_cache(4096)
+@_cached(4096)
 def _seconds(field: bytes) -> int:
-    """A time, in nanoseconds."""
+    """Read a time; return it in nanoseconds."""
     return parse_number(field) * NANOSECONDS
 
 
-@lru_cache(256)
+@_cached(256)
 def _device(field: bytes) -> tuple[int, int]:
     return parse_number(field[:8]), parse_number(field[8:])
 
@@ -192,16 +213,16 @@ _NO_DEVICE = (0, 0)
 # ── checksum ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@lru_cache(16384)
+@_cached(16384)
 def _expected_sum(field: bytes) -> int:
-    """The sum of a block's bytes, checksum field included as it is, that this field promises."""
+    """Return the sum of a block's bytes, with the checksum field itself, that a checksum field implies."""
     return _parse_octal(field) - 8 * 0x20 + sum(field)
 
 
 def _verify(block: bytes, field: bytes) -> None:
     expected = _expected_sum(field)
-    # Adler-32's lower half is 1 + the sum of all bytes modulo 65521, which 512 ASCII bytes cannot reach. It takes a
-    # tenth of the time of sum().
+    # Adler-32's lower half is 1 + the sum of all bytes modulo 65521, which 512 ASCII bytes cannot reach. It is ten
+    # times as fast as sum().
     if (block.isascii() and adler32(block) & 0xFFFF == expected + 1) or expected == sum(block):
         return
     # Some old programs summed signed bytes.

@@ -1,4 +1,4 @@
-"""PAX extended headers: the records in their body, and what they change about the next entry (archive 2)."""
+"""Parse the records of PAX extended headers, and apply them to the next entry (archive 2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cstore.archive.tar.header import Entry
 
 LARGEST_SPECIAL = 1 << 20
-"""Bytes in the body of an extended header or long name, in the map of a sparse file, and in headers held at once."""
+"""Bytes in the largest body of an extended header or long name, in a sparse map, and in the headers held in memory."""
 
 XATTR_PREFIX = b"SCHILY.xattr."
 SPARSE_MAP = b"GNU.sparse.map"
@@ -23,16 +23,16 @@ _INT64 = 1 << 63
 
 
 def parse_records(body: bytes, offset: int) -> dict[bytes, bytes]:
-    """Read the records of an extended header; of equal keys the last one counts.
+    """Read the records of an extended header; the last of equal keys counts.
 
-    The pairs of sparse format 0.0, which repeat their keys, come out as the one map of format 0.1.
+    The pairs of sparse format 0.0, which repeat their keys, are returned as the single map of format 0.1.
 
     Args:
-        body: without its padding.
-        offset: offset of the header in the stream, for the error.
+        body: the body without its padding.
+        offset: the header's offset in the stream, for the error.
 
     Raises:
-        ArchiveMalformed: a record that breaks the rules.
+        ArchiveMalformed: a record is invalid.
     """
     records: dict[bytes, bytes] = {}
     pairs: list[bytes] = []
@@ -53,8 +53,8 @@ def parse_records(body: bytes, offset: int) -> dict[bytes, bytes]:
 
 
 def _parse_record(body: bytes, place: int) -> tuple[bytes, bytes, int]:
-    """Read `LENGTH KEY=VALUE` and its line end at `place`; return key, value and the next place."""
-    # A length has at most 20 digits: a longer search would take quadratic time over a body made for that.
+    """Read `LENGTH KEY=VALUE` and its line end at `place`; return key, value and the offset of the next record."""
+    # A length has at most 20 digits; a longer search would take quadratic time for a hostile body.
     space = body.find(b" ", place, place + 21)
     length = parse_decimal(body[place:space]) if space > 0 else 0
     end = place + length
@@ -76,10 +76,10 @@ def _check_pair(key: bytes, value: bytes, count: int) -> None:
 
 
 def parse_decimal(text: bytes) -> int:
-    """Read a signed decimal number of 64 bits.
+    """Read a signed 64-bit decimal number.
 
     Raises:
-        ValueError: it is not valid.
+        ValueError: it is not one.
     """
     digits = text[1:] if text[:1] in {b"+", b"-"} else text
     if not digits.isdigit() or len(digits) > 1000:
@@ -91,10 +91,10 @@ def parse_decimal(text: bytes) -> int:
 
 
 def parse_time(text: bytes) -> int:
-    """Read `[-]SECONDS[.FRACTION]`, in nanoseconds; finer digits are cut off.
+    """Read `[-]SECONDS[.FRACTION]`; return nanoseconds, without finer digits.
 
     Raises:
-        ValueError: it is not valid.
+        ValueError: it is not a time.
     """
     seconds, _, fraction = text.partition(b".")
     whole = parse_decimal(seconds) * NANOSECONDS
@@ -106,20 +106,20 @@ def parse_time(text: bytes) -> int:
     return whole - part if seconds.startswith(b"-") else whole + part
 
 
-# ── what records change ───────────────────────────────────────────────────────────────────────────────────────────────
+# ── applying records ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def apply_records(entry: Entry, records: dict[bytes, bytes], offset: int) -> None:
-    """Apply the records of an extended header to the entry that follows it. Ignores unknown keys.
+    """Apply the records of an extended header to the entry that follows it. Unknown keys are ignored.
 
     Raises:
-        ArchiveMalformed: a number or time is not valid.
+        ArchiveMalformed: a number or time is invalid.
     """
     xattrs = []
     try:
         for key, value in records.items():
             if key.startswith(XATTR_PREFIX):
-                # An empty value is an attribute like any other.
+                # An attribute with an empty value is valid.
                 xattrs.append((key[len(XATTR_PREFIX) :], value))
             elif value and key in _SETTERS:
                 _SETTERS[key](entry, value)

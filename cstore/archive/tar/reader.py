@@ -1,8 +1,8 @@
-"""Reading a tar stream entry by entry, without losing a byte of it (archive 2).
+"""Read a tar stream entry by entry, passing on every byte of it (archive 2).
 
-The stream comes in windows: pieces of memory that are valid until the next one is asked for. What is not a body
-(headers, padding, the end) is handed to `keep` as it passes, in order; bodies are given out as slices of the windows.
-So whoever takes both, and then the rest, has the whole stream, and nothing is copied that need not be.
+The stream arrives in windows: pieces of memory that are valid until the next one is requested. Everything that is not a
+body (headers, padding, the end) is passed to `keep` in order; bodies are returned as slices of the windows. Both, and
+then the rest, are the whole stream. Bodies are not copied.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ else:
     Protocol = object
 
 _SIMPLE = frozenset({REGULAR, *HEADER_ONLY})
-"""Types whose header alone says everything."""
+"""Types whose header is complete without other headers."""
 _SPECIAL = frozenset({PAX_HEADER, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK, VOLUME_LABEL})
 _NO_BYTES = memoryview(b"")
 _LARGEST_WINDOW = 1 << 20
@@ -51,11 +51,11 @@ class Windows(Protocol):
     """A stream in pieces."""
 
     def advance(self) -> memoryview | None:
-        """Return the next piece, never empty; the one before may be overwritten now. None after the last one."""
+        """Return the next piece, never empty, and invalidate the one before; always None after the last one."""
 
 
 class ReaderWindows:
-    """The windows of an ordinary reader, all in one buffer."""
+    """The windows of an ordinary reader, which share one buffer."""
 
     def __init__(self, source: ReadInto) -> None:
         self._source = source
@@ -68,7 +68,7 @@ class ReaderWindows:
 
 
 def _parsed(block: bytes, offset: int) -> Entry:
-    """Read a header; if the first one of a stream is invalid, identify the stream."""
+    """Parse a header; if the first one of a stream is invalid, raise an error that names the stream's format."""
     try:
         return parse_header(block, offset)
     except errors.ArchiveMalformed as error:
@@ -79,13 +79,13 @@ def _parsed(block: bytes, offset: int) -> Entry:
 
 
 class TarReader:
-    """Takes a tar stream apart.
+    """Parses a tar stream.
 
     Call `next` for an entry; `take` its body, all `stored` bytes of it; after the last entry, read the `rest`.
 
     Attributes:
-        at: where in the present window the next byte stands.
-        left: bytes of the present body that were not taken yet.
+        at: the offset of the next byte in the current window.
+        left: bytes of the current body that were not taken yet.
     """
 
     def __init__(self, windows: Windows, keep: Callable[[bytes], object]) -> None:
@@ -102,7 +102,7 @@ class TarReader:
 
     @property
     def offset(self) -> int:
-        """Bytes of the stream before the next one."""
+        """The offset of the next byte in the stream."""
         return self._origin + self.at
 
     # ── entries ──
@@ -114,12 +114,12 @@ class TarReader:
             The entry, or None after the last one.
 
         Raises:
-            ArchiveMalformed: not a tar, or a broken one.
+            ArchiveMalformed: the stream is not a tar, or is damaged.
             ArchiveTruncated: it ends inside a header.
         """
         while self.left:
             self.take(self.left)
-        # The common case: a header that needs no other, complete in this window. Everything else takes the longer way.
+        # The common case: a header that needs no other and is complete in this window.
         end = self.at + self._pad + BLOCK
         if end <= self._limit:
             raw = bytes(self._view[self.at : end])
@@ -140,7 +140,7 @@ class TarReader:
         self._pad = -size % BLOCK
 
     def _next_slowly(self) -> Entry | None:
-        """The same for headers that come in several parts, cross windows, or do not come at all."""
+        """Read the next entry if it has several headers, crosses windows, or does not exist."""
         records: dict[bytes, bytes] = {}
         long_name = long_link = b""
         while (block := self._next_block()) is not None:
@@ -158,8 +158,8 @@ class TarReader:
             elif entry.type == GNU_LONG_LINK:
                 long_link = body.partition(b"\0")[0]
             else:
-                # Delivered by itself, and its records mean nothing to others. What stood before it is forgotten: the
-                # Go tool does so, and the names in both tar-splits must agree. A volume label means as little.
+                # Return it as an entry, without applying its records to others. Drop the headers before it, as the Go
+                # tool does: the names in both tar-splits must agree. Treat a volume label the same way.
                 if entry.type == PAX_GLOBAL:
                     parse_records(body, offset)
                 entry.type = PAX_GLOBAL
@@ -172,7 +172,7 @@ class TarReader:
     def _finish(
         self, entry: Entry, block: bytes, records: dict[bytes, bytes], long: tuple[bytes, bytes], offset: int
     ) -> Entry:
-        """Complete an entry with what came before its header."""
+        """Complete an entry with the extended headers before it."""
         apply_records(entry, records, offset)
         entry.name = long[0] or entry.name
         entry.link = long[1] or entry.link
@@ -182,7 +182,7 @@ class TarReader:
             entry.type = REGULAR
         self._begin_body(entry, offset)
         if entry.type == DUMP_DIRECTORY:
-            entry.type = DIRECTORY  # which has a body all the same
+            entry.type = DIRECTORY  # one with a body
         if entry.type == GNU_SPARSE:
             entry.sparse = read_gnu_map(entry, block, self._map_block, offset)
         elif records:
@@ -202,7 +202,7 @@ class TarReader:
         self._pad = 0
         if padding:
             self._add(padding)
-        if short:  # a cut inside padding loses nothing
+        if short:  # missing padding is harmless
             return None
         block = self._header_block()
         if block != ZERO_BLOCK:
@@ -212,7 +212,7 @@ class TarReader:
         return None
 
     def _header_block(self) -> bytes | None:
-        """Read a block, None if the stream ends right here."""
+        """Read a block; None if the stream ends here."""
         block = self._collect(BLOCK)
         if not block:
             return None
@@ -253,10 +253,10 @@ class TarReader:
     # ── the stream ──
 
     def take(self, most: int) -> memoryview:
-        """Return the next bytes of the body: at least one, at most `most`, valid until the next call of any method.
+        """Return the next bytes of the body: at least one, at most `most`, valid until the next method call.
 
         Raises:
-            ArchiveTruncated: the stream ends.
+            ArchiveTruncated: the stream has ended.
         """
         if self.at == self._limit and not self._advance():
             raise errors.ArchiveTruncated("inside the contents of an entry", self.offset)
@@ -266,18 +266,18 @@ class TarReader:
         return piece
 
     def rest(self) -> Iterator[memoryview]:
-        """Yield the bytes after the end of the archive, window by window."""
+        """Yield the data after the end of the archive, window by window."""
         while self.at < self._limit or self._advance():
             piece = self._view[self.at :]
             self.at = self._limit
             yield piece
 
     def new_rest(self) -> Iterator[memoryview]:
-        """Yield the rest of a new archive: if it has no entry, only zeros are allowed.
+        """Yield the rest of an archive that is being imported; after an archive without entries it must be zeros.
 
         Raises:
-            ArchiveForeign: it is an image of a file system or disk.
-            ArchiveMalformed: it is something else that begins with zeros.
+            ArchiveForeign: the stream is an image of a file system or disk.
+            ArchiveMalformed: the stream is of an unknown format that begins with zeros.
         """
         return nothing_but_zeros(self.rest(), self.offset) if self.offset <= 2 * BLOCK else self.rest()
 
@@ -304,7 +304,7 @@ class TarReader:
     def _add(self, data: bytes) -> None:
         self._raw.append(data)
         self._raw_size += len(data)
-        # One header after the other could fill the memory before the entry comes that they belong to.
+        # A long sequence of headers before an entry must not fill the memory.
         if self._raw_size >= LARGEST_SPECIAL:
             self._flush()
 

@@ -1,6 +1,6 @@
-"""Sparse files: four formats of the map of parts that are in the archive (archive 2).
+"""Read the maps of sparse files, which list the parts of a file that are in the archive, in four formats (archive 2).
 
-A map is a tuple of (offset, length) in ascending order; what it leaves out are holes.
+A map is a tuple of (offset, length) in ascending order; the gaps between them are holes.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _TOO_LONG = "archive/tar: header field too long"
 
 
 def read_gnu_map(entry: Entry, block: bytes, next_block: Callable[[], bytes], offset: int) -> SparseMap:
-    """Read the map of a type `S` entry, which goes on in the blocks after its header, and set the file's real size.
+    """Read the map of a type `S` entry, which continues in the blocks after its header, and set the file's real size.
 
     Args:
-        entry: its size is that of the body so far.
+        entry: the entry; its size is still that of the body.
         block: the header.
-        next_block: returns the next block of the stream, which is not a part of the body.
-        offset: offset of the header in the stream, for the error.
+        next_block: returns the next block of the stream, which is not part of the body.
+        offset: the header's offset in the stream, for the error.
 
     Raises:
-        ArchiveMalformed: not of the GNU dialect, or the map makes no sense.
+        ArchiveMalformed: the header is not of the GNU dialect, or the map is invalid.
     """
     if not is_gnu(block):
         raise errors.ArchiveMalformed("it has a sparse file of an unknown dialect", offset)
@@ -69,16 +69,16 @@ def read_pax_map(
     """Read the map of PAX sparse formats 0.0, 0.1 and 1.0, and set the file's real name and size.
 
     Args:
-        entry: its size is that of the body.
-        records: of its extended header.
+        entry: the entry; its size is still that of the body.
+        records: the records of its extended header.
         next_block: returns the next block of the body, where format 1.0 has its map.
-        offset: offset of the header in the stream, for the error.
+        offset: the header's offset in the stream, for the error.
 
     Returns:
         The map, or None if the entry is not sparse in a known format.
 
     Raises:
-        ArchiveMalformed: the map makes no sense.
+        ArchiveMalformed: the map is invalid.
     """
     version = records.get(b"GNU.sparse.major", b""), records.get(b"GNU.sparse.minor", b"")
     in_body = version == (b"1", b"0")
@@ -107,7 +107,7 @@ def _read_record_map(records: dict[bytes, bytes]) -> SparseMap:
 
 
 def _read_body_map(next_block: Callable[[], bytes]) -> SparseMap:
-    """Format 1.0: decimal numbers, a line each, the first one their count; padded to whole blocks."""
+    """Read a map in format 1.0: decimal numbers, one per line, first the number of pairs; padded to whole blocks."""
     text = bytearray(next_block())
     while b"\n" not in text:
         _read_more(text, next_block)
@@ -123,7 +123,7 @@ def _read_body_map(next_block: Callable[[], bytes]) -> SparseMap:
 
 
 def _read_more(text: bytearray, next_block: Callable[[], bytes]) -> int:
-    """Add a block and return how many lines it ends."""
+    """Add a block; return the number of line ends in it."""
     if len(text) + BLOCK > LARGEST_SPECIAL:
         raise ValueError("is too long")
     block = next_block()
@@ -137,10 +137,10 @@ def _pair_up(numbers: Iterable[int]) -> SparseMap:
 
 
 def check_map(parts: SparseMap, size: int, stored: int, offset: int) -> None:
-    """Refuse a map that is not in order, leaves the file, or does not fit the body.
+    """Check that a map is in order, inside the file, and as long as the body.
 
     Raises:
-        ArchiveMalformed: so it is.
+        ArchiveMalformed: it is not.
     """
     last = 0
     for start, length in parts:

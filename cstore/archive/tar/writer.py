@@ -1,7 +1,7 @@
-"""Headers as the Go tool's tar library writes them, byte for byte (archive 8.2 to 8.4).
+"""Build headers byte for byte as the Go tool's tar library does (archive 8.2 to 8.4).
 
-A diff that was not rebuilt from tar-split has the same digest as the Go tool's only if every header agrees. USTAR is
-used wherever it can hold an entry; else a PAX header precedes it with just the values that do not fit.
+A diff that is not rebuilt from tar-split has the same digest as the Go tool's only if all headers are the same. USTAR
+is used for every entry that fits; otherwise a PAX header with the values that do not fit precedes the entry.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 BLOCK_SIZE = 512
 END = bytes(2 * BLOCK_SIZE)
-"""The end of an archive; not padded to larger records."""
+"""The end of an archive, which is not padded to larger records."""
 
 REGULAR, LINK, SYMLINK, CHARACTER, BLOCK, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 TYPES = {
@@ -29,7 +29,7 @@ TYPES = {
     stat.S_IFBLK: BLOCK,
     stat.S_IFIFO: FIFO,
 }
-"""By the type bits of a mode; sockets have none."""
+"""Type bytes by the type bits of a mode; sockets have none."""
 _EXTENDED = b"x"
 
 _NAME_SIZE, _PREFIX_SIZE = 100, 155
@@ -38,7 +38,7 @@ _LONG_LIMIT = 8**11
 _LARGEST_PAX = 1 << 20
 _PADDING = bytes(BLOCK_SIZE)
 
-# The strings' places are filled padded.
+# The strings are padded before they are inserted.
 _TAIL = b"%b%bustar\00000" + bytes(64) + b"%07o\0%07o\0%b"
 _EXTENDED_HEAD = b"%b0000000\x000000000\x000000000\0%011o\x0000000000000\0"
 _EXTENDED_TAIL = b"x" + bytes(100) + b"ustar\00000" + bytes(247)
@@ -48,18 +48,18 @@ class Entry:
     """One entry to write.
 
     Attributes:
-        name: relative and lexically clean; a directory's ends with "/".
+        name: a relative and lexically clean path; that of a directory ends with "/".
         type: one of the type bytes of this module.
         mode: permission bits, set-ID bits and the sticky bit.
         size: bytes of the body that will follow.
         mtime: seconds since 1970, rounded down.
-        nanoseconds: what `mtime` lacks, 0 to 999999999.
-        linkname: of a link, the target.
-        device: of a device, its major and minor number.
+        nanoseconds: the fraction of `mtime`, 0 to 999999999.
+        linkname: the target of a link.
+        device: the major and minor number of a device.
         xattrs: extended attributes, full names and values.
     """
 
-    # By hand: a data class costs each export the import of that module, which takes longer than to write a small layer.
+    # Not a dataclass: importing that module takes longer than exporting a small layer.
     __slots__ = ("device", "gid", "linkname", "mode", "mtime", "name", "nanoseconds", "size", "type", "uid", "xattrs")
 
     def __init__(
@@ -82,10 +82,10 @@ class Entry:
 
 
 def header_blocks(entry: Entry) -> bytes:
-    """Build everything that precedes the entry's body.
+    """Build all headers that precede an entry's body.
 
     Raises:
-        Unsupported: the tar format cannot hold the entry's extended attributes.
+        Unsupported: a tar cannot hold the entry's extended attributes.
     """
     name, prefix = entry.name, b""
     if len(name) > _NAME_SIZE:
@@ -107,12 +107,12 @@ def header_blocks(entry: Entry) -> bytes:
 
 
 def padding(size: int) -> bytes:
-    """The zeros between a body of `size` bytes and the next block."""
+    """Return the zeros between a body of `size` bytes and the next block."""
     return _PADDING[: -size % BLOCK_SIZE]
 
 
 def _split(name: bytes) -> tuple[bytes, bytes]:
-    """Split a long name into USTAR prefix and name; an empty prefix if that is impossible."""
+    """Split a long name into USTAR prefix and name; the prefix is empty if that is impossible."""
     end = len(name)
     if end > _PREFIX_SIZE + 1:
         end = _PREFIX_SIZE + 1
@@ -125,7 +125,7 @@ def _split(name: bytes) -> tuple[bytes, bytes]:
 
 
 def _main_block(entry: Entry, name: bytes, linkname: bytes, prefix: bytes) -> bytes:
-    """Build one header block. A number that does not fit is written as 0; a PAX record has it then."""
+    """Build one header block. A number that does not fit is written as 0, because a PAX record has it."""
     size, mtime = entry.size, entry.mtime
     numbers = (size if size < _LONG_LIMIT else 0, mtime if 0 <= mtime < _LONG_LIMIT else 0)
     head = b"%b%b%011o\0%011o\0" % (name.ljust(_NAME_SIZE, b"\0"), _rights(entry.mode, entry.uid, entry.gid), *numbers)
@@ -134,20 +134,20 @@ def _main_block(entry: Entry, name: bytes, linkname: bytes, prefix: bytes) -> by
 
 @lru_cache
 def _rights(mode: int, uid: int, gid: int) -> bytes:
-    """The fields of mode and owner, which are few in an archive."""
+    """Build the fields for mode and owner; cached, because an archive has few different ones."""
     return b"%07o\0%07o\0%07o\0" % (mode, uid if uid < _ID_LIMIT else 0, gid if gid < _ID_LIMIT else 0)
 
 
 @lru_cache
 def _tail(kind: bytes, linkname: bytes, device: tuple[int, int], prefix: bytes) -> bytes:
-    """The bytes after the checksum: the same for all files, and for all directories, with short names."""
+    """Build the fields after the checksum; cached, because they are the same for all files with short names."""
     fields = (kind, linkname.ljust(_NAME_SIZE, b"\0"), *device, prefix.ljust(_PREFIX_SIZE + 12, b"\0"))
     return _TAIL % fields
 
 
 def _seal(head: bytes, tail: bytes) -> bytes:
-    """Put the checksum in its place, which counts itself as spaces."""
-    # The low half of Adler-32 is the plain sum modulo 65521, and ASCII bytes cannot sum up to that in one block.
+    """Insert the checksum, which is computed with spaces in its own field."""
+    # The low half of Adler-32 is the plain sum modulo 65521, which the ASCII bytes of one block cannot reach.
     return b"%b%06o\0 %b" % (head, adler32(tail, adler32(head, 8 * 0x20)) & 0xFFFF, tail)
 
 
@@ -155,7 +155,7 @@ def _seal(head: bytes, tail: bytes) -> bytes:
 
 
 def _extended_header(entry: Entry) -> bytes:
-    """Build the PAX header with what the main header cannot hold."""
+    """Build the PAX header with the values that the main header cannot hold."""
     body = b"".join(pax_record(key, value) for key, value in sorted(_records(entry).items()))
     if len(body) > _LARGEST_PAX:
         raise Unsupported(
@@ -184,7 +184,7 @@ def _records(entry: Entry) -> dict[bytes, bytes]:
 
 
 def pax_record(key: bytes, value: bytes) -> bytes:
-    """Build one record; its length counts its own digits."""
+    """Build one record; its length includes the digits of the length itself."""
     if b"=" in key:
         raise Unsupported(
             f"a tar cannot hold the extended attribute {key.removeprefix(b'SCHILY.xattr.')!r}: its name has a '='",
@@ -198,7 +198,7 @@ def pax_record(key: bytes, value: bytes) -> bytes:
 
 
 def pax_time(seconds: int, nanoseconds: int) -> bytes:
-    """Write a time as decimal seconds; the fraction counts away from zero, unlike the arguments."""
+    """Format a time as decimal seconds; the fraction counts away from zero, unlike the arguments."""
     if not nanoseconds:
         return b"%d" % seconds
     sign = b""
@@ -212,13 +212,13 @@ def _ascii(text: bytes) -> bytes:
 
 
 def _field(text: bytes) -> bytes:
-    """Reduce a name to what a field of a PAX main header shows of it."""
+    """Shorten a name to its form in a field of a PAX main header."""
     text = _ascii(text)
     if len(text) <= _NAME_SIZE:
         return text
     field = text[:_NAME_SIZE]
     if field.endswith(b"/"):
-        # A slash at the end would make old readers see a directory. Only the first slash of a row is overwritten.
+        # Old readers take a name with a slash at the end for a directory. Only the first of several is overwritten.
         keep = len(field.rstrip(b"/"))
         field = field[:keep] + b"\0" + field[keep + 1 :]
     return field

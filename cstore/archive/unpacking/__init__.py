@@ -1,13 +1,13 @@
-"""Filling a tree from an archive: one process reads and takes the stream apart, a confined one creates the files.
+"""Fill a tree from an archive: one process reads and parses the stream, a confined one creates the files.
 
-Owns both processes and what passes between them: the ring of shared memory, the orders, the answers. The second process
-sees nothing but the tree: no descriptor of others, no other directory where it may shut itself in, and in any case no
-path that it has not walked itself. `cstore.archive.apply` puts the two sides together.
+This package owns both processes and their communication: the ring of shared memory, the orders, the answers. The second
+process can access only the tree: it has no other descriptors, changes its root to the tree if it may, and opens every
+path name by name. `cstore.archive.apply` connects the two sides.
 
     reading side     intake → (tar reader) → dispatch → worker            amend: the tar-split, at the end
-    orders           what passes between them
+    orders           the messages between them
     filling side     filler → entries, removal → clearing, paths, displaced, seen, times
-    lower layers     lowers: what is there, and copying files up from there
+    lower layers     lowers: lookup of files, and copying them up
 
-Must not know what a layer is, or where trees and tar-splits belong.
+It must not know what a layer is, or where trees and tar-splits are stored.
 """

@@ -1,7 +1,7 @@
-"""Amends a tar-split after later entries displaced files, so that every line finds its file exactly once.
+"""Amend a tar-split for displaced entries, so that every line refers to exactly one file.
 
-Only archives with a name twice, a directory that becomes something else, or files behind links come here. Their
-tar-split is written anew once: contents that cannot be found by name become raw bytes in it.
+Only archives need this that have a name twice, replace a directory, or have files behind links. Their tar-split is
+rewritten once: contents that cannot be found by name become raw bytes in it.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
 
 
 def amend(tar_split: str, tree: str, report: DisplacedReport, *, sync: bool) -> None:
-    """Rewrite the tar-split and remove the displaced files from the tree.
+    """Rewrite the tar-split, and remove the displaced files from the tree.
 
     Raises:
-        SystemFailure: it cannot be written, or the displaced not be read or removed.
+        SystemFailure: the tar-split cannot be written, or the displaced files cannot be read or removed.
     """
     if report:
-        _write_anew(tar_split, tree, report, sync=sync)
+        _rewrite(tar_split, tree, report, sync=sync)
     if report.name:
         _remove_displaced(tree, report.name)
 
 
-def _write_anew(tar_split: str, tree: str, report: DisplacedReport, *, sync: bool) -> None:
+def _rewrite(tar_split: str, tree: str, report: DisplacedReport, *, sync: bool) -> None:
     amended = f"{tar_split}.amended"
     displaced = os.open(os.path.join(tree, os.fsdecode(report.name)), os.O_PATH | os.O_CLOEXEC) if report.name else -1
     try:
         with SplitFile(amended, sync=sync) as file:
             packer = Packer(file.write)
-            judge = _Judge(report)
+            locator = _Locator(report)
             for line in read_lines(tar_split):
                 if isinstance(line, Segment):
                     packer.segment(line.payload)
                 else:
-                    _write_entry(packer, line, judge, displaced)
+                    _write_entry(packer, line, locator, displaced)
             packer.flush()
         os.rename(amended, tar_split)
     except OSError as error:
@@ -59,8 +59,8 @@ def _write_anew(tar_split: str, tree: str, report: DisplacedReport, *, sync: boo
             os.close(displaced)
 
 
-def _write_entry(packer: Packer, line: FileEntry, judge: _Judge, displaced: int) -> None:
-    kept = judge.whereabouts(line)
+def _write_entry(packer: Packer, line: FileEntry, locator: _Locator, displaced: int) -> None:
+    kept = locator.locate(line)
     if kept is None:
         if line.checksum is None:
             packer.bare(line.name)
@@ -71,21 +71,21 @@ def _write_entry(packer: Packer, line: FileEntry, judge: _Judge, displaced: int)
             packer.segment(piece)
 
 
-class _Judge:
-    """Knows for each line whether its file is where its name says."""
+class _Locator:
+    """Decides for each line whether its file is at the path in its name."""
 
     def __init__(self, report: DisplacedReport) -> None:
-        self._carried, self._items = report.carried, report.items
-        self._dropped = report.dropped
+        self._carried, self._items = report.carried.view(), report.items.view()
+        self._dropped = report.dropped.view()
         self._displaced: dict[bytes, list[tuple[int, int]]] = {}
         for position, path, item in report.displaced:
             self._displaced.setdefault(path, []).append((position, item))
 
-    def whereabouts(self, line: FileEntry) -> bytes | None:
+    def locate(self, line: FileEntry) -> bytes | None:
         """Find a line's file.
 
         Returns:
-            None if it is where the line says; otherwise its path among the displaced files, or b"" if there is none.
+            None if it is at the line's path; else its path in the displaced directory, or b"" if there is no file.
         """
         place = bisect_left(self._carried, line.position)
         if place < len(self._carried) and self._carried[place] == line.position:
@@ -94,10 +94,10 @@ class _Judge:
         if place < len(self._dropped) and self._dropped[place] == line.position:
             return b""
         name = clean_name(line.name)
-        return min(self._ways_out(name, line.position), default=(0, None))[1]
+        return min(self._displacements(name, line.position), default=(0, None))[1]
 
-    def _ways_out(self, name: bytes, position: int) -> Iterator[tuple[int, bytes]]:
-        """Where the file went after its line: by itself, or with a directory above it. The first time counts."""
+    def _displacements(self, name: bytes, position: int) -> Iterator[tuple[int, bytes]]:
+        """Yield when and where the file was displaced after its line, alone or with a directory that contained it."""
         for when, item in self._displaced.get(name, ()):
             if when > position:
                 yield when, b"" if item == NOTHING_KEPT else b"%d" % item
@@ -124,7 +124,7 @@ def _read_verified(displaced: int, path: bytes, line: FileEntry) -> Iterator[byt
 
 
 def _remove_displaced(tree: str, name: bytes) -> None:
-    """Remove the displaced without a trace in the root's times."""
+    """Remove the displaced files, and preserve the root's times."""
     try:
         root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -1,4 +1,4 @@
-"""Which extended attributes of an archive's entries are set, and which not: a table with reasons."""
+"""Choose the extended attributes of entries that are set; a table lists the others, with reasons."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ DROPPED: tuple[tuple[bytes, str], ...] = (
     (b"user.containers.override_stat", "it makes a mount program show other owners and modes than the files have"),
     (b"security.selinux", "labels are given by the host when it mounts, never by who made the layer"),
 )
-"""Prefixes of attributes that are not set. The tar-split keeps them, so an export restores them."""
+"""Prefixes of attributes that are not set, with reasons. The tar-split keeps them, so exports contain them."""
 
 _PREFIXES = tuple(prefix for prefix, _ in DROPPED)
 
 
 def to_set(xattrs: Sequence[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
-    """Choose the attributes to set. ACLs and capabilities are attributes like any other."""
+    """Return the attributes to set, including ACLs and capabilities."""
     return tuple(pair for pair in xattrs if not pair[0].startswith(_PREFIXES))

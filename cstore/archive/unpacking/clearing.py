@@ -1,4 +1,4 @@
-"""Clearing the way for entries: room for a name, and what every created thing gets: owner, attributes."""
+"""Clear the path of a new entry, and set owners and attributes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cstore.archive.unpacking.orders import Terms
     from cstore.archive.unpacking.paths import Folder, Paths
 
-_WAYS_IN = {
+_PATH_ERRORS = {
     errno.ENOENT: "leads nowhere in this layer",
     errno.ENOTDIR: "is not a directory",
     errno.ELOOP: "is a loop of symbolic links",
@@ -26,10 +26,10 @@ _WAYS_IN = {
 
 
 class Clearing:
-    """Finds places and makes room.
+    """Opens parent directories, and removes what is in the way of a new entry.
 
     Attributes:
-        displaced: what had to give way.
+        displaced: the displaced entries.
     """
 
     def __init__(self, root_fd: int, terms: Terms, paths: Paths) -> None:
@@ -38,7 +38,7 @@ class Clearing:
         self._paths = paths
 
     def folder(self, path: bytes, base: bytes) -> Folder:
-        """Open the directory for the new file `base`, and create missing parents.
+        """Open the directory for the new name `base`, creating missing directories.
 
         Raises:
             EntryFailed: the directory cannot exist.
@@ -46,24 +46,24 @@ class Clearing:
         try:
             return self._paths.folder(path)
         except OSError as error:
-            if error.errno not in _WAYS_IN:
+            if error.errno not in _PATH_ERRORS:
                 raise
-            reason = f"its parent {show_name(path)} {_WAYS_IN[error.errno]}"
+            reason = f"its parent {show_name(path)} {_PATH_ERRORS[error.errno]}"
             raise errors.EntryFailed(show_name(join_name(path, base)), reason) from None
 
     # ── room ──
 
     def clear(self, folder: Folder, base: bytes, position: int) -> bool:
-        """Remove the file with the name of a new entry.
+        """Remove or displace the existing file with a new entry's name.
 
         Returns:
-            Whether it hid lower files of a union, so that a directory in its place must hide them too.
+            Whether it hid files of lower layers, so that a directory in its place must be opaque.
         """
         status = os.stat(base, dir_fd=folder.fd, follow_symlinks=False)
         path = join_name(folder.path, base)
         ours = self._is_ours(path)
         if stat.S_ISDIR(status.st_mode):
-            # It may hold unpacked files even if it was not unpacked itself.
+            # It may contain unpacked files even if it was not unpacked itself.
             self.displaced.displace(folder.fd, base, path, position)
             self._paths.forget(path)
             return False
@@ -78,7 +78,7 @@ class Clearing:
         return self._terms.hides
 
     def keeps_directory(self, folder: Folder, base: bytes, position: int, *, first_listing: bool) -> bool:
-        """Whether a new directory entry means one that exists; if so, the earlier line of that name is superseded."""
+        """Return whether a directory exists that an entry lists again, and supersede its earlier line."""
         status = os.stat(base, dir_fd=folder.fd, follow_symlinks=False)
         if not stat.S_ISDIR(status.st_mode):
             return False
@@ -88,7 +88,7 @@ class Clearing:
         return True
 
     def _is_ours(self, path: bytes) -> bool:
-        """Whether a path was unpacked from this archive."""
+        """Return whether a path was unpacked from this archive."""
         return self._paths.is_ours(path)
 
     # ── owner and attributes ──
@@ -98,16 +98,16 @@ class Clearing:
         try:
             os.fchown(fd, uid, gid)
         except OSError as error:
-            self._judge_owner(path, uid, gid, error)
+            self._check_owner_error(path, uid, gid, error)
 
     def own_name(self, folder: Folder, base: bytes, path: bytes, uid: int, gid: int) -> None:
-        """Set the owner of a file, or of a link itself."""
+        """Set the owner of a file, without following a link."""
         try:
             os.chown(base, uid, gid, dir_fd=folder.fd, follow_symlinks=False)
         except OSError as error:
-            self._judge_owner(path, uid, gid, error)
+            self._check_owner_error(path, uid, gid, error)
 
-    def _judge_owner(self, path: bytes, uid: int, gid: int, error: OSError) -> None:
+    def _check_owner_error(self, path: bytes, uid: int, gid: int, error: OSError) -> None:
         if self._terms.ignore_chown_errors:
             return
         if error.errno not in {errno.EINVAL, errno.EPERM}:
@@ -128,30 +128,30 @@ class Clearing:
             try:
                 os.setxattr(fd, name, value)
             except OSError as error:
-                self._judge_xattr(path, name, error)
+                self._check_xattr_error(path, name, error)
 
     def set_xattrs_of_name(
         self, folder: Folder, base: bytes, path: bytes, xattrs: tuple[tuple[bytes, bytes], ...]
     ) -> None:
-        """Set attributes of something that cannot be opened."""
+        """Set attributes of a link, device or fifo, which cannot be opened."""
         if not xattrs:
             return
-        os.fchdir(folder.fd)  # these calls know no directory descriptor
+        os.fchdir(folder.fd)  # setxattr(2) takes no directory descriptor
         for name, value in xattrs:
             try:
                 os.setxattr(base, name, value, follow_symlinks=False)
             except OSError as error:
-                self._judge_xattr(path, name, error)
+                self._check_xattr_error(path, name, error)
 
     @staticmethod
     def strip_acl_of_name(folder: Folder, base: bytes) -> None:
-        """Take away the ACL that a new node inherited."""
+        """Remove the ACL that a new node inherited."""
         if folder.default_acl:
             os.fchdir(folder.fd)
-            with suppress(OSError):  # it need not have one
+            with suppress(OSError):  # it may have none
                 os.removexattr(base, ACCESS_ACL, follow_symlinks=False)
 
-    def _judge_xattr(self, path: bytes, name: bytes, error: OSError) -> None:
+    def _check_xattr_error(self, path: bytes, name: bytes, error: OSError) -> None:
         if error.errno == errno.ENOTSUP or (error.errno == errno.EPERM and self._terms.in_user_namespace):
             return
         reason = f"its attribute {show_name(name)} cannot be set: {os.strerror(error.errno or 0).lower()}"

@@ -1,6 +1,6 @@
-"""From entries to orders and tar-split lines: what each entry of an archive means for the tree (archive 3 to 6).
+"""Translate the entries of an archive to orders and tar-split lines (archive 3 to 6).
 
-Everything that can be judged without the tree is judged here, before anything is touched: names, owners, types.
+All checks that do not need the tree are made here, before anything is changed: names, owners, types.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from cstore.archive.unpacking.owners import Owners
 
 _LATEST = (1 << 63) - 1
-"""Nanoseconds until the year 2262, where the Go tool's times end."""
+"""Nanoseconds from 1970 to the year 2262, the last time that the Go tool can represent."""
 
 _MODE_BITS = 0o7777
 _NO_BASES = {b"", b"."}
@@ -56,11 +56,11 @@ _MOST_BARE_NAMES = 100_000
 
 
 class Dispatcher:
-    """Goes through an archive once.
+    """Processes the entries of one archive.
 
     Attributes:
-        entries: how many there were.
-        content_size: the sum of the sizes in their headers.
+        entries: the number of entries so far.
+        content_size: the sum of the sizes in their headers, in bytes.
     """
 
     def __init__(self, reader: TarReader, windows: RingWindows, packer: Packer, owners: Owners, terms: Terms) -> None:
@@ -77,18 +77,18 @@ class Dispatcher:
         self._bare_names: set[bytes] = set()
 
     def run(self) -> None:
-        """Read the archive to its end and everything after it.
+        """Process the archive and the data after its end.
 
-        One loop with the ordinary file written out in it: it takes a hundred thousand of them a second, so each call
-        saved is some percent of an import.
+        Ordinary files are handled inline: the loop runs a hundred thousand times per second, so each function call
+        avoided saves some percent of an import.
 
         Raises:
-            CstoreError: anything that can be wrong with an archive; a failure of the worker.
+            CstoreError: the archive is invalid, or the worker failed.
         """
         reader, windows, packer = self._reader, self._windows, self._packer
         next_entry, take, order, owner_of = reader.next, reader.take, self._order, self._owners.known.get
         checksum_of, write_line = crc64.go_iso, packer.file
-        # The directory of the last name, as it was written and as it was meant: most files are in the same as the last.
+        # The directory of the last name, raw and cleaned: most files are in the same directory as the one before.
         raw_folder: bytes | None = b""
         folder = b""
         while (entry := next_entry()) is not None:
@@ -123,7 +123,7 @@ class Dispatcher:
     # ── by kind ──
 
     def _dispatch(self, entry: Entry) -> None:
-        """Handle an entry that is not an ordinary file."""
+        """Process an entry that is not an ordinary file."""
         if entry.type == PAX_GLOBAL:
             if not climbs(entry.name):
                 self._add_bare(entry.name, clean_name(entry.name))
@@ -131,7 +131,7 @@ class Dispatcher:
         plain = clean_name(entry.name)
         folder, base = split_name(plain)
         if plain.startswith(METADATA_PREFIX) and plain != OPAQUE_NAME:
-            self._keep_body()  # what AUFS noted for itself
+            self._keep_body()  # AUFS metadata
             self._add_bare(entry.name, plain)
             return
         if base.startswith(WHITEOUT_PREFIX):
@@ -140,7 +140,7 @@ class Dispatcher:
         if not base and entry.type != DIRECTORY:
             self._refuse_root(entry)
         if entry.type == DIRECTORY and self._reader.left:
-            self._keep_body()  # the names that GNU tar saw in it
+            self._keep_body()  # the list of names that GNU tar found in it
         uid, gid = self._owners.known.get((entry.uid, entry.gid)) or self._owners.add(entry)
         self._create(entry, (folder, base, entry.mode & _MODE_BITS, uid, gid))
 
@@ -166,12 +166,12 @@ class Dispatcher:
     def _link_symbolically(self, entry: Entry, head: tuple[Any, ...]) -> None:
         if not entry.link:
             raise errors.EntryFailed(show_name(entry.name), "it is a symbolic link without a target")
-        # The times of a link are not bounded as those of other entries are.
+        # Unlike the times of other entries, those of a link are not limited.
         times = (max(entry.atime, entry.mtime), entry.mtime)
         self._order((codes.SYMLINK, *head[:5], times, *head[6:], entry.link))
 
     def _target_of(self, entry: Entry) -> tuple[bytes, bytes]:
-        """Directory and name of what a hard link links to."""
+        """Return the directory and name of a hard link's target."""
         shown = show_name(entry.link)
         try:
             plain = clean_name(entry.link)
@@ -189,7 +189,7 @@ class Dispatcher:
         """Order a device or fifo.
 
         Returns:
-            Whether the entry gets a line: not if another entry could have its name without anybody noticing.
+            Whether the entry gets a line: not if a second entry with its name would go unnoticed.
         """
         kind = _NODES[entry.type]
         major, minor = entry.device
@@ -197,19 +197,19 @@ class Dispatcher:
         if kind == stat.S_IFIFO:
             self._order((codes.NODE, *head, kind, 0))
         elif kind == stat.S_IFCHR and not device:
-            # To the kernel's overlay it is always a whiteout, so it is one in every tree.
+            # The kernel's overlay takes this device for a whiteout, so cstore does so in every tree.
             folder, base, _, uid, gid, times, *_ = head
             if self._terms.tracks:
                 self._order((codes.WHITEOUT, folder, base, uid, gid, times))
             return False
         elif self._terms.in_user_namespace and self._terms.force_mask < 0:
-            return False  # devices cannot be created there
+            return False  # devices cannot be created in a user namespace
         else:
             self._order((codes.NODE, *head, kind, device))
         return True
 
     def _remove(self, entry: Entry, plain: bytes) -> None:
-        """Order what a whiteout or an opaque marker means. Whatever it has as contents goes nowhere."""
+        """Order the removal that a whiteout or opaque marker requests. Its contents are kept in the tar-split only."""
         folder, base = split_name(plain)
         victim = victim_of(base)
         if victim is None:
@@ -217,7 +217,7 @@ class Dispatcher:
         self._keep_body()
         self._add_bare(entry.name, plain)
         if not self._terms.tracks:
-            return  # there is nothing below
+            return  # there are no lower files
         if base == OPAQUE_NAME:
             self._order((codes.OPAQUE, folder, _times(entry)))
             return
@@ -231,7 +231,7 @@ class Dispatcher:
     # ── bodies ──
 
     def _write_file(self, entry: Entry, head: tuple[Any, ...]) -> None:
-        """Order a file that is not ordinary: empty, sparse, or of a name that others would not find it by."""
+        """Order a file that is empty, sparse, or has a name that other programs would not resolve."""
         if not entry.stored and entry.sparse is None:
             self._order((codes.FILE, *head, 0, 0))
             self._packer.bare(entry.name)
@@ -241,7 +241,7 @@ class Dispatcher:
             self._write_long_file(entry, head, self._reader.take(entry.stored))
 
     def _write_long_file(self, entry: Entry, head: tuple[Any, ...], body: memoryview) -> None:
-        """Order a file whose contents are not in one window."""
+        """Order a file whose contents span windows."""
         reader, windows = self._reader, self._windows
         self._order((codes.BEGIN, *head))
         checksum = crc64.go_iso(body)
@@ -255,10 +255,10 @@ class Dispatcher:
         self._packer.file(entry.name, entry.size, checksum)
 
     def _write_inline_file(self, entry: Entry, head: tuple[Any, ...]) -> None:
-        """Order a file whose stored contents stay in the tar-split."""
+        """Order a file whose stored contents are kept in the tar-split."""
         reader, windows = self._reader, self._windows
         self._order((codes.BEGIN, *head))
-        self._packer.bare(entry.name)  # first, so that it has the position that the order tells
+        self._packer.bare(entry.name)  # first, so that it has the position given in the order
         for offset, length in entry.sparse or ((0, entry.stored),):
             self._order((codes.SEEK, offset))
             end = reader.left - length
@@ -269,20 +269,20 @@ class Dispatcher:
         self._order((codes.END, entry.size))
 
     def _keep_body(self) -> None:
-        """Put the contents of an entry that makes no file into the tar-split."""
+        """Store the contents of an entry that creates no file in the tar-split."""
         reader = self._reader
         while reader.left:
             self._packer.segment(reader.take(reader.left))
 
     def _add_bare(self, name: bytes, plain: bytes) -> None:
-        """Add a line for an entry that leaves nothing in the tree: a second one of its name must be noticed here."""
+        """Add a line for an entry that creates nothing in the tree, unless its name has one already."""
         if plain not in self._bare_names and len(self._bare_names) < _MOST_BARE_NAMES:
             self._bare_names.add(plain)
             self._packer.bare(name)
 
 
 def _times(entry: Entry) -> tuple[int, int]:
-    """Access and modification time; what the Go tool's clock cannot show is 1970."""
+    """Return access and modification time; times that the Go tool cannot represent become 1970."""
     mtime = entry.mtime
     if not 0 <= mtime <= _LATEST:
         mtime = 0

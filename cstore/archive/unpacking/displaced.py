@@ -1,64 +1,65 @@
-"""Files that later entries of an archive displace: kept until the end, because the archive must be rebuilt from them.
+"""Keep files that later entries of an archive displace, because an export must still contain them.
 
-An archive may hold the same name twice, or replace a directory by a link. The tree ends as the last entry wants it, but
-a file's contents are in no other place than the tree. So they are not deleted: they move to a directory of random name
-in the tree's root (anywhere else could be another file system), and go into the tar-split when the archive has ended.
-This is the part of the process that fills the tree; `cstore.archive.unpacking.amend` is the other one.
+An archive may contain the same name twice, or replace a directory by a link. The last entry decides the state of the
+tree, but the contents of earlier files are stored nowhere else. So they are not deleted: they are moved to a directory
+with a random name in the tree's root (elsewhere could be another file system), and to the tar-split after the last
+entry. This module runs in the filling process; `cstore.archive.unpacking.amend` does the second step.
 """
 
 from __future__ import annotations
 
 import os
-from array import array
+
+from cstore.archive.unpacking.seen import Numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _MOST = 200_000
-"""Displacements that are remembered one by one: some hundred bytes each."""
+"""Displacements that are recorded at most: each takes about a hundred bytes."""
 
 NOTHING_KEPT = -1
 
 
 class DisplacedReport:
-    """The changes for the tar-split. Positions are line numbers in it.
+    """The facts for amending the tar-split. Positions are line numbers in it.
 
     Attributes:
-        name: of the directory in the tree's root; empty if there is none.
-        displaced: (position, path, item): at this line, what was at the path gave way. The item is the name under which
-            it lies in the displaced, NOTHING_KEPT if nothing was worth keeping.
+        name: the name of the directory in the tree's root; empty if there is none.
+        displaced: (position, path, item): this line displaced the file at the path. The item is its name in the
+            directory, or NOTHING_KEPT if it had no contents to keep.
         carried: positions, ascending, of lines whose files cannot be found by their names without following links.
-        items: the names of those files in the displaced.
-        dropped: positions, ascending, of lines without contents that could bear the name of another line.
+        items: the names of those files in the directory.
+        dropped: positions, ascending, of lines without contents whose name may be that of another line.
     """
 
     def __init__(self) -> None:
         self.name = b""
         self.displaced: list[tuple[int, bytes, int]] = []
-        self.carried, self.items, self.dropped = array("Q"), array("Q"), array("Q")
+        self.carried, self.items, self.dropped = Numbers(), Numbers(), Numbers()
 
     def __bool__(self) -> bool:
         return bool(self.displaced or self.carried or self.dropped)
 
     def pack(self) -> tuple[Any, ...]:
-        """A form that marshal(3) can write."""
-        return (self.name, self.displaced, self.carried.tobytes(), self.items.tobytes(), self.dropped.tobytes())
+        """Return the report in a form that marshal can write."""
+        return (self.name, self.displaced, self.carried.pack(), self.items.pack(), self.dropped.pack())
 
     @classmethod
     def unpack(cls, parts: tuple[Any, ...]) -> DisplacedReport:
-        """Undo `pack`."""
+        """Create a report from the result of `pack`."""
         report = cls()
         report.name, report.displaced, *numbers = parts
-        report.carried, report.items, report.dropped = (array("Q", packed) for packed in numbers)
+        report.carried, report.items, report.dropped = map(Numbers, numbers)
         return report
 
 
 class Displaced:
-    """Takes what is displaced.
+    """Moves displaced files to their directory.
 
     Attributes:
-        report: what it has taken.
+        report: the displaced files.
     """
 
     def __init__(self, root_fd: int) -> None:
@@ -68,22 +69,22 @@ class Displaced:
         self._items = 0
 
     def displace(self, fd: int, base: bytes, path: bytes, position: int) -> None:
-        """Move a file or directory out of the way."""
+        """Move a file or directory to the displaced directory."""
         self._note(position, path, self._next_item())
         os.rename(base, self._last_name, src_dir_fd=fd, dst_dir_fd=self._fd)
 
     def supersede(self, path: bytes, position: int) -> None:
-        """A file without contents was displaced and removed, or a directory is listed again."""
+        """Record that a file without contents was removed, or that a directory was listed again."""
         self._note(position, path, NOTHING_KEPT)
 
     def carry(self, fd: int, base: bytes, position: int) -> None:
-        """Keep a second name for a file whose line's name leads through links."""
+        """Keep a second name of a file whose line's name leads through links."""
         self.report.items.append(self._next_item())
         self.report.carried.append(position)
         os.link(base, self._last_name, src_dir_fd=fd, dst_dir_fd=self._fd, follow_symlinks=False)
 
     def drop(self, position: int) -> None:
-        """A line without contents must go: it made nothing, or its name leads through links that may change."""
+        """Mark a line without contents for deletion: it created nothing, or its name leads through links."""
         self.report.dropped.append(position)
 
     def _note(self, position: int, path: bytes, item: int) -> None:

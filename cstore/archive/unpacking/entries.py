@@ -1,4 +1,4 @@
-"""Creating files, directories, links and nodes with all that belongs to them (archive 3)."""
+"""Create files, directories, links and nodes with their metadata (archive 3)."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOT_AT_CREATION = 0o7000
-"""Mode bits that some way of creating, a write or a new owner takes away again."""
+"""Mode bits that creating, writing or changing the owner may clear."""
 
 
 class Entries:
-    """Carries out the orders that create something; the hot paths are `file` and a plain new `directory`.
+    """Executes the orders that create something; the hot paths are `file` and a plain new `directory`.
 
     Attributes:
-        times: of the directories, to be set when all is done.
-        root_listed: whether an entry was for the root itself.
-        unfinished: the order that began the present file, while its contents come.
+        times: the times of directories, to be set at the end.
+        root_listed: whether an entry listed the root.
+        unfinished: the order that began the current file, until its contents are complete.
     """
 
     def __init__(self, terms: Terms, paths: Paths, clearing: Clearing, ring: memoryview, lower: CopyUp) -> None:
@@ -56,7 +56,7 @@ class Entries:
         return self._open_folders.get(order[1]) or self._clearing.folder(order[1], order[2])
 
     def _remember(self, folder: Folder, order: Order) -> None:
-        """Note that something without contents was created."""
+        """Record that an entry without contents was created."""
         if self._tracks:
             self._paths.seen.add(join_name(folder.path, order[2]))
         if folder.path != order[1]:
@@ -74,26 +74,26 @@ class Entries:
         if self._shared:
             self._cut(fd)
         if folder.path != order[1]:
-            self._keep_findable(folder, order, has_line=size > 0)
+            self._record_behind_link(folder, order, has_line=size > 0)
         self._complete(fd, folder, order)
 
     def begin(self, order: Order) -> None:
-        """Create a file whose contents follow."""
+        """Create a file whose contents follow in other orders."""
         self._fd = self._create(self._folder(order), order)
         self.unfinished = order
 
     def data(self, order: Order) -> None:
-        """Add contents."""
+        """Append contents."""
         self._write(self._fd, order[1], order[2])
 
     def seek(self, order: Order) -> None:
-        """Go on elsewhere in the file."""
-        if self._shared:  # the gap is a hole, whatever the clone has there
+        """Continue at another offset of the file."""
+        if self._shared:  # the gap must become a hole, whatever the clone contains there
             self._cut(self._fd)
         os.lseek(self._fd, order[1], os.SEEK_SET)
 
     def end(self, order: Order) -> None:
-        """Complete the file. Given a size, it is sparse, and its contents are in the tar-split."""
+        """Complete the file. If the order has a size, it is sparse, and its contents are in the tar-split."""
         size, begun = order[1], self.unfinished
         assert begun is not None  # noqa: S101  - the other process never sends END without BEGIN
         folder = self._folder(begun)
@@ -102,12 +102,12 @@ class Entries:
         if size >= 0:
             os.ftruncate(self._fd, size)
         if folder.path != begun[1]:
-            self._keep_findable(folder, begun, has_line=size < 0)
+            self._record_behind_link(folder, begun, has_line=size < 0)
         self._complete(self._fd, folder, begun)
         self.unfinished = None
 
-    def _keep_findable(self, folder: Folder, order: Order, *, has_line: bool) -> None:
-        """Handle a file whose name leads through links; `has_line`: its line has contents, which must be found."""
+    def _record_behind_link(self, folder: Folder, order: Order, *, has_line: bool) -> None:
+        """Record a file whose name leads through links; `has_line`: its line has contents, which must be found."""
         if has_line:
             self._clearing.displaced.carry(folder.fd, order[2], order[8])
         else:
@@ -135,14 +135,14 @@ class Entries:
             start += os.write(fd, self._ring[start:end])
 
     def _cut(self, fd: int) -> None:
-        """End a file where its contents have ended so far: a clone may be longer. A needless cut unshares a block."""
+        """Truncate a clone to the end of the contents so far, if it is longer: truncating may unshare a block."""
         end = os.lseek(fd, 0, os.SEEK_CUR)
         if os.fstat(fd).st_size != end:
             os.ftruncate(fd, end)
         self._shared = False
 
     def _complete(self, fd: int, folder: Folder, order: Order) -> None:
-        """Set a file's attributes and close it. The order matters: setting an owner resets modes and capabilities."""
+        """Set a file's metadata and close it. The owner comes first: setting it resets modes and capabilities."""
         _, folder_path, base, mode, uid, gid, times, xattrs, *_ = order
         faithful = folder.faithful
         if uid != self._uid or gid != self._gid or not faithful:
@@ -159,7 +159,7 @@ class Entries:
     # ── directories ──
 
     def directory(self, order: Order) -> None:
-        """Create a directory, or take the one that is there."""
+        """Create a directory, or update an existing one."""
         _, folder_path, base, mode, uid, gid, times, xattrs, position = order
         if not base:
             self._root(order)
@@ -178,14 +178,14 @@ class Entries:
         foreign = not fresh and self._paths.is_foreign(path)
         self._remember(folder, order)
         self.times.add(path, times)
-        # A plain new directory is done; one that needs more is worth opening.
+        # A plain new directory needs no more system calls.
         plain = fresh and folder.faithful and not (opaque or xattrs or mode & _NOT_AT_CREATION)
         if not plain or uid != self._uid or gid != self._gid:
-            self._dress_directory(folder, order, inherited=fresh and folder.default_acl, opaque=opaque, bare=foreign)
+            self._finish_directory(folder, order, inherited=fresh and folder.default_acl, opaque=opaque, bare=foreign)
             self._paths.refresh(path)
 
-    def _dress_directory(self, folder: Folder, order: Order, *, inherited: bool, opaque: bool, bare: bool) -> None:
-        """Set what an entry says; `bare`: of a directory that another layer made, and whose attributes go."""
+    def _finish_directory(self, folder: Folder, order: Order, *, inherited: bool, opaque: bool, bare: bool) -> None:
+        """Set a directory's metadata; `bare`: remove the attributes that another layer gave it first."""
         _, folder_path, base, mode, uid, gid, _, xattrs, _ = order
         path = join_name(folder_path, base)
         fd = os.open(base, _OPEN_DIRECTORY, dir_fd=folder.fd)
@@ -203,7 +203,7 @@ class Entries:
             os.close(fd)
 
     def _root(self, order: Order) -> None:
-        """The root itself is listed: it exists, and gets what belongs to it."""
+        """Set the root's metadata."""
         _, _, _, mode, uid, gid, times, xattrs, position = order
         fd = self._paths.root.fd
         if self.root_listed:
@@ -220,17 +220,17 @@ class Entries:
     # ── links and nodes ──
 
     def symlink(self, order: Order) -> None:
-        """Create a symbolic link; its text is never looked at."""
+        """Create a symbolic link, with any target."""
         folder = self._folder(order)
         self._make(folder, order, lambda: os.symlink(order[9], order[2], dir_fd=folder.fd))
-        self._dress(folder, order, chmod=False)
+        self._set_metadata(folder, order, chmod=False)
 
     def node(self, order: Order) -> None:
         """Create a device or a fifo."""
         folder = self._folder(order)
         mode = order[3] | order[9]
         self._make(folder, order, lambda: os.mknod(order[2], mode, order[10], dir_fd=folder.fd))
-        self._dress(folder, order, chmod=True)
+        self._set_metadata(folder, order, chmod=True)
 
     def _make(self, folder: Folder, order: Order, create: Callable[[], None]) -> None:
         try:
@@ -240,8 +240,8 @@ class Entries:
             create()
         self._remember(folder, order)
 
-    def _dress(self, folder: Folder, order: Order, *, chmod: bool) -> None:
-        """Set what belongs to something that cannot be opened."""
+    def _set_metadata(self, folder: Folder, order: Order, *, chmod: bool) -> None:
+        """Set the metadata of a link, device or fifo, which cannot be opened."""
         _, folder_path, base, mode, uid, gid, times, xattrs, *_ = order
         path = join_name(folder_path, base)
         if uid != self._uid or gid != self._gid or not folder.faithful:
@@ -255,7 +255,7 @@ class Entries:
     # ── hard links ──
 
     def hard_link(self, order: Order) -> None:
-        """Link an existing file to another name, and set the entry's attributes."""
+        """Create another name of an existing file, and apply the entry's metadata."""
         base, target_base = order[2], order[10]
         try:
             folder, target = self._both_ends(order)
@@ -276,10 +276,10 @@ class Entries:
         else:
             ends = {"src_dir_fd": target.fd, "dst_dir_fd": folder.fd}
             self._make(folder, order, lambda: os.link(target_base, base, follow_symlinks=False, **ends))
-        self._dress_link(folder, order, found)
+        self._set_link_metadata(folder, order, found)
 
     def _both_ends(self, order: Order) -> tuple[Folder, Folder]:
-        """The directories of a hard link and of its target, both open at the same time."""
+        """Return the directories of a hard link and of its target, both open at the same time."""
         folder = self._folder(order)
         target = self._paths.folder(order[9], Missing.REFUSED, links=True)
         if folder.fd < 0:  # closed to make room for the other
@@ -288,7 +288,7 @@ class Entries:
 
     @staticmethod
     def _is_link_to(target: os.stat_result, folder: Folder, base: bytes) -> bool:
-        """Whether a name is one of that file already."""
+        """Return whether a name is already a link to that file."""
         try:
             there = os.stat(base, dir_fd=folder.fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -300,8 +300,8 @@ class Entries:
         target = show_name(join_name(order[9], order[10]))
         raise errors.EntryFailed(show_name(join_name(order[1], order[2])), f"its target {target} {reason}")
 
-    def _dress_link(self, folder: Folder, order: Order, found: os.stat_result) -> None:
-        """Set only what differs: a needless chown would take capabilities away."""
+    def _set_link_metadata(self, folder: Folder, order: Order, found: os.stat_result) -> None:
+        """Set only metadata that differs: an unnecessary chown would remove capabilities."""
         _, folder_path, base, mode, uid, gid, times, xattrs, *_ = order
         if self._terms.force_mask >= 0:
             if stat.S_ISREG(found.st_mode):

@@ -1,4 +1,4 @@
-"""The process that fills a tree: confines itself first, then executes orders until there are no more."""
+"""The process that fills a tree: it confines itself, then executes orders until the last one."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ if TYPE_CHECKING:
     from cstore.archive.composefs import Tree
     from cstore.archive.unpacking.orders import Order, Terms
 else:
-    import _signal as signal  # `signal` puts enumerations around it, whose import takes longer
+    import _signal as signal  # `signal` also imports enumerations, which takes longer
 
 ANSWER = 0xFF
-"""The byte before the final answer; smaller ones name slots of the ring that are free again."""
+"""The byte before the final answer; smaller ones are the numbers of released slots of the ring."""
 
 DONE, REFUSED, SYSTEM, BROKEN = range(4)
 
-_SYSTEM_TROUBLE = {
+_SYSTEM_ERRORS = {
     errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE,
 }  # fmt: skip
-"""Errors of the file system or the process, independent of the entry."""
+"""Errors of the file system or the process, which do not depend on the entry."""
 
 HELD_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
-"""Signals for which the caller may have handlers; held back while the process is forked."""
+"""Signals for which the caller may have handlers; they are blocked while the process is forked."""
 
 _RECURSION = 10_000  # a directory may be some thousand levels deep, and removing takes a few calls for each
 
 
 def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: Terms) -> NoReturn:
-    """Be the filling process. Everything it needs must have been imported: it may see no library any more."""
+    """Run the filling process. All modules must be imported before: after the chroot, libraries are unreachable."""
     message: tuple[int, Any] = (BROKEN, "it did not start")
     try:
         others = {lower.hold() for lower in terms.lowers} | ({terms.donor.fd} if terms.donor else set())
@@ -61,7 +61,7 @@ def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: mem
         message = (SYSTEM, error.errno or 0)
     except MemoryError:
         message = (SYSTEM, errno.ENOMEM)
-    except BaseException:  # noqa: BLE001  - whatever it was, it must not unwind into the parent's frames
+    except BaseException:  # noqa: BLE001  - an exception must not unwind into the parent's frames
         message = (BROKEN, _describe_failure())
     finally:
         try:
@@ -71,7 +71,7 @@ def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: mem
 
 
 def _confine(parent: int, keep: set[int], root_fd: int) -> None:
-    # Ctrl-C reaches the whole process group, and the parent decides what it means.
+    # Ctrl-C reaches the whole process group, but the parent must handle it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in HELD_SIGNALS - {signal.SIGINT}:
         signal.signal(number, signal.SIG_DFL)
@@ -79,7 +79,7 @@ def _confine(parent: int, keep: set[int], root_fd: int) -> None:
     die_with_parent(parent)
     close_all_but(keep)
     os.fchdir(root_fd)
-    with suppress(PermissionError):  # no step leaves the tree anyhow: this is the door's second lock
+    with suppress(PermissionError):  # a second line of defense: paths are confined to the tree without it
         os.chroot(".")
     os.umask(0)
     gc.disable()
@@ -87,11 +87,11 @@ def _confine(parent: int, keep: set[int], root_fd: int) -> None:
 
 
 def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: Terms) -> tuple[int, Any]:
-    """Carry out orders; return the final answer."""
+    """Execute orders; return the final answer."""
     below = Below(root_fd, terms)
     paths = Paths(root_fd, terms, below)
     clearing = Clearing(root_fd, terms, paths)
-    likeness = Likeness(terms, paths, clearing, below)
+    metadata = MetadataCopier(terms, paths, clearing, below)
     entries = Entries(terms, paths, clearing, ring, CopyUp(paths, below))
     removal = Removal(terms, paths, clearing.displaced, below)
     handlers = _handlers(entries, removal, outgoing)
@@ -102,20 +102,20 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
                 for order in batch:
                     handlers[order[0]](order)
         entries.times.set_found(paths)
-        likeness.give(root_listed=entries.root_listed)
+        metadata.copy_all(root_listed=entries.root_listed)
         removal.settle()
         entries.times.set_listed(paths, displaced=bool(clearing.displaced.report))
     except errors.CstoreError as error:
         return REFUSED, (type(error).__name__, error.args, vars(error))
     except OSError as error:
-        return _judge(error, entries.unfinished or order)
+        return _answer_for(error, entries.unfinished or order)
     except OverflowError as error:
         return _refuse(order, str(error))
     return DONE, clearing.displaced.report.pack()
 
 
 def _handlers(entries: Entries, removal: Removal, outgoing: int) -> list[Callable[[Order], None]]:
-    """The functions that execute orders, by code."""
+    """Return the handlers of orders, indexed by their codes."""
     table: dict[int, Callable[[Order], None]] = {
         codes.FILE: entries.file,
         codes.BEGIN: entries.begin,
@@ -136,14 +136,14 @@ def _handlers(entries: Entries, removal: Removal, outgoing: int) -> list[Callabl
 def _read_batch(stream: BinaryIO) -> list[Order]:
     head = stream.read(4)
     if len(head) < 4:
-        os._exit(1)  # the parent has given up
+        os._exit(1)  # the parent closed the pipe
     batch: list[Order] = marshal.loads(stream.read(int.from_bytes(head, "little")))  # noqa: S302  - our parent's
     return batch
 
 
-def _judge(error: OSError, order: Order) -> tuple[int, Any]:
-    """Tell the trouble of the file system from that of an entry."""
-    if error.errno in _SYSTEM_TROUBLE:
+def _answer_for(error: OSError, order: Order) -> tuple[int, Any]:
+    """Return the answer for an error: a failure of the system, or a refused entry."""
+    if error.errno in _SYSTEM_ERRORS:
         return SYSTEM, error.errno
     return _refuse(order, os.strerror(error.errno).lower() if error.errno else str(error))
 
@@ -157,7 +157,7 @@ def _refuse(order: Order, reason: str) -> tuple[int, Any]:
 
 
 def _describe_failure() -> str:
-    """A traceback in one line; the library that writes better ones cannot be loaded here."""
+    """Return a traceback in one line; the traceback module cannot be imported here."""
     kind, error, trace = sys.exc_info()
     places = []
     step: TracebackType | None = trace
@@ -174,38 +174,37 @@ def _write(fd: int, data: bytes) -> None:
 
 # ── directories without an entry ──
 #
-# Directories that an archive needs and does not list: as they are below the tree, where it is a part of a union.
+# Directories that an archive needs but does not list, in a tree that is one layer of a union.
 #
-# A directory in a union's upper part covers what is seen of the one below: its owner, mode, attributes and times.
-# What
-# an archive says nothing of must stay as it is, so those are copied, once all is known that the archive removes.
+# A directory in the upper layer of a union covers owner, mode, attributes and times of the one below. Metadata that an
+# archive does not list must not change, so it is copied once all removals of the archive are known.
 
 _NO_SUCH_OWNER = frozenset({errno.EINVAL, errno.EPERM})
 
 
-class Likeness:
-    """Makes directories of the tree like those below."""
+class MetadataCopier:
+    """Copies the metadata of lower directories to unlisted directories of the tree."""
 
     def __init__(self, terms: Terms, paths: Paths, clearing: Clearing, below: Below) -> None:
         self._terms, self._paths, self._clearing, self._below = terms, paths, clearing, below
         self._root_is_new = bool(terms.lowers) and not terms.again and not os.listdir(paths.root.fd)
 
-    def give(self, *, root_listed: bool) -> None:
-        """Make all like those below that no entry lists.
+    def copy_all(self, *, root_listed: bool) -> None:
+        """Give all unlisted directories the metadata of those below.
 
         Raises:
-            EntryFailed: what is below cannot be known, or not be had here.
+            EntryFailed: the metadata depends on a layer that is not read, or cannot be set here.
         """
         for path, _ in reversed(self._paths.implied):
             if self._paths.takes_after(path):
-                self._give(path)
+                self._copy_to(path)
         if self._root_is_new and not root_listed:
             root = self._paths.root.fd
             tree, folder = self._below.directory(b"")
-            self._clearing.set_xattrs(root, b"/", _attributes(tree, folder))  # the driver gave it owner and mode
+            self._clearing.set_xattrs(root, b"/", _attributes(tree, folder))  # the driver set owner and mode
             _set_times(root, _status(tree, folder))
 
-    def _give(self, path: bytes) -> None:
+    def _copy_to(self, path: bytes) -> None:
         below = self._below.look(path)
         if below is None or not stat.S_ISDIR(below.st_mode):
             return
@@ -216,9 +215,9 @@ class Likeness:
                 raise
             return
         if target.path == path:
-            self._dress(path, target.fd, *self._below.directory(path))
+            self._set_metadata(path, target.fd, *self._below.directory(path))
 
-    def _dress(self, path: bytes, target: int, tree: Tree, folder: bytes) -> None:
+    def _set_metadata(self, path: bytes, target: int, tree: Tree, folder: bytes) -> None:
         status = _status(tree, folder)
         meant = override_in(tree.attributes(folder))
         meant = meant or Override(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
@@ -228,7 +227,7 @@ class Likeness:
             try:
                 os.fchown(target, meant.uid, meant.gid)
             except OSError as error:
-                if error.errno not in _NO_SUCH_OWNER:  # of another user's store, seen from a user namespace
+                if error.errno not in _NO_SUCH_OWNER:  # another user's store, in a user namespace
                     raise
             os.fchmod(target, meant.mode)
         self._clearing.set_xattrs(target, path, _attributes(tree, folder))

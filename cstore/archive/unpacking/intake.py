@@ -1,21 +1,22 @@
-"""The archive on its way in: read, decompressed into a ring of shared memory, hashed on both sides, by two threads."""
+"""Read an archive in two threads: decompress it into a ring of shared memory, and hash both streams."""
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 import select
 import stat
-import threading
+from _thread import allocate_lock  # `threading` imports a dozen modules
 
 from cstore import errors
 from cstore.archive.compression import LONGEST_MAGIC, Compression, open_decoder, sniff
 from cstore.archive.streams import CountingReader, FileReader, PeekingReader, fill
 from cstore.archive.unpacking import orders as codes
+from cstore.digests import digest_from, little_hash, new_hash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _hashlib import HASH
     from collections.abc import Callable
     from queue import SimpleQueue
 
@@ -24,16 +25,18 @@ if TYPE_CHECKING:
     from cstore.archive.unpacking.orders import Order
     from cstore.archive.unpacking.worker import Worker
     from cstore.fs.room import RoomWatch
+    from cstore.kernel.threads import Thread
 else:
-    from _queue import SimpleQueue  # `queue` puts slower queues around it, which are longer to import
+    from _queue import SimpleQueue  # `queue` takes longer to import
 
 SLOT_SIZE = 1 << 20
 SLOTS = 8
+_LITTLE = 1 << 17  # bytes of an archive that is hashed sooner than the fast library is loaded
 _HOLDERS = 2  # of each filled slot: the hasher, and the worker that takes bodies from it
 
 
 def make_ring() -> memoryview:
-    """Make the memory that both processes share: `SLOTS` slots of `SLOT_SIZE` bytes."""
+    """Allocate the memory that both processes share: `SLOTS` slots of `SLOT_SIZE` bytes."""
     try:
         return memoryview(mmap.mmap(-1, SLOTS * SLOT_SIZE))
     except OSError as error:
@@ -41,30 +44,31 @@ def make_ring() -> memoryview:
 
 
 class Intake:
-    """Reads one archive to its end. `start`, then `next` and `release` for every slot; `close` always.
+    """Reads one archive to its end. Call `start`, then `next` and `release` for every slot, and always `close`.
 
-    After the last slot, the digests and sizes are those of the whole stream.
+    After the last slot, digests and sizes are those of the whole stream.
     """
 
-    def __init__(self, source: int | ReadInto, ring: memoryview, known_digest: str) -> None:
+    def __init__(self, source: int | ReadInto, ring: memoryview, known_digest: str, window: int = 0) -> None:
         self._ring = ring
+        self._window = window
         self._known_digest = known_digest
         reader = _InterruptibleReader(source) if isinstance(source, int) else source
         self._wake_read, self._wake_write = os.pipe()
         obey = getattr(reader, "obey", None)
         if obey is not None:
-            obey(self._wake_read)  # anything else that reads ends by itself
+            obey(self._wake_read)  # other readers end by themselves
         self._source = PeekingReader(reader)
         self._compressed: CountingReader | None = None
-        self._hash = hashlib.sha256(usedforsecurity=False)
+        self._hash: HASH | None = None
         self._free: SimpleQueue[int | None] = SimpleQueue()
         self._filled: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
         self._to_hash: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
         self._holders = [0] * SLOTS
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._failure: BaseException | None = None
         self._closing = False
-        self._threads: list[threading.Thread] = []
+        self._threads: list[Thread] = []
         self.compression = Compression.NONE
         self.size = 0
 
@@ -72,12 +76,12 @@ class Intake:
 
     @property
     def digest(self) -> str:
-        """Digest of the uncompressed stream."""
-        return f"sha256:{self._hash.hexdigest()}"
+        """The digest of the uncompressed stream."""
+        return digest_from(self._hash or little_hash())
 
     @property
     def compressed_digest(self) -> str:
-        """Digest of the stream as it came; the caller's, if it was known."""
+        """The digest of the stream as received; the caller's if it was known."""
         if self._known_digest:
             return self._known_digest
         if self.compression is Compression.NONE or self._compressed is None:
@@ -86,28 +90,28 @@ class Intake:
 
     @property
     def compressed_size(self) -> int:
-        """Bytes of the stream as it came, so far."""
+        """The bytes of the stream as received, so far."""
         return 0 if self._compressed is None else self._compressed.count
 
     # ── for the main thread ──
 
     def start(self) -> None:
-        """Begin to read. From here on the process has threads."""
+        """Start the threads, which begin to read."""
         from cstore.kernel.threads import start_thread
 
         for slot in range(SLOTS):
             self._free.put(slot)
-        for work, name in ((self._read, "cstore-reader"), (self._hash_all, "cstore-hasher")):
-            self._threads.append(start_thread(name, work))
+        for work in (self._read, self._hash_all):
+            self._threads.append(start_thread(work))
 
     def next(self) -> tuple[int, int] | None:
         """Wait for the next filled slot.
 
         Returns:
-            The slot and the bytes in it; None at the end of the stream, or after `interrupt`.
+            The slot and the number of bytes in it; None at the end of the stream, or after `interrupt`.
 
         Raises:
-            CstoreError: the stream cannot be read or decompressed any further.
+            CstoreError: the stream cannot be read or decompressed.
         """
         item = self._filled.get()
         if item is None and self._failure is not None:
@@ -115,11 +119,11 @@ class Intake:
         return item
 
     def interrupt(self) -> None:
-        """Make `next` return. Any thread may call this."""
+        """Make `next` return None. Any thread may call this."""
         self._filled.put(None)
 
     def release(self, slot: int) -> None:
-        """One holder of a slot is done with it; the last one frees it. Any thread may call this."""
+        """Release a slot for one of its holders; the last release frees it. Any thread may call this."""
         with self._lock:
             self._holders[slot] -= 1
             if self._holders[slot]:
@@ -127,12 +131,12 @@ class Intake:
         self._free.put(slot)
 
     def finish(self) -> None:
-        """Wait until everything is hashed. Only after `next` has returned None."""
+        """Wait until everything is hashed. Call this only after `next` returned None."""
         for thread in self._threads:
             thread.join()
 
     def close(self) -> None:
-        """Stop reading, and wait for the threads to end."""
+        """Stop reading, at any point, and wait until the threads have ended."""
         self._closing = True
         os.write(self._wake_write, b"!")
         self._free.put(None)
@@ -162,18 +166,20 @@ class Intake:
         self._filled.put(None)
 
     def _open(self) -> Decoder:
-        """Look at the first bytes, all of them: a slow pipe may bring them one by one."""
+        """Detect the compression and open its decoder."""
         self.compression = sniff(self._source.peek(LONGEST_MAGIC))
-        # Hash an uncompressed stream once; do not compute a digest that the caller knows.
+        # Hash an uncompressed stream only once, and do not compute a digest that the caller knows.
         hashed = self.compression is not Compression.NONE and not self._known_digest
         self._compressed = CountingReader(self._source, "sha256" if hashed else None)
-        return open_decoder(self.compression, self._compressed)
+        return open_decoder(self.compression, self._compressed, window=self._window)
 
     def _hash_all(self) -> None:
         try:
             while (item := self._to_hash.get()) is not None:
                 slot, count = item
                 start = slot * SLOT_SIZE
+                if self._hash is None:  # a slot that is not full is the last one
+                    self._hash = little_hash() if count < _LITTLE else new_hash()
                 self._hash.update(self._ring[start : start + count])
                 self.release(slot)
         except BaseException as error:  # noqa: BLE001  - it is raised again in the main thread
@@ -182,11 +188,11 @@ class Intake:
 
 
 class _Interrupted(Exception):
-    """The import has ended; these bytes are no longer needed."""
+    """The import has ended, so no more bytes are needed."""
 
 
 class _InterruptibleReader:
-    """Reads a descriptor, and stops waiting for it when a byte comes through another one."""
+    """Reads a descriptor, and stops waiting for it when another one becomes readable."""
 
     def __init__(self, fd: int) -> None:
         self._reader = FileReader(fd)
@@ -201,7 +207,7 @@ class _InterruptibleReader:
             self._poll.register(fd, select.POLLIN)
 
     def obey(self, wake: int) -> None:
-        """Name the descriptor that ends the waiting."""
+        """Set the descriptor that ends the waiting."""
         self._wake = wake
         if self._poll is not None:
             self._poll.register(wake, select.POLLIN)
@@ -215,15 +221,15 @@ class _InterruptibleReader:
 
 # ── windows ──
 #
-# The ring as the tar reader sees it: one window after the other, each given back when the worker is done with it.
+# The ring as the tar reader sees it: a sequence of windows, each released when the worker is done with it.
 
 
 class RingWindows:
-    """Windows onto the ring. At the end of each, the orders so far are sent to the worker.
+    """Windows onto the ring. When one ends, the pending orders are sent to the worker.
 
     Attributes:
-        base: position of the current window in the ring.
-        orders: the pending orders for the worker; callers append to it.
+        base: the offset of the current window in the ring.
+        orders: the pending orders, to which the dispatcher appends.
     """
 
     def __init__(
@@ -268,7 +274,7 @@ class RingWindows:
         return self._ring[self.base : self.base + count]
 
     def flush(self) -> None:
-        """Send the worker its orders, and with them the window that has ended."""
+        """Send the pending orders to the worker, and with them the release of the ended window."""
         if self._slot >= 0:
             self.orders.append((codes.RELEASE, self._slot))
             self._slot = -1
@@ -277,6 +283,6 @@ class RingWindows:
             self.orders.clear()
 
     def worker_gone(self) -> None:
-        """The worker has ended, so nothing more need be read. Another thread calls this."""
+        """Stop reading because the worker has ended. This is called from another thread."""
         self._worker_gone = True
         self._intake.interrupt()

@@ -1,4 +1,4 @@
-"""The lower files of a tree that is a part of a union, as far as the tree itself does not hide them."""
+"""Look up files of the layers below a tree that is one layer of a union, unless the tree hides them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from cstore.archive.unpacking.paths import Paths
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ABSENT = frozenset({errno.ENOENT, errno.ENAMETOOLONG})
 _HIDDEN = frozenset({errno.ENOTDIR, errno.ELOOP})
 
 
 class Below:
-    """The layers below the tree `root_fd`, nearest first. There may be none: then nothing is ever found."""
+    """The layers below the tree `root_fd`, nearest first. There may be none."""
 
     def __init__(self, root_fd: int, terms: Terms) -> None:
         self._root = root_fd
@@ -34,10 +35,10 @@ class Below:
         self._union = Union([Lower(tree) for tree in terms.lowers], files=self._files, unseen=terms.unseen)
 
     def look(self, path: bytes) -> os.stat_result | None:
-        """Return the file that would be visible at `path` if the tree had none there.
+        """Return the status that `path` would have if the tree had no such file; None if there is none below.
 
         Raises:
-            EntryFailed: it may be in a layer that is not read.
+            EntryFailed: the answer depends on a layer that is not read.
             SystemFailure: a directory below cannot be read.
         """
         folder, name = split_name(path)
@@ -49,11 +50,11 @@ class Below:
             raise errors.EntryFailed(show_name(path), f"what lies below it is in {error}") from None
 
     def holder(self, path: bytes) -> tuple[Tree, bytes]:
-        """The tree in which that is, and the directory in it."""
+        """Return the tree with the file that `look` finds, and the directory in that tree."""
         return self._union.holder(path)
 
     def namesakes(self, path: bytes) -> list[bytes]:
-        """The other names that the file there has, and that would be seen if the tree had nothing there."""
+        """Return the other names of the file at `path` that the tree does not hide."""
         return [other for other in self._union.namesakes(path) if self.look(other) is not None]
 
     def directory(self, path: bytes) -> tuple[Tree, bytes]:
@@ -61,20 +62,20 @@ class Below:
         return self._union.directory(path)
 
     def names(self) -> list[bytes]:
-        """Return the visible names at the top."""
+        """Return the names that are visible in the root."""
         try:
             return self._union.names(b"") if self._any else []
         except OutOfSight as error:
             raise errors.EntryFailed("/", f"what lies below it is in {error}") from None
 
     def _is_open(self, folder: bytes, name: bytes) -> bool:
-        """Whether the tree itself hides no lower files: it has no file, whiteout or mark on the way to a name.
+        """Return whether no file, whiteout or opaque directory of the tree hides a name of the layers below.
 
-        A whiteout that is a file counts for the name itself as well: one that is a device is what has the name.
+        A whiteout file of the name itself counts, but a whiteout device does not, because it has the name itself.
         """
         fd = os.dup(self._root)
         try:
-            if self._files and self._is_opaque(fd):  # the kernel knows no such mark at the top
+            if self._files and self._is_opaque(fd):  # the kernel ignores marks of the root
                 return False
             for part in folder.split(b"/") if folder else ():
                 if self._files and _has(fd, whiteout_name(part)):
@@ -104,17 +105,19 @@ class Below:
 def _has(fd: int, name: bytes) -> bool:
     try:
         os.stat(name, dir_fd=fd, follow_symlinks=False)
-    except OSError:
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise
         return False
     return True
 
 
 # ── links to files of other layers ──
 #
-# Hard links to files of other layers, where the tree is a part of a union: the file is copied up into the tree.
+# Hard links to files of other layers, in a tree that is one layer of a union.
 #
-# A union file system copies a file up before it gets another name, and so do we: the file, with all that belongs to it,
-# and the directories that lead to it. (archive 5.1)
+# A union file system copies a file up before it creates another name of it. cstore does the same: it copies the file
+# with its metadata, and the directories that contain it. (archive 5.1)
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _RESERVED = tuple(os.fsencode(mark.removesuffix("opaque")) for mark in OPAQUE)
@@ -122,23 +125,23 @@ _MOST_AT_ONCE = 1 << 24
 
 
 class CopyUp:
-    """Brings files of the layers below up into the tree."""
+    """Copies files of the layers below up into the tree."""
 
     def __init__(self, paths: Paths, below: Below) -> None:
         self._paths, self._below = paths, below
 
     def copy_up(self, folder: bytes, base: bytes) -> bytes | None:
-        """Copy a file up into the tree, under the same name.
+        """Copy a file up into the tree, with its name.
 
         Args:
             folder: a plain path; links in it are followed as in a mount of all layers.
-            base: the name in there. In the tree it must not exist.
+            base: the file's name in that folder, which must not exist in the tree.
 
         Returns:
-            The folder by its path without links, or None if there is no such file.
+            The folder's path without links, or None if there is no such file.
 
         Raises:
-            EntryFailed: its contents are elsewhere.
+            EntryFailed: its contents are in another file (metacopy).
             OSError: it cannot be copied.
         """
         folder = self._without_links(folder)
@@ -153,20 +156,20 @@ class CopyUp:
         return folder
 
     def _link_namesakes(self, path: bytes, folder: int, base: bytes) -> None:
-        """Bring the other names of a file up as well: what is one file below stays one."""
+        """Copy the other names of a file up as well, so that hard links stay hard links."""
         others = self._below.namesakes(path)
         source = os.dup(folder)
         try:
             for other in others:
                 other_folder, other_base = split_name(other)
                 target = self._paths.folder(other_folder, Missing.SHOWN).fd
-                with suppress(FileExistsError):  # the archive has something else there
+                with suppress(FileExistsError):  # the archive has another file with this name
                     os.link(base, other_base, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
         finally:
             os.close(source)
 
     def _without_links(self, folder: bytes) -> bytes:
-        """Follow the links in a path through the tree and all layers below; after too many it is as good as none."""
+        """Resolve the links in a path through the tree and all layers below; ignore them after too many."""
         done: list[bytes] = []
         pending = folder.split(b"/")[::-1]
         links = 0
@@ -186,7 +189,7 @@ class CopyUp:
         return b"/".join(done)
 
     def _link_text(self, folder: bytes, part: bytes) -> bytes | None:
-        """Return the target of a link in the nearest layer that has the name; None if it is not a link."""
+        """Return the target of a link in the nearest layer that has its name; None if it is not a link."""
         try:
             return link_text(self._paths.folder(folder, Missing.REFUSED).fd, part)
         except (FileNotFoundError, NotADirectoryError):
@@ -199,7 +202,7 @@ class CopyUp:
 
 
 def _copy(tree: Tree, folder: bytes, target: int, base: bytes) -> None:
-    """Copy one file, not a directory, from a directory of one tree into another directory."""
+    """Copy a file that is not a directory from a tree's directory to another directory."""
     status = tree.status(folder, base)
     if stat.S_ISREG(status.st_mode):
         _copy_regular(tree, folder, target, base, status)

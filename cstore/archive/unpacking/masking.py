@@ -1,4 +1,4 @@
-"""Orders as they are given with force_mask: one owner and one mode for all, and what was meant in an attribute."""
+"""Rewrite orders for force_mask: the same owner and mode for all files, with the intended ones in an attribute."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _KINDS = {
     codes.BEGIN: stat.S_IFREG,
     codes.DIRECTORY: stat.S_IFDIR,
 }
-_NOTHING = (0, 0)  # of the ring: an empty file
+_NOTHING = (0, 0)  # offset and size in the ring of an empty file
 
 
 def masked(give: Callable[[Order], None], mask: int) -> Callable[[Order], None]:
-    """Return a function that sends orders like `give`, but creates files with the mode `mask` and this process's owner.
+    """Return a function that passes orders to `give`, changed to create files with mode `mask` and our own owner.
 
-    Devices and fifos become empty files. Links have no attributes of their own and stay as they are; a hard link has
-    its target's.
+    Devices and fifos become empty files. Symbolic links get the owner only, because they cannot have such
+    attributes; hard links share those of their target.
     """
     own = os.geteuid(), os.getegid()
 

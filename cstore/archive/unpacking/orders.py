@@ -1,19 +1,18 @@
-"""The orders of the reading process to the one that fills the tree, and the settings for that process.
+"""The orders that the reading process sends to the filling process, and the options that they share.
 
-An order is a tuple that marshal(3) can write; the first item is its code. Those that create something begin alike:
+An order is a tuple that marshal can write; its first item is the code. All orders that create something begin with:
 
     (code, folder, base, mode, uid, gid, times, xattrs, position, …)
 
-`folder` is the plain name of the directory as the archive has it, `base` the name in there, `uid` and `gid` the owner
-on the host, `times` access and modification time in nanoseconds, `xattrs` pairs of name and value, and `position` the
-number of the entry's line in the tar-split. Bodies are not in the orders: they stand in the ring, and an order says
-where.
+`folder` is the plain path of the directory in the archive, `base` the name in it, `uid` and `gid` the owner on the
+host, `times` access and modification time in nanoseconds, `xattrs` pairs of name and value, and `position` the number
+of the entry's line in the tar-split. Orders do not contain bodies, but their offsets in the ring.
 """
 
 from __future__ import annotations
 
 from cstore.archive.whiteout import WhiteoutForm
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,15 +27,15 @@ if TYPE_CHECKING:
     FILE,  # …, place in the ring, size: a whole file
     BEGIN,  # …: a file whose contents come with the next orders
     DATA,  # place in the ring, size: the next contents of that file
-    SEEK,  # offset: they go on there
+    SEEK,  # offset: the contents continue there
     END,  # size or -1: the file is complete; a size makes it that long
     DIRECTORY,  # …: base is empty for the root itself
     SYMLINK,  # …, text
     HARD_LINK,  # …, folder and base of the target
     NODE,  # …, type bits of the mode, device number
-    WHITEOUT,  # folder, victim, uid, gid, times: it is gone
-    OPAQUE,  # folder, times: everything below it is gone
-    RELEASE,  # slot of the ring: nothing before this order needs it, and nothing after it
+    WHITEOUT,  # folder, victim, uid, gid, times: the victim is removed
+    OPAQUE,  # folder, times: the folder's lower contents are removed
+    RELEASE,  # slot of the ring: no later order needs it
     FINISH,  # nothing: report and end
 ) = range(13)
 
@@ -44,19 +43,19 @@ FIRST_CREATING, LAST_CREATING = FILE, NODE
 
 
 class Terms(NamedTuple):
-    """The settings of a whole tree.
+    """The options of unpacking into one tree.
 
     Attributes:
-        form: how removals are represented.
+        form: how the tree represents removals.
         has_lower: the tree contains, or is stacked on, the files of other layers.
-        missing_owner: owner of directories that the archive does not list; None if the ID map has none for 0:0.
-        in_user_namespace: EPERM for an attribute is forgiven.
-        ignore_chown_errors: an owner that cannot be set is left as it is.
-        lowers: the directories below a tree that is a part of a union, nearest first, open for listing.
-        unseen: what is below the last of those and cannot be read, in words; "" for nothing.
-        force_mask: the mode of all that is made, what it should have being in an attribute; -1 for its own.
-        again: an archive was unpacked into the tree before: its root is as it shall be, though nothing is in it.
-        donor: a tree with whose files new ones may share their blocks; None for none.
+        missing_owner: owner of directories that the archive does not list; None if the ID map does not cover 0:0.
+        in_user_namespace: ignore EPERM when an attribute is set.
+        ignore_chown_errors: keep the owner of a file if the recorded one cannot be set.
+        lowers: the directories below a tree that is one layer of a union, nearest first, open for listing.
+        unseen: describes the unreadable layer below the last of those; "" if there is none.
+        force_mask: the mode of all files, while an attribute holds the intended one; -1 to set the modes themselves.
+        again: an archive was unpacked into the tree before, so its root keeps its attributes even if it is empty.
+        donor: a tree whose files may share blocks with new ones; None for none.
     """
 
     form: WhiteoutForm
@@ -72,10 +71,10 @@ class Terms(NamedTuple):
 
     @property
     def tracks(self) -> bool:
-        """Whether it must be known which paths this archive has unpacked: if anything else can be in the tree."""
+        """Whether to track the unpacked paths, because the tree may have other files."""
         return self.has_lower or self.form is not WhiteoutForm.PLAIN
 
     @property
     def hides(self) -> bool:
-        """Whether a new entry must hide lower files: a directory does so with a mark."""
+        """Whether a new file must hide lower files of its name; a directory needs a mark for that."""
         return bool(self.form.opaque_xattr) or (self.form is WhiteoutForm.FILES and self.has_lower)

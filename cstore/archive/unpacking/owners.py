@@ -1,4 +1,4 @@
-"""Owners of entries: from what the archive says to what the host knows, and what to say when that fails."""
+"""Map the owners of entries to owners on the host, with errors and hints if that fails."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
     from cstore.idmap import IDMap
 
 _LARGEST = 2**32 - 2
-"""The ID above is -1, which means "leave it as it is" to chown(2)."""
+"""The next ID is -1, which tells chown(2) to keep the owner."""
 
 _USUAL_COUNT = 65536
 
 
 class Owners:
-    """Maps owners and remembers which there were."""
+    """Maps owners, and records all owners of the archive."""
 
     def __init__(self, id_map: IDMap) -> None:
         self._id_map = id_map
         self.known: dict[tuple[int, int], tuple[int, int]] = {}
 
     def add(self, entry: Entry) -> tuple[int, int]:
-        """Map an entry's owner and remember it.
+        """Map an entry's owner and record it.
 
         Raises:
-            EntryFailed: the ID map does not cover it, or no system has such an ID.
+            EntryFailed: the ID map does not cover it, or it is outside the valid IDs.
         """
         owner = self.known[entry.uid, entry.gid] = self.map(entry)
         return owner
@@ -52,7 +52,7 @@ class Owners:
             ) from error
 
     def for_missing(self) -> tuple[int, int] | None:
-        """The owner of directories that no archive lists, None if the ID map has none for 0:0."""
+        """Return the owner of directories that the archive does not list; None if the ID map does not cover 0:0."""
         try:
             return self._id_map.to_host(0, 0)
         except errors.InvalidIDMap:
@@ -60,17 +60,17 @@ class Owners:
 
     @property
     def uids(self) -> tuple[int, ...]:
-        """The users there were, sorted."""
+        """The user IDs of all entries so far, sorted."""
         return tuple(sorted({uid for uid, _ in self.known}))
 
     @property
     def gids(self) -> tuple[int, ...]:
-        """The groups there were, sorted."""
+        """The group IDs of all entries so far, sorted."""
         return tuple(sorted({gid for _, gid in self.known}))
 
 
 def subordinate_hint(uid: int, gid: int) -> str:
-    """How a user gets so many IDs that these are among them."""
+    """Return a hint on how to give a user enough subordinate IDs to cover these."""
     count = max(_USUAL_COUNT, uid + 1, gid + 1)
     return (
         f"give the user IDs up to {max(uid, gid)}: a line like USER:100000:{count}, with your user name for USER, "

@@ -1,14 +1,14 @@
-"""The directories of a tree that is being filled: opened by name from the root, and created if missing.
+"""Open or create the directories of a tree that is being filled, name by name from its root.
 
-What stands in the way of a name, by one rule for every driver:
+Each part of a path is treated by the same rule for every driver:
 
-    a directory, of whatever layer        is entered; if no entry lists it, it stays as it is, in owner, mode, time
-    nothing                               becomes a directory, 0755 and root's
-    a link that the archive itself made   is followed, as if the tree were the whole file system
-    a link or a file of a layer below   gives way to a directory
+    a directory, of any layer                 is entered; if no entry lists it, its owner, mode and times are kept
+    nothing                                   becomes a directory with mode 0755 and owner root
+    a link that the archive itself created    is followed, as if the tree were the whole file system
+    a link or a file of a layer below         is replaced by a directory
 
-Links are resolved here and not by the kernel, so the path that comes out is known. Every directory is opened by one
-plain name in another open directory, links excluded, so even without a changed root no path can lead out.
+Links are resolved here and not by the kernel, so the resulting path is known. Every directory is opened by one plain
+name in another open directory, without following links, so no path leads out of the tree, even without a chroot.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ _MOST_ALIASES = 4096
 MOST_LINKS = 40  # in one path, as the kernel has it
 _MISSING_MODE = 0o755
 GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-"""The reasons why a directory is gone: removed, replaced by a file, or by a link that forms a loop."""
+"""Errors for a directory that was removed later, or replaced by a file or by a cyclic link."""
 
 
 class Missing(IntChoice):
-    """The treatment of missing directories in a path."""
+    """The treatment of directories in a path that are missing in the tree."""
 
     REFUSED = 0
     SHOWN = 1
-    """They are made if they can be seen below the tree."""
+    """They are created if they are visible below the tree."""
     MADE = 2
 
 
@@ -55,11 +55,11 @@ class Folder:
     """An open directory.
 
     Attributes:
-        fd: its descriptor; -1 after it was closed to free descriptors.
-        path: its plain path, free of links.
+        fd: its descriptor; -1 after it was closed to limit the number of descriptors.
+        path: its plain path, without links.
         times: access and modification time when it was opened.
-        faithful: whether files created in it get the requested owner and mode.
-        default_acl: whether it gets an ACL that nobody asked for.
+        faithful: whether new files in it get the requested owner and mode.
+        default_acl: whether new files in it inherit an ACL.
     """
 
     __slots__ = ("default_acl", "faithful", "fd", "path", "times")
@@ -70,7 +70,7 @@ class Folder:
         status = os.fstat(fd)
         self.times = status.st_atime_ns, status.st_mtime_ns
         self.default_acl = _has_default_acl(fd)
-        # Set-group-ID, or a mount option that acts as if it were set, hands the directory's group down.
+        # With set-group-ID, or a mount option with the same effect, new files inherit the directory's group.
         self.faithful = status.st_gid == own_group and not status.st_mode & stat.S_ISGID and not self.default_acl
 
 
@@ -87,10 +87,10 @@ class Paths:
 
     Attributes:
         root: the tree itself.
-        open_folders: those open now, by plain path. To be read in a hurry; `folder` is the way to ask.
-        seen: the plain paths of all that was unpacked.
-        implied: directories that were made for what is in them, or became as if they were; some may be listed later.
-        found: directories that were there, as they were.
+        open_folders: the open directories, by plain path. Hot paths read this first; `folder` opens others.
+        seen: the plain paths of all unpacked files.
+        implied: directories that were created for their contents; some may be listed later.
+        found: directories that existed before, with their times.
     """
 
     def __init__(self, root_fd: int, terms: Terms, below: Below) -> None:
@@ -112,20 +112,20 @@ class Paths:
     def folder(
         self, path: bytes, missing: Missing = Missing.MADE, *, revive: bool = True, links: bool = False
     ) -> Folder:
-        """Open a directory. It stays open at least until the next call of this.
+        """Open a directory. It stays open at least until the next call of this method.
 
         Args:
-            path: a plain path; links in it that this archive made are followed.
-            missing: the treatment of directories that are missing, or replaced by something else of a lower layer.
-                Where a link leads, no more is made than what is `SHOWN`.
-            revive: make a directory where an overlay whiteout stands.
-            links: follow those of other layers, too.
+            path: a plain path; links in it that this archive created are followed.
+            missing: the treatment of directories that are missing, or whose name another file of a layer below has.
+                Behind a link, it is `SHOWN` at most.
+            revive: replace an overlay whiteout by a directory.
+            links: also follow links of other layers.
 
         Raises:
-            FileNotFoundError: it is missing and not to be made, or a link in it leads nowhere.
-            NotADirectoryError: something in it is neither a directory nor a link to one.
-            OSError: anything else; ELOOP for too many links.
-            EntryFailed: the ID map has no owner for what is missing.
+            FileNotFoundError: it is missing and must not be created, or a link in its path is broken.
+            NotADirectoryError: a part of its path is neither a directory nor a link to one.
+            OSError: any other error; ELOOP for too many links.
+            EntryFailed: the ID map has no owner for a missing directory.
         """
         found = self.open_folders.get(path) or self.open_folders.get(self._aliases.get(path, path))
         if found is not None:
@@ -133,51 +133,51 @@ class Paths:
         return self._walk(path, missing, revive=revive, links=links)
 
     def is_first_listing(self, path: bytes) -> bool:
-        """Whether a directory was made only for what was to be in it, and is listed now. True only once for each."""
+        """Return whether an entry lists a directory for the first time that was created only for its contents."""
         if path not in self._made or path in self._listed:
             return False
         self._listed.add(path)
         return True
 
     def is_ours(self, path: bytes) -> bool:
-        """Whether a path was unpacked from this archive."""
+        """Return whether a path was unpacked from this archive."""
         return not self._terms.tracks or path in self.seen
 
     def is_new(self, path: bytes) -> bool:
-        """Whether a directory that no entry lists owes nothing to what was there before."""
+        """Return whether an unlisted directory is independent of the directories that existed before."""
         return path in self._made or path in self._renewed
 
     def is_foreign(self, path: bytes) -> bool:
-        """Whether a directory that is there, and what belongs to it, came from another layer."""
+        """Return whether an existing directory and its metadata come from another layer."""
         return not (self.is_ours(path) or self.is_new(path))
 
     def takes_after(self, path: bytes) -> bool:
-        """Whether a directory created for its contents copies the attributes of the lower one, if there is one."""
+        """Return whether a directory that was created for its contents takes the metadata of the one below."""
         return path not in self._listed and path not in self._renewed
 
     def renew(self, path: bytes) -> None:
-        """The directory below has gone, or what it was: it is as if it were made now, for what is in it."""
+        """Reset a directory that was removed except for unpacked files, as if it were created for them now."""
         folder = self.folder(path)
         self._renewed.add(path)
         if path in self._made:
             return
         strip_attributes(folder.fd)
-        self._dress(folder.fd, self._owner_of_missing(path), folder, always=True)
+        self._set_metadata(folder.fd, self._owner_of_missing(path), folder, always=True)
         self.refresh(path)
 
     def forget(self, path: bytes) -> None:
-        """Close a directory that was moved away, and everything below it."""
+        """Close a directory that was moved away, and all directories below it."""
         below = path + b"/"
         for known in [known for known in self.open_folders if known == path or known.startswith(below)]:
             self._close(known)
         self._aliases.clear()
 
     def forget_links(self) -> None:
-        """A link has gone: where paths lead is not known any more."""
+        """Forget resolved paths, because a link was removed."""
         self._aliases.clear()
 
     def refresh(self, path: bytes) -> None:
-        """Examine a directory again after a change of its owner, mode or ACL."""
+        """Reload a directory whose owner, mode or ACL has changed."""
         if path in self.open_folders:
             if path:
                 self._close(path)
@@ -215,7 +215,7 @@ class Paths:
         return current
 
     def _nearest(self, path: bytes) -> tuple[Folder, bytes]:
-        """The longest beginning of a path that is open, and what remains of it."""
+        """Return the nearest open ancestor of a path, and the rest of the path."""
         end = len(path)
         while (end := path.rfind(b"/", 0, end)) > 0:
             found = self.open_folders.get(path[:end])
@@ -226,9 +226,9 @@ class Paths:
     def _enter(
         self, current: Folder, part: bytes, inside: bytes, missing: Missing, *, revive: bool, links: bool
     ) -> Folder | bytes:
-        """Go one name further: into a directory, or to the text of a link."""
+        """Resolve one name: return its directory, or the target of a link."""
         try:
-            folder = self._admit(os.open(part, _OPEN, dir_fd=current.fd), inside)
+            folder = self._add_open(os.open(part, _OPEN, dir_fd=current.fd), inside)
         except FileNotFoundError:
             if missing is Missing.REFUSED or (missing is Missing.SHOWN and not self._is_shown(inside)):
                 raise
@@ -244,7 +244,7 @@ class Paths:
     def _pass(
         self, current: Folder, part: bytes, inside: bytes, missing: Missing, *, revive: bool, links: bool
     ) -> Folder | bytes:
-        """Follow a link, or make a directory of what is in the way."""
+        """Return the target of a link to follow, or replace the file by a directory."""
         target, ours = link_text(current.fd, part), self.is_ours(inside)
         if target is not None and (ours or links):
             return target
@@ -260,7 +260,7 @@ class Paths:
         return below is not None and stat.S_ISDIR(below.st_mode)
 
     def _note_found(self, folder: Folder) -> None:
-        """Remember a directory of another layer as it was: what is put into it changes its time."""
+        """Record the times of a directory of another layer, before new files in it change them."""
         path = folder.path
         if self._terms.tracks and not (path in self._found or path in self._made or path in self.seen):
             self._found.add(path)
@@ -269,36 +269,36 @@ class Paths:
     def _owner_of_missing(self, path: bytes) -> tuple[int, int]:
         owner = self._terms.missing_owner
         if owner is None and self._is_shown(path):
-            return os.geteuid(), self._own_group  # until it gets that of the one below
+            return os.geteuid(), self._own_group  # until it gets the owner of the directory below
         if owner is None:
             reason = "it is missing in the archive, and the ID map has no owner for it: no range covers 0:0"
             raise errors.EntryFailed(show_name(path), reason)
         return owner
 
     def _make(self, current: Folder, part: bytes, inside: bytes, *, opaque: bool) -> Folder:
-        """Make a directory that the archive needs and does not list."""
+        """Create a directory that the archive needs but does not list."""
         owner = self._owner_of_missing(inside)
         os.mkdir(part, _MISSING_MODE, dir_fd=current.fd)
         fd = os.open(part, _OPEN, dir_fd=current.fd)
-        self._dress(fd, owner, current, always=False)
+        self._set_metadata(fd, owner, current, always=False)
         if opaque:
             make_opaque(fd, self._terms.form)
             self._renewed.add(inside)
         elif self._terms.form is not WhiteoutForm.PLAIN:
             self.implied.add(inside, None)
         self._made.add(inside)
-        return self._admit(fd, inside)
+        return self._add_open(fd, inside)
 
-    def _dress(self, fd: int, owner: tuple[int, int], parent: Folder, *, always: bool) -> None:
-        """Set the owner and mode of a directory that no entry lists; a new one usually has them already."""
+    def _set_metadata(self, fd: int, owner: tuple[int, int], parent: Folder, *, always: bool) -> None:
+        """Set owner and mode of an unlisted directory; a new one usually has the right ones already."""
         ours = os.geteuid(), self._own_group
         if self._terms.force_mask >= 0:
-            self._settle(fd, ours, parent, self._terms.force_mask)
+            self._set_owner_and_mode(fd, ours, parent, self._terms.force_mask)
             os.setxattr(fd, ATTRIBUTE, Override(*owner, _MISSING_MODE, stat.S_IFDIR).text())
         elif always or owner != ours or not parent.faithful:
-            self._settle(fd, owner, parent, _MISSING_MODE)
+            self._set_owner_and_mode(fd, owner, parent, _MISSING_MODE)
 
-    def _settle(self, fd: int, owner: tuple[int, int], parent: Folder, mode: int) -> None:
+    def _set_owner_and_mode(self, fd: int, owner: tuple[int, int], parent: Folder, mode: int) -> None:
         if parent.default_acl:
             strip_acls(fd)
         try:
@@ -308,10 +308,10 @@ class Paths:
                 raise
         os.fchmod(fd, mode)
 
-    def _admit(self, fd: int, path: bytes) -> Folder:
-        """Keep a directory open, and close others if there are many."""
+    def _add_open(self, fd: int, path: bytes) -> Folder:
+        """Add an open directory, and close others if there are too many."""
         if len(self.open_folders) >= _MOST_OPEN:
-            # The older half; the root is the oldest of all and stays.
+            # The older half, except the root, which is the oldest.
             for known in list(self.open_folders)[1 : _MOST_OPEN // 2]:
                 self._close(known)
         folder = self.open_folders[path] = Folder(fd, path, self._own_group)
@@ -343,14 +343,14 @@ def _is_whiteout(fd: int, name: bytes) -> bool:
 
 
 def strip_attributes(fd: int) -> None:
-    """Take from a directory of another layer the attributes that an archive could give it."""
+    """Remove the attributes that an archive can set from a directory of another layer."""
     for name, _ in to_set([(os.fsencode(name), b"") for name in os.listxattr(fd)]):
-        with suppress(OSError):  # what the system keeps for itself
+        with suppress(OSError):  # attributes that the system protects
             os.removexattr(fd, name)
 
 
 def strip_acls(fd: int) -> None:
-    """Take away ACLs that a new file or directory inherited."""
+    """Remove the ACLs that a new file or directory inherited."""
     for name in (ACCESS_ACL, _DEFAULT_ACL):
         try:
             os.removexattr(fd, name)

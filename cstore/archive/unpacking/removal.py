@@ -1,4 +1,4 @@
-"""Removes lower files, and none of the layer's own (archive 5.1, last column)."""
+"""Remove files of lower layers, but none of the layer itself (archive 5.1, last column)."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Removal:
-    """Carries out whiteouts and opaque markers. They concern what other layers made, wherever in the archive they are.
+    """Executes whiteouts and opaque markers. They affect only files of other layers, wherever in the archive they are.
 
-    Where the tree is a part of a union, marks are left for what is below and would be seen; nowhere else, because a
-    mark that has nothing to hide shows in listings as a broken device.
+    In a tree that is one layer of a union, marks are created only for visible files below, because a mark that hides
+    nothing appears in listings as a broken device.
     """
 
     def __init__(self, terms: Terms, paths: Paths, displaced: Displaced, below: Below) -> None:
@@ -43,22 +43,22 @@ class Removal:
         self._below = below
         self._seen = paths.seen
         self._files = terms.form is WhiteoutForm.FILES
-        self._times = (0, 0)  # of the entry that is carried out
-        self._marked: list[tuple[bytes, bytes]] = []  # directories with the names that marks in them hide
+        self._times = (0, 0)  # of the current entry
+        self._marked: list[tuple[bytes, bytes]] = []  # pairs of a directory and a name that a mark in it hides
         if self._files and os.listdir(paths.root.fd):
             self._marked += _marks_in(paths.root.fd)
 
     # ── whiteouts ──
 
     def whiteout(self, order: Order) -> None:
-        """Remove one name; where the tree is a part of a union, leave a mark."""
+        """Remove one name, and create a mark if the tree is one layer of a union."""
         _, folder_path, victim, uid, gid, self._times = order
         folder = self._folder(folder_path)
         if folder is not None:
             self._hide(folder, victim, (uid, gid))
 
     def _folder(self, path: bytes) -> Folder | None:
-        """The directory of a whiteout, None if nothing is to be removed there."""
+        """Return the directory of a whiteout; None if it does not exist."""
         try:
             return self._paths.folder(path, Missing.SHOWN, revive=False)
         except OSError as error:
@@ -93,7 +93,7 @@ class Removal:
     # ── opaque directories ──
 
     def opaque(self, order: Order) -> None:
-        """Remove the lower files of a directory or, if the tree is a part of a union, hide them."""
+        """Remove the lower contents of a directory, and hide them if the tree is one layer of a union."""
         _, folder_path, self._times = order
         folder = self._folder(folder_path)
         if folder is None:
@@ -104,7 +104,7 @@ class Removal:
         if folder.path:
             make_opaque(folder.fd, self._terms.form, self._times)
             return
-        # The kernel ignores the attribute at the top, so each name is hidden by itself.
+        # The kernel ignores the attribute of the root, so each name is hidden separately.
         owner = self._terms.missing_owner or (0, 0)
         for name in self._below.names():
             self._hide(self._paths.root, name, owner)
@@ -112,9 +112,9 @@ class Removal:
     # ── marks that are files ──
 
     def settle(self) -> None:
-        """Remove the marks that would hide the layer's own files; a directory next to a mark hides the lower files.
+        """Remove the marks that would hide the layer's own files; a directory with such a mark becomes opaque.
 
-        A mount program hides the file that a mark next to it names; for the kernel, only one of them can exist.
+        A mount program hides a file if a mark beside it names it; with the kernel, only one of the two can exist.
         """
         for path, victim in self._marked:
             try:
@@ -136,10 +136,10 @@ class Removal:
     # ── removing ──
 
     def _remove(self, fd: int, base: bytes, path: bytes) -> int | None:
-        """Remove a name with all below it, except what was unpacked.
+        """Remove a file or a directory tree, except unpacked files.
 
         Returns:
-            The mode of what is left, None if nothing is.
+            The mode of the remaining file; None if it was removed.
         """
         try:
             mode = os.stat(base, dir_fd=fd, follow_symlinks=False).st_mode
@@ -170,7 +170,7 @@ class Removal:
                 self._remove(fd, base, join_name(path, base))
 
     def _remove_directory(self, fd: int, base: bytes, path: bytes) -> bool:
-        """Remove a directory unless something that was unpacked is left in it."""
+        """Remove a directory unless unpacked files are left in it; return whether it was removed."""
         try:
             os.rmdir(base, dir_fd=fd)
         except OSError as error:
@@ -182,7 +182,7 @@ class Removal:
 
 
 def _marks_in(root: int) -> Iterator[tuple[bytes, bytes]]:
-    """The marks in a tree that are files: the directory of each, and the name that it hides."""
+    """Yield the marks in a tree that are files: the directory of each, and the name that it hides."""
     for folder, _, names, _ in os.fwalk(b".", dir_fd=root):
         for name in map(os.fsencode, names):
             if is_whiteout_name(name) and not name.startswith(WHITEOUT_PREFIX + b"."):

@@ -1,10 +1,11 @@
-"""Sets and lists of paths that take little memory, for archives of millions of entries."""
+"""Sets and lists of paths, and of numbers, that take little memory, for archives of millions of entries."""
 
 from __future__ import annotations
 
 import marshal
+import struct
+import sys
 import zlib
-from array import array
 from bisect import bisect_left
 
 from cstore.values import Generic
@@ -25,21 +26,22 @@ _MASK = (1 << 64) - 1
 
 
 class SeenPaths:
-    """Remembers paths by 64 bits of hash: eight bytes each, adding is fast, asking less so.
+    """A set of paths as 64-bit hashes: it takes eight bytes per path; adding is fast, lookups are slower.
 
-    The chance that two of a million paths collide is 1 : 30 million. The hash has a new key for each run of the
-    program, so no archive can provoke collisions.
+    The probability of a collision among a million paths is 1 in 30 million. The hash has a new key in each run of the
+    program, so an archive cannot be built to cause collisions.
     """
 
     def __init__(self) -> None:
         self._fresh: set[int] = set()
-        self._sorted: list[array[int]] = []
+        self._sorted: list[memoryview[int]] = []
 
     def add(self, path: bytes) -> None:
-        """Remember a path."""
+        """Add a path."""
         self._fresh.add(hash(path) & _MASK)
         if len(self._fresh) >= _FRESH:
-            self._sorted.append(array("Q", sorted(self._fresh)))
+            packed = struct.pack(f"{len(self._fresh)}Q", *sorted(self._fresh))
+            self._sorted.append(memoryview(packed).cast("Q"))
             self._fresh.clear()
 
     def __contains__(self, path: bytes) -> bool:
@@ -47,20 +49,42 @@ class SeenPaths:
         return number in self._fresh or any(_holds(numbers, number) for numbers in self._sorted)
 
 
-def _holds(numbers: array[int], number: int) -> bool:
+def _holds(numbers: memoryview[int], number: int) -> bool:
     place = bisect_left(numbers, number)
     return place < len(numbers) and numbers[place] == number
 
 
+class Numbers:
+    """A row of numbers of 64 bits, eight bytes each. `array` has the same, and imports `collections` for it."""
+
+    def __init__(self, packed: bytes = b"") -> None:
+        self._packed = bytearray(packed)
+
+    def append(self, number: int) -> None:
+        """Put a number at the end."""
+        self._packed += number.to_bytes(8, sys.byteorder)
+
+    def __len__(self) -> int:
+        return len(self._packed) // 8
+
+    def pack(self) -> bytes:
+        """A form that marshal(3) can write."""
+        return bytes(self._packed)
+
+    def view(self) -> memoryview[int]:
+        """All of them, to be looked up by place. Nothing can be added as long as it is there."""
+        return memoryview(self._packed).cast("Q")
+
+
 class PathList(Generic[_T]):
-    """A row of paths, each with something that marshal(3) can write."""
+    """A list of paths, each with a value that marshal can write."""
 
     def __init__(self) -> None:
         self._recent: list[tuple[bytes, _T]] = []
         self._packed: list[bytes] = []
 
     def add(self, path: bytes, what: _T) -> None:
-        """Put a path at the end."""
+        """Append a path."""
         self._recent.append((path, what))
         if len(self._recent) >= _AT_ONCE:
             self._packed.append(zlib.compress(marshal.dumps(self._recent), 1))

@@ -1,11 +1,11 @@
-"""Lets files share blocks with another tree of the same layer, where the file system supports it.
+"""Share blocks of new files with those of another tree, such as the same layer elsewhere, if the file system can.
 
-The tree is only a hint and is not trusted. A new file is made as a clone of the one with its path over there; what the
-archive then brings is compared with the clone, and written where it differs. The other tree is only read.
+The other tree is a hint and is not trusted. A new file begins as a clone of the file with its path in the other tree;
+the contents from the archive are compared with the clone, and written where they differ. The other tree is only read.
 
-A clone shares blocks, not memory: to compare with it, it has to be read from the disk, although the file that it was
-made of has just been read. So where that is ours, and nobody else's to change unseen, it is compared instead, for as
-long as its times say that it has not changed since.
+A clone shares blocks, but not cached pages: comparing with it reads the disk, even if its source was just read. So if
+the source belongs to us, and others cannot change it unnoticed, the contents are compared with the source instead, as
+long as its times show that it has not changed.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from cstore.fs.scoped import open_beneath
 from cstore.kernel.ioctl import clone_file
 
 _SMALLEST = 4096
-"""Smallest file worth it, in bytes: smaller ones have no block of their own, or are written as fast."""
+"""Bytes of the smallest file to share: smaller ones do not fill a block, or are written just as fast."""
 _PIECE = 1 << 20
 _AHEAD = 8 << 20
-"""Bytes that the system begins to read when a file has been cloned."""
+"""Bytes that are read ahead after a file was cloned."""
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NEVER = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.ENOSYS})
 
@@ -30,20 +30,20 @@ class Donor:
     """The other tree."""
 
     def __init__(self, fd: int) -> None:
-        """Take an open directory, which stays the caller's."""
+        """Use an open directory, which the caller closes."""
         self.fd = fd
         self._useful = True
         self._is_ours = os.fstat(fd).st_uid == os.geteuid()
         self._source, self._state = -1, (0, 0, 0)
-        """The file that was cloned last, and what it was like before."""
-        os.close(open_beneath(fd, b".", os.O_PATH | os.O_DIRECTORY))  # loads what a confined process cannot
+        """The file that was cloned last, and its size and times before."""
+        os.close(open_beneath(fd, b".", os.O_PATH | os.O_DIRECTORY))  # loads libraries before the chroot
 
     def wants(self, size: int) -> bool:
-        """Whether a file of so many bytes, or of -1 for unknown, may be shared."""
+        """Return whether a file of `size` bytes, -1 if unknown, may be shared."""
         return self._useful and (size < 0 or size >= _SMALLEST)
 
     def give(self, path: bytes, target: int) -> bool:
-        """Make an empty file, open for reading and writing, a clone of that of the same path; say whether it is one."""
+        """Make `target`, an empty file open for reading and writing, a clone of `path`; return whether that worked."""
         try:
             source = open_beneath(self.fd, path, _OPEN)
         except (OSError, ValueError):
@@ -72,23 +72,23 @@ class Donor:
             self._source = -1
 
     def _equals(self, fd: int, data: bytes, at: int) -> bool:
-        """Whether a clone has these bytes there."""
+        """Return whether a clone has these bytes at an offset."""
         if self._source >= 0:
             same = os.pread(self._source, len(data), at) == data
             if same and _state(os.fstat(self._source)) == self._state:
                 return True
-            self._forget()  # its current state shows in the clone
+            self._forget()  # it differs or has changed, so compare with the clone from now on
         return os.pread(fd, len(data), at) == data
 
     def pass_equal(self, fd: int, data: memoryview) -> bool:
-        """Go past what a file has at its position if that is `data`; say whether it is.
+        """Compare `data` with a file at its position; if they are equal, seek past them and return True.
 
         Raises:
             OSError: it cannot be read.
         """
         start = os.lseek(fd, 0, os.SEEK_CUR)
         for at in range(0, len(data), _PIECE):
-            piece = bytes(data[at : at + _PIECE])  # views are compared byte by byte, slowly
+            piece = bytes(data[at : at + _PIECE])  # comparing memoryviews is slow
             if not self._equals(fd, piece, start + at):
                 return False
         os.lseek(fd, start + len(data), os.SEEK_SET)

@@ -1,4 +1,4 @@
-"""Times of directories, which can be set only when nothing in them changes any more."""
+"""Set the times of directories, after the last change in them."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ Times = tuple[int, int]
 
 
 class DirectoryTimes:
-    """Remembers the times that entries have, in the order of the archive."""
+    """The times of listed directories, in the order of the archive."""
 
     def __init__(self) -> None:
         self._listed: PathList[Times] = PathList()
 
     def add(self, path: bytes, times: Times) -> None:
-        """Remember those of the directory with this plain path."""
+        """Record the times of the directory with this plain path."""
         self._listed.add(path, times)
 
     def set_found(self, paths: Paths) -> None:
-        """Restore the times of existing directories in which files were created or removed."""
+        """Restore the times of unlisted directories that existed before."""
         for path, times in paths.found:
             if not paths.is_new(path):
                 _set(paths, path, times, sure=False)
 
     def set_listed(self, paths: Paths, *, displaced: bool) -> None:
-        """Set those that entries have. `displaced`: something gave way, so a path may not be a directory any more."""
+        """Set the times of listed directories. `displaced`: a path may no longer be a directory."""
         for path, times in self._listed:
             _set(paths, path, times, sure=not displaced)
 

@@ -1,4 +1,4 @@
-"""The filling process as the reading one sees it: started, fed with orders, asked for the outcome, gone in the end."""
+"""Control the filling process from the reading one: start it, send orders, get the outcome, and stop it."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from cstore.kernel.process import fork
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    import threading
     from collections.abc import Callable, Iterator
     from typing import Any, NoReturn
 
     from cstore.archive.unpacking.orders import Order, Terms
+    from cstore.kernel.threads import Thread
 else:
-    import _signal as signal  # `signal` puts enumerations around it, whose import takes longer
+    import _signal as signal  # `signal` also imports enumerations, which takes longer
 
 _SET_PIPE_SIZE = 1031
 _PIPE_SIZE = 1 << 20
 
 
 class Worker:
-    """One filling process: `listen` and `send`, then `finish`; `end` always.
+    """One filling process. Call `listen` and `send`, then `finish`, and always `end`.
 
-    Make it while signals are held, and before any thread of the import starts. `tree` is named in errors only.
+    Create it while signals are blocked, and before any thread of the import starts. `tree` is for errors only.
     """
 
     def __init__(self, tree: str, root_fd: int, ring: memoryview, terms: Terms) -> None:
         self._tree = tree
         self._report: bytes | None = None
-        self._listener: threading.Thread | None = None
+        self._listener: Thread | None = None
         incoming, self._orders = os.pipe()
         self._answers, outgoing = os.pipe()
         parent = os.getpid()
         try:
             _widen(self._orders)
-            libc.load()  # which the child cannot do, and both should not have to
-            errors.load()  # likewise
+            libc.load()  # the child cannot load it after its chroot
+            errors.load()  # as above
             self._pid = fork()
             if self._pid == 0:
                 fill_tree(parent, incoming, outgoing, root_fd, ring, terms)
         except BaseException as error:
-            os.close(self._orders)  # if there is a process, it ends when this is closed
+            os.close(self._orders)  # makes the process exit, if there is one
             os.close(self._answers)
             if isinstance(error, OSError):
                 raise errors.SystemFailure("start", "a worker process", error) from error
@@ -60,16 +60,16 @@ class Worker:
             os.close(outgoing)
 
     def listen(self, release: Callable[[int], None], gone: Callable[[], None]) -> None:
-        """Start the thread that hears answers: `release` is told of each free slot of the ring, `gone` of the end."""
+        """Start the thread that reads answers: it calls `release` with each free slot, and `gone` at the end."""
         from cstore.kernel.threads import start_thread
 
-        self._listener = start_thread("cstore-answers", self._hear, release, gone)
+        self._listener = start_thread(self._read_answers, release, gone)
 
     def send(self, batch: list[Order]) -> None:
-        """Give orders.
+        """Send orders.
 
         Raises:
-            CstoreError: why earlier ones could not be carried out.
+            CstoreError: an earlier order failed.
         """
         data = marshal.dumps(batch)
         rest = memoryview(len(data).to_bytes(4, "little") + data)
@@ -82,10 +82,10 @@ class Worker:
             raise errors.SystemFailure("unpack into", self._tree, error) from error
 
     def finish(self) -> DisplacedReport:
-        """Wait until all orders are carried out.
+        """Wait until all orders are executed; return the report of displaced files.
 
         Raises:
-            CstoreError: why they were not.
+            CstoreError: an order failed.
         """
         self.send([(codes.FINISH,)])
         kind, value = self._outcome()
@@ -94,7 +94,7 @@ class Worker:
         return DisplacedReport.unpack(value)
 
     def fail(self) -> NoReturn:
-        """Raise what ended the process. Call it only if it has ended by itself."""
+        """Raise the error that ended the process. Call this only after it ended by itself."""
         kind, value = self._outcome()
         if kind == REFUSED:
             raise _rebuild(value)
@@ -105,7 +105,7 @@ class Worker:
         raise RuntimeError(f"the process that fills {self._tree} ended too early")
 
     def end(self) -> None:
-        """Make sure that process, thread and pipes are gone."""
+        """Stop the process and the thread, and close the pipes."""
         self._kill()
         if self._listener is not None:
             self._listener.join()
@@ -116,12 +116,12 @@ class Worker:
         if self._listener is not None:
             self._listener.join()
         if self._report is None:
-            raise self._fate()
+            raise self._early_end()
         outcome: tuple[int, Any] = marshal.loads(self._report)  # noqa: S302  - written by our own child
         return outcome
 
-    def _fate(self) -> errors.SystemFailure:
-        """Describe how a process ended that sent no message."""
+    def _early_end(self) -> errors.SystemFailure:
+        """Return the error for a process that ended without an answer."""
         status = self._reap()
         text = f"the process that does it was killed by signal {-status}" if status < 0 else "the process has ended"
         return errors.SystemFailure("unpack into", self._tree, OSError(text))
@@ -135,7 +135,7 @@ class Worker:
         pid, self._pid = self._pid, 0
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
-    def _hear(self, release: Callable[[int], None], gone: Callable[[], None]) -> None:
+    def _read_answers(self, release: Callable[[int], None], gone: Callable[[], None]) -> None:
         try:
             while data := os.read(self._answers, 1 << 12):
                 slots, answer, report = data.partition(bytes((ANSWER,)))
@@ -150,9 +150,9 @@ class Worker:
 
 @contextmanager
 def held_signals() -> Iterator[None]:
-    """Hold Ctrl-C and its like back until a worker is made and sure to be ended.
+    """Block Ctrl-C and similar signals until a worker is created and its cleanup is registered.
 
-    In the child such a signal would run the caller's clean-up; in the parent it would lose sight of the child.
+    In the child, such a signal would run the caller's cleanup; in the parent, the child would be lost.
     """
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_SIGNALS)
     try:
@@ -162,7 +162,7 @@ def held_signals() -> Iterator[None]:
 
 
 def _widen(pipe: int) -> None:
-    """Let a batch of orders pass without waiting; a refusal costs time only."""
+    """Enlarge a pipe to hold a batch of orders; if that is refused, sending is only slower."""
     import fcntl
 
     try:
@@ -180,7 +180,7 @@ def _read_to_end(fd: int) -> bytes:
 
 
 def _rebuild(parts: tuple[str, tuple[Any, ...], dict[str, Any]]) -> errors.CstoreError:
-    """Rebuild an error from its name, arguments and attributes."""
+    """Recreate an error from its name, arguments and attributes."""
     name, arguments, attributes = parts
     kind: type[errors.CstoreError] = getattr(errors, name)
     error = kind.__new__(kind)

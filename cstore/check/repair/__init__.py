@@ -2,9 +2,9 @@
 
     survivors     the remaining evidence: directories, data items, tar-splits, the driver's files
     *_records     rebuild lost records from that evidence
-    heal_*        for each kind of finding: the step that repairs it, or the reason why nothing can
+    heal_*        for each kind of finding: plan the step that repairs it, or return why nothing can
     remake        rebuild a layer from its archive and exchange it for the damaged one
-    repairing     check, plan and carry out, until nothing repairable is left
+    repairing     check, plan and carry out, until nothing repairable remains
 
 Owns: which evidence counts for what, and the order of steps. Must not know: how a plan is shown.
 """
@@ -22,7 +22,7 @@ _HOMES = {"Unrepairable": "plan", "Plan": "plan", "Step": "plan"}
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for when it is asked for (PEP 562)."""
+    """Import an exported name on first use (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'cstore.check.repair' has no attribute {name!r}")
     return getattr(__import__(f"cstore.check.repair.{_HOMES.get(name, 'repairing')}", fromlist=[name]), name)

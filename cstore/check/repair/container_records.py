@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 _NO_LABELS = {"MountLabel": "", "ProcessLabel": ""}
 _NAME_KEYS = ("container-name", "container", "name")
-"""How Buildah calls a container's name in its settings."""
+"""The keys of the container's name in Buildah's settings."""
 
 
 def layers_of_lost(survivors: Survivors) -> dict[str, str]:
-    """Return the layers of lost containers, as far as known: container by layer.
+    """Return the lost containers by the ID of their layer, as far as the layer can be determined.
 
-    The engine's files name the mount point of the layer. Otherwise, if one layer is unused and one container lacks a
-    layer, they belong together.
+    The engine's files name the mount point of the layer. If they do not, and there is exactly one unused writable layer
+    and one container without a layer, these belong together.
     """
     candidates = writable_layers(survivors)
     found: dict[str, str] = {}
@@ -45,7 +45,7 @@ def layers_of_lost(survivors: Survivors) -> dict[str, str]:
 
 
 def writable_layers(survivors: Survivors) -> list[str]:
-    """The layers that may have been a container's own: not imported, used by nothing, with nothing on top."""
+    """Return the layers that may be a container's own: not imported, not used, and without children."""
     snapshot = survivors.snapshot
     used = {layer.parent for layer in snapshot.layers} | set(survivors.expected_layers)
     used |= {top for image in snapshot.images for top in (image.layer, *image.mapped_layers)}
@@ -57,10 +57,10 @@ def writable_layers(survivors: Survivors) -> list[str]:
 
 
 class ContainerRecords:
-    """Rebuilds the records of lost containers; `layers` are all layers, including rebuilt ones.
+    """The builder of lost containers' records. `layers` has all layers, including rebuilt ones.
 
     Attributes:
-        lost: containers whose record cannot be rebuilt, and why.
+        lost: containers whose record cannot be rebuilt, each with the reason.
     """
 
     def __init__(self, survivors: Survivors, owners: Mapping[str, str], layers: Mapping[str, Layer]) -> None:
@@ -70,7 +70,7 @@ class ContainerRecords:
         self.lost: list[tuple[str, str]] = []
 
     def rebuild(self, images: Mapping[str, str]) -> list[Rebuilt]:
-        """Make a record for every lost container whose layer is known; `images` are image IDs by top layer."""
+        """Rebuild the record of each lost container whose layer is known; `images` has image IDs by top layer."""
         found = []
         for container in self._survivors.lost_containers:
             layer = self._layer_of.get(container, "")
@@ -111,7 +111,7 @@ class ContainerRecords:
         return found
 
     def _names(self, container: str) -> tuple[str, ...]:
-        """Look for the container's name in the settings of the engine that knows the container by its ID."""
+        """Return the container's name from the settings of an engine that knows the container by its ID."""
         for settings in self._survivors.settings_of(container):
             if container in settings.values():
                 name = next((settings[key] for key in _NAME_KEYS if isinstance(settings.get(key), str)), "")

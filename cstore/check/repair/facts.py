@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class ArchiveFacts(Value):
-    """A rebuilt archive.
+    """The facts of a rebuilt archive.
 
     Attributes:
-        digest: "" if it cannot be rebuilt from the files.
-        size: bytes.
-        uids, gids: the owners in it, those of whiteouts excepted (store-format 4.1).
-        problems: the files that are not as they were.
+        digest: its digest; "" if the files no longer match the archive.
+        size: its length in bytes.
+        uids, gids: the owners in it, except those of whiteouts (store-format 4.1).
+        problems: the damaged files.
     """
 
     digest: str
@@ -32,7 +32,7 @@ class ArchiveFacts(Value):
 
 
 def archive_facts(tar_split: str, roots: Sequence[str]) -> ArchiveFacts | None:
-    """Read a tar-split and the files that belong to it; None if the tar-split is not there or cannot be read."""
+    """Read a tar-split with the layer's files; None if the tar-split is missing or cannot be read."""
     uids: set[int] = set()
     gids: set[int] = set()
     try:
@@ -51,4 +51,4 @@ def archive_facts(tar_split: str, roots: Sequence[str]) -> ArchiveFacts | None:
 
 
 def _forget(data: bytes) -> None:
-    """Let go of what a tar reader would have kept."""
+    """Discard data that a tar reader would have kept."""

@@ -1,7 +1,7 @@
-"""Find the parent of a layer whose record does not tell it; the most reliable evidence comes first.
+"""Find the parent of a layer without a record. The most reliable evidence comes first.
 
-The last evidence is the trees, where a driver stores whole ones: the tree of a child is that of its parent with the
-changes of its own archive. So what the archive does not touch has the same path, type, owner, size and time in both.
+The last evidence is the trees, if the driver stores whole ones: the tree of a child is that of its parent with the
+changes of its own archive. So paths that the archive does not touch have the same type, owner, size and time in both.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.archive.names import clean_name
 from cstore.archive.tar.reader import TarReader
 from cstore.archive.whiteout import METADATA_PREFIX, OPAQUE_NAME, is_whiteout_name, victim_of
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
 
 
 def find_parent(survivors: Survivors, layer: str, containers: Mapping[str, Container | None]) -> str | None:
-    """Find the parent of a layer: "" for a base layer, None if nothing tells.
+    """Find the parent of a layer: "" for a base layer, None if it cannot be determined.
 
-    Asked are: a config that names the layer by its usual ID; the one it is a copy of with other owners;
-    the driver's own files; the ID, which may be computed from the parent's; a config that names the layer's digest; the
-    container whose own layer it is; the trees.
+    The evidence, in this order: a config that names the layer by its usual ID; the template of a mapped layer; the
+    driver's own files; the ID, which may be computed from the parent's; a config that names the layer's digest; the
+    container that owns the layer; the trees.
     """
     expected_layer = survivors.expected_layers.get(layer)
     if expected_layer is not None:
@@ -57,20 +58,20 @@ def find_parent(survivors: Survivors, layer: str, containers: Mapping[str, Conta
 
 
 def _base_of(container: Container, image: Image) -> str:
-    """The layer that a container was built on: the image's, or of several with other owners the only one that fits."""
+    """Return the layer below a container's own: the image's, or its only mapped layer if the owners are mapped."""
     if container.id_map != IDENTITY and len(image.mapped_layers) == 1:
         return image.mapped_layers[0]
     return image.layer
 
 
 def _by_name(survivors: Survivors, layer: str, others: Sequence[str]) -> str | None:
-    """Find the parent from which the layer's ID was computed; None if it was not computed."""
+    """Find the parent from whose ID the layer's ID was computed; None if there is none."""
     digest = survivors.digest_of(layer)
     return next((parent for parent in ("", *others) if digest and next_layer_id(parent, digest) == layer), None)
 
 
 def _by_digest(survivors: Survivors, layer: str, others: Sequence[str]) -> str | None:
-    """Find the one layer of the digest that a config names below this one's."""
+    """Find the only layer with the digest that a config names below this layer's digest."""
     digest = survivors.digest_of(layer)
     below = {
         files.diff_ids[place - 1] if place else ""
@@ -91,9 +92,9 @@ _Tree = dict[bytes, tuple[int, ...]]
 
 
 def _by_tree(survivors: Survivors, layer: str, candidates: Iterable[str]) -> str | None:
-    """Find the layer whose tree becomes this layer's tree with its archive; None if it cannot be determined.
+    """Find the only layer whose tree, changed by the layer's archive, equals the layer's tree; None if not exactly one.
 
-    A layer without a tar-split changed nothing, or its changes are unknown; then only an equal tree counts.
+    Without a tar-split, the changes are unknown, so only an equal tree fits.
     """
     if not survivors.snapshot.inspector.whole:
         return None
@@ -101,7 +102,7 @@ def _by_tree(survivors: Survivors, layer: str, candidates: Iterable[str]) -> str
     tree = _listing(survivors, layer)
     rest = {path: facts for path, facts in tree.items() if path not in touched}
     if touched and not rest:
-        return ""  # all there is came with the layer itself
+        return ""  # all of its files came with its own archive
     fitting = [other for other in candidates if _fits(rest, _listing(survivors, other), touched, removed)]
     return fitting[0] if len(fitting) == 1 else None
 
@@ -120,10 +121,10 @@ def _is_below(path: bytes, removed: set[bytes]) -> bool:
 
 
 def _archive(tar_split: str) -> tuple[set[bytes], set[bytes]]:
-    """The paths that an archive writes, the directories above them included; and those that it removes."""
+    """Return the paths that an archive writes, including their parent directories, and the paths that it removes."""
     touched: set[bytes] = set()
     removed: set[bytes] = set()
-    if not os.path.exists(tar_split):
+    if not presence.exists(tar_split):
         return touched, removed
     try:
         with LayerStream(tar_split, ()) as stream:
@@ -143,7 +144,7 @@ def _note(path: bytes, touched: set[bytes], removed: set[bytes]) -> None:
         removed.add(folder + b"/" + victim if folder else victim)
     elif base == OPAQUE_NAME:
         removed.add(folder)
-    while folder:  # a directory's time changes with what is in it
+    while folder:  # changing a directory's entries changes its time
         touched.add(folder)
         folder = folder.rpartition(b"/")[0]
 
@@ -159,6 +160,6 @@ def _listing(survivors: Survivors, layer: str) -> _Tree:
             path = os.path.join(folder, name)
             status = os.lstat(path)
             size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
-            owner = (status.st_uid, status.st_gid)  # which are other ones in a mapped layer
+            owner = (status.st_uid, status.st_gid)  # these differ in a mapped layer
             found[path[len(root) + 1 :]] = (status.st_mode, *owner, size, 0 if size == 0 else status.st_mtime_ns)
     return found

@@ -1,7 +1,7 @@
-"""Recreate layers and images that a source store has under the missing ID, as they are there.
+"""Copy missing layers and images from a source store that has them under the same ID.
 
-This repairs a store whose additional store is no longer configured, or has lost layers that others build on. A layer is
-trusted by its digest, if the source store recorded one, and by its ID, which is never reused.
+This repairs a store whose additional store is no longer configured or has lost parent layers. A layer is trusted by
+its digest, if the source store recorded one, and by its ID, which is never reused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def layers_from_store(repair_view: RepairView, finding: Finding, layer: str) -> Iterator[Step]:
-    """A layer, and what is missing of its ancestors, lowest first; nothing if the sources have not all of them."""
+    """Plan to copy a layer and its missing ancestors, lowest first; plan nothing if the sources lack one of them."""
     for stored in _chain(repair_view, layer):
         subject, what = Subject("layer", stored.record.id), f"restore layer {stored.record.id}"
         evidence = f"the store {stored.given} has a layer with that ID"
@@ -37,7 +37,7 @@ def layers_from_store(repair_view: RepairView, finding: Finding, layer: str) -> 
 
 
 def can_be_made(repair_view: RepairView, layer: str) -> bool:
-    """Whether a layer that is missing will be made again: from a store that has it, or from its archive."""
+    """Return whether a missing layer can be recreated, from a store that has it or from its archive."""
     if _chain(repair_view, layer):
         return True
     expected_layer = repair_view.survivors.expected_layers.get(layer)
@@ -80,7 +80,7 @@ def _put(stored: StoredLayer, repair: RepairContext) -> None:
 
 
 def image_from_store(repair_view: RepairView, finding: Finding, image: str) -> Iterator[Step]:
-    """An image with the layers that are missing; nothing if the sources have not all of it."""
+    """Plan to copy an image with its missing layers; plan nothing if the sources lack part of it."""
     stored = repair_view.sources.stored_image(image)
     if stored is None:
         return

@@ -1,4 +1,4 @@
-"""Repair layers with damaged files or tar-splits: set attributes again, or rebuild the layer from its archive."""
+"""Repair layers with damaged files or tar-splits: restore attributes, or rebuild the layer from its archive."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import stat
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.archive.composefs import contents_of
 from cstore.archive.names import split_name
 from cstore.archive.override import ATTRIBUTE, Override, override_of
@@ -34,13 +35,13 @@ if TYPE_CHECKING:
     from cstore.records.model import Layer
 
 _FIXABLE = frozenset({"mode", "uid", "gid", "time", "xattr"})
-"""The attributes that can be set again without creating a file."""
+"""Attributes that can be restored without creating a file."""
 _DEVICES = frozenset({"3", "4"})
-"""The types of devices in archives, as findings have them."""
+"""The tar types of devices, as in findings."""
 
 
 def attributes(repair_view: RepairView, findings: Sequence[Finding]) -> Iterator[Step | Unrepairable]:
-    """Mode, owner, time or attributes of a layer's files: as their headers say, all in one step."""
+    """Plan to restore mode, owner, time or extended attributes of a layer's files from their headers, in one step."""
     differing = [{name.partition(" ")[0] for name in finding.evidence.get("differs", {})} for finding in findings]
     if is_blob(repair_view.snapshot.inspector.own_roots(findings[0].subject.id)[0]):
         yield from anew(repair_view, findings[0])
@@ -74,13 +75,13 @@ def _paths(findings: Sequence[Finding]) -> tuple[str, ...]:
 
 
 def _all_of(findings: Sequence[Finding]) -> str:
-    """The sentence of the first finding, and how many are like it."""
+    """Return the sentence of the first finding with the number of similar ones."""
     more = len(findings) - 1
     return findings[0].sentence + (f"; {more} more of its files have the same problem" if more else "")
 
 
 def anew(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """Anything else: the whole layer again, if its archive can be had."""
+    """Plan to rebuild the whole layer, if its archive is available."""
     layer = finding.subject.id
     record = repair_view.snapshot.layers.get(layer)
     container = next((one.id for one in repair_view.snapshot.containers if one.layer == layer), "")
@@ -109,7 +110,7 @@ def anew(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepaira
 
 
 def _remade(repair_view: RepairView, finding: Finding, expected: str) -> Step | str:
-    """Heal a composefs layer if its missing parts are available, otherwise rebuild it; or say why neither works."""
+    """Plan to repair a composefs layer in place if possible, else to rebuild the layer; or return why neither works."""
     if not is_image_layer(repair_view, finding):
         return plan_remake(repair_view, finding, expected)
     planned = plan_in_place(repair_view, finding) or plan_remake(repair_view, finding, expected)
@@ -120,7 +121,7 @@ def _remade(repair_view: RepairView, finding: Finding, expected: str) -> Step | 
 
 
 def unexpected(repair_view: RepairView, findings: Sequence[Finding]) -> Iterator[Step | Unrepairable]:
-    """Move files that were not imported into quarantine, in one step; directories with their contents."""
+    """Plan to move unexpected files into quarantine, in one step; a directory goes with its contents."""
     first = findings[0]
     layer = first.subject.id
     doubt = _doubt(repair_view, layer)
@@ -145,10 +146,10 @@ def _is_below(path: str, others: set[str]) -> bool:
 
 
 def _doubt(repair_view: RepairView, layer: str) -> str:
-    """Return why a layer's tar-split does not prove its correct contents; "" if it does.
+    """Return why a layer's tar-split does not prove which files belong into the layer; "" if it does.
 
-    It is if the archive that it gives is the recorded one. Where a directory holds all that is below, too, the same
-    must be true of all ancestors: what a wrong tar-split does not have may well be sound.
+    It does if the rebuilt archive has the recorded digest. If the layer's directory also holds the files of its
+    ancestors, this must be true for all of them: files that a wrong tar-split lacks may be sound.
     """
     if any(container.layer == layer for container in repair_view.snapshot.containers):
         return "it is a container's own layer, whose files have no other copy"
@@ -167,9 +168,9 @@ def _doubt(repair_view: RepairView, layer: str) -> str:
 
 
 def _misplaced(repair_view: RepairView, layer: str) -> str:
-    """Return that a record names another parent than the store's evidence; "" if no record does.
+    """Return the problem if a layer or an ancestor has a record with the wrong parent; "" if none does.
 
-    Where a directory holds all that is below, too, what is sound would seem to be damaged then.
+    If directories also hold the files of their ancestors, a wrong parent makes sound files look damaged.
     """
     if not repair_view.snapshot.inspector.whole:
         return ""
@@ -184,7 +185,7 @@ def _misplaced(repair_view: RepairView, layer: str) -> str:
 
 
 def _aside(layer: str, root: str, paths: Sequence[str], repair: RepairContext) -> None:
-    """Take files out, unless a link on the way leads elsewhere by now; their directories get their times again."""
+    """Quarantine files, unless a link now redirects their path; then restore the times of their directories."""
     with repair.locked() as writer:
         record = writer.layers.get(layer)
         if record is None:
@@ -199,7 +200,7 @@ def _aside(layer: str, root: str, paths: Sequence[str], repair: RepairContext) -
 
 
 def _restore(layer: str, paths: Sequence[bytes], repair: RepairContext) -> None:
-    """Set what the headers say of files.
+    """Restore attributes of files from their headers.
 
     Raises:
         SystemFailure: the system refused.
@@ -211,14 +212,14 @@ def _restore(layer: str, paths: Sequence[bytes], repair: RepairContext) -> None:
 
 
 def _set_all(repair: RepairContext, record: Layer, paths: Sequence[bytes]) -> None:
-    """Read the headers once, and set their attributes. Detects links in paths, and follows none."""
+    """Read the headers once and restore attributes from them. Links on the way are never followed."""
     if not paths:
         return
     snapshot = StoreSnapshot(repair.context)
     nodes = _expected(snapshot, record).nodes
     root = snapshot.inspector.own_roots(record.id)[0]
     if is_blob(root):
-        return  # times of directories of contents mean nothing
+        return  # times of content directories do not count
     for path in paths:
         node = nodes.get(path)
         if node is None:
@@ -226,7 +227,7 @@ def _set_all(repair: RepairContext, record: Layer, paths: Sequence[bytes]) -> No
         try:
             _set(root, path, node, record.id_map)
         except FileNotFoundError:
-            continue  # it went meanwhile, and is a finding of its own
+            continue  # it is gone by now; the next check reports it
         except OSError as error:
             raise SystemFailure("set the attributes of", os.path.join(root, os.fsdecode(path)), error) from None
 
@@ -237,7 +238,7 @@ def _expected(snapshot: StoreSnapshot, record: Layer) -> ExpectedTree:
         return own
     chain = snapshot.chain(record.id)[:0:-1]
     below = [
-        read_headers(path) for layer in chain if os.path.exists(path := snapshot.layout_of(layer).tar_split(layer))
+        read_headers(path) for layer in chain if presence.exists(path := snapshot.layout_of(layer).tar_split(layer))
     ]
     return stacked([*below, own])
 
@@ -256,7 +257,7 @@ def _set(root: str, path: bytes, node: Node, id_map: IDMap) -> None:
             os.utime(base, (mtime, mtime), dir_fd=fd, follow_symlinks=False)
             return
         if node.format and stat.S_IFMT(status.st_mode) != node.format:
-            return  # something else is there by now
+            return  # another file has replaced it by now
         owner = id_map.to_host(uid, gid)
         if (status.st_uid, status.st_gid) != owner:
             os.chown(base, *owner, dir_fd=fd, follow_symlinks=False)
@@ -268,7 +269,7 @@ def _set(root: str, path: bytes, node: Node, id_map: IDMap) -> None:
 
 
 def _set_override(fd: int, base: bytes, node: Node, id_map: IDMap) -> bool:
-    """Set what is in an attribute, if a file's owner and mode are in one; say whether they are."""
+    """If a file's owner and mode are in an override attribute, set that; return whether they are."""
     name = entry(fd, os.fsdecode(base))
     meant = override_of(name)
     if meant is None:
@@ -281,7 +282,7 @@ def _set_override(fd: int, base: bytes, node: Node, id_map: IDMap) -> bool:
 
 
 def _set_rest(fd: int, base: bytes, node: Node) -> None:
-    """Set what no link has. The owner is set before: a change of it takes privileges away."""
+    """Set mode and attributes of a file that is not a link. Set the owner first: chown(2) clears privileges."""
     mode = node.looks[-1][0]
     name = entry(fd, os.fsdecode(base))
     os.chmod(base, mode, dir_fd=fd)
@@ -293,7 +294,7 @@ def _set_rest(fd: int, base: bytes, node: Node) -> None:
 
 
 GROUP_HEALERS = {"file-attributes": attributes, "file-time": attributes, "file-unexpected": unexpected}
-"""By kind of finding: those that heal all findings of a layer together."""
+"""Functions that plan the repair of all findings of a layer together, by kind of finding."""
 
 HEALERS = {
     "file-missing": anew,
@@ -305,4 +306,4 @@ HEALERS = {
     "layer-unreadable": anew,
     "overlay-diff": anew,
 }
-"""By kind of finding."""
+"""Functions that plan the repair of one finding, by kind of finding."""

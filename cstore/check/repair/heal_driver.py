@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.check.places import thing_findings
 from cstore.check.repair.from_stores import can_be_made
 from cstore.check.repair.plan import Action, Step, Unrepairable, unrepairable
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
 
 _WHY = "it was wrong, or missing"
 _PARTS = ("lower", "work")
-"""The files that `DriverRepair.mend_parts` restores."""
+"""The parts of a layer that `DriverRepair.mend_parts` recreates."""
 
 
 def links(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A layer's short link, or the file that names it: made again; children go on to find it."""
+    """Plan to recreate a layer's short link, or the file that names it, so that its children can still find it."""
     del repair_view
     act = partial(_mend_links, finding.subject.id)
     what = f"restore the short link of layer {finding.subject.id}"
@@ -53,14 +54,14 @@ def _make_links(layer: str, repair: RepairContext) -> None:
     for path in repair.driver_repair.wrong_links(layer):
         repair.quarantine.keep(path, _WHY)
     for path in repair.driver_repair.mend_links(layer):
-        if os.path.isdir(path) and not os.path.islink(path):
-            repair.quarantine.made_folder(path, _WHY)  # that of all short links
+        if presence.is_directory(path) and not presence.is_link(path):
+            repair.quarantine.made_folder(path, _WHY)  # the directory of all short links
         else:
             repair.quarantine.succeed(path, _WHY)
 
 
 def parts(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """The list of a layer's ancestors, and its work directory: made again from the records."""
+    """Plan to recreate the list of a layer's ancestors, or its work directory, from the records."""
     layer = finding.subject.id
     ancestors = repair_view.survivors.driver_chain(layer)[1:]
     missing = [ancestor for ancestor in ancestors if not repair_view.snapshot.has_tree(ancestor)]
@@ -77,10 +78,10 @@ def parts(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepair
 
 
 def _mend_parts(layer: str, path: str, repair: RepairContext) -> None:
-    """Look again under the lock; make what the part refers to, and only then the part.
+    """Check again under the lock; create what the parts refer to before the parts.
 
     Raises:
-        DriverError: an ancestor is not there. Nothing was changed.
+        LayerUnknown: an ancestor has no directory. Nothing was changed.
     """
     with repair.locked() as writer:
         snapshot = StoreSnapshot(repair.context)
@@ -103,7 +104,7 @@ def _mend_parts(layer: str, path: str, repair: RepairContext) -> None:
 
 
 def stray_link(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """Move a short link that belongs to no layer into quarantine, unless its layer only lost its directory."""
+    """Plan to quarantine a short link without a layer; not if its layer has a record, which may need it again."""
     path = finding.subject.path
     if any(part in repair_view.snapshot.all_layers for part in str(finding.evidence.get("found", "")).split("/")):
         return
@@ -119,7 +120,7 @@ def _aside(path: str, repair: RepairContext) -> None:
 
 
 def subvolume(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """An ordinary directory where a subvolume belongs: the same files in a subvolume."""
+    """Plan to convert an ordinary directory into a subvolume with the same files."""
     del repair_view
     layer = finding.subject.id
     what = f"convert the directory of layer {layer} to a subvolume"
@@ -131,7 +132,7 @@ def _make_subvolume(layer: str, repair: RepairContext) -> None:
     """Copy the files, sharing their blocks, and exchange the directories. No process changes the layer under the lock.
 
     Raises:
-        LayersMounted: something uses the layer, and would keep the old directory.
+        LayersMounted: the layer is mounted, and its users would keep the old directory.
     """
     with repair.locked() as writer:
         record = writer.layers.get(layer)
@@ -143,7 +144,7 @@ def _make_subvolume(layer: str, repair: RepairContext) -> None:
         staged = writer.driver.stage_again(layer, record.parent or None)
         try:
             if repair.context.sync:
-                sync_filesystem(staged.tree)  # nothing has the files but the directory that is going to be deleted
+                sync_filesystem(staged.tree)  # the only other copy is about to be deleted
             old = writer.driver.replace(staged, layer)
         except BaseException:
             staged.staging.remove()
@@ -155,7 +156,7 @@ def _make_subvolume(layer: str, repair: RepairContext) -> None:
 
 
 def mounts(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """Mount counts: what the kernel says is true."""
+    """Plan to set the mount counts to the kernel's mounts."""
     del repair_view
     what = "set the mount counts to the actual mounts"
     subject = finding.subject.with_(kind="store", id="", path="mount counts")
@@ -184,7 +185,7 @@ def _sound_table(path: str) -> MountTable:
     try:
         return MountTable.load(path)
     except RecordsDamaged:
-        _remove(path)  # it is in the run root, which no reboot keeps; nothing but counts is in it
+        _remove(path)  # a reboot empties the run root anyway, and the file holds only counts
         return MountTable(path)
 
 
@@ -201,7 +202,7 @@ def _remove(path: str) -> None:
 
 
 def lock(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A lock file that is missing, or something else: made again."""
+    """Plan to recreate a missing or wrong lock file."""
     del repair_view
     path = finding.subject.path
     what = f"create the lock file {path}"
@@ -209,17 +210,17 @@ def lock(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepaira
 
 
 def _make_lock(path: str, repair: RepairContext) -> None:
-    """Recreate a lock file without holding a lock. It is empty for the next program, which is valid."""
+    """Create the lock file without holding a lock, because it is the lock. An empty lock file is valid."""
     with suppress(OSError):
         if stat.S_ISREG(os.lstat(path).st_mode):
-            return  # another process has created it meanwhile, and may hold it
+            return  # another process has created it by now, and may hold it
     repair.quarantine.keep(path, "it was not a lock file")
     with LockFile(path).exclusive(repair.context.lock_policy):
         pass
 
 
 def thing(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """Something of another type than it must be: out of the way; what belongs there is made again after that."""
+    """Plan to quarantine a path of the wrong type; later steps recreate what belongs there."""
     del repair_view
     path = finding.subject.path
     act = partial(_put_thing_aside, path)
@@ -234,7 +235,7 @@ def _put_thing_aside(path: str, repair: RepairContext) -> None:
 
 
 def mode(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A directory of the store that has another mode than it should."""
+    """Plan to restore the mode of a directory of the store."""
     del repair_view
     path, expected = finding.subject.path, str(finding.evidence["expected"])
     act = partial(_set_mode, path, int(expected, 8))
@@ -247,7 +248,7 @@ def _set_mode(path: str, wanted: int, repair: RepairContext) -> None:
 
 
 def owner(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A directory of the store with another owner."""
+    """Plan to restore the owner of a directory of the store."""
     del repair_view
     path, expected = finding.subject.path, int(finding.evidence["expected"])
     act, what = partial(_set_owner, path, expected), f"give {path} to user {expected}"
@@ -258,7 +259,7 @@ def _set_owner(path: str, wanted: int, repair: RepairContext) -> None:
     try:
         group = os.stat(repair.context.layout.graph_root).st_gid
     except OSError as error:
-        raise SystemFailure("look at", repair.context.layout.graph_root, error) from None
+        raise SystemFailure("examine", repair.context.layout.graph_root, error) from None
     set_owner(path, wanted, group)
 
 
@@ -276,7 +277,6 @@ HEALERS = {
     "lock-wrong": lock,
     "thing-wrong": thing,
     "place-mode": mode,
-    "place-writable": mode,
     "place-owner": owner,
 }
-"""By kind of finding."""
+"""Functions that plan the repair of one finding, by kind of finding."""

@@ -1,7 +1,7 @@
-"""Repair composefs layers in place: restore single contents, and the image, from an identical copy.
+"""Repair composefs layers in place: restore content files, and the image, from identical copies.
 
-A content is identified by its digest, which is its name. The image of another layer is trusted if that layer has the
-same DiffID and a check finds nothing wrong with it. Without either, the layer is rebuilt as a plain one.
+The name of a content file is its digest, which identifies it. The image of another layer is trusted if that layer has
+the same DiffID and a check finds no problem. Without either, the layer is rebuilt as a plain one.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from cstore import presence
 from cstore.archive.composefs import contents_of
 from cstore.check.contents import examine
 from cstore.check.image_contents import contents_named, image_flaw
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _WHY = "it was damaged"
 _BLOCK = 1 << 20
 _OF_IMAGE = frozenset({"file-attributes", "file-time", "layer-digest"})
-"""Findings caused by an image with the wrong tree."""
+"""Findings that an image with the wrong tree causes."""
 _NOT_HEALED = frozenset({"tar-split-missing", "tar-split-damaged"})
 
 
@@ -44,8 +45,9 @@ class Wanted(NamedTuple):
     """The missing parts of a composefs layer.
 
     Attributes:
-        image: that of another store which is to be its image; "" to keep its own.
-        contents: names below the directory of contents → the file that has each; "" for a source's archive.
+        image: the path of another store's image to copy; "" to keep the layer's own.
+        contents: missing content files, by name below the directory of contents: the path of a copy, or "" to use a
+            source's archive.
     """
 
     image: str
@@ -53,7 +55,7 @@ class Wanted(NamedTuple):
 
 
 def is_image_layer(repair_view: RepairView, finding: Finding) -> bool:
-    """Whether a finding is about a layer that is, or was, a composefs layer."""
+    """Return whether a finding is about a layer that is, or was, a composefs layer."""
     layer = finding.subject.id
     if finding.evidence.get("path") == _image_of(repair_view, layer):
         return True
@@ -72,7 +74,7 @@ def _image_of(repair_view: RepairView, layer: str) -> str:
 
 
 def plan_in_place(repair_view: RepairView, finding: Finding) -> Step | None:
-    """Plan to put back what a composefs layer lacks; None if something of it cannot be had."""
+    """Plan to restore the missing parts of a composefs layer; None if one of them is not available."""
     layer = finding.subject.id
     record = repair_view.snapshot.layers.get(layer)
     if record is None or not (record.diff_digest or record.toc_digest) or finding.kind in _NOT_HEALED:
@@ -93,7 +95,7 @@ def plan_in_place(repair_view: RepairView, finding: Finding) -> Step | None:
 
 
 def _wanted(repair_view: RepairView, record: Layer, finding: Finding) -> Wanted | None:
-    """Return the contents missing from the layer's own image or, if that is damaged, from a sound one."""
+    """Return what a layer lacks with its own image, or with a sound copy if its own is missing or damaged."""
     own = _image_of(repair_view, record.id)
     keeps = finding.kind not in _OF_IMAGE and _is_file(own) and not image_flaw(own)
     contents = _lacking(repair_view, record, own, own) if keeps else None
@@ -107,9 +109,9 @@ def _wanted(repair_view: RepairView, record: Layer, finding: Finding) -> Wanted 
 
 
 def _lacking(repair_view: RepairView, record: Layer, own: str, image: str) -> dict[str, str] | None:
-    """The contents that an image names and the layer with the image `own` lacks, each with a file that has it or "".
+    """Return the content files that `image` names and the layer with the image `own` lacks, each with a copy or "".
 
-    None if one of them cannot be had.
+    None if one of them is not available.
     """
     folder, found = contents_of(own), {}
     for name in contents_named(image):
@@ -126,7 +128,7 @@ def _digest(name: str) -> str:
 
 
 def _sound_image(stored: StoredLayer) -> str:
-    """The image of a layer of another store, if it and the contents beside it are what its tar-split tells; else ""."""
+    """Return the image of another store's layer if image and contents match its tar-split; else ""."""
     context = stored.store.context
     image = os.path.join(context.driver.path_of(stored.record.id), COMPOSEFS_IMAGE)
     job = layer_job(StoreSnapshot(context), stored.record, compare=True) if _is_file(image) else None
@@ -135,7 +137,7 @@ def _sound_image(stored: StoredLayer) -> str:
 
 
 def _sound_copy(repair_view: RepairView, layer: str, name: str, beside: str) -> str | None:
-    """Find a file with a content: in a layer of another store, or in another layer of this one."""
+    """Return a copy of a content file, beside an image of another store or in another layer; None if there is none."""
     folders = [beside] if beside else []
     for other in repair_view.snapshot.all_layers:
         path = repair_view.context.driver.path_of(other)
@@ -148,16 +150,16 @@ def _sound_copy(repair_view: RepairView, layer: str, name: str, beside: str) -> 
 
 
 def _is_sound(folder: str, name: str) -> bool:
-    """Whether a directory of contents has one of that name, and it is what the name says."""
+    """Return whether a directory of contents has a file with that name and matching contents."""
     path = os.path.join(folder, name)
-    return not os.path.islink(os.path.dirname(path)) and digest_of(path) == name.replace("/", "")
+    return not presence.is_link(os.path.dirname(path)) and digest_of(path) == name.replace("/", "")
 
 
 def _restore(record: Layer, wanted: Wanted, repair: RepairContext) -> None:
-    """Put back what is still lacking: contents first, and the image that names them last.
+    """Restore the parts that are still missing: contents first, then the image that names them.
 
     Raises:
-        ContentDamaged: what is to be put back is not what it was any more.
+        ContentDamaged: a copy has changed since the plan was made.
     """
     with repair.locked() as writer:
         current = writer.layers.get(record.id)
@@ -177,7 +179,7 @@ def _restore(record: Layer, wanted: Wanted, repair: RepairContext) -> None:
 
 
 def _put(repair: RepairContext, layer: str, path: str, digest: str, data: Iterator[bytes], *, mode: int) -> None:
-    """Write a file in the place of what is there, which goes into quarantine. Call it with the locks held."""
+    """Write a file and quarantine the one that it replaces. The caller holds the locks."""
     folder = os.path.dirname(path)
     require_way(repair.context.layout, folder)
     if not within.is_directory(*os.path.split(folder)):
@@ -186,13 +188,13 @@ def _put(repair: RepairContext, layer: str, path: str, digest: str, data: Iterat
             within.mkdir(folder, 0o755 if mode == 0 else 0o700)
             repair.quarantine.made_folder(folder, "it was missing")
         except OSError as error:
-            raise SystemFailure("make the directory", folder, error) from None
+            raise SystemFailure("create the directory", folder, error) from None
     repair.quarantine.keep_old(path, _WHY, digest)
     write_file(path, _checked(data, layer, path, digest), mode=mode, sync=repair.context.sync)
 
 
 def _checked(data: Iterator[bytes], layer: str, path: str, digest: str) -> Iterator[bytes]:
-    """Yield the data; verify it at the end, before the file gets its name."""
+    """Yield the data, and compare its digest at the end, before the file gets its name."""
     found = hashlib.sha256(usedforsecurity=False)
     for part in data:
         found.update(part)

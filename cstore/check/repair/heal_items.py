@@ -30,7 +30,7 @@ def _unrepairable(finding: Finding, reason: str) -> Unrepairable:
 
 
 def image_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """An item of an image that is lost or changed: the bytes of the recorded digest, from wherever they are."""
+    """Plan to restore a missing or changed item of an image from a copy with the recorded digest."""
     image, key = finding.subject.id, str(finding.evidence["key"])
     record = repair_view.snapshot.images.get(image)
     files = repair_view.survivors.image_files.get(image)
@@ -42,7 +42,7 @@ def image_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unr
         return
     data, evidence = _bytes_of(repair_view, files, digest or named)
     if named and digest_of(data or b"") != named:
-        data = None  # the record is wrong, and has no say against the key
+        data = None  # the key has the right digest, so the record is wrong
     if data is None:
         lost = digest or named
         yield _unrepairable(finding, f"no copy with the digest {lost} exists" if lost else "no digest is recorded")
@@ -53,7 +53,7 @@ def image_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unr
 
 
 def _bytes_of(repair_view: RepairView, files: ImageFiles | None, digest: str) -> tuple[bytes | None, str]:
-    """Find bytes by digest: under another key of the image, in another image, in a source."""
+    """Find bytes by digest: under another key of the image, in another image, or in a source."""
     if not digest:
         return None, ""
     others = [files] if files else []
@@ -73,7 +73,7 @@ def _bytes_of(repair_view: RepairView, files: ImageFiles | None, digest: str) ->
 
 
 def _made_up(repair_view: RepairView, files: ImageFiles | None) -> bytes | None:
-    """Write the manifest of an image that came without one, if its config and layers are all there."""
+    """Recreate the manifest of an image that was imported without one, if its config and layers exist."""
     if files is None or files.config is None:
         return None
     sizes = []
@@ -88,7 +88,7 @@ def _made_up(repair_view: RepairView, files: ImageFiles | None) -> bytes | None:
 def _writer_of(
     record: Image | None, files: ImageFiles | None, key: str, data: bytes
 ) -> Callable[[RepairContext], None]:
-    """Return a function that writes an item, unless it was written since the plan was made."""
+    """Return a function that writes an item, unless the item has changed since the plan was made."""
     image = record.id if record else ""
     recorded = record.data_digests.get(key, "") if record else ""
     present = files.read(key) if files else None
@@ -119,7 +119,7 @@ def _with_item(record: Any, key: str, data: bytes) -> Any:
 
 
 def _correct(finding: Finding, image: str, key: str) -> Iterator[Step]:
-    """The item is what its key says; only the record is wrong."""
+    """Plan to correct the record, because the item matches the digest in its key."""
     what = f"record the size and digest that item {key!r} has"
     act = partial(_correct_image, image, key)
     evidence = "the item has the digest that its key names"
@@ -135,7 +135,7 @@ def _correct_image(image: str, key: str, repair: RepairContext) -> None:
 
 
 def manifest(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """An image whose manifest is missing or makes no sense: the copy that is kept under its digest."""
+    """Plan to restore a missing or invalid manifest from the copy that is stored under its digest."""
     image = finding.subject.id
     files = repair_view.survivors.image_files.get(image)
     record = repair_view.snapshot.images.get(image)
@@ -153,7 +153,7 @@ def manifest(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrep
 
 
 def _true_manifest(repair_view: RepairView, record: Image | None, files: ImageFiles | None) -> tuple[bytes | None, str]:
-    """Find a manifest that has a digest that the record tells, and makes sense."""
+    """Find a valid manifest with a digest from the record."""
     for digest in (record.data_digests.get(MANIFEST, ""), record.digest) if record else ():
         data, evidence = _bytes_of(repair_view, files, digest)
         if data is not None and has_layers(data):
@@ -162,12 +162,12 @@ def _true_manifest(repair_view: RepairView, record: Image | None, files: ImageFi
 
 
 def config(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """An image without the config that its manifest names."""
+    """Plan to restore the config that an image's manifest names."""
     image, digest = finding.subject.id, str(finding.evidence["part"])
     files = repair_view.survivors.image_files.get(image)
     data, evidence = _bytes_of(repair_view, files, digest)
     if data is not None and not is_config(data):
-        data = None  # it is what the manifest names, and the manifest is wrong
+        data = None  # the manifest names something that is not a config
     record = repair_view.snapshot.images.get(image)
     if data is None and record and files:
         manifest, evidence = _true_manifest(repair_view, record, files)
@@ -184,7 +184,7 @@ def config(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepai
 
 
 def layer_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A data item of a layer: nothing but a source has it."""
+    """Plan to restore a data item of a layer from a source."""
     layer, key = finding.subject.id, str(finding.evidence["key"])
     record = repair_view.snapshot.layers.get(layer)
     data = repair_view.sources.layer_item(layer, record.diff_digest, key) if record else None
@@ -204,12 +204,12 @@ def _write_layer_item(layer: str, key: str, data: bytes, repair: RepairContext) 
             return
         with suppress(CstoreError):
             bigdata.read_item(directory, key)
-            return  # another process has written it meanwhile
+            return  # another process has written it by now
         repair.item(directory, key, data, "layer")
 
 
 def container_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """An item of a container whose record says something else: the bytes that are there are all there are."""
+    """Plan to record the actual size and digest of a container's item, because the item is the only copy."""
     container, key = finding.subject.id, str(finding.evidence["key"])
     if finding.kind in {"container-data-missing", "container-data-unreadable"}:
         yield _unrepairable(finding, "there is no other copy of it")
@@ -245,4 +245,4 @@ HEALERS = {
     "container-data-digest": container_item,
     "container-data-unreadable": container_item,
 }
-"""By kind of finding."""
+"""Functions that plan the repair of one finding, by kind of finding."""

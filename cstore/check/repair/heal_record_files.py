@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Rebuilding:
-    """All records that can be made again, each kind by those before it."""
+    """All records that can be rebuilt; each kind relies on the kinds before it."""
 
     def __init__(self, survivors: Survivors, names: Mapping[str, Sequence[str]]) -> None:
         snapshot = survivors.snapshot
@@ -46,14 +46,14 @@ class Rebuilding:
         self.lost = {ItemKind.LAYERS: layers.lost, ItemKind.IMAGES: images.lost, ItemKind.CONTAINERS: containers.lost}
 
     def of(self, item_kind: ItemKind, location: Location) -> list[Rebuilt]:
-        """The records that belong into one file."""
+        """Return the rebuilt records that belong into one file."""
         return [one for one in self.made[item_kind] if one.location is location]
 
 
 def heal_record_files(
     survivors: Survivors, whys: Mapping[tuple[ItemKind, str], str], names: Mapping[str, Sequence[str]]
 ) -> Iterator[Step | Unrepairable]:
-    """Plan for every damaged file, given what is wrong by kind and path; and for what was recorded in them."""
+    """Plan to rebuild damaged record files; `whys` has the problem of each. Also report records that stay lost."""
     rebuilding = Rebuilding(survivors, names)
     for item_kind in ItemKind:
         files = survivors.snapshot.context.places[item_kind].files
@@ -78,7 +78,7 @@ def heal_record_files(
 def _write_again(
     item_kind: ItemKind, location: Location, names: Mapping[str, Sequence[str]], repair_context: RepairContext
 ) -> None:
-    """Look again under the locks, and write the file if it still is damaged."""
+    """Check again under the locks, and rewrite the file if it is still damaged."""
     with repair_context.locked() as writer:
         snapshot = StoreSnapshot(repair_context.context)
         path = repair_context.context.places[item_kind].files[location]

@@ -1,11 +1,11 @@
-"""Repair records that contradict each other or the disk: parents, duplicates, names, flags, digests."""
+"""Repair records that contradict each other or the disk: parents, duplicate IDs and names, flags, digests."""
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cstore import presence
 from cstore.check.findings import Subject
 from cstore.check.items import fit
 from cstore.check.repair.container_records import writable_layers
@@ -39,7 +39,7 @@ def _give_up(finding: Finding, reason: str) -> Unrepairable:
 
 
 def lost_record(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A layer, image or container with data and without a record: the record is made again."""
+    """Plan to rebuild the record of a layer, image or container that still has data."""
     wanted = finding.evidence.get("layer") or finding.evidence.get("parent") or finding.evidence.get("image")
     identifier = wanted or finding.subject.id
     rebuilding = repair_view.rebuilding
@@ -57,20 +57,20 @@ def lost_record(repair_view: RepairView, finding: Finding) -> Iterator[Step | Un
 
 
 def _add(item_kind: ItemKind, made: Any, repair_context: RepairContext) -> None:
-    """Add a record, if what it describes is still there."""
+    """Add a record if its data still exists."""
     with repair_context.locked() as writer:
         record, layout = made.record, repair_context.context.layout
         if item_kind is ItemKind.LAYERS:
             there = writer.driver.exists(record.id)
         else:
             place = layout.image_data if item_kind is ItemKind.IMAGES else layout.container_data
-            there = os.path.isdir(place(record.id))
+            there = presence.is_directory(place(record.id))
         if there:
             repair_context.add(writer, item_kind, record, made.location, "its record was lost")
 
 
 def container_layer(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A container whose layer has no record: the record again, or the one layer that can be the container's own."""
+    """Plan to rebuild the record of a container's layer, or to name the only layer that can be the container's own."""
     layer = str(finding.evidence["layer"])
     if any(one.record.id == layer for one in repair_view.rebuilding.made[ItemKind.LAYERS]):
         yield from lost_record(repair_view, finding)
@@ -95,7 +95,7 @@ def container_layer(repair_view: RepairView, finding: Finding) -> Iterator[Step 
 
 
 def container_image(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A container whose image has no record: rebuild that record, or name the image of its parent layer."""
+    """Plan to restore the record of a container's image, or to name the image whose top layer its layer is built on."""
     image = str(finding.evidence["image"])
     if any(one.record.id == image for one in repair_view.rebuilding.made[ItemKind.IMAGES]):
         yield from lost_record(repair_view, finding)
@@ -126,7 +126,7 @@ def _change(item_kind: ItemKind, identifier: str, change: Callable[[Any], Any], 
 
 
 def duplicate_id(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """Several records of one ID: the one that everybody sees stays."""
+    """Plan to drop duplicate records of an ID; the record that all programs use stays."""
     del repair_view
     item_kind = _KINDS[finding.subject.kind]
     act = partial(_drop_doubles, item_kind, finding.subject.id)
@@ -162,7 +162,7 @@ def _drop_doubles(item_kind: ItemKind, identifier: str, repair_context: RepairCo
 
 
 def duplicate_name(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A name that several have: the later keeps it, as for every program."""
+    """Plan to settle a name that several items have: the later item keeps it, as for all programs."""
     del repair_view
     item_kind = _KINDS[finding.subject.kind]
     act = partial(_settle_names, item_kind)
@@ -188,7 +188,7 @@ def _settle_names(item_kind: ItemKind, repair_context: RepairContext) -> None:
 
 
 def wrong_parent(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A missing parent record, or a cycle: set the parent that the store's evidence names."""
+    """Plan to replace a parent without a record, or one in a cycle, by the parent that other evidence names."""
     layer = finding.subject.id
     parent = finding.evidence.get("parent")
     if parent and any(one.record.id == parent for one in repair_view.rebuilding.made[ItemKind.LAYERS]):
@@ -214,7 +214,7 @@ def _parent_again(repair_view: RepairView, finding: Finding, layer: str, told: s
 
 
 def unfinished_in_use(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A mark "incomplete" on a layer that something uses: taken off, if the layer is whole."""
+    """Plan to remove the flag `incomplete` from a used layer, if the layer is whole."""
     layer = finding.subject.id
     record = repair_view.snapshot.layers.get(layer)
     if record is None or not finding.evidence.get("tree"):
@@ -224,12 +224,12 @@ def unfinished_in_use(repair_view: RepairView, finding: Finding) -> Iterator[Ste
     facts = repair_view.survivors.facts(layer)
     expected = record.diff_digest or fields.get("diff_digest", "")
     if expected and (facts is None or facts.digest != expected):
-        yield from anew(repair_view, finding)  # the mark comes off when it is whole
+        yield from anew(repair_view, finding)  # rebuilding the layer also removes the flag
         return
 
     def unmark(found: Layer) -> Layer:
         if (found.created, found.diff_digest) != (record.created, record.diff_digest):
-            return found  # another layer has taken its place, and may be in the making
+            return found  # another layer has replaced it, and may be incomplete
         flags = {key: value for key, value in found.flags.items() if key != "incomplete"}
         missing = {key: value for key, value in fields.items() if not getattr(found, key)}
         return found.with_(flags=flags, **missing)
@@ -240,10 +240,10 @@ def unfinished_in_use(repair_view: RepairView, finding: Finding) -> Iterator[Ste
 
 
 def wrong_digest(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """The recorded digest or size differs from the archive's, but all checksums match: find out which is right.
+    """Plan to correct a recorded digest or size that differs from the archive's, although all file checksums match.
 
-    Whichever has a witness is: a config that names the digest, or the layer's ID, if it was made of it. If it is the
-    recorded one, the tar-split is of another archive, and the layer has to be made anew.
+    The right one is that which other evidence supports: a config that names the digest, or a layer ID computed from it.
+    If that is the recorded one, the tar-split belongs to another archive, and the layer must be rebuilt.
     """
     layer = finding.subject.id
     facts, record = repair_view.survivors.facts(layer), repair_view.snapshot.layers.get(layer)
@@ -282,7 +282,7 @@ def _witness(repair_view: RepairView, layer: str, parent: str, digest: str) -> s
 
 
 def image_layers(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """An image whose config names other layers than its record: the layer that fits the config."""
+    """Plan to name the layer that fits the image's config, if its record names another."""
     image = finding.subject.id
     files = repair_view.survivors.image_files.get(image)
     layers = {identifier: layer for identifier, (layer, _) in repair_view.snapshot.all_layers.items()}
@@ -310,7 +310,7 @@ def image_layers(repair_view: RepairView, finding: Finding) -> Iterator[Step | U
 
 
 def _parents_again(repair_view: RepairView, finding: Finding) -> Iterator[Step]:
-    """Return the parents by the store's evidence where records name others, if the layers then match the config."""
+    """Plan to correct parents in the chain by other evidence, if the layers then match the config."""
     layer, known = str(finding.evidence["layer"]), repair_view.snapshot.all_layers
     wrong: list[tuple[str, str]] = []
     chain: dict[str, str] = {}
@@ -341,4 +341,4 @@ HEALERS = {
     "layer-size": wrong_digest,
     "image-layers-differ": image_layers,
 }
-"""By kind of finding."""
+"""Functions that plan the repair of one finding, by kind of finding."""

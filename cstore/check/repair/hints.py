@@ -1,7 +1,7 @@
-"""Read what is left in damaged record files, and in temporary copies that were never renamed into place.
+"""Read the remains of damaged record files, and of temporary copies that were never renamed into place.
 
-A hint is the valid fields of a record, by field name. It is used only for what nothing else in the store tells: names,
-metadata, labels, times.
+A hint is the valid fields of a record, by field name. It is used only for facts that are stored nowhere else in the
+store: names, metadata, labels, times.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from cstore import presence
 from cstore.errors import CstoreError
 from cstore.fs.atomic import TEMPORARY_PREFIX
 from cstore.records import lenient
 from cstore.records.model import Container, Image, Layer
-from cstore.records.shapes import COLUMNS
+from cstore.records.shapes import columns_of
 from cstore.records.snapshot import read_file
 from cstore.store.places import ItemKind
 
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 KINDS: dict[ItemKind, type[Any]] = {ItemKind.LAYERS: Layer, ItemKind.IMAGES: Image, ItemKind.CONTAINERS: Container}
 
 _BEGINNING = b'{"id":'
-"""How every writer begins a record."""
+"""The first bytes of a record; all programs write them so."""
 
 Hints = dict[str, dict[str, Any]]
-"""Fields of records, by field name, by ID."""
+"""Fields of records, by ID and field name."""
 
 
 def gather_hints(snapshot: StoreSnapshot, item_kind: ItemKind) -> Hints:
-    """Read all readable records of this kind. Record files take precedence over copies."""
+    """Read all readable records of a kind. Record files take precedence over copies."""
     found: Hints = {}
     for path in _files(snapshot, item_kind):
         try:
@@ -45,7 +46,7 @@ def gather_hints(snapshot: StoreSnapshot, item_kind: ItemKind) -> Hints:
 
 
 def rows_in_files(snapshot: StoreSnapshot, item_kind: ItemKind) -> Hints:
-    """Read what can be read of the rows in the record files themselves, copies left out: of what was recorded last."""
+    """Read all readable records in the record files themselves, without copies, that is, the last saved state."""
     found: Hints = {}
     for path in snapshot.context.places[item_kind].files.values():
         try:
@@ -57,8 +58,8 @@ def rows_in_files(snapshot: StoreSnapshot, item_kind: ItemKind) -> Hints:
 
 
 def _files(snapshot: StoreSnapshot, item_kind: ItemKind) -> Iterator[str]:
-    """Copies first, oldest first, and then the files themselves."""
-    own = [path for path in snapshot.context.places[item_kind].files.values() if os.path.exists(path)]
+    """Yield copies, oldest first, then the record files."""
+    own = [path for path in snapshot.context.places[item_kind].files.values() if presence.exists(path)]
     for path in snapshot.context.places[item_kind].files.values():
         folder, name = os.path.split(path)
         try:
@@ -77,7 +78,7 @@ def _age(path: str) -> float:
 
 
 def _rows(kind: type[Any], data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Read every record that is whole, also those behind a break."""
+    """Read every whole record, including those after a damaged part."""
     while data:
         found = lenient.scan(data)
         for element in found.elements:
@@ -89,14 +90,14 @@ def _rows(kind: type[Any], data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
         if found.flaw is None:
             return
         yield from _broken_row(kind, data, found.elements[-1].offset + 1 if found.elements else 0)
-        # At least 2: a row that is broken where it begins must not be what is left to read again.
+        # At least 2: otherwise a record that is damaged at its first byte would be read again and again.
         behind = max(found.flaw.offset or 0, found.elements[-1].offset + 1 if found.elements else 1, 2)
         start = data.find(_BEGINNING, behind)
         data = b"[" + data[start:] if start > 0 else b""
 
 
 def _broken_row(kind: type[Any], data: bytes, behind: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Read the fields before the break of a record, the first one behind a place; not the one that is cut itself."""
+    """Read the fields before the damage in the first record after an offset, without the damaged field."""
     start = data.find(_BEGINNING, behind)
     if start < 0:
         return
@@ -108,16 +109,16 @@ def _broken_row(kind: type[Any], data: bytes, behind: int) -> Iterator[tuple[str
 
 
 def _pairs(text: str) -> Iterator[tuple[str, Any]]:
-    """Read the keys and values of an object, as our writers lay it out, up to where it cannot be read any more."""
+    """Read the keys and values of an object in compact form, up to the damage."""
     import json
 
-    decoder, place = json.JSONDecoder(parse_constant=lambda _: None), 1  # NaN is not JSON; no program could read it
+    decoder, place = json.JSONDecoder(parse_constant=lambda _: None), 1  # NaN is not valid JSON
     try:
         while True:
             key, place = decoder.raw_decode(text, place)
             value, place = decoder.raw_decode(text, place + 1)
             if text[place] not in ",}" or not isinstance(key, str):
-                return  # a number that ends here may have gone on
+                return  # the number may be cut off here
             yield key, value
             if text[place] == "}":
                 return
@@ -127,12 +128,12 @@ def _pairs(text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _sound_fields(kind: type[Any], row: dict[str, Any]) -> dict[str, Any]:
-    """Keep the fields of a row that can be what they should be."""
+    """Keep the valid fields of a row."""
     fields = {}
     for key, value in row.items():
-        if key not in COLUMNS[kind] or value is None:
+        if key not in columns_of(kind) or value is None:
             continue
-        name, check = COLUMNS[kind][key]
+        name, check = columns_of(kind)[key]
         try:
             fields[name] = check(value, key)
         except (ValueError, TypeError, AttributeError, LookupError):

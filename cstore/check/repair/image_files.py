@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class ImageFiles:
-    """The files in one image's directory. They are verified before they are used.
+    """The data directory of one image. Its contents are not trusted before they are checked.
 
     Attributes:
         id: the image's ID, which is the name of the directory.
-        keys: the items, in the order in which they were written.
+        keys: the data items, in the order in which they were written.
     """
 
     def __init__(self, directory: str, identifier: str) -> None:
@@ -32,7 +32,7 @@ class ImageFiles:
         self.keys = tuple(keys_in(directory, "image"))
 
     def read(self, key: str) -> bytes | None:
-        """Read an item; None if it cannot be."""
+        """Read an item; None if it cannot be read."""
         try:
             return bigdata.read_item(self.directory, key, noun="image")
         except CstoreError:
@@ -40,13 +40,13 @@ class ImageFiles:
 
     @cached_property
     def manifests(self) -> dict[str, bytes]:
-        """Items that hold manifests, by key."""
+        """Items that are manifests, by key."""
         found = {key: self.read(key) for key in self.keys if key.startswith(MANIFEST)}
         return {key: data for key, data in found.items() if data}
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """The manifest of the image itself, with layers; empty if there is no valid one."""
+        """The image's own manifest, with a config; empty if there is no valid one."""
         ordered = sorted(self.manifests, key=lambda key: key != MANIFEST)
         parsed = (object_in(self.manifests[key]) for key in ordered)
         return next((found for found in parsed if found and isinstance(found.get("config"), dict)), {})
@@ -72,26 +72,26 @@ class ImageFiles:
 
     @cached_property
     def blobs(self) -> tuple[dict[str, Any], ...]:
-        """The descriptors of the layers as they were delivered, bottom first; none if they do not fit the config."""
+        """The descriptors of the layers as delivered, bottom first; none if they do not fit the config."""
         layers = self.manifest.get("layers", [])
         fits = len(layers) == len(self.diff_ids) and all(isinstance(layer, dict) for layer in layers)
         return tuple(layers) if fits else ()
 
     @property
     def digest(self) -> str:
-        """The digest of the manifest that came first, as the record has it; "" without a manifest."""
+        """The digest of the manifest that was written first, as the record has it; "" without a manifest."""
         first = next((key for key in self.keys if key in self.manifests), "")
         return digest_of(self.manifests[first]) if first else ""
 
 
 def has_layers(manifest: bytes) -> bool:
-    """Whether these bytes are a manifest that makes sense: one that names a config and layers."""
+    """Return whether data is a manifest that names a config and layers."""
     found = object_in(manifest) or {}
     return isinstance(found.get("layers"), list) and isinstance(found.get("config"), dict)
 
 
 def is_config(data: bytes) -> bool:
-    """Whether these bytes are a config that makes sense."""
+    """Return whether data is a valid config."""
     try:
         parse_config(data)
     except CstoreError:
@@ -115,7 +115,7 @@ def keys_in(directory: str, noun: str) -> list[str]:
 
 
 def _key_of(name: str, noun: str) -> str:
-    """Tell the key from the file name; "" if no key has it (store-format 6.1)."""
+    """Return the key for a file name; "" if no key has this name (store-format 6.1)."""
     key = name
     if name.startswith("="):
         from base64 import b64decode

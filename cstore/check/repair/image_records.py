@@ -1,4 +1,4 @@
-"""Rebuild lost image records from their data items; recover names from wherever they were noted."""
+"""Rebuild lost image records from their data items; recover names from all places that mention them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class ImageRecords:
-    """Rebuilds the records of lost images.
+    """The builder of lost images' records.
 
-    `layers` are all layers, including those whose records were just rebuilt; `names` were given by the user.
+    `layers` has all layers, including those with rebuilt records; `names` are given by the user.
 
     Attributes:
-        lost: images whose record cannot be rebuilt, and why.
+        lost: images whose record cannot be rebuilt, each with the reason.
     """
 
     def __init__(self, survivors: Survivors, layers: Mapping[str, Layer], names: Mapping[str, Sequence[str]]) -> None:
@@ -36,7 +36,7 @@ class ImageRecords:
         self.lost: list[tuple[str, str]] = []
 
     def rebuild(self) -> list[Rebuilt]:
-        """Rebuild the record of every lost image for which there is a config, a partial record or a container."""
+        """Rebuild the record of each lost image with a config, remains of its record, or a container."""
         found = []
         for image in self._survivors.lost_images:
             files = self._survivors.image_files.get(image) or ImageFiles("", image)
@@ -66,20 +66,20 @@ class ImageRecords:
         return Rebuilt(Image(id=files.id, **{**fields, "names": names}), Location.STABLE, evidence)
 
     def _top_by_containers(self, image: str) -> str:
-        """The parent of all containers' layers of an image; "" if they differ, or there are no containers."""
+        """Return the common parent of the layers of all containers of an image; "" if there is none."""
         owns = [container.layer for container in self._survivors.snapshot.containers if container.image == image]
         below = {self._layers[layer].parent for layer in owns if layer in self._layers}
         return below.pop() if len(below) == 1 else ""
 
     def names_of(self, image: str, hint: Mapping[str, Any]) -> tuple[str, ...]:
-        """Find an image's names: those given, those left in its record, those that containers were made by."""
+        """Return an image's names: given by the user, else from its old record, else from its containers."""
         given = [name for key, names in self._names.items() if key and image.startswith(key) for name in names]
         noted = given or list(hint.get("names", ())) or self._noted_by_containers(image)
         free = (name for name in noted if self._snapshot_holder(name) in {"", image})
         return tuple(dict.fromkeys(free))
 
     def _mapped_layers_of(self, top: str) -> tuple[str, ...]:
-        """The mapped layers of the top layer: same parent and archive, and no other user."""
+        """Return the unused, unnamed mapped layers of the top layer: same parent and archive, but with an ID map."""
         original = self._layers.get(top)
         if original is None or not original.diff_digest:
             return ()
@@ -97,7 +97,7 @@ class ImageRecords:
         return "" if found is None else found.id
 
     def _noted_by_containers(self, image: str) -> list[str]:
-        """Podman and Buildah write the name of the image into what they keep of a container."""
+        """Return the image names in the metadata that Podman and Buildah store in container records."""
         noted: list[Any] = []
         for container in self._survivors.snapshot.containers:
             metadata = object_in(container.metadata)
@@ -107,7 +107,7 @@ class ImageRecords:
 
 
 def top_layer(diff_ids: Sequence[str], layers: Mapping[str, Layer]) -> str:
-    """Find the layer on top of these, bottom first, regardless of layer IDs; "" if there is none."""
+    """Find the top layer of the chain with these DiffIDs (bottom first), whatever its IDs are; "" if there is none."""
     from cstore.oci.chain import layer_ids
 
     if not diff_ids:
@@ -122,7 +122,7 @@ def top_layer(diff_ids: Sequence[str], layers: Mapping[str, Layer]) -> str:
 
 
 def _without_shared_names(found: list[Rebuilt]) -> list[Rebuilt]:
-    """Let the first record keep a name that several would get."""
+    """Give a name that several records would have to the first one only."""
     taken: set[str] = set()
     kept = []
     for one in found:

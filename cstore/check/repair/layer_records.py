@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Rebuilt(Value):
-    """A record made again: the file it belongs into, and by which evidence."""
+    """A rebuilt record, the record file that it belongs into, and the evidence."""
 
     record: Any
     location: Location
@@ -32,12 +32,12 @@ class Rebuilt(Value):
 
 
 class LayerRecords:
-    """Rebuilds the records of lost layers.
+    """The builder of lost layers' records.
 
-    `containers` are the containers by their layers: recorded ones, and None for lost ones whose files name a layer.
+    `containers` has the containers by their layers: recorded ones, and None for lost ones whose files name a layer.
 
     Attributes:
-        lost: layers whose record cannot be rebuilt, and why.
+        lost: layers whose record cannot be rebuilt, each with the reason.
     """
 
     def __init__(self, survivors: Survivors, containers: Mapping[str, Container | None]) -> None:
@@ -48,7 +48,7 @@ class LayerRecords:
         self.lost: list[tuple[str, str]] = []
 
     def rebuild(self) -> list[Rebuilt]:
-        """Make a record for every lost layer that was a whole layer, parents before children."""
+        """Rebuild the record of each lost layer that was complete, parents before children."""
         lost = set(self._survivors.lost_layers)
         parents = {layer: self._parent(layer) for layer in lost}
         wanted = self._wanted(lost, parents)
@@ -67,10 +67,10 @@ class LayerRecords:
                 self.lost.append((one.record.id, why))
         return made
 
-    # ── which ──
+    # ── selection ──
 
     def _wanted(self, lost: set[str], parents: Mapping[str, str | None]) -> set[str]:
-        """Choose the trees that were layers: imported, told of by anything, or below one that was."""
+        """Choose the trees that were complete layers: imported, named by other evidence, or ancestors of these."""
         named = self._named()
         wanted = {layer for layer in lost if layer in named or self._was_whole(layer)}
         pending = list(wanted)
@@ -82,11 +82,11 @@ class LayerRecords:
         return wanted
 
     def _has_unknown_parent(self, layer: str) -> bool:
-        """Whether a wrong parent would make sound files of a layer look like strays."""
+        """Return whether a wrong parent would make sound files of a layer look unexpected."""
         return self._snapshot.inspector.whole and self._survivors.has_tar_split(layer)
 
     def _named(self) -> set[str]:
-        """Every layer that a record or a config names."""
+        """Return all layers that a record or a config names."""
         snapshot = self._snapshot
         tops = {layer for image in snapshot.images for layer in (image.layer, *image.mapped_layers)}
         parents = {layer.parent for layer in snapshot.layers}
@@ -98,7 +98,7 @@ class LayerRecords:
         return not unfinished and (bool(hint) or self._survivors.has_tar_split(layer))
 
     def _told_by_configs(self, parents: Mapping[str, str | None]) -> dict[str, str]:
-        """Go down from each image's top layer, and collect the DiffIDs that its config assigns to the layers."""
+        """Match the chain of each image with its config, and return the DiffIDs of the layers."""
         snapshot = self._snapshot
         known: dict[str, str | None] = {name: layer.parent for name, (layer, _) in snapshot.all_layers.items()}
         known |= parents
@@ -114,10 +114,10 @@ class LayerRecords:
                 told.update(zip(reversed(chain), files.diff_ids, strict=True))
         return told
 
-    # ── what ──
+    # ── contents ──
 
     def _parent(self, layer: str) -> str | None:
-        """Find a layer's parent: by the remains of its record, or by other evidence."""
+        """Find a layer's parent from the remains of its record, or else from other evidence."""
         hint = self._survivors.hint(ItemKind.LAYERS, layer)
         return str(hint.get("parent", "")) if hint else find_parent(self._survivors, layer, self._containers)
 
@@ -143,7 +143,7 @@ class LayerRecords:
         return Rebuilt(Layer(id=layer, **fields), self._location(layer), ", ".join(filter(None, witnesses)))
 
     def contents_of(self, layer: str) -> dict[str, Any]:
-        """Return the record fields of a layer's archive. Where files have changed, uses the DiffID of a config."""
+        """Return the record fields that describe a layer's archive. If files have changed, use a config's DiffID."""
         expected_layer = self._survivors.expected_layers.get(layer)
         named = expected_layer.diff_id if expected_layer else self._told.get(layer, "")
         facts = self._survivors.facts(layer)
@@ -155,7 +155,7 @@ class LayerRecords:
         return {**fields, **_delivery(blob)} if blob else fields
 
     def _mapping(self, layer: str) -> dict[str, Any]:
-        """Return its ID map: that of its container, or the one that maps its archive's owners to its files' owners."""
+        """Return the ID map: that of its container, or else one that explains the owners of its files."""
         container = self._containers.get(layer) or self._container_above(layer)
         if container is not None:
             can_shift = self._snapshot.context.driver.can_shift(container.id_map)
@@ -169,7 +169,7 @@ class LayerRecords:
         return _entries(known or IDMap(uids, gids))
 
     def _container_above(self, layer: str) -> Container | None:
-        """Return a container whose layer builds on this one, if this one is a mapped layer made for such containers."""
+        """Return a container whose own layer is a child of this mapped layer: both share an ID map."""
         if not self._survivors.template_of(layer):
             return None
         driver_repair = self._survivors.driver_repair
@@ -177,7 +177,7 @@ class LayerRecords:
         return next(above, None)
 
     def _created(self, layer: str) -> str:
-        """The time of the file that was written last when the layer was made."""
+        """Return when the layer was created, by the file that was written last."""
         try:
             seconds = os.stat(self._snapshot.layout.tar_split(layer)).st_mtime
         except OSError:
@@ -222,7 +222,7 @@ def _changed(path: str) -> float:
 
 
 def _parents_first(layers: Iterable[str], parents: Mapping[str, str | None]) -> list[str]:
-    """Order layers such that each stands behind its parent; a ring stays in the order of the IDs."""
+    """Order layers such that parents precede children; a cycle stays in the order of IDs."""
     waiting, ordered = list(layers), []
     while waiting:
         ready = [layer for layer in waiting if parents.get(layer) not in waiting] or waiting[:1]

@@ -1,6 +1,6 @@
-"""Recover a lost tar-split: write the layer's files as a tar in the way of each known program, and compare the digest.
+"""Recover a lost tar-split: write the layer's files as a tar in the style of each known program and compare the digest.
 
-Only an archive with the recorded digest counts; it also proves that the files are intact. If none is found, that proves
+Only an archive with the recorded digest counts; it also proves that the files are intact. A failed search proves
 nothing: entry order, owner names and access times are stored nowhere else.
 """
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from cstore.check.repair.repair_view import RepairView
 
 _SIBLINGS = 16
-"""Layers whose headers are looked at for who wrote them."""
+"""The number of other layers whose headers show which program writes the store's archives."""
 _HEADERS = 64
 _BLOCK = 512
 
 
 def find_archive(repair_view: RepairView, layer: str, expected: str) -> Archive | None:
-    """Look for the archive of a layer whose DiffID is `expected`, for as long as the repair was told to."""
+    """Search for the archive of a layer whose DiffID is `expected`, within the search time of the repair."""
     key = layer, expected
     if key not in repair_view.searched:
         repair_view.searched[key] = None
@@ -69,7 +69,7 @@ def _search(repair_view: RepairView, layer: str, expected: str) -> Archive | Non
 
 
 def _ranked(repair_view: RepairView, layer: str) -> Sequence[Dialect]:
-    """All dialects, those first that are most like the headers of the store's other layers."""
+    """Return all dialects, those first that are most similar to the headers of the store's other layers."""
     from cstore.archive.dialects.table import DIALECTS
 
     headers = list(_headers_of_siblings(repair_view, layer))
@@ -88,7 +88,7 @@ def _headers_of_siblings(repair_view: RepairView, layer: str) -> Iterator[bytes]
 
 
 def _likeness(dialect: Dialect, header: bytes) -> int:
-    """Return how many marks of a dialect a header has."""
+    """Return how many properties of a dialect a header has, weighted."""
     from cstore.archive.dialects.encode import Form
     from cstore.archive.dialects.table import Owners
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def missing_layer(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A layer that an image or another layer needs: its record again, or all of it from a source."""
+    """Plan to restore a layer that an image or another layer needs: rebuild its record, or copy it from a source."""
     layer = str(finding.evidence.get("layer") or finding.evidence.get("parent"))
     if any(one.record.id == layer for one in repair_view.rebuilding.made[ItemKind.LAYERS]):
         yield from lost_record(repair_view, finding)
@@ -57,7 +57,7 @@ def _put(layer: str, expected_layer: ExpectedLayer, repair: RepairContext) -> No
 
 
 def missing_parent(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
-    """A parent without a record: its record again, the parent that is the right one, or the parent from a source."""
+    """Plan to restore a missing parent: rebuild its record, name the right parent, or copy it from a source."""
     found = list(wrong_parent(repair_view, finding))
     if any(isinstance(one, Unrepairable) for one in found):
         found = list(missing_layer(repair_view, finding))
@@ -65,4 +65,4 @@ def missing_parent(repair_view: RepairView, finding: Finding) -> Iterator[Step |
 
 
 HEALERS = {"image-layer-missing": missing_layer, "parent-missing": missing_parent}
-"""By kind of finding."""
+"""Functions that plan the repair of one finding, by kind of finding."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.archive.tar.reader import TarReader
 from cstore.check.expected import ExpectedTree
 from cstore.check.layer_stream import LayerStream
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read_headers(tar_split: str) -> ExpectedTree:
-    """Read what an archive says of each of its files, without their contents.
+    """Read the headers of an archive, without file contents.
 
     Raises:
         CstoreError: the tar-split cannot be read.
@@ -30,9 +31,9 @@ def read_headers(tar_split: str) -> ExpectedTree:
 
 
 def owners_shifted_to(survivors: Survivors, layer: str) -> tuple[int, int] | None:
-    """The user and group that root has in a layer, if all owners differ from those in its archive by as much; or None.
+    """Return the host IDs of root in a layer, if all owners differ from the archive's by the same shift; else None.
 
-    One file whose owner has changed is damage; all of them are a map.
+    One changed owner is damage; the same shift for all files is an ID map.
     """
     try:
         nodes = read_headers(survivors.snapshot.layout.tar_split(layer)).nodes
@@ -42,7 +43,7 @@ def owners_shifted_to(survivors: Survivors, layer: str) -> tuple[int, int] | Non
     shifts: set[tuple[int, int]] = set()
     for path, node in nodes.items():
         places = (os.path.join(root, path) for root in roots)
-        there = next(filter(os.path.lexists, places), None)
+        there = next(filter(presence.is_there, places), None)
         if there is None:
             continue
         status = os.lstat(there)

@@ -1,4 +1,4 @@
-"""Files, and parts of files, as sources of lost data: hash them, decompress them, and list the members of archives."""
+"""Files, and parts of files, as sources of lost data: hash them, decompress them, and list members of archives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Piece(Value):
-    """A part of a file: where it begins and how long it is. Without a length: all of it. `given` is its source."""
+    """A part of a file, by start and size in bytes; size -1 is the rest of the file. `given` names the source."""
 
     path: str
     given: str
@@ -30,10 +30,10 @@ class Piece(Value):
 
 
 def open_piece(piece: Piece) -> IO[bytes]:
-    """Open the file that a piece is in.
+    """Open the file that contains a piece.
 
     Raises:
-        SystemFailure: it cannot be read any more.
+        SystemFailure: the file cannot be read any more.
     """
     try:
         return open(within.open_path(piece.path, os.O_RDONLY), "rb", buffering=0)
@@ -42,13 +42,13 @@ def open_piece(piece: Piece) -> IO[bytes]:
 
 
 class PieceReader:
-    """Reads a piece in place. `left` is the number of bytes left, if its length is known."""
+    """A reader of one piece. `left` is the number of remaining bytes, or negative if the size is unknown."""
 
     def __init__(self, fd: int, piece: Piece) -> None:
         self._fd, self._path, self._place, self.left = fd, piece.path, piece.start, piece.size
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """See `ReadInto`."""
+        """Read bytes; see `ReadInto`."""
         try:
             count = os.preadv(self._fd, [buffer if self.left < 0 else buffer[: self.left]], self._place)
         except OSError as error:
@@ -60,7 +60,7 @@ class PieceReader:
 
 
 def digests_of(fd: int, piece: Piece) -> tuple[str, str, int]:
-    """Hash a piece as it is, and decompressed. What cannot be decompressed has the second digest of what could be."""
+    """Hash a piece as stored, and decompressed. If decompression fails, the second digest matches nothing."""
     raw = hashlib.sha256(usedforsecurity=False)
     buffer, reader, size = memoryview(bytearray(BUFFER_SIZE)), PieceReader(fd, piece), 0
     while count := reader.readinto(buffer):
@@ -76,10 +76,10 @@ def digests_of(fd: int, piece: Piece) -> tuple[str, str, int]:
 
 
 def decompressed(source: ReadInto) -> Iterator[memoryview]:
-    """Yield the bytes of a source, decompressed if necessary; each part is valid until the next one.
+    """Yield the bytes of a source, decompressed if they are compressed; a view is valid until the next one.
 
     Raises:
-        ArchiveError: they cannot be decompressed.
+        ArchiveError: the source cannot be decompressed.
     """
     peeking = PeekingReader(source)
     decoder = open_decoder(sniff(peeking.peek(LONGEST_MAGIC)), peeking)
@@ -89,7 +89,7 @@ def decompressed(source: ReadInto) -> Iterator[memoryview]:
 
 
 def members(path: str, given: str) -> Iterator[Piece]:
-    """The regular files in an uncompressed tar; no program writes compressed image archives with layers in them."""
+    """Yield the regular files in an uncompressed tar. Image archives are never compressed as a whole."""
     fd = within.open_path(path, os.O_RDONLY)
     try:
         reader = TarReader(ReaderWindows(FileReader(fd, path)), lambda _raw: None)

@@ -1,4 +1,4 @@
-"""A repair plan: steps in their order, each with its reason and evidence; and what cannot be repaired."""
+"""A repair plan: ordered steps, each with its reason and evidence, and the problems that cannot be repaired."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from cstore.check.repair.repair_context import RepairContext
 
 MOST_SHOWN = 3
-"""Paths of a step that are named in its sentence; the others are counted."""
+"""How many paths a step's sentence names; it counts the others."""
 
 
 class Phase:
-    """The order of steps: each kind of damage is healed once what it rests on is sound."""
+    """The phases of a repair, in order: a phase relies on what earlier phases repaired."""
 
     PLACES = 0
     RECORD_FILES = 1
@@ -56,7 +56,7 @@ class Action(Enum):
     SET_ATTRIBUTES = "set-attributes", Phase.CONTENTS
     TAKE_OUT_FILES = "take-out-files", Phase.CONTENTS
     WRITE_ITEM = "write-item", Phase.ITEMS
-    MAKE_PARTS_ABOVE = "make-parts", Phase.ITEMS  # of the descendants of an added layer
+    MAKE_PARTS_ABOVE = "make-parts", Phase.ITEMS  # for layers above an added one
     ADD_IMAGE = "add-image", Phase.ITEMS
     RECORD_ITEM = "record-item", Phase.ITEMS
     COUNT_MOUNTS = "count-mounts", Phase.MOUNTS

@@ -1,4 +1,4 @@
-"""Turn findings into a plan: each kind has a healer; what has none is reported, or moved into quarantine."""
+"""Turn findings into a plan. A finding without a healer is reported, or its subject is moved into quarantine."""
 
 from __future__ import annotations
 
@@ -27,18 +27,16 @@ HEALERS: dict[str, Healer] = {
     **missing_layers.HEALERS,
 }
 GROUP_HEALERS: Mapping[str, GroupHealer] = heal_contents.GROUP_HEALERS
-"""By kind of finding: those that heal all such findings of one layer in one step."""
+"""Functions that plan the repair of all such findings of one layer in one step, by kind of finding."""
 
 _FILES = frozenset({"records-damaged", "records-empty", "records-missing"})
-_FIRST = frozenset(
-    {"lock-missing", "lock-wrong", "place-mode", "place-writable", "place-owner", "place-wrong", "thing-wrong"}
-)
-"""Findings that are healed together with damaged record files; all others wait until those are readable."""
+_FIRST = frozenset({"lock-missing", "lock-wrong", "place-mode", "place-owner", "place-wrong", "thing-wrong"})
+"""Findings that are repaired together with damaged record files; all others wait for the rebuilt records."""
 _ANEW = frozenset({Action.REMAKE_LAYER, Action.ADD_LAYER})
 
 
 def make_plan(repair_view: RepairView, findings: Sequence[Finding]) -> Plan:
-    """Plan the repair of findings, and list those that cannot be repaired."""
+    """Plan the repair of findings, and list the problems that cannot be repaired."""
     own = [finding for finding in findings if not finding.read_only]
     damaged = [finding for finding in own if finding.kind in _FILES and finding.evidence.get("item_kind")]
     if damaged:
@@ -65,7 +63,7 @@ def make_plan(repair_view: RepairView, findings: Sequence[Finding]) -> Plan:
 def _judged(
     repair_view: RepairView, finding: Finding, found: list[Step | Unrepairable]
 ) -> Iterable[Step | Unrepairable]:
-    """The steps for a finding: healing, moving into quarantine, or that it is unrepairable."""
+    """Return the steps for a finding; a step that quarantines its subject; or the reason why nothing can be done."""
     if repair_view.remove and (not found or any(isinstance(one, Unrepairable) for one in found)):
         aside = list(put_aside(repair_view, finding))
         return aside or found
@@ -75,13 +73,13 @@ def _judged(
 
 
 def _of_another_store(finding: Finding) -> Unrepairable:
-    """Damage in an additional store, which cannot be repaired from here."""
+    """Return the damage in an additional store as unrepairable, because that store is read-only here."""
     reason = f"it is in the additional store {finding.store}, which is read-only here"
     return Unrepairable(finding.subject, finding.sentence, reason, f"repair it there: {finding.remedy.command}")
 
 
 def _ordered(repair_view: RepairView, outcomes: Iterable[Step | Unrepairable]) -> Plan:
-    """Order the steps, each once; a rebuilt layer needs no other step."""
+    """Order the steps and remove duplicates; a layer that is rebuilt or added needs no other repair of its contents."""
     steps: dict[object, Step] = {}
     unrepairable: dict[tuple[str, str, str], Unrepairable] = {}
     for one in outcomes:
@@ -96,11 +94,12 @@ def _ordered(repair_view: RepairView, outcomes: Iterable[Step | Unrepairable]) -
         if step.phase != Phase.CONTENTS or step.subject.id not in anew or step.action in _ANEW
     ]
     if any(step.phase == Phase.DRIVER for step in kept):
-        kept = [step for step in kept if step.phase != Phase.ASIDE]  # what seems unused may then be in use
+        kept = [step for step in kept if step.phase != Phase.ASIDE]  # the repair may give these a layer
     kept.sort(key=lambda step: (step.phase, _depth(repair_view, step)))
-    return Plan(tuple(kept), tuple(unrepairable.values()))
+    stays = (one for one in unrepairable.values() if one.subject.kind != "layer" or one.subject.id not in anew)
+    return Plan(tuple(kept), tuple(stays))
 
 
 def _depth(repair_view: RepairView, step: Step) -> int:
-    """How many layers are below: parents are healed before children."""
+    """Return the length of a layer's chain: parents are repaired before children."""
     return len(repair_view.snapshot.chain(step.subject.id)) if step.subject.kind == "layer" else 0

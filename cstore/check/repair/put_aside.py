@@ -1,6 +1,6 @@
 """Move what cannot be repaired into quarantine, from which it can be restored. Only on request.
 
-Whatever something else still needs stays: a layer below a sound container, or below another layer.
+Anything still in use stays: a layer below a sound container, or below another layer.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _NOT_WORTH_IT = frozenset(
         "layer-data-missing", "layer-data-unreadable",
     }
 )  # fmt: skip
-"""More would be lost than is: a file never costs a layer, an item never a container. Or nothing is wrong with it that
-taking it out would mend; gc and delete are there for that."""
+"""Findings for which nothing is moved: either more would be lost (a layer for one file, a container for one item), or
+moving would repair nothing, and gc or delete is the right command."""
 
 
 def put_aside(repair_view: RepairView, finding: Finding) -> Iterator[Step]:
-    """Plan to take out what a finding is about."""
+    """Plan to move the subject of a finding into quarantine."""
     del repair_view
     if finding.kind in _NOT_WORTH_IT or finding.read_only:
         return
@@ -62,10 +62,10 @@ def _path_aside(path: str, repair: RepairContext) -> None:
 
 
 def layer_aside(layer: str, repair: RepairContext, why: str = _WHY) -> None:
-    """Take a layer out, unless something needs it.
+    """Move a layer into quarantine, unless it is in use.
 
     Raises:
-        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: something does; it goes first, or stays.
+        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: it is in use.
     """
     with repair.locked() as writer:
         promised = _promise_layer(layer, repair, writer, why)
@@ -74,10 +74,10 @@ def layer_aside(layer: str, repair: RepairContext, why: str = _WHY) -> None:
 
 
 def _promise_layer(layer: str, repair: RepairContext, writer: Writer, why: str) -> list[Kept]:
-    """Note what belongs to a layer that nothing needs, and take its record out of the table, which is not saved yet.
+    """Journal all paths of an unused layer, and remove its record from the table, which the caller saves.
 
     Raises:
-        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: something needs it.
+        LayerHasChildren, LayerUsedByImage, LayerUsedByContainer: the layer is in use.
     """
     from cstore.store.removal import check_unused
 
@@ -88,7 +88,7 @@ def _promise_layer(layer: str, repair: RepairContext, writer: Writer, why: str) 
             writer.driver.unmount(layer)
             mounts.drop(layer)
     paths: list[str] = []
-    with suppress(UnsafeID):  # with an invalid ID, no file of the store belongs to it
+    with suppress(UnsafeID):  # an item with an unsafe ID owns no path
         paths = [*_belongings(repair, layer), writer.layout.tar_split(layer), writer.layout.layer_data(layer)]
     promised = [repair.quarantine.promise(path, why) for path in paths]
     if record is not None:
@@ -106,16 +106,16 @@ def _belongings(repair: RepairContext, layer: str) -> list[str]:
     try:
         return repair.driver_repair.belongings(layer)
     except SystemFailure:
-        raise  # it may work the next time, and what is not promised now would be deleted
+        raise  # a retry may succeed; paths that are not journaled now would be deleted
     except CstoreError:
         return []
 
 
 def image_aside(image: str, repair: RepairContext, why: str = _WHY, *, unused: bool = False) -> None:
-    """Take an image out, and the layers that it alone had. A container keeps its image's layers.
+    """Move an image into quarantine, with the layers that only it uses. A container keeps its image's layers.
 
     Raises:
-        ImageUsedByContainer: with `unused`, if a container came from it.
+        ImageUsedByContainer: with `unused`, if a container was created from it.
     """
     with repair.locked() as writer:
         record = writer.images.get(image)
@@ -136,7 +136,7 @@ def image_aside(image: str, repair: RepairContext, why: str = _WHY, *, unused: b
 
 
 def _promise_ancestors(layer: str, repair: RepairContext, writer: Writer, why: str) -> Iterator[Kept]:
-    """Do that for a layer and its ancestors, as long as nothing else needs them."""
+    """Journal and remove a layer and its ancestors, up to the first that is still in use."""
     while layer:
         record = writer.layers.get(layer)
         try:
@@ -147,7 +147,7 @@ def _promise_ancestors(layer: str, repair: RepairContext, writer: Writer, why: s
 
 
 def container_aside(container: str, repair: RepairContext, why: str = _WHY, *, unused: bool = False) -> None:
-    """Move a container into quarantine, with its own layer and its engine's files.
+    """Move a container into quarantine, with its own layer and the engine's files.
 
     Raises:
         ContainerOccupied: with `unused`, if a process runs in it.
@@ -165,7 +165,7 @@ def container_aside(container: str, repair: RepairContext, why: str = _WHY, *, u
             promised.append(repair.quarantine.promise(writer.layout.container_data(container), why))
         try:
             promised += _promise_layer(record.layer, repair, writer, why) if record.layer else []
-        finally:  # other users of the layer do not keep the container
+        finally:  # even if the layer is in use, the container is removed
             writer.save(ItemKind.CONTAINERS, ItemKind.LAYERS)
             _fulfil(repair, filter(None, promised))
 

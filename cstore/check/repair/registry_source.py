@@ -1,7 +1,7 @@
 """An image in a registry as a source of lost data: its manifests, its configs, and its layers.
 
-Documents are fetched at once, a layer when it is needed. Each is verified against the digest that names it; what it
-repairs is then verified against the store's records, as with every other source.
+Documents are fetched immediately, a layer when it is needed. Each is verified against the digest that names it. The
+data that it repairs is then verified against the store's records, as for all sources.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _MOST_IMAGES = 64
 
 
 class RegistryImage:
-    """One image of a registry, or one for several platforms."""
+    """One image of a registry, possibly for several platforms."""
 
     def __init__(self, given: str, access: Access | None) -> None:
-        """Ask for its documents.
+        """Fetch its documents.
 
         Raises:
             SourceUnusable: there is no such image, or it cannot be fetched.
@@ -60,7 +60,7 @@ class RegistryImage:
             known = repository.read_blob(str(config.get("digest")), int(config.get("size", -1)))
             diff_ids = parse_config(known).rootfs.diff_ids
         except (CstoreError, ValueError, TypeError):
-            return  # an attestation, or another artifact that is not an image
+            return  # an attestation or some other artifact, not an image
         self.documents.append(known)
         for layer, diff_id in zip(_objects(document, "layers"), diff_ids, strict=False):
             digest, size = layer.get("digest"), layer.get("size")
@@ -68,15 +68,15 @@ class RegistryImage:
                 self._layers.setdefault(diff_id, (digest, size))
 
     def has(self, diff_id: str) -> bool:
-        """Whether one of its layers has a DiffID."""
+        """Return whether one of its layers has a DiffID."""
         return diff_id in self._layers
 
     def fetch(self, diff_id: str, into: IO[bytes], append: Callable[[IO[bytes], memoryview], None]) -> None:
-        """Fetch a layer, compressed or not, into a file.
+        """Fetch a layer into a file, compressed or not.
 
         Raises:
-            SourceUnusable: what came is another blob.
-            RegistryError: it cannot be had.
+            SourceUnusable: the registry returned another blob.
+            RegistryError: the layer cannot be fetched.
         """
         digest, size = self._layers[diff_id]
         hashed, buffer = new_hash(algorithm_of(digest)), memoryview(bytearray(BUFFER_SIZE))

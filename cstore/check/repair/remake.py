@@ -1,7 +1,7 @@
-"""Rebuild a layer from its archive and exchange it for the damaged one, which goes into quarantine as a whole.
+"""Rebuild a layer from its archive and exchange it for the damaged one, which is moved into quarantine as a whole.
 
-The archive comes from a source, or is rebuilt from the layer's own tar-split and files, with lost contents taken from
-other layers that have the same file. In either case its digest must be the recorded one.
+The archive comes from a source, or is rebuilt from the layer's own tar-split and files; other layers with the same
+files supply lost contents. In either case its digest must be the recorded one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cstore import presence
 from cstore.archive.composefs import open_tree
 from cstore.archive.names import clean_name, split_name
 from cstore.archive.streams import FileSink
@@ -45,11 +46,11 @@ _BLOCK = 1 << 20
 _NOT_SHOWN = "no known archive writer gives the recorded digest for its files; they may still be correct"
 
 Donors = dict[bytes, str]
-"""Names in an archive → the file with their contents."""
+"""Names in an archive, each with a file that has the contents."""
 
 
 def plan_remake(repair_view: RepairView, finding: Finding, expected: str) -> Step | str:
-    """Plan to rebuild a layer whose DiffID is `expected`; or say why that is impossible."""
+    """Plan to rebuild a layer whose DiffID is `expected`; or return why that is impossible."""
     layer = finding.subject.id
     what = f"rebuild layer {layer}, and move the damaged one into quarantine"
     if not expected:
@@ -82,7 +83,7 @@ def plan_remake(repair_view: RepairView, finding: Finding, expected: str) -> Ste
 
 
 def packed_digest(context: Context, layer: str) -> str:
-    """Pack a layer's files into a tar, as a layer is that was never imported, and take its digest; "" if that fails."""
+    """Pack a layer's files into a tar, as for a layer never imported, and return its digest; "" if that fails."""
     from cstore.archive.streams import HashingSink
 
     sink = HashingSink()
@@ -106,7 +107,7 @@ def _pack(context: Context, layer: str, sink: Sink) -> None:
 
 
 def find_donors(repair_view: RepairView, layer: str, names: Collection[bytes]) -> Donors:
-    """Look in all other layers for files of these names with the very contents that the layer's tar-split tells."""
+    """Search all other layers for files with these names and the checksums in the layer's tar-split."""
     wanted: dict[bytes, FileEntry] = {}
     for line in read_lines(repair_view.snapshot.layout.tar_split(layer)):
         if isinstance(line, FileEntry) and line.name in names:
@@ -143,14 +144,14 @@ def _holds(root: str, entry: FileEntry) -> bool:
 
 
 class Reassembly:
-    """An archive rebuilt from a tar-split, the layer's own files, and `donors` in place of damaged ones."""
+    """An archive rebuilt from a tar-split and the layer's own files, with `donors` in place of damaged ones."""
 
     def __init__(self, tar_split: str, roots: Sequence[str], donors: Mapping[bytes, str]) -> None:
         self._pieces = self._all(tar_split, roots, donors)
         self._left = memoryview(b"")
 
     def readinto(self, buffer: memoryview, /) -> int:
-        """See `ReadInto`."""
+        """Read bytes; see `ReadInto`."""
         while not self._left:
             piece = next(self._pieces, None)
             if piece is None:
@@ -190,15 +191,15 @@ def _find(entry: FileEntry, roots: Sequence[str]) -> int:
 
 
 def remake(layer: str, expected: str, donors: Donors | Archive | None, repair: RepairContext) -> None:
-    """Rebuild a layer whose DiffID is `expected`, and replace the existing one.
+    """Rebuild a layer whose DiffID is `expected`, and exchange it for the damaged one.
 
-    The archive comes from a source; otherwise it is rebuilt from the tar-split, the layer's files and those of
-    `donors`; or it is the archive found for its files; or it is packed from the layer's files.
+    The archive comes from a source, if one has it. Otherwise it is rebuilt from the tar-split, the layer's files and
+    `donors`; or it is the `Archive` that was found for the files; or, with None, the files are packed.
 
     Raises:
-        LayerUnknown: it has no record any more.
-        LayersMounted: it is mounted, and whoever mounted it would go on with the damaged one.
-        ContentDamaged: what came out is not the recorded layer. Nothing was changed.
+        LayerUnknown: the layer has no record any more.
+        LayersMounted: the layer is mounted, and the mount would continue to show the damaged one.
+        ContentDamaged: the rebuilt archive is not the recorded one. Nothing was changed.
     """
     from cstore.store.reading import Reader
 
@@ -243,7 +244,7 @@ def _filled(
 
 
 def _is_still(current: Layer, record: Layer) -> bool:
-    """Whether a record is of the very layer that another one was of, and not of one that came in its place."""
+    """Return whether two records describe the same layer, and not one that replaced it."""
     return (current.parent, current.created, current.diff_digest) == (record.parent, record.created, record.diff_digest)
 
 
@@ -261,7 +262,7 @@ def _exchange(repair: RepairContext, record: Layer, staged: Any, applied_layer: 
                 raise LayersMounted([record.id])
         target = writer.driver.path_of(record.id)
         driver_repair.take_identity(staged.tree, record.id)
-        if os.path.isdir(target):
+        if presence.is_directory(target):
             repair.quarantine.exchange(target, driver_repair.whole_of(staged.tree), why)
         else:
             repair.quarantine.keep(target, why)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from cstore import presence
 from cstore.drivers.repairing import open_driver_repair
 from cstore.errors import SystemFailure
 from cstore.fs import within
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
 
 
 class RepairContext:
-    """The context of a step.
+    """The context in which a step runs.
 
     Attributes:
         context: the store.
-        quarantine: moves items into quarantine.
-        sources: sources of lost data.
+        quarantine: moves things from the store into quarantine.
+        sources: the sources of lost data.
     """
 
     def __init__(self, context: Context, quarantine: QuarantineWriter, sources: Sources) -> None:
@@ -45,21 +46,21 @@ class RepairContext:
 
     @cached_property
     def driver_repair(self) -> DriverRepair:
-        """The inspector of the driver's files."""
+        """The repair of the driver's own files."""
         return open_driver_repair(self.context.driver, self.context.driver_place)
 
     @contextmanager
     def locked(self) -> Iterator[Writer]:
-        """Hold all locks of the store. What a dead writer left is not touched: it may be what is being healed."""
+        """Hold all locks of the store, without recovery: what a dead writer left may be what is being repaired."""
         self.quarantine.take_lock()
         with writing(self.context, *ItemKind, graph=True, recovering=False) as writer:
             yield writer
 
     def change(self, item_kind: ItemKind, identifier: str, why: str, change: Callable[[Any], Any]) -> None:
-        """Change a record, if it is there and `change` returns another one.
+        """Change a record if it exists and `change` returns a different one.
 
-        `change` sees the record as it is under the lock, and returns it as it is if it is not the one that was planned
-        for any more.
+        `change` gets the record under the lock. If the record is no longer the one that the step was planned for,
+        `change` returns it unchanged.
         """
         with self.locked() as writer:
             table = writer.table(item_kind)
@@ -72,7 +73,7 @@ class RepairContext:
             writer.save(item_kind)
 
     def add(self, writer: Writer, item_kind: ItemKind, record: Record, location: Location, why: str) -> None:
-        """Add a record, unless its ID exists by now; leaves out names that are taken by now."""
+        """Add a record unless its ID exists by now; leave out names that are taken by now."""
         table = writer.table(item_kind)
         if record.id in table:
             return
@@ -83,7 +84,7 @@ class RepairContext:
         writer.save(item_kind)
 
     def forget(self, item_kind: ItemKind, identifier: str, why: str) -> None:
-        """Take a record out."""
+        """Remove a record."""
         with self.locked() as writer:
             table = writer.table(item_kind)
             record = table.get(identifier)
@@ -94,10 +95,10 @@ class RepairContext:
             writer.save(item_kind)
 
     def rewrite(self, item_kind: ItemKind, location: Location, raw: Iterable[bytes], why: str) -> None:
-        """Put a record file in the place of a damaged one, which goes into quarantine. Call it with the locks held.
+        """Replace a damaged record file, which is moved into quarantine. The caller holds the locks.
 
         Raises:
-            SystemFailure: it could not be written; the old one is still there.
+            SystemFailure: the file could not be written; the old one is still there.
         """
         path = self.context.places[item_kind].files[location]
         data = b"[" + b",".join(raw) + b"]"
@@ -105,22 +106,22 @@ class RepairContext:
         write_file(path, data, sync=self.context.sync)
 
     def item(self, directory: str, key: str, data: bytes, noun: str) -> None:
-        """Put a data item in the place of what is there, which goes into quarantine. Call it with the locks held."""
+        """Replace a data item, which is moved into quarantine. The caller holds the locks."""
         path = os.path.join(directory, bigdata.file_name(key, noun))
-        if not os.path.lexists(directory):
+        if not presence.is_there(directory):
             make_directory(directory, sync=self.context.sync)
             self.quarantine.made_folder(directory, "it was missing")
         self.quarantine.keep_old(path, "it was damaged", sha256(data).hexdigest())
         bigdata.write_item(directory, key, data, noun=noun, sync=self.context.sync)
 
     def aside(self, path: str, why: str) -> None:
-        """Take something out of the store."""
+        """Move a path from the store into quarantine."""
         with self.locked():
             self.quarantine.keep(path, why)
 
 
 def set_mode(path: str, mode: int) -> None:
-    """Set the mode of a directory or file that is not a link.
+    """Set the mode of a directory or file, but not of a symbolic link.
 
     Raises:
         SystemFailure: the system refused.
@@ -136,7 +137,7 @@ def set_mode(path: str, mode: int) -> None:
 
 
 def set_owner(path: str, owner: int, group: int) -> None:
-    """Set the owner and group of a directory or file that is not a link.
+    """Set the owner and group of a directory or file without following symbolic links.
 
     Raises:
         SystemFailure: the system refused.

@@ -1,4 +1,4 @@
-"""The store as the planners see it: its records, the remaining evidence, and what sources offer."""
+"""The store as the planners of a repair see it: its records, the remaining evidence, and the sources."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class RepairView:
 
     Attributes:
         context: the store.
-        sources: sources of lost data.
-        names: names that the user gave to images, by ID.
-        remove: whether to move what cannot be healed into quarantine.
-        search_time: time limit in seconds to search for the archive of a layer without its tar-split.
-        searched: what came of that, by layer and digest; a repair has it in common for all its rounds.
+        sources: the sources of lost data.
+        names: names for images, by ID prefix, as given by the user.
+        remove: whether to move into quarantine what cannot be repaired.
+        search_time: seconds to search for the archive of a layer whose tar-split is lost.
+        searched: results of these searches by layer and digest, which all rounds of a repair share.
     """
 
     def __init__(
@@ -47,31 +47,31 @@ class RepairView:
         self.search_time = search_time
         self.searched = {} if searched is None else searched
         self.remakes: dict[str, Step | str] = {}
-        """For layers that must be rebuilt: how, or why that is impossible."""
+        """For each layer to rebuild: the step, or the reason why it cannot be rebuilt."""
         self._parents: dict[str, str | None] = {}
 
     @cached_property
     def snapshot(self) -> StoreSnapshot:
-        """Everything that is recorded."""
+        """All records."""
         return StoreSnapshot(self.context)
 
     @cached_property
     def survivors(self) -> Survivors:
-        """All evidence in the store."""
+        """The remaining evidence."""
         return Survivors(self.snapshot)
 
     @cached_property
     def rebuilding(self) -> Rebuilding:
-        """The lost records that can be made again."""
+        """The lost records that can be rebuilt."""
         return Rebuilding(self.survivors, self.names)
 
     def true_parent(self, layer: str) -> str | None:
-        """Return a layer's parent by the evidence other than its record; None if there is none."""
+        """Return a layer's parent from evidence other than its record; None if there is none."""
         if layer not in self._parents:
             containers: dict[str, Container | None] = {one.layer: one for one in self.snapshot.containers}
             self._parents[layer] = find_parent(self.survivors, layer, containers)
         return self._parents[layer]
 
     def contents(self, layer: str) -> dict[str, Any]:
-        """The facts that a record should have about a layer's archive, by the store's evidence."""
+        """Return the record fields that describe a layer's archive, from the evidence in the store."""
         return LayerRecords(self.survivors, {}).contents_of(layer)

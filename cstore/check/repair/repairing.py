@@ -1,4 +1,4 @@
-"""A whole repair: check, plan and carry out, in rounds, until nothing repairable is left."""
+"""Run a whole repair: check, plan and carry out, in rounds, until nothing repairable remains."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Repaired(Value):
 
     @property
     def lost(self) -> list[Unrepairable]:
-        """A loss that left no trace in the repaired store, so that the last check does not report it."""
+        """Problems that could not be repaired and left no trace, so the last check does not report them."""
         made = {(step.subject.kind, step.subject.id) for step in self.done}
         seen = [one for plan in self.plans for one in plan.unrepairable if one.last_seen]
         return [one for one in seen if (one.subject.kind, one.subject.id) not in made]
@@ -101,7 +101,7 @@ class Repaired(Value):
 @checked
 def repair_store(
     store: Store | Context,
-    options: RepairOptions = RepairOptions(),  # noqa: B008  - it never changes
+    options: RepairOptions = RepairOptions(),  # noqa: B008  - it is immutable
     report: Report | None = None,
 ) -> Repaired:
     """Repair a store.
@@ -145,7 +145,7 @@ class _Repair:
         self._failed: list[tuple[Step, CstoreError]] = []
 
     def run(self) -> Repaired:
-        """Continue as long as a round has steps that were not tried yet."""
+        """Run rounds until one has no step that was not tried before."""
         if self._options.dry_run:
             report = self._check()
             self._plan(report)
@@ -192,7 +192,7 @@ class _Repair:
             try:
                 step.act(repair)
             except (CstoreError, OSError) as error:
-                failure = error if isinstance(error, CstoreError) else SystemFailure("heal", step.subject.name, error)
+                failure = error if isinstance(error, CstoreError) else SystemFailure("repair", step.subject.name, error)
                 self._failed.append((step, failure))
             else:
                 self._done.append(step)

@@ -1,4 +1,4 @@
-"""The readable records of one record file, however damaged the others are."""
+"""Read the sound records of a record file, however damaged the others are."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 _SEAM = re.compile(rb'\}[ \t\r\n]*,[ \t\r\n]*(?=\{[ \t\r\n]*"id"[ \t\r\n]*:)')
-"""Where one record ends and the next begins, as every writer has it; within a text its quotes would be escaped."""
+"""The seam between two records, as all programs write it. Inside a string its quotes would be escaped."""
 
 
 def sound_records(path: str, kind: type[Record]) -> list[tuple[Any, bytes]]:
-    """Read every record of a file that is sound, each with its own bytes, in their order; also those behind a break.
+    """Read every sound record of a file with its own bytes, in order, including those after a damaged part.
 
-    Leaves out invalid digests of an image, because no Go tool loads a file with one.
+    Invalid digests in an image's record are left out, because the Go tools load no file that has them.
     """
     try:
         data, _ = read_file(path)
@@ -38,19 +38,19 @@ def sound_records(path: str, kind: type[Record]) -> list[tuple[Any, bytes]]:
             continue
         if isinstance(record, Image) and flaw(record):
             valid = with_valid_digests(record)
-            record, raw = valid, codec.rewrite(raw, record, valid)  # noqa: PLW2901  - the pair that belongs together
+            record, raw = valid, codec.rewrite(raw, record, valid)  # noqa: PLW2901  - record and bytes must match
         found.append((record, raw))
     return found
 
 
 def _elements(data: bytes) -> Iterator[bytes]:
-    """Cut a file into what may be its records."""
+    """Split a file into possible records."""
     scan = lenient.scan(data)
     yield from (element.raw for element in scan.elements)
     if scan.flaw is None:
         return
     last = scan.elements[-1] if scan.elements else None
-    _, *pieces = _SEAM.split(data[last.offset + len(last.raw) if last else 0 :])  # the first one is broken
+    _, *pieces = _SEAM.split(data[last.offset + len(last.raw) if last else 0 :])  # the first one is damaged
     if pieces:
         pieces[-1] = pieces[-1].rstrip().removesuffix(b"]").rstrip().removesuffix(b"}")
     yield from (piece + b"}" for piece in pieces)

@@ -1,7 +1,7 @@
 """Sources of lost data: archives of layers, archives and layouts of images, other stores, registries.
 
-Sources are only read. Their data is trusted by digest alone, so it does not matter what a file claims to be: every tar
-in it may be a layer, every small file may be a manifest or a config.
+Sources are only read. Their data is trusted by digest alone, so the type of a file does not matter: every tar in it
+may be a layer, and every small file a manifest or a config.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import IO, TYPE_CHECKING
 
+from cstore import presence
 from cstore.archive.compression import LONGEST_MAGIC, Compression, sniff
 from cstore.archive.streams import BUFFER_SIZE, FileReader
 from cstore.check.repair.pieces import Piece, PieceReader, decompressed, digests_of, members, open_piece
@@ -31,7 +32,7 @@ _SMALL = 4 << 20
 
 
 class StoredLayer(Value):
-    """A layer of a source store: which store, as it was given, and the record there."""
+    """A layer of a source store: the source as given by the user, the store, and the layer's record."""
 
     given: str
     store: Store
@@ -39,7 +40,7 @@ class StoredLayer(Value):
 
 
 class StoredImage(Value):
-    """The same of an image."""
+    """An image of a source store, likewise."""
 
     given: str
     store: Store
@@ -47,13 +48,13 @@ class StoredImage(Value):
 
 
 class Sources:
-    """All sources together. What they hold is found out when something is looked for."""
+    """All sources together. They are read when something is first searched for."""
 
     def __init__(self, context: Context, given: Sequence[str], access: Access | None = None) -> None:
-        """Take note of the sources. `access` is how registries are spoken to.
+        """Note the sources without reading them. `access` is how to access registries.
 
         Raises:
-            SourceUnusable: one of them is not there.
+            SourceUnusable: a source does not exist.
         """
         self._context = context
         self.given = tuple(given)
@@ -68,18 +69,18 @@ class Sources:
         self._access = access
         self._images: list[RegistryImage] = []
         for path in given:
-            if not path.startswith(REGISTRY) and not os.path.exists(path):
+            if not path.startswith(REGISTRY) and not presence.exists(path):
                 raise SourceUnusable(path, "there is no such file or directory")
 
     def close(self) -> None:
-        """Let go of what was decompressed."""
+        """Delete the scratch files."""
         for copy in self._copies:
             copy.close()
         self._copies.clear()
 
     @contextmanager
     def layer(self, diff_id: str) -> Iterator[int | None]:
-        """Return a descriptor to read the archive with a DiffID from; None if no source has it."""
+        """Yield a descriptor of the archive with this DiffID; None if no source has it."""
         self._look()
         if diff_id not in self._layers:
             self._fetch(diff_id)
@@ -96,7 +97,7 @@ class Sources:
             with ExitStack() as stack:
                 try:
                     fd = stack.enter_context(self.spooled(store, layer.id))
-                except CstoreError as error:  # it has lost the layer, too; another may have it
+                except CstoreError as error:  # this store has lost the layer, too; try the others
                     failure = error
                     continue
                 yield fd
@@ -106,7 +107,7 @@ class Sources:
         yield None
 
     def has_layer(self, diff_id: str) -> bool:
-        """Whether some source has the archive of that DiffID."""
+        """Return whether a source has the archive with this DiffID."""
         self._look()
         having = [self._layers[diff_id].given] if diff_id in self._layers else []
         having += (image.given for image in self._images if image.has(diff_id))
@@ -117,11 +118,11 @@ class Sources:
         return bool(having)
 
     def unused(self) -> tuple[str, ...]:
-        """The sources that had nothing of what was looked for so far, if anything was."""
+        """Return the sources in which no search found anything; none before the first search."""
         return tuple(path for path in self.given if self._looked and path not in self._used)
 
     def blob(self, digest: str) -> bytes | None:
-        """Return the small file with a digest, such as a manifest or a config; None if no source has it."""
+        """Return the small file with this digest, such as a manifest or a config; None if no source has it."""
         self._look()
         piece = self._blobs.get(digest)
         if piece is not None:
@@ -136,7 +137,7 @@ class Sources:
         return None
 
     def _items(self, store: Store, digest: str) -> Iterator[bytes]:
-        """The items of a store's images that are recorded with a digest, and have it."""
+        """Yield the data items of a store's images whose recorded and actual digest is `digest`."""
         for image in store.images.list():
             for key, recorded in image.data_digests.items():
                 if recorded != digest:
@@ -149,7 +150,7 @@ class Sources:
                     yield data
 
     def has_content(self, digest: str, diff_id: str) -> bool:
-        """Whether some source has a file of that digest, by itself or in the archive of that DiffID."""
+        """Return whether a source has a file with this digest, by itself or in the archive with this DiffID."""
         return self._content(digest, diff_id) is not None
 
     def _content(self, digest: str, diff_id: str) -> Piece | None:
@@ -170,10 +171,10 @@ class Sources:
 
     @contextmanager
     def content(self, path: str, digest: str, diff_id: str) -> Iterator[Iterator[bytes]]:
-        """Yield, in parts, the file at a path; without one, the file with the digest that `has_content` found.
+        """Yield, in parts, the file at a path; without a path, the file with this digest that `has_content` found.
 
         Raises:
-            SourceUnusable: it no longer exists.
+            SourceUnusable: no source has the file any more.
         """
         piece = Piece(path, "") if path else self._content(digest, diff_id)
         if piece is None:
@@ -183,7 +184,7 @@ class Sources:
             yield iter(lambda: bytes(buffer[: reader.readinto(buffer)]), b"")
 
     def like(self, record: Layer) -> Iterator[StoredLayer]:
-        """The layers of source stores with the archive of a layer, or its table of contents, and with its owners."""
+        """Yield layers of source stores with the same archive or table of contents, and the same owners, as a layer."""
         self._look()
         for given, store in self._stores:
             for layer in store.layers.list():
@@ -194,7 +195,7 @@ class Sources:
                     yield StoredLayer(given, store, layer)
 
     def layer_item(self, layer: str, diff_id: str, key: str) -> bytes | None:
-        """Return a data item of the layer with an ID and DiffID; None if no source has it."""
+        """Return a data item of the layer with this ID and DiffID; None if no source has it."""
         self._look()
         for given, store in self._stores:
             found = store.layers.find(layer)
@@ -207,7 +208,7 @@ class Sources:
         return None
 
     def stored_layer(self, layer: str) -> StoredLayer | None:
-        """The layer of that very ID in the first source store that has one."""
+        """Return the layer with this exact ID from the first source store that has it."""
         self._look()
         for given, store in self._stores:
             found = store.layers.find(layer)
@@ -217,7 +218,7 @@ class Sources:
         return None
 
     def stored_image(self, image: str) -> StoredImage | None:
-        """The image of that very ID in the first source store that has one."""
+        """Return the image with this exact ID from the first source store that has it."""
         self._look()
         for given, store in self._stores:
             found = store.images.find(image)
@@ -226,7 +227,7 @@ class Sources:
                 return StoredImage(given, store, found)
         return None
 
-    # ── what there is ──
+    # ── reading ──
 
     def _look(self) -> None:
         if self._looked:
@@ -235,10 +236,10 @@ class Sources:
         for path in self.given:
             if path.startswith(REGISTRY):
                 self._look_at_registry(path)
-            elif os.path.isdir(path) and (drivers := _drivers_of(path)):
+            elif presence.is_directory(path) and (drivers := _drivers_of(path)):
                 others = [driver for driver in drivers if self._is_other(path, driver)]
                 self._stores += [(path, _open_store(path, driver)) for driver in others]
-            elif os.path.isdir(path):
+            elif presence.is_directory(path):
                 for folder, _, names in os.walk(path):
                     for name in sorted(names):
                         self._look_into(os.path.join(folder, name), path)
@@ -246,7 +247,7 @@ class Sources:
                 self._look_into(path, path)
 
     def _look_at_registry(self, given: str) -> None:
-        """Ask for an image's documents; its layers can be had from now on."""
+        """Fetch an image's documents, and make its layers available."""
         from cstore.check.repair.registry_source import RegistryImage
 
         image = RegistryImage(given, self._access)
@@ -257,7 +258,7 @@ class Sources:
             self._note(Piece(f"/proc/self/fd/{copy.fileno()}", given))
 
     def _fetch(self, diff_id: str) -> None:
-        """Fetch the layer of that DiffID, if an image of a registry has it: it is a file from then on."""
+        """Fetch the layer with this DiffID into a scratch file, if an image in a registry has it."""
         for image in self._images:
             if image.has(diff_id):
                 copy = self._kept()
@@ -266,28 +267,28 @@ class Sources:
                 return
 
     def _kept(self) -> IO[bytes]:
-        """Make a scratch file that is there as long as we are."""
+        """Create a scratch file that exists until `close`."""
         copy = self._scratch()
         self._copies.append(copy)
         return copy
 
     def _is_other(self, path: str, driver: str) -> bool:
-        """Whether a store is another than the one that is repaired: a root can have a store of each driver."""
+        """Return whether a store differs from the one under repair: a graph root can have one store per driver."""
         layout = self._context.layout
         return driver != layout.driver or not os.path.samefile(path, layout.graph_root)
 
     def _look_into(self, path: str, given: str) -> None:
         """Note a file by its digests, and the members of a tar by theirs."""
         try:
-            if os.path.isfile(path):
+            if presence.is_file(path):
                 self._note(Piece(path, given))
                 for member in members(self._plain(path), given):
                     self._note(member)
         except ArchiveError:
-            return  # no archive, or one that ends early: what could be read is known
+            return  # not an archive, or a truncated one, whose readable members are noted
 
     def _plain(self, path: str) -> str:
-        """Name a file with the same bytes, decompressed; it has no name of its own and goes when we go."""
+        """Return the path of a file with the same bytes, decompressed into a scratch file if necessary."""
         with open_piece(Piece(path, "")) as file:
             if sniff(os.pread(file.fileno(), LONGEST_MAGIC, 0)) is Compression.NONE:
                 return path
@@ -306,7 +307,7 @@ class Sources:
 
     @contextmanager
     def _opened(self, piece: Piece) -> Iterator[int]:
-        """Open a piece as if it were a file: a part of one is copied out, so that who reads it comes to its end."""
+        """Open a piece as a file of its own: part of a file is copied, so that a reader reaches its end."""
         with open_piece(piece) as file:
             if piece.size < 0:
                 yield file.fileno()
@@ -321,10 +322,10 @@ class Sources:
                 yield copy.fileno()
 
     def _scratch(self) -> IO[bytes]:
-        """Make a file without a name on the store's file system, which has room for layers as /tmp may not.
+        """Create an unnamed file on the store's file system, which has space for layers; /tmp may not.
 
         Raises:
-            SystemFailure: it cannot be made.
+            SystemFailure: the file cannot be created.
         """
         import tempfile
 
@@ -332,7 +333,7 @@ class Sources:
         try:
             return tempfile.TemporaryFile(dir=folder, buffering=0)
         except OSError as error:
-            raise SystemFailure("make a scratch file in", folder, error) from None
+            raise SystemFailure("create a scratch file in", folder, error) from None
 
     def _append(self, copy: IO[bytes], data: bytes | memoryview) -> None:
         """Write all of `data` to a scratch file.
@@ -350,7 +351,7 @@ class Sources:
 
     @contextmanager
     def spooled(self, store: Store, layer: str) -> Iterator[int]:
-        """Write a layer of another store into a file that has no name, and give that."""
+        """Export a layer of another store into an unnamed file, and yield its descriptor."""
         from cstore.archive.streams import FileSink
 
         with self._scratch() as file:
@@ -360,15 +361,15 @@ class Sources:
 
 
 def _drivers_of(path: str) -> list[str]:
-    """The drivers of the store in a directory; empty if it is not a store."""
+    """Return the drivers of the stores in a directory; none if it is not a graph root."""
     from cstore.drivers.registry import DRIVERS
 
-    return [name for name in DRIVERS if os.path.isdir(os.path.join(path, f"{name}-layers"))]
+    return [name for name in DRIVERS if presence.is_directory(os.path.join(path, f"{name}-layers"))]
 
 
 def _open_store(path: str, driver: str) -> Store:
     from cstore.config import Overrides, load_config
     from cstore.store.store import open_store
 
-    run_root = os.path.join(path, ".no-run-root")  # nothing is looked for there, and nothing made: it is only read
+    run_root = os.path.join(path, ".no-run-root")  # the source is only read, so this directory is never created
     return open_store(load_config(Overrides(graph_root=path, run_root=run_root, driver=driver)), degraded=True)

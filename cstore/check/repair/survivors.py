@@ -9,6 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from cstore import presence
 from cstore.check.repair.facts import ArchiveFacts, archive_facts
 from cstore.check.repair.hints import Hints, gather_hints, rows_in_files
 from cstore.check.repair.image_files import ImageFiles
@@ -34,7 +35,7 @@ _LARGEST_TEXT = 4 << 20
 
 
 class ExpectedLayer(Value):
-    """Where an image's config puts a layer: on which parent, with which DiffID; and how its blob was delivered."""
+    """The place of a layer in an image's config: image, parent and DiffID, with the descriptor of its blob."""
 
     image: str
     parent: str
@@ -43,7 +44,7 @@ class ExpectedLayer(Value):
 
 
 class Survivors:
-    """The remains of one store."""
+    """The evidence that remains in one store."""
 
     def __init__(self, snapshot: StoreSnapshot) -> None:
         self.snapshot = snapshot
@@ -52,11 +53,11 @@ class Survivors:
 
     @cached_property
     def driver_repair(self) -> DriverRepair:
-        """The inspector of the driver's files."""
+        """The repair of the driver's own files."""
         return open_driver_repair(self.snapshot.context.driver, self.snapshot.context.driver_place)
 
     def hint(self, item_kind: ItemKind, identifier: str) -> dict[str, Any]:
-        """The readable parts of a damaged record; usually nothing."""
+        """Return the readable fields of a lost record; usually none."""
         if item_kind not in self._hints:
             self._hints[item_kind] = gather_hints(self.snapshot, item_kind)
         return self._hints[item_kind].get(identifier, {})
@@ -65,21 +66,21 @@ class Survivors:
 
     @cached_property
     def lost_layers(self) -> list[str]:
-        """Trees of the store's own that no record describes, sorted."""
+        """The store's own trees that no record describes, sorted."""
         elsewhere = transient_layers(self.snapshot.layout) | tree_names(self.snapshot.layers)
         known = set(self.snapshot.layers.ids()) | elsewhere
         return sorted(layer for layer in self.snapshot.trees if layer not in known and not flaw_of_id(layer))
 
     def facts(self, layer: str) -> ArchiveFacts | None:
-        """The facts from the tar-split and the files of a layer; None without a readable tar-split."""
+        """Return the facts of a layer's archive from its tar-split and files; None without a readable tar-split."""
         if layer not in self._facts:
             self._facts[layer] = None
             path = self.snapshot.layout.tar_split(layer)
-            if os.path.exists(path):
+            if presence.exists(path):
                 try:
                     roots = self.snapshot.context.driver.content_roots(layer)
                 except CstoreError:
-                    roots = self._own_roots(layer)  # the ancestors cannot be found
+                    roots = self._own_roots(layer)  # its ancestors cannot be found
                 self._facts[layer] = archive_facts(path, roots) if roots else None
         return self._facts[layer]
 
@@ -90,10 +91,10 @@ class Survivors:
             return ()
 
     def template_of(self, layer: str) -> str:
-        """Return the original of a mapped layer; "" if a layer is not mapped.
+        """Return the layer of which a layer is a mapped copy; "" if it is no copy.
 
-        The image says so. Without it: a driver that lays layers upon each other lays the copy upon that one, whose
-        archive it shares, though it is not the child of that one.
+        An image names both. Without one, overlay's files show it: there, a mapped layer is above its original and has
+        the same archive, but is not its child.
         """
         for image, _ in self.snapshot.all_images.values():
             if layer in image.mapped_layers:
@@ -106,7 +107,7 @@ class Survivors:
         return below if shared and next_layer_id(below, digest) != layer else ""
 
     def driver_chain(self, layer: str) -> list[str]:
-        """A layer and all that the driver lays it upon, topmost first: its ancestors, and of copies the originals."""
+        """Return a layer and all layers below it in the driver, topmost first: ancestors, originals of copies."""
         found: dict[str, None] = {}
         pending = [layer]
         while pending and (each := pending.pop(0)):
@@ -119,7 +120,7 @@ class Survivors:
         return list(found)
 
     def digest_of(self, layer: str) -> str:
-        """Return the DiffID of a layer: as recorded, otherwise computed from its files; "" if unknown."""
+        """Return a layer's DiffID: as recorded, else as computed from its files; "" if it is unknown."""
         record, _ = self.snapshot.all_layers.get(layer, (None, False))
         if record is not None and record.diff_digest:
             return record.diff_digest
@@ -127,16 +128,16 @@ class Survivors:
         return facts.digest if facts else ""
 
     def names_digest(self, diff_id: str) -> bool:
-        """Whether the config of some image names a layer of this DiffID."""
+        """Return whether an image's config names a layer with this DiffID."""
         return any(diff_id in files.diff_ids for files in self.image_files.values())
 
     def has_tar_split(self, layer: str) -> bool:
-        """Whether a layer was imported."""
-        return os.path.isfile(self.snapshot.layout.tar_split(layer))
+        """Return whether a layer has a tar-split, that is, was imported."""
+        return presence.is_file(self.snapshot.layout.tar_split(layer))
 
     @cached_property
     def expected_layers(self) -> dict[str, ExpectedLayer]:
-        """The layers that the configs of all images describe, by the layers' usual IDs."""
+        """The layers that the configs of all images name, by their usual IDs."""
         found: dict[str, ExpectedLayer] = {}
         for files in self.image_files.values():
             parent = ""
@@ -147,7 +148,7 @@ class Survivors:
         return found
 
     def blob_of(self, diff_digest: str) -> Mapping[str, Any]:
-        """How a layer of this DiffID was delivered, as some manifest says; nothing if none does."""
+        """Return the descriptor of the blob that delivered a layer of this DiffID; empty if no manifest has one."""
         return next((place.blob for place in self.expected_layers.values() if place.diff_id == diff_digest), {})
 
     # ── images ──
@@ -179,14 +180,14 @@ class Survivors:
 
     @cached_property
     def lost_containers(self) -> list[str]:
-        """Containers without a record that have a directory that is not empty, or a row in a damaged record file."""
+        """Containers without a record that have a directory with files, or a row in a damaged record file."""
         known = set(self.snapshot.containers.ids()) | transient_containers(self.snapshot.layout)
         filled = [name for name, path in self.container_directories.items() if next(_files(path), None)]
         rows = [name for name in self._in_rows(ItemKind.CONTAINERS) if name not in filled]
         return [name for name in (*filled, *rows) if name not in known]
 
     def _in_rows(self, item_kind: ItemKind) -> list[str]:
-        """The IDs in rows of damaged record files that tell a name or a layer, though the item may have no file."""
+        """Return the IDs in damaged record files whose row has a name or a layer; the item may have no files."""
         if item_kind not in self.snapshot.suspect:
             return []
         rows = rows_in_files(self.snapshot, item_kind)
@@ -194,7 +195,7 @@ class Survivors:
         return [name for name in named if item_kind is not ItemKind.IMAGES or name not in self.image_files]
 
     def ids_in_files_of(self, container: str) -> list[str]:
-        """All IDs that the engine wrote into a container's files, most frequent first."""
+        """Return all IDs in the engine's files of a container, most frequent first."""
         counts: dict[str, int] = {}
         for path in _files(self.container_directories.get(container, "")):
             for found in _ID.findall(_text(path)):
@@ -202,7 +203,7 @@ class Survivors:
         return sorted(counts, key=lambda identifier: -counts[identifier])
 
     def settings_of(self, container: str) -> Iterator[dict[str, Any]]:
-        """Every JSON object that the engine keeps for a container."""
+        """Yield every JSON object among the engine's files of a container."""
         found = map(object_in, map(_text, _files(self.container_directories.get(container, ""))))
         yield from (each for each in found if each is not None)
 
@@ -216,16 +217,16 @@ def _directories(folder: str) -> list[tuple[str, str]]:
 
 
 def _files(folder: str) -> Iterator[str]:
-    """Every file below a directory. Does not enter mounts in it (an engine's shm) and follows no links."""
+    """Yield every file below a directory, without following links or entering mounts (an engine's shm)."""
     if not folder:
         return
     for path, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not os.path.ismount(os.path.join(path, name))]
+        folders[:] = [name for name in folders if not presence.is_mount_point(os.path.join(path, name))]
         yield from (os.path.join(path, name) for name in sorted(names))
 
 
 def _text(path: str) -> str:
-    """The text of a file, if it is one that a person could read."""
+    """Return the text of a file; "" if it is not a regular file of moderate size."""
     try:
         fd = within.open_file(*os.path.split(path), limit=_LARGEST_TEXT)
     except (OSError, ForeignThing):

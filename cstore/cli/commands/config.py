@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.cli.command import command, json_option, switch, text, words
 from cstore.cli.output.structured import VERSION
 from cstore.cli.session import Session, View
@@ -178,7 +179,7 @@ def _write(session: Session, path: str, written: str, value: str | None) -> None
 def _init(session: Session, path: str) -> None:
     from cstore.config import starting_text
 
-    if os.path.lexists(path):
+    if presence.is_there(path):
         raise ConfigError(path, "exists already", hint="change it with cstore config set KEY VALUE, or with an editor")
     _publish(session, path, starting_text(), "")
 

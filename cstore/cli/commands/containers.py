@@ -96,13 +96,13 @@ def containers(session: Session, quiet: bool, **wanted: Any) -> None:
 
     query = query_of("container", wanted, "--quiet" if quiet else "")
     store = session.open(Intent.RECORDS)
-    found = picked(store, query, store.containers.list())
+    found = picked(session, store, query, store.containers.list())
     listed = View(
         lambda: [container.document() for container in found],
         lambda: (container.id for container in found) if quiet else plain.containers(found),
     )
     whole = wanted["no_trunc"]
-    session.show(in_columns(listed, store, "container", lambda: found, query, whole=whole, quiet=quiet))
+    session.show(in_columns(session, listed, store, "container", lambda: found, query, whole=whole, quiet=quiet))
 
 
 @command("container", example="cstore container web")

@@ -27,7 +27,7 @@ def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, no
     An item is a layer, an image (its top layer) or a container. Copies a file to the target path, or into the target
     under its own name if the target is a directory. Copies the contents of a directory into the target. A path in an
     item never leads out of it, whatever links it meets. A PATH without ITEM is on the host, and so is one that begins
-    with / or . before its first colon.
+    with / or . before its first colon. Copying into an imported layer changes the images that have it, and warns.
 
     Verifies files of imported layers first: if one differs from the archive that its layer came from, copies nothing.
     Exit status: 1 also if something was copied that could not be verified.
@@ -39,9 +39,11 @@ def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, no
     store = session.open(Intent.WRITE)
     unverified: list[str] = []
     with progress_bar("copying", None, quiet=quiet) as progress:
-        spots = [_spot(store, source) for source in sources]
-        store.copy(spots, _spot(store, target), owner, progress, verify=not no_verify, notice=unverified.append)
+        spots, into = [_spot(store, source) for source in sources], _spot(store, target)
+        store.copy(spots, into, owner, progress, verify=not no_verify, notice=unverified.append)
     conclude(session, unverified)
+    if into.layer and store.layers.get(into.layer).diff_digest:
+        session.warn([f"{into.item or into.layer} is no longer what its digest says, as cstore check will report"])
 
 
 def _spot(store: Store, text: str) -> LayerPath:
@@ -60,7 +62,7 @@ def _spot(store: Store, text: str) -> LayerPath:
         raise
     except UnknownItem:
         return LayerPath(path=path, layer=word)
-    return LayerPath(path=found.path, layer=store.layer_of(found.item).id)
+    return LayerPath(path=found.path, layer=store.layer_of(found.item).id, item=text.removesuffix(f":{found.path}"))
 
 
 def _owner(text: str) -> tuple[int, int] | None:

@@ -99,8 +99,7 @@ def applydiff(session: Session, layer: str, file: str, quiet: bool) -> None:
     Applies the whole archive or nothing: on failure the layer stays as it was. A mounted overlay layer is changed in
     place, with a warning; only then can a crash leave half of the change.
     """
-    import os
-
+    from cstore import presence
     from cstore.cli.files import archive_source, size_of
     from cstore.cli.output.progress import progress_bar
 
@@ -108,7 +107,7 @@ def applydiff(session: Session, layer: str, file: str, quiet: bool) -> None:
         store = session.open(Intent.WRITE)
         found = store.layers.find(layer)
         point = store.layers.mount_point(found.id) if found else ""
-        if point and os.path.ismount(point):  # with drivers that do not mount, nobody holds on to the old tree
+        if point and presence.is_mount_point(point):  # with drivers that do not mount, nobody holds on to the old tree
             session.warn([f"layer {layer} is mounted on {point}: its users may see old and new files side by side"])
         with progress_bar("applying", size_of(source), quiet=quiet) as progress:
             store.layers.apply_diff(layer, source, progress)

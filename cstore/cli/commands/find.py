@@ -154,7 +154,7 @@ def _formats(letters: str) -> frozenset[int]:
 
     strange = [letter for letter in letters.replace(",", "") if letter not in FORMATS]
     if strange:
-        raise InvalidOption(f"{strange[0]!r} is not a file type", hint=f"choose from:  {' '.join(FORMATS)}")
+        raise InvalidOption(f"{strange[0]!r} is not a file type", hint=f"choose from: {' '.join(FORMATS)}")
     return frozenset(FORMATS[letter] for letter in letters.replace(",", ""))
 
 

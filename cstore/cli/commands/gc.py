@@ -99,7 +99,8 @@ def _tell_partial(session: Session, store: Store, gone: AbstractSet[str]) -> Non
     kept = [each for each in store.partial_blobs() if each.path not in gone]
     if kept:
         size = sum(each.size for each in kept)
-        session.warn([f"kept {size} bytes of {len(kept)} partial downloads (cstore gc --partial deletes them)"])
+        downloads = "1 partial download" if len(kept) == 1 else f"{len(kept)} partial downloads"
+        session.warn([f"kept {size} bytes of {downloads} (cstore gc --partial deletes them)"])
 
 
 def _age(text: str) -> float:

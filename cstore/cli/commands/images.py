@@ -68,12 +68,14 @@ def images(session: Session, quiet: bool, **wanted: Any) -> None:
 
     query = query_of("image", wanted, "--quiet" if quiet else "")
     store = session.open(Intent.RECORDS)
-    found = picked(store, query, store.images.list())
+    found = picked(session, store, query, store.images.list())
     listed = View(
         lambda: structured.Listed(found),
         lambda: _lines(store, found, quiet=quiet),
     )
-    session.show(in_columns(listed, store, "image", lambda: found, query, whole=wanted["no_trunc"], quiet=quiet))
+    session.show(
+        in_columns(session, listed, store, "image", lambda: found, query, whole=wanted["no_trunc"], quiet=quiet)
+    )
 
 
 @command("images-by-digest", example='cstore images-by-digest "$(cstore get-image-data-digest debian manifest)"')
@@ -88,7 +90,7 @@ def images_by_digest(session: Session, digest: str, quiet: bool) -> None:
     store = session.open(Intent.RECORDS)
     found = store.images.by_digest(digest)
     listed = View(lambda: [image.document() for image in found], lambda: _lines(store, found, quiet=quiet))
-    session.show(in_columns(listed, store, "image", lambda: found, None, quiet=quiet))
+    session.show(in_columns(session, listed, store, "image", lambda: found, None, quiet=quiet))
 
 
 def _lines(store: Store, found: Sequence[Image], *, quiet: bool) -> Iterable[str]:

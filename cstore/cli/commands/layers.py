@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
     from cstore import Layer, Store
     from cstore.insight import Query
+    from cstore.store import LayerOutline
+
+    Listed = Layer | LayerOutline
+
+_FEW = 1000
+"""Layers whose records are read one by one; for more, all are read once."""
 
 
 @command(
@@ -38,8 +44,6 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
 
     Exit status: 2 if there is no such column or filter.
     """
-    from cstore.cli.output import plain, structured, views
-
     query = query_of("layer", wanted, "--quiet" if quick else "")
     if tree and (digest or query is not None):
         from cstore.errors import UsageMistake
@@ -48,43 +52,76 @@ def layers(session: Session, *, tree: bool, quick: bool, digest: str, **wanted: 
         raise UsageMistake(f"--tree shows all layers; it cannot be combined with {other}", hint="omit one of them")
     store = session.open(Intent.RECORDS)
     if digest or query is not None:
-        _some(session, store, picked(store, query, _of_digest(store, digest)), query, quick=quick, **wanted)
+        _some(session, store, picked(session, store, query, _of_digest(store, digest)), query, quick=quick, **wanted)
         return
 
     def lines() -> Iterable[str]:
+        if quick and not tree:
+            return store.layers.ids()
+        from cstore.cli.output import plain
+
         if tree:
-            return plain.tree(views.branches(views.layer_rows(store)))
-        return store.layers.ids() if quick else plain.layers(store.layers.heads(), views.holders(store))
+            from cstore.cli.output import trees
+
+            return plain.tree(trees.branches(trees.layer_rows(store)))
+        from cstore.cli.output import views
+
+        return plain.layers(store.layers.heads(), views.holders(store))
 
     def table() -> None:
-        from cstore.cli.output import styled
+        from cstore.cli.output import styled, trees
 
-        styled.tree(views.branches(views.layer_rows(store)))
+        styled.tree(trees.branches(trees.layer_rows(store)))
 
-    listed = View(lambda: structured.Listed(store.layers.documents()), lines, table if tree else None)
+    listed = View(lambda: _documents(store.layers.documents()), lines, table if tree else None)
     whole, plainly = wanted["no_trunc"], quick or tree
-    session.show(in_columns(listed, store, "layer", store.layers.list, None, whole=whole, quiet=plainly))
+    session.show(
+        in_columns(session, listed, store, "layer", lambda: _of_digest(store, ""), None, whole=whole, quiet=plainly)
+    )
+    if tree and not session.json:
+        from cstore.insight import Listing
+
+        session.warn_of_damage(Listing(store.context, "layer").needs.problems)
 
 
-def _of_digest(store: Store, digest: str) -> Sequence[Layer]:
-    """All layers, or those of a digest."""
-    return store.layers.by_digest(digest) if digest else store.layers.list()
+def _documents(records: Iterable[Layer | bytes]) -> object:
+    from cstore.cli.output.structured import Listed
+
+    return Listed(records)
+
+
+def _of_digest(store: Store, digest: str) -> Sequence[Listed]:
+    """Return the outlines of all layers, or the records of those with a digest."""
+    from cstore.store import layer_outlines
+
+    return store.layers.by_digest(digest) if digest else layer_outlines(store)
 
 
 def _some(
-    session: Session, store: Store, found: Sequence[Layer], query: Query | None, *, quick: bool, **wanted: Any
+    session: Session, store: Store, found: Sequence[Listed], query: Query | None, *, quick: bool, **wanted: Any
 ) -> None:
     """List the layers that were asked for."""
-    from cstore.cli.output import plain, structured, views
 
     def lines() -> Iterable[str]:
         if quick:
             return (layer.id for layer in found)
+        from cstore.cli.output import plain, views
+
         return plain.layers([(layer.id, layer.names) for layer in found], views.holders(store))
 
-    listed = View(lambda: structured.Listed(found), lines)
+    listed = View(lambda: _documents(_whole(store, found)), lines)
     plainly = quick or query is None
-    session.show(in_columns(listed, store, "layer", lambda: found, query, whole=wanted["no_trunc"], quiet=plainly))
+    session.show(
+        in_columns(session, listed, store, "layer", lambda: found, query, whole=wanted["no_trunc"], quiet=plainly)
+    )
+
+
+def _whole(store: Store, found: Sequence[Listed]) -> Sequence[Layer]:
+    """Return the records of layers, of which `found` may have outlines only."""
+    if len(found) <= _FEW:
+        return [store.layers.get(each.id) for each in found]
+    records = {layer.id: layer for layer in reversed(store.layers.list())}
+    return [records[each.id] for each in found]
 
 
 @command("layer", example="cstore layer base")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cstore import presence
 from cstore.cli.command import command, json_option, word
 from cstore.cli.output.structured import VERSION
 from cstore.cli.session import Session, View
@@ -28,7 +29,7 @@ def relocate(session: Session, old: str) -> None:
     from cstore.errors import NoStore
     from cstore.insight import mentions
 
-    if not os.path.isdir(old):
+    if not presence.is_directory(old):
         raise NoStore(old)
     found = list(mentions(old, session.config))
     session.failed = bool(found)

@@ -116,7 +116,7 @@ def _damage(session: Session, store: Store, found: Usage) -> Iterator[str]:
         return
     for each in report.findings:
         damage = each.severity is Severity.DATA or (each.severity is Severity.RECORDS and each.subject.kind == "layer")
-        if damage and each.kind not in _IN_RECORDS:
+        if (damage or each.kind == "tar-split-missing") and each.kind not in _IN_RECORDS:
             yield f"{each.subject.kind} {each.subject.name}: {each.sentence}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cstore.cli.output.text import human_size, short_id, visible
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

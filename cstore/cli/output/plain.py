@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 
-from cstore.cli.output.text import go_quoted
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cstore import Change, Container, Layer
-    from cstore.cli.output.views import Branch, ContainerFacts, Holders, ImageFacts, LayerRow
+    from cstore.cli.output.trees import Branch, LayerRow
+    from cstore.cli.output.views import ContainerFacts, Holders, ImageFacts
     from cstore.store import Leftover
 
 CHANGE_VERBS = ("Modify", "Add", "Delete")
@@ -130,6 +129,8 @@ def container(one: ContainerFacts, size: int | str) -> Iterator[str]:
 
 def changes(found: Iterable[Change]) -> Iterator[str]:
     """Changes of one layer, a verb and a quoted path each."""
+    from cstore.cli.output.text import go_quoted
+
     for change in found:
         yield f"{CHANGE_VERBS[change.kind]} {go_quoted(change.path)}"
 

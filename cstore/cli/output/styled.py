@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, JustifyMethod
 
     from cstore import Change, IDMapEntry, Layer
-    from cstore.cli.output.views import Branch, ContainerFacts, Holder, ImageFacts, LayerRow
+    from cstore.cli.output.trees import Branch, LayerRow
+    from cstore.cli.output.views import ContainerFacts, Holder, ImageFacts
     from cstore.insight import Inspection
-    from cstore.store import Leftover
+    from cstore.store import LayerOutline, Leftover
 
     Fact = tuple[str, str | tuple[str, ...]]
 
@@ -299,7 +300,7 @@ def _shown(holder: Holder) -> str:
     return visible(holder.names[0] if holder.names else short_id(holder.id))
 
 
-def _size(record: Layer) -> str:
+def _size(record: Layer | LayerOutline) -> str:
     return human_size(record.diff_size) if record.diff_digest else ""
 
 

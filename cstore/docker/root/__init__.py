@@ -1,4 +1,4 @@
-"""A Docker data root, read without its daemon and never written to (docker 1, 17)."""
+"""Read a Docker data root without its daemon; nothing here writes to it (docker 1, 17)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for when it is first asked for (PEP 562)."""
+    """Import a public name on first access (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.docker.root' has no attribute {name!r}")
     return getattr(__import__(f"cstore.docker.root.{_HOMES[name]}", fromlist=[name]), name)

@@ -1,4 +1,4 @@
-"""The containers that a data root knows (docker 1)."""
+"""Read the containers of a data root (docker 1)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DockerContainer(Value):
-    """A container: its ID and name, the ID of its image (or ""), its state in one word, and its writable layer."""
+    """A container: its ID and name, its image's ID (or ""), its state as in `docker ps`, and its writable layer."""
 
     id: str
     name: str
@@ -31,7 +31,7 @@ class DockerContainer(Value):
 def read_containers(
     place: Place, mounts: Mapping[str, DockerMount]
 ) -> tuple[list[DockerContainer], list[DockerRootDamaged]]:
-    """Read all containers of the driver, and say what is wrong with those that cannot be read."""
+    """Read all containers of the driver; return them, and the errors of those that cannot be read."""
     folder = os.path.join(place.root, "containers")
     found: list[DockerContainer] = []
     flaws: list[DockerRootDamaged] = []
@@ -45,7 +45,7 @@ def read_containers(
         if document is None or document.get("Driver", place.driver) != place.driver:
             continue
         if document.get("ID") != name:
-            flaws.append(DockerRootDamaged(path, f"it is of container {document.get('ID')!r}"))
+            flaws.append(DockerRootDamaged(path, f"it belongs to container {document.get('ID')!r}"))
             continue
         found.append(_container(document, name, mounts.get(name)))
     return found, flaws
@@ -63,7 +63,7 @@ def _container(document: Mapping[str, Any], name: str, mount: DockerMount | None
 
 
 def _state(state: object) -> str:
-    """The word that `docker ps` has for it, as it was when the daemon last wrote."""
+    """Return the state as `docker ps` names it, at the time of the daemon's last write."""
     if not isinstance(state, dict):
         return ""
     marks = (("Paused", "paused"), ("Restarting", "restarting"), ("Running", "running"), ("Dead", "dead"))
@@ -74,7 +74,7 @@ def _state(state: object) -> str:
 
 
 def find_container(containers: list[DockerContainer], ref: str) -> DockerContainer | None:
-    """The container of that name, else the one whose ID begins like that."""
+    """Return the container with that name, else the only one whose ID has that prefix; None if there is none."""
     named = [one for one in containers if ref and one.name == ref.removeprefix("/")]
     begun = named or [one for one in containers if ref and one.id.startswith(ref)]
     return begun[0] if len(begun) == 1 else None

@@ -1,4 +1,4 @@
-"""Reads the layers of a data root from their directories, without a mount (docker 17)."""
+"""Read the contents of a data root's layers from their directories, without a mount (docker 17)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def write_layer(place: Place, line: Sequence[DockerLayer], sink: Sink) -> None:
     Args:
         place: the data root.
         line: the chain of the layer, bottom first.
-        sink: takes the archive; if this raises, what it got is not that.
+        sink: takes the archive; if this function raises, the sink has received something else.
 
     Raises:
         ContentDamaged, TarSplitDamaged: a file or the tar-split has changed.
-        LayerNotVerified: the whole has another digest.
+        LayerNotVerified: the archive has another digest.
         Unsupported: the driver's trees cannot be read.
     """
     from cstore.archive.names import scoped_name
@@ -32,7 +32,7 @@ def write_layer(place: Place, line: Sequence[DockerLayer], sink: Sink) -> None:
 
     layer = line[-1]
     hashed = HashingSink(sink)
-    # A file unpacked through a link of a lower layer is in that link's target, further down.
+    # A file unpacked through a link of a lower layer is in the link's target, in a layer further down.
     needed = reversed(line) if place.is_union else [layer]
     rebuild(layer.tar_split, [place.tree(one.cache_id) for one in needed], hashed, layer.chain_id, clean=scoped_name)
     if hashed.digest != layer.diff_id:
@@ -40,7 +40,7 @@ def write_layer(place: Place, line: Sequence[DockerLayer], sink: Sink) -> None:
 
 
 def layer_length(layer: DockerLayer) -> int:
-    """Count the bytes of the archive that a layer was registered from.
+    """Return the size of the archive that a layer was registered from, in bytes.
 
     Raises:
         TarSplitDamaged: the tar-split cannot be read.
@@ -52,7 +52,7 @@ def layer_length(layer: DockerLayer) -> int:
 
 
 def write_container(place: Place, mount: DockerMount, line: Sequence[DockerLayer], sink: Sink) -> None:
-    """Write as a tar what a container changed.
+    """Write the changes of a container as a tar.
 
     Raises:
         Unsupported: the driver's trees cannot be read.
@@ -80,7 +80,7 @@ def write_container(place: Place, mount: DockerMount, line: Sequence[DockerLayer
 
 
 def container_size(place: Place, mount: DockerMount, line: Sequence[DockerLayer]) -> int:
-    """Count the bytes that a container added or modified, as Docker does."""
+    """Return the bytes of files that a container added or modified, as Docker counts them."""
     upper = place.tree(mount.mount_id)
     if place.is_union:
         from cstore.fs.tree import usage
@@ -93,6 +93,6 @@ def container_size(place: Place, mount: DockerMount, line: Sequence[DockerLayer]
 
 
 def _below(place: Place, mount: DockerMount, line: Sequence[DockerLayer]) -> list[str]:
-    """The trees below a writable layer, nearest first."""
+    """Return the trees below a writable layer, nearest first."""
     names = [*([mount.init_id] if mount.init_id else []), *(layer.cache_id for layer in reversed(line))]
     return [place.tree(name) for name in names]

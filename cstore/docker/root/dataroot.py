@@ -1,4 +1,4 @@
-"""A Docker data root as an object: its layers, images and containers, and what is in them."""
+"""A Docker data root as an object: its layers, images and containers, and their contents."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class DockerRoot:
-    """The data of one driver in a Docker data root. Everything is read once, when it is first needed.
+    """One driver's data in a Docker data root. Everything is read once, on first access.
 
-    There is no lock to take: a running daemon may change things meanwhile. Files that vanish are left out; what was
-    read halfway is found by its digest.
+    There is no lock: a running daemon may change the data meanwhile. Files that vanish are left out; incomplete reads
+    are detected by digests.
     """
 
     def __init__(self, path: str, driver: str = "") -> None:
-        """`path` is the data root; `driver` need only be named if several have kept layers there.
+        """Open the data root `path`; `driver` is required only if several drivers have data there.
 
         Raises:
             InvalidOption, Unsupported, SystemFailure: see `place.find_place`.
@@ -45,7 +45,7 @@ class DockerRoot:
 
     @property
     def warnings(self) -> list[str]:
-        """Warnings: that a daemon is running, or keeps more images elsewhere."""
+        """Warnings for users: a daemon is running, or it stores other images in containerd."""
         found = []
         mounted = self._mounted()
         if mounted:
@@ -68,7 +68,7 @@ class DockerRoot:
             return ""
         return next((one.mount_point for one in mounts if one.mount_point.startswith(inside)), "")
 
-    # ── what is there ──
+    # ── layers, images and containers ──
 
     @cached_property
     def _layers(self) -> Layers:
@@ -103,19 +103,20 @@ class DockerRoot:
 
     @property
     def flaws(self) -> list[DockerRootDamaged]:
-        """Damaged items, which are left out."""
+        """The errors of damaged items, which are left out."""
         return [*self._layers.flaws, *self._images[1], *self._containers[1]]
 
     @property
     def orphans(self) -> Sequence[str]:
-        """Paths that belong to nothing: what interrupted operations of the daemon left."""
+        """Paths without a record, which interrupted operations of the daemon left behind."""
         return orphans(self._place, self._layers, self._mounts)
 
     def image(self, ref: str) -> DockerImage:
-        """The image of that name or ID, or beginning of an ID.
+        """Return the image with that name, ID, or prefix of an ID.
 
         Raises:
-            ImageUnknown: there is no such image, or several IDs have that prefix.
+            ImageUnknown: there is no such image.
+            AmbiguousImageID: several IDs have that prefix.
         """
         found = find_image(self.images, ref)
         if found is None:
@@ -125,10 +126,10 @@ class DockerRoot:
         return found
 
     def container(self, ref: str) -> DockerContainer:
-        """The container of that name or ID, or beginning of an ID.
+        """Return the container with that name, ID, or prefix of an ID.
 
         Raises:
-            ContainerUnknown: there is no such container, or several match.
+            ContainerUnknown: there is no such container, or several.
         """
         found = find_container(self._containers[0], ref)
         if found is None:
@@ -138,30 +139,30 @@ class DockerRoot:
         return found
 
     def line(self, chain_id: str) -> Sequence[DockerLayer]:
-        """The layers of a chain, bottom first; none of "".
+        """Return the layers of a chain, bottom first; none for "".
 
         Raises:
-            ChainUnknown: it is not there.
+            ChainUnknown: there is no such chain.
         """
         try:
             return self._layers.line(chain_id)
         except KeyError:
             raise ChainUnknown(chain_id) from None
 
-    # ── what is in it ──
+    # ── contents ──
 
     def write_layer(self, chain_id: str, sink: Target) -> None:
-        """Write the archive that a layer came from, verified; see `contents.write_layer`."""
+        """Write the archive that a layer was registered from, and verify it; see `contents.write_layer`."""
         line = self.line(chain_id)
         with opened_sink(sink) as opened:
             contents.write_layer(self._place, line, opened)
 
     def layer_length(self, chain_id: str) -> int:
-        """How many bytes `write_layer` will write."""
+        """Return the number of bytes that `write_layer` will write."""
         return contents.layer_length(self.line(chain_id)[-1])
 
     def write_container(self, container: DockerContainer, sink: Target) -> None:
-        """Write as a tar what a container changed; see `contents.write_container`.
+        """Write the changes of a container as a tar; see `contents.write_container`.
 
         Raises:
             ContainerUnknown: it has no writable layer.
@@ -171,7 +172,7 @@ class DockerRoot:
             contents.write_container(self._place, mount, below, opened)
 
     def container_size(self, container: DockerContainer) -> int:
-        """Bytes that a container added or modified; 0 if it has no writable layer."""
+        """Return the bytes of files that a container added or modified; 0 if it has no writable layer."""
         if container.mount is None:
             return 0
         return contents.container_size(self._place, container.mount, self._below(container))

@@ -1,4 +1,4 @@
-"""The small files of a data root: read, never followed through a link, and gone without complaint."""
+"""Read the small files of a data root, without following links; missing files are not an error."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 LARGEST = 64 << 20
-"""Limit in bytes, far above any record; a larger file is not one."""
+"""Bytes in the largest file that may be a record; records are much smaller."""
 
 
 def read(path: str) -> bytes | None:
-    """Read a file; None if it does not exist: a daemon may be running.
+    """Read a file; None if it does not exist, because a running daemon may have removed it.
 
     Raises:
-        DockerRootDamaged: it is a link, not a regular file, or too large to be a record.
+        DockerRootDamaged: it is a link or not a regular file, or is too large to be a record.
         SystemFailure: it cannot be read.
     """
     try:
@@ -42,15 +42,15 @@ def read(path: str) -> bytes | None:
 
 
 def read_text(path: str) -> str:
-    """Read a file as text, white space around it removed; "" if there is none."""
+    """Read a file as text without surrounding white space; "" if it does not exist."""
     return (read(path) or b"").decode(errors="replace").strip()
 
 
 def read_json(path: str) -> dict[str, Any] | None:
-    """Read a file that holds one JSON object; None if there is none.
+    """Read a file that contains one JSON object; None if it does not exist.
 
     Raises:
-        DockerRootDamaged: it holds something else.
+        DockerRootDamaged: the file is not a JSON object.
     """
     raw = read(path)
     if raw is None:
@@ -65,7 +65,7 @@ def read_json(path: str) -> dict[str, Any] | None:
 
 
 def directories(path: str) -> list[str]:
-    """The names of the directories in a directory, sorted; none if it is not there."""
+    """Return the names of the directories in a directory, sorted; none if it does not exist."""
     try:
         with os.scandir(path) as entries:
             return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
@@ -76,7 +76,7 @@ def directories(path: str) -> list[str]:
 
 
 def names(path: str) -> list[str]:
-    """All names in a directory, sorted; none if it is not there."""
+    """Return all names in a directory, sorted; none if it does not exist."""
     try:
         return sorted(os.listdir(path))
     except (FileNotFoundError, NotADirectoryError):

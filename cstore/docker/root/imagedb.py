@@ -1,4 +1,4 @@
-"""The images that a data root holds (docker 8)."""
+"""Read the images of a data root (docker 8)."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 
 class DockerImage(Value):
-    """An image: its config, its familiar names, its digest references, and what Docker notes of it.
+    """An image: its config, its familiar names, its digest references, and other facts that Docker records.
 
     Attributes:
         id: 64 hex digits.
-        parent: the ID of the image it was made from, or "".
-        last_updated: when it was tagged, RFC 3339, or "".
-        size: what Docker recorded of all its layers, in bytes.
+        parent: the ID of the image that it was made from, or "".
+        last_updated: the time when it was tagged, RFC 3339, or "".
+        size: the recorded size of all its layers, in bytes.
     """
 
     id: str
@@ -42,14 +42,14 @@ class DockerImage(Value):
 
 
 def read_images(place: Place, layers: Layers) -> tuple[dict[str, DockerImage], list[DockerRootDamaged]]:
-    """Read the images whose config is sound and whose layers are there, by ID, and what is wrong with the others."""
+    """Read all images; return those with a valid config and all layers, by ID, and the errors of the others."""
     content = os.path.join(place.records, "imagedb", "content", "sha256")
     found: dict[str, DockerImage] = {}
     flaws: list[DockerRootDamaged] = []
     try:
         references = read_names(place)
     except DockerRootDamaged as flaw:
-        references = {}  # the images are there all the same, by their IDs
+        references = {}  # the images can still be found by ID
         flaws.append(flaw)
     for name in files.names(content):
         if not _HEX.fullmatch(name):
@@ -89,10 +89,10 @@ def _image(place: Place, path: str, raw: bytes, references: list[str], layers: L
 
 
 def find_image(images: Mapping[str, DockerImage], ref: str) -> DockerImage | None:
-    """The image of that name, familiar or full, else the one whose ID begins like that.
+    """Return the image with that name, familiar or full, else the one whose ID has that prefix; None if there is none.
 
     Raises:
-        AmbiguousImageID: several IDs do.
+        AmbiguousImageID: several IDs have that prefix.
     """
     from cstore.docker.partial_id import resolve
     from cstore.errors import AmbiguousImageID, ImageUnknown
@@ -113,7 +113,7 @@ def _named(images: Mapping[str, DockerImage], ref: str) -> DockerImage | None:
 
 
 def names_meant(image: DockerImage, ref: str) -> tuple[str, ...]:
-    """Return the names of an image that `ref` refers to, familiar or full; empty if there are none."""
+    """Return the names of an image that equal `ref`, familiar or full; none if `ref` is not one of its names."""
     from cstore.docker.root.names import full_name
 
     try:

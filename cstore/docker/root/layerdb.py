@@ -1,10 +1,11 @@
-"""The layers and writable layers that a data root records (docker 4)."""
+"""Read the records of layers and writable layers in a data root (docker 4)."""
 
 from __future__ import annotations
 
 import os
 import re
 
+from cstore import presence
 from cstore.digests import check_digest
 from cstore.docker.root import files
 from cstore.errors import DockerRootDamaged, InvalidDigest
@@ -22,7 +23,7 @@ _MOUNT = re.compile(r"[0-9a-f]{64}(-init)?")
 
 
 class DockerLayer(Value):
-    """A read-only layer. `size` is what Docker recorded of this layer alone, in bytes; `parent` a ChainID or ""."""
+    """A read-only layer. `size` is the recorded size of this layer alone, in bytes; `parent` is a ChainID or ""."""
 
     chain_id: str
     diff_id: str
@@ -42,16 +43,16 @@ class DockerMount(Value):
 
 
 class Layers(Value):
-    """All layers that can be used, by ChainID, and what is wrong with the others."""
+    """All usable layers, by ChainID, and the errors of the others."""
 
     by_chain: Mapping[str, DockerLayer]
     flaws: tuple[DockerRootDamaged, ...]
 
     def line(self, chain_id: str) -> list[DockerLayer]:
-        """The layers of a chain, bottom first.
+        """Return the layers of a chain, bottom first.
 
         Raises:
-            KeyError: it is not there.
+            KeyError: there is no such chain.
         """
         line: list[DockerLayer] = []
         while chain_id:
@@ -61,13 +62,13 @@ class Layers(Value):
 
 
 def read_layers(place: Place) -> Layers:
-    """Read all layers. One whose directory is called by another ChainID than its own is not used."""
+    """Read all layers, except those whose directory does not have the name of their ChainID."""
     folder = os.path.join(place.records, "layerdb", "sha256")
     found: dict[str, DockerLayer] = {}
     flaws: list[DockerRootDamaged] = []
     for name in files.directories(folder):
         if not _HEX.fullmatch(name):
-            continue  # being made or removed
+            continue  # being created or removed
         try:
             layer = _read_layer(os.path.join(folder, name), f"sha256:{name}")
         except DockerRootDamaged as flaw:
@@ -86,8 +87,8 @@ def read_layers(place: Place) -> Layers:
 
 def _read_layer(path: str, chain_id: str) -> DockerLayer | None:
     raw = files.read(os.path.join(path, "diff"))
-    if raw is None and not os.path.isdir(path):
-        return None  # removed just now
+    if raw is None and not presence.is_directory(path):
+        return None  # removed in the meantime
     diff_id = _digest(os.path.join(path, "diff"), (raw or b"").decode(errors="replace").strip())
     parent_path = os.path.join(path, "parent")
     above = files.read_text(parent_path)
@@ -107,18 +108,18 @@ def _digest(path: str, text: str) -> str:
             return check_digest(text)
     except InvalidDigest:
         pass
-    raise DockerRootDamaged(path, f"{text!r} is no digest")
+    raise DockerRootDamaged(path, f"{text!r} is not a digest")
 
 
 def _size(path: str) -> int:
     text = (files.read(path) or b"").decode(errors="replace")
     if not text.isascii() or not text.isdecimal():
-        raise DockerRootDamaged(path, f"{text!r} is no size")
+        raise DockerRootDamaged(path, f"{text!r} is not a size")
     return int(text)
 
 
 def _with_parents(found: Mapping[str, DockerLayer]) -> dict[str, DockerLayer]:
-    """Leave out layers without a complete chain below. ChainIDs are checked, so there is no ring."""
+    """Leave out layers without a complete chain. ChainIDs were verified, so there are no cycles."""
     usable: dict[str, DockerLayer] = {}
     for chain in found:
         way: list[DockerLayer] = []
@@ -132,7 +133,7 @@ def _with_parents(found: Mapping[str, DockerLayer]) -> dict[str, DockerLayer]:
 
 
 def read_mounts(place: Place) -> dict[str, DockerMount]:
-    """Read the writable layers that can be used, by their names, which are container IDs."""
+    """Read the usable writable layers, by their names, which are container IDs."""
     folder = os.path.join(place.records, "layerdb", "mounts")
     found = (_read_mount(os.path.join(folder, name), name) for name in files.directories(folder))
     return {mount.name: mount for mount in found if mount is not None}
@@ -146,7 +147,7 @@ def _read_mount(path: str, name: str) -> DockerMount | None:
 
 
 def orphans(place: Place, layers: Layers, mounts: Mapping[str, DockerMount]) -> list[str]:
-    """Paths that belong to no layer: interrupted transactions, half-removed layers, trees without a record."""
+    """Return paths that belong to no layer: interrupted transactions, partly removed layers, trees without a record."""
     layerdb = os.path.join(place.records, "layerdb")
     removing = [
         os.path.join(layerdb, "sha256", name)

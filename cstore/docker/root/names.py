@@ -1,4 +1,4 @@
-"""The names of images in a data root (docker 9)."""
+"""Read the names of the images in a data root (docker 9)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def read_names(place: Place) -> dict[str, list[str]]:
     """Read `repositories.json`: the familiar names and digest references of each image, sorted, by its ID.
 
-    Leaves out invalid names (docker 9.1).
+    Invalid names (docker 9.1) are left out.
 
     Raises:
-        DockerRootDamaged: it is damaged.
+        DockerRootDamaged: the file is damaged.
     """
     document = files.read_json(os.path.join(place.records, "repositories.json")) or {}
     repositories = document.get("Repositories")
@@ -40,7 +40,7 @@ def _is_name(reference: str) -> bool:
 
 
 def full_name(familiar: str, *, podman: bool = False) -> str:
-    """Complete a familiar name: `child:1` is `docker.io/library/child:1`, or as Podman has it `localhost/child:1`.
+    """Complete a familiar name: `child:1` to `docker.io/library/child:1`, or for Podman to `localhost/child:1`.
 
     Raises:
         InvalidName: it is not a valid name.

@@ -1,4 +1,4 @@
-"""Docker's notes on an image, for a store into which the image was imported."""
+"""Copy Docker's facts about an image to a store into which the image was imported."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def import_notes(image: DockerImage, store: Store) -> None:
-    """Record of an imported image what Docker noted of it: its parent, if that is in the store; when it was tagged.
+    """Record Docker's facts about an imported image: its parent, if the store has it, when it was tagged, where built.
 
     Raises:
-        ImageUnknown: the image is not there.
+        ImageUnknown: the store does not have the image.
     """
     from cstore.docker.facts import Facts
 

@@ -1,10 +1,11 @@
-"""Where in a Docker data root the records and trees of one driver are (docker 1, 17)."""
+"""Locate the records and trees of one driver in a Docker data root (docker 1, 17)."""
 
 from __future__ import annotations
 
 import os
 import re
 
+from cstore import presence
 from cstore.errors import InvalidOption, SystemFailure, Unsupported
 from cstore.idmap import IDENTITY, IDMap, IDRange
 from cstore.values import Value
@@ -15,40 +16,40 @@ _TREES = {
     "vfs": (os.path.join("vfs", "dir"), ""),
     "btrfs": (os.path.join("btrfs", "subvolumes"), ""),
 }
-"""Driver: below which directory a layer's own is, and where in that its tree."""
+"""By driver: the directory that contains the layers' directories, and the path of the tree in each of those."""
 _UNIONS = frozenset({"overlay2", "fuse-overlayfs"})
 _REMAPPED = re.compile(r"[0-9]{1,9}\.[0-9]{1,9}")
 _NO_ID = (1 << 32) - 1
 
 
 class Place(Value):
-    """One driver's part of a data root: the directory that everything is in, and the driver's name."""
+    """One driver's part of a data root: the directory of all data, and the driver's name."""
 
     root: str
     driver: str
 
     @property
     def records(self) -> str:
-        """Where layers, images and names are recorded."""
+        """The directory with the records of layers, images and names."""
         return os.path.join(self.root, "image", self.driver)
 
     @property
     def is_union(self) -> bool:
-        """Whether a layer's tree holds only what it adds to those below."""
+        """Whether a layer's tree contains only its changes relative to the layers below."""
         return self.driver in _UNIONS
 
     @property
     def trees(self) -> str:
-        """The directory that has one for each layer.
+        """The directory that contains one directory per layer.
 
         Raises:
-            Unsupported: the driver keeps layers where they cannot be read without it.
+            Unsupported: the driver's layers cannot be read without it.
         """
         return os.path.join(self.root, self._where()[0])
 
     @property
     def id_map(self) -> IDMap:
-        """Which owners in containers those on disk are: below a remapped root, all are shifted."""
+        """The map from owners in containers to those on disk, which are shifted below a remapped root."""
         name = os.path.basename(self.root)
         if not _REMAPPED.fullmatch(name):
             return IDENTITY
@@ -56,7 +57,7 @@ class Place(Value):
         return IDMap((uids,), (gids,))
 
     def tree(self, cache_id: str) -> str:
-        """The tree of one layer, by the driver's name for it.
+        """Return the tree of one layer, by the driver's name for it.
 
         Raises:
             Unsupported: as `trees`.
@@ -73,15 +74,15 @@ class Place(Value):
 
 
 def find_place(path: str, driver: str = "") -> Place:
-    """Look for the records in a data root, or one level lower where user namespaces are remapped.
+    """Find the records in a data root, or one level lower with remapped user namespaces.
 
     Args:
         path: the data root.
-        driver: whose records, if several drivers have some.
+        driver: the driver, if several have records there.
 
     Raises:
         InvalidOption: it is not a data root, or several drivers or remapped users have records in it.
-        Unsupported: its images are with containerd.
+        Unsupported: its images are in containerd.
         SystemFailure: it cannot be read.
     """
     root = _with_images(path)
@@ -92,7 +93,7 @@ def find_place(path: str, driver: str = "") -> Place:
             hint=f"it has: {', '.join(found) or '-'}",
         )
     if not found:
-        raise _none_there(path)
+        raise _no_data_error(path)
     if not driver and len(found) > 1:
         raise InvalidOption(
             f"{path} has images of several drivers: {', '.join(found)}", hint="choose one with --docker-driver"
@@ -101,10 +102,10 @@ def find_place(path: str, driver: str = "") -> Place:
 
 
 def _with_images(path: str) -> str:
-    if os.path.isdir(os.path.join(path, "image")):
+    if presence.is_directory(os.path.join(path, "image")):
         return path
     remapped = [name for name in _names(path) if _REMAPPED.fullmatch(name)]
-    inner = [name for name in remapped if os.path.isdir(os.path.join(path, name, "image"))]
+    inner = [name for name in remapped if presence.is_directory(os.path.join(path, name, "image"))]
     if len(inner) > 1:
         raise InvalidOption(
             f"the Docker data root {path} has images of several remapped users: {', '.join(inner)}",
@@ -115,12 +116,12 @@ def _with_images(path: str) -> str:
 
 def _drivers(root: str) -> list[str]:
     image = os.path.join(root, "image")
-    if not os.path.isdir(image):
+    if not presence.is_directory(image):
         return []
-    return [name for name in _names(image) if os.path.isdir(os.path.join(image, name, "layerdb"))]
+    return [name for name in _names(image) if presence.is_directory(os.path.join(image, name, "layerdb"))]
 
 
-def _none_there(path: str) -> Exception:
+def _no_data_error(path: str) -> Exception:
     if uses_containerd(path):
         return Unsupported(
             f"the Docker daemon of {path} stores its images in containerd, which cstore cannot read",
@@ -130,8 +131,10 @@ def _none_there(path: str) -> Exception:
 
 
 def uses_containerd(path: str) -> bool:
-    """Whether a data root shows signs of a daemon that keeps its images with containerd."""
-    return os.path.isdir(os.path.join(path, "containerd", "daemon", "io.containerd.content.v1.content", "blobs"))
+    """Return whether a data root has traces of a daemon that stores its images in containerd."""
+    return presence.is_directory(
+        os.path.join(path, "containerd", "daemon", "io.containerd.content.v1.content", "blobs")
+    )
 
 
 def _names(path: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The btrfs driver: every layer is a subvolume, a child begins as a snapshot of its parent.
+"""The btrfs driver: every layer is a subvolume, and a child starts as a snapshot of its parent.
 
 Owns: the layout of its home, subvolumes, their quotas.
 Must not know: records, other drivers.
@@ -23,14 +23,14 @@ FACTS = DriverFacts(
 
 
 def open_driver(place: DriverPlace) -> Driver:
-    """Make the driver object. Writes nothing."""
+    """Create the driver object. Writes nothing."""
     from cstore.drivers.btrfs.driver import BtrfsDriver
 
     return BtrfsDriver(place)
 
 
 def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
-    """Return the inspector of the driver's own files."""
+    """Create the inspector of the driver's own files."""
     from cstore.drivers.btrfs.inspect import BtrfsInspector
 
     del place

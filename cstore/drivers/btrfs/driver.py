@@ -1,17 +1,18 @@
-"""The btrfs driver behind the contract of all drivers.
+"""The btrfs driver.
 
     HOME/                        0700
     ├── subvolumes/<layer>/            the layer, a subvolume           (subvolumes 0700)
-    └── quotas/<layer>           0644  how much it may hold, in bytes   (quotas 0700, there only if any layer has one)
+    └── quotas/<layer>           0644  its size limit, in bytes         (quotas 0700, exists only if a layer has one)
 
-A snapshot takes no space and no time, however large the layer is. Programs of this family bind the home to itself;
-cstore does not need that, and takes such a mount away at shutdown. (drivers 12.1, store-format 11.3)
+A snapshot takes no space and no time, however large the layer is. Other programs bind the home to itself; cstore does
+not need that, and removes such a mount at shutdown. (drivers 12.1, store-format 11.3)
 """
 
 from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.drivers.btrfs.quota import Quotas
 from cstore.drivers.btrfs.subvolume import NAME, Subvolumes
 from cstore.drivers.whole_trees import TreeHome, WholeTrees, no_mount_options
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class BtrfsDriver(WholeTrees):
-    """Layers as subvolumes, all in one home: snapshots stay on their disk, so a separate image store has no effect."""
+    """Layers as subvolumes, all in one home: a snapshot cannot be on another disk, as in a separate image store."""
 
     name = NAME
 
@@ -38,14 +39,14 @@ class BtrfsDriver(WholeTrees):
         self._quotas = Quotas(place.home, least, sync=place.sync)
 
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
-        """See `Driver.stage`; the storage option `size` limits what the layer may hold, its parent's files included."""
+        """See `Driver.stage`; the storage option `size` limits the layer's size, including its parent's files."""
         size = self._quotas.size_in(options.storage_options)
         if not size and not options.read_only:
             size = self._default_size
         return self._limited(super().stage(parent, options), size)
 
     def stage_again(self, layer: str, parent: str | None) -> StagedTree:
-        """See `Driver.stage_again`. An ordinary directory, of which there is no snapshot, becomes a subvolume."""
+        """See `Driver.stage_again`. An ordinary directory, which has no snapshots, is copied into a subvolume."""
         del parent  # the tree of a layer holds its parent's contents already
         owner = None if self._is_subvolume(layer) else _as_it_is
         return self._limited(self._stage_copy(self._home_of(layer), layer, owner), self._quotas.of(layer))
@@ -77,7 +78,7 @@ class BtrfsDriver(WholeTrees):
         return removal
 
     def shutdown(self) -> None:
-        """See `Driver.shutdown`: other programs bind the home to itself and leave that to us."""
+        """See `Driver.shutdown`: remove the bind mount of the home that other programs leave."""
         from cstore.drivers.binding import release_home
 
         release_home(self._home.path)
@@ -88,12 +89,12 @@ if TYPE_CHECKING:
 
 
 def _as_it_is(uid: int, gid: int) -> tuple[int, int]:
-    """Copy owners unchanged."""
+    """Keep owners unchanged."""
     return uid, gid
 
 
 def _read_options(options: Sequence[str]) -> tuple[int, int]:
-    """The smallest limit and that of read-write layers without one of their own, in bytes, 0 for none."""
+    """Return the smallest allowed limit, and the default limit of writable layers, in bytes; 0 for none."""
     from cstore.config.driver_options import options_for, parse_size
 
     sizes = {"min_space": 0, "size": 0}
@@ -110,12 +111,12 @@ def _read_options(options: Sequence[str]) -> tuple[int, int]:
 
 
 def _check_disk(home: str) -> None:
-    """Make sure that the graph root is on btrfs, or would be."""
+    """Check that the graph root is, or will be, on btrfs."""
     from cstore.kernel.statfs import filesystem_name
 
     root = os.path.dirname(home)
     existing = root
-    while not os.path.exists(existing) and existing != os.path.dirname(existing):
+    while not presence.exists(existing) and existing != os.path.dirname(existing):
         existing = os.path.dirname(existing)
     try:
         found = filesystem_name(existing)

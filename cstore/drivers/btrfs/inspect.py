@@ -1,4 +1,4 @@
-"""Inspects a btrfs store apart from the contents of its layers: each must be a subvolume."""
+"""Inspect the layers of a btrfs store: each must be a subvolume."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class BtrfsInspector(WholeTrees):
-    """Trees that should be subvolumes of btrfs."""
+    """Layers that must be btrfs subvolumes."""
 
     def flaws(self, layer: str, ancestors: Sequence[str]) -> list[Flaw]:
-        """See `Inspector.flaws`: of an ordinary directory, copied here by hand say, no child can be made."""
+        """See `Inspector.flaws`: an ordinary directory, such as one copied by hand, cannot have children."""
         from cstore.kernel.btrfs import is_subvolume
 
         del ancestors
@@ -25,11 +25,11 @@ class BtrfsInspector(WholeTrees):
         try:
             status = os.lstat(path)
         except OSError:
-            return []  # another finding
+            return []  # another finding reports it
         return [] if is_subvolume(status) else [Flaw(layer, "subvolume", path, NO_SUBVOLUME)]
 
     def bears_marks(self, layer: str) -> bool:
-        """See `Inspector.bears_marks`: hardly anybody else makes subvolumes there."""
+        """See `Inspector.bears_marks`: hardly any other program creates subvolumes there."""
         from cstore.kernel.btrfs import is_subvolume
 
         try:

@@ -1,4 +1,4 @@
-"""Size limits of layers: the kernel enforces them, and a file records them for other programs."""
+"""Size limits of layers: a quota that the kernel enforces, and a file with the limit that other programs read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STAGED = "quota"
 
 
 class Quotas:
-    """The limits of one store's layers. `least` is the smallest that anybody may ask for."""
+    """The size limits of one store's layers. `least` is the smallest allowed limit."""
 
     def __init__(self, home: str, least: int, *, sync: bool) -> None:
         self._folder = os.path.join(home, "quotas")
@@ -31,10 +31,10 @@ class Quotas:
         self._sync = sync
 
     def size_in(self, options: Mapping[str, str]) -> int:
-        """Read the limit from storage options; 0 if they set none.
+        """Read the limit from storage options; 0 if they contain none.
 
         Raises:
-            DriverError: an option is unknown, or a size is not valid or too small.
+            DriverError: an option is unknown, or the size is invalid or too small.
         """
         size = limit_in(NAME, options)
         if size is None:
@@ -51,7 +51,7 @@ class Quotas:
         return size
 
     def limit(self, staged: StagedTree, size: int) -> None:
-        """Limit a staged tree. From then on the disk counts what every subvolume holds, which costs some speed.
+        """Limit a staged tree. This turns on quota accounting for all subvolumes of the disk, which costs some speed.
 
         Raises:
             DriverError: only the host's root may set limits.
@@ -68,7 +68,7 @@ class Quotas:
             raise DriverError(NAME, "only root can limit the size of a layer", hint="omit the size") from None
 
     def adopt(self, staged: StagedTree, layer: str) -> None:
-        """Keep the limit of a staged tree, if it has one, as that of `layer`."""
+        """Record the limit of a staged tree, if it has one, as that of `layer`."""
         from cstore.fs.atomic import write_file
 
         size = _read(staged.staging.path, _STAGED)
@@ -76,17 +76,17 @@ class Quotas:
             try:
                 within.make_directories(*os.path.split(self._folder))
             except OSError as error:
-                raise SystemFailure("make", self._folder, error) from error
+                raise SystemFailure("create", self._folder, error) from error
             write_file(self._path(layer), b"%d" % size, mode=0o644, sync=self._sync)
         else:
             self.forget(layer)
 
     def of(self, layer: str) -> int:
-        """The limit of a layer, 0 if it has none."""
+        """Return the limit of a layer in bytes; 0 if it has none."""
         return _read(os.path.dirname(self._folder), f"quotas/{check_part(layer)}")
 
     def forget(self, layer: str) -> None:
-        """Drop what is kept about a layer. The limit itself goes with the subvolume."""
+        """Remove the limit's file. The quota itself is removed with the subvolume."""
         home, path = os.path.split(self._folder)[0], f"quotas/{check_part(layer)}"
         with suppress(OSError, CstoreError), within.parent_of(home, path) as (folder, name):
             os.unlink(name, dir_fd=folder)

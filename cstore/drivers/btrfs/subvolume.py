@@ -1,4 +1,4 @@
-"""Trees that are subvolumes: made, copied by snapshot, and destroyed with the subvolumes that are inside them."""
+"""Trees that are subvolumes: create them, copy them by snapshot, and delete them with the subvolumes inside."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Subvolumes:
         make_root(tree, layer_root)
 
     def copy(self, source: str, tree: str, layer: str, owner: Owners) -> bool:
-        """See `TreeMaker.copy`: a snapshot, or with other owners a copy that shares the contents of files."""
+        """See `TreeMaker.copy`: a snapshot; with other owners, a copy that shares the contents of files."""
         if owner is None:
             _snapshot(source, tree, layer)
             return False
@@ -43,8 +43,8 @@ class Subvolumes:
     def destroy(self, path: str) -> None:
         """See `TreeMaker.destroy`.
 
-        Whole subvolumes at once as far as the kernel lets us; it does not let an ordinary user, unless the disk is
-        mounted so. What is left is removed file by file, and an emptied subvolume then goes like a directory.
+        Delete whole subvolumes as far as the kernel allows it; ordinary users need a mount option for that. Remove the
+        rest file by file; an emptied subvolume can be removed like a directory.
         """
         with suppress(OSError), opened(path) as fd:
             for name in os.listdir(fd):
@@ -85,7 +85,7 @@ def _destroy(path: str, folder_fd: int, name: str) -> None:
     try:
         btrfs.destroy_subvolume(folder_fd, name)
     except OSError as error:
-        # Who may not destroy a subvolume may empty it, once it and those inside are not read-only any more.
+        # Without the right to delete a subvolume, one can still empty it once it and those inside are writable.
         if error.errno not in {errno.ENOTEMPTY, errno.EPERM, errno.EROFS}:
             raise
         root = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
@@ -95,7 +95,7 @@ def _destroy(path: str, folder_fd: int, name: str) -> None:
 
 
 def _forget_quota(folder_fd: int, name: str) -> None:
-    """Drop what is counted for a subvolume. Kernels do that by themselves one day, older ones never."""
+    """Delete the quota group of a subvolume. Newer kernels do so themselves at some time, older ones never."""
     with suppress(OSError):
         root = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
         try:
@@ -105,7 +105,7 @@ def _forget_quota(folder_fd: int, name: str) -> None:
 
 
 def _destroy_inner(trail: Trail) -> None:
-    """Destroy the subvolumes inside one, the innermost first. What is mounted inside is not looked into."""
+    """Delete the subvolumes inside one, innermost first, without entering mounts."""
     btrfs.make_writable(trail.here)
     pending = [_directories(trail.here)]
     while pending:
@@ -118,7 +118,7 @@ def _destroy_inner(trail: Trail) -> None:
             inner = btrfs.is_subvolume(os.fstat(trail.here))
             name = trail.up()
             if inner:
-                with suppress(OSError):  # the one around it stays, too, and says so
+                with suppress(OSError):  # deleting the outer subvolume then fails and reports it
                     btrfs.destroy_subvolume(trail.here, name)
 
 
@@ -141,7 +141,7 @@ def _directories(fd: int) -> list[str]:
 
 @contextmanager
 def opened(path: str) -> Iterator[int]:
-    """Open a directory for a while. Raises OSError."""
+    """Open a directory. Raises OSError."""
     fd = open_root(path)
     try:
         yield fd

@@ -1,4 +1,4 @@
-"""The overlay driver: a layer is the directory of what it changes, and a mount puts such directories over each other.
+"""The overlay driver: a layer is a directory with its changes, and a mount stacks such directories.
 
 Owns: the layout of the overlay home, short links and chains, the mounts, the native comparison of a layer with its
 parent. Must not know: records, locks of records, how an archive is read.
@@ -46,7 +46,7 @@ def check_options(options: Sequence[str]) -> None:
     """Refuse options that the driver would refuse.
 
     Raises:
-        DriverError: one that overlay does not have, or a value that makes no sense.
+        DriverError: overlay does not have an option, or a value is invalid.
     """
     from cstore.drivers.overlay.options import read_options
 
@@ -54,14 +54,14 @@ def check_options(options: Sequence[str]) -> None:
 
 
 def open_driver(place: DriverPlace) -> Driver:
-    """Make the driver object. Writes nothing."""
+    """Create the driver object. Writes nothing."""
     from cstore.drivers.overlay.driver import OverlayDriver
 
     return OverlayDriver(place)
 
 
 def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
-    """Return the inspector of the driver's own files."""
+    """Create the inspector of the driver's own files."""
     from cstore.drivers.overlay.inspect import OverlayInspector
 
     del driver
@@ -69,7 +69,7 @@ def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
 
 
 def open_driver_repair(driver: Driver, place: DriverPlace) -> DriverRepair:
-    """Make what heals that."""
+    """Create the repair of the driver's own files."""
     from cstore.drivers.overlay.repair import OverlayDriverRepair
 
     del driver

@@ -1,4 +1,4 @@
-"""Overlay mounts by mount(2), for kernels before 6.5: all options are one text, and it must fit into a page."""
+"""Overlay mounts with mount(2), for kernels before 6.5: all options form one text of at most a page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def mount_classically(stack: Stack, options: SortedOptions, target: str) -> None
     """Mount a stack.
 
     Raises:
-        DriverError: the kernel refuses, or there are too many lower directories even as numbers.
+        DriverError: the kernel refuses the mount, or even the short names of the lower directories do not fit.
     """
     data = options_text(stack, options)
     try:
@@ -37,7 +37,7 @@ def mount_classically(stack: Stack, options: SortedOptions, target: str) -> None
 
 
 def options_text(stack: Stack, options: SortedOptions) -> str:
-    """All options of a mount as mount(2) takes them."""
+    """Return all options of a mount in the format of mount(2)."""
     return _data(stack, options, [_escaped(lower, ":") for lower in stack.lowers])
 
 
@@ -61,7 +61,7 @@ def _fits(data: str) -> bool:
 def _mount_by_numbers(stack: Stack, options: SortedOptions, target: str) -> None:
     """Mount from within /proc/self/fd, where each lower directory has a short name.
 
-    The working directory is the whole process's, so another one does it; what it mounts is there for all of us.
+    A worker process does it, because this changes the working directory; its mount is visible to this process, too.
     """
     from cstore.fs.worker import run_workers
 

@@ -1,8 +1,8 @@
-"""Reads a layer's changes from its own directory without mounting anything (archive 7.2, 8.3).
+"""List a layer's changes from its own directory without a mount (archive 7.2, 8.3).
 
-The directory holds what was added or modified, and marks for what was removed. What lies below decides between added
-and modified, and whether a mark means anything. Order and rules are those of the Go tool, except that a name is looked
-for as the kernel would: a file, a whiteout or an opaque directory hides everything deeper.
+The directory holds added and modified files, and marks for removed ones. The lower layers decide between added and
+modified, and whether a mark has an effect. Order and rules are those of the Go tool, except that names are looked up
+as in the kernel: a file, a whiteout or an opaque directory hides everything deeper.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ _SECOND = 1_000_000_000
 
 
 Below = tuple[str, str]
-"""A directory below a layer, and the attribute that makes a directory in it opaque."""
+"""A lower directory, and the attribute that marks its subdirectories as opaque."""
 
 
 @contextmanager
 def open_lowers(lowers: Sequence[Below]) -> Iterator[Union]:
-    """Open the directories below a layer for as long as the context lasts."""
+    """Open the lower directories."""
     with opened([path for path, _ in lowers], os.O_PATH) as trees:
         yield Union([Lower(tree, (mark,)) for tree, (_, mark) in zip(trees, lowers, strict=True)])
 
 
 def own_changes(place: Place, ancestors: Sequence[Place], usual: WhiteoutForm) -> OwnChanges | None:
-    """Read a layer's changes from its own directory; None if that needs a mount.
+    """Read a layer's changes from its own directory; None if they can only be seen in a mount.
 
-    It does not tell of what is elsewhere (renamed directories, files without contents), nor can anybody but the program
-    read a mount program's marks. `usual` is the form of layers without any marks.
+    The directory lacks renamed directories and files without contents, and only a mount program can read its own marks.
+    `usual` is the form of layers without any marks.
 
     Raises:
         SystemFailure: a directory cannot be read.
@@ -63,8 +63,8 @@ def own_changes(place: Place, ancestors: Sequence[Place], usual: WhiteoutForm) -
 def changes_in(
     diff: str, below: Sequence[str], usual: WhiteoutForm = WhiteoutForm.OVERLAY, *, named: bool = False
 ) -> OwnChanges | None:
-    """The same of directories: `diff`, and those below it, nearest first. `named`: as for `read_marks`."""
-    own = Marks() if is_blob(diff) else read_marks(diff, named=named)  # an image says itself where contents are
+    """Do the same for directories: `diff`, and lower ones, nearest first. `named`: as in `read_marks`."""
+    own = Marks() if is_blob(diff) else read_marks(diff, named=named)  # the reader of images resolves their marks
     masked = any(is_masked(path) for path in (diff, *below) if not is_blob(path))
     if masked or own.needs_program or own.all & {*ELSEWHERE, WHITEOUT}:
         return None
@@ -79,14 +79,14 @@ def changes_in(
 
 
 class OwnChanges(Value):
-    """Return the changes in a directory or image `diff`: its marks have the form `form`; `lowers` are nearest first."""
+    """The changes in a directory or image `diff`, with marks of the form `form`, above `lowers`, nearest first."""
 
     diff: str
     lowers: tuple[Below, ...]
     form: WhiteoutForm
 
     def list(self) -> list[Change]:
-        """List it, in the order of a walk through the directory.
+        """Return the changes, in the order of a walk through the directory.
 
         Raises:
             SystemFailure: something cannot be read.
@@ -95,7 +95,7 @@ class OwnChanges(Value):
             return _Scan(tree, below, self.form.opaque_xattr).run()
 
     def write(self, sink: Sink, id_map: IDMap, *, gone_at: float | None = None) -> None:
-        """Write it as an uncompressed tar.
+        """Write the changes as an uncompressed tar.
 
         Raises:
             SystemFailure: something cannot be read, or changed while it was read.
@@ -118,7 +118,7 @@ class _Scan:
         self._listed: set[bytes] = {b""}
 
     def run(self) -> list[Change]:
-        """Visit everything."""
+        """Visit everything, and return the changes."""
         stack = [self._names(b"")]
         while stack:
             for path in stack[-1]:
@@ -136,7 +136,7 @@ class _Scan:
             raise errors.SystemFailure("read", self._tree.shown(folder), error) from error
 
     def _visit(self, path: bytes) -> bool:
-        """List one path if it is a change; say whether it is a directory."""
+        """List one path if it is a change; return whether it is a directory."""
         folder, name = split_name(path)
         try:
             status = self._tree.status(folder, name)
@@ -174,7 +174,7 @@ class _Scan:
             raise errors.SystemFailure("read", self._tree.shown(folder), error) from error
 
     def _list_above(self, path: bytes) -> None:
-        """List the directories that lead to an added or deleted path and are not listed yet, outermost first."""
+        """List the parent directories of an added or deleted path that are not listed yet, outermost first."""
         folders = []
         while path := split_name(path)[0]:
             if path not in self._listed:
@@ -193,7 +193,7 @@ def _same_directory(one: os.stat_result, other: os.stat_result) -> bool:
 
 
 def _times_differ(one: int, other: int) -> bool:
-    """As in comparing trees: to the nanosecond, unless one side only has seconds."""
+    """Compare times as for trees: to the nanosecond, unless one side has only whole seconds."""
     if one == other:
         return False
     return one // _SECOND != other // _SECOND or bool(one % _SECOND and other % _SECOND)

@@ -1,17 +1,17 @@
-"""The overlay driver behind the contract of all drivers.
+"""The overlay driver.
 
     HOME/                        0700
     ├── l/<26 characters>              short links to the diffs, see lower.py
     ├── <layer>/                 0700
-    │   ├── diff/                      what the layer changes, with the kernel's own marks for what it removes
+    │   ├── diff/                      the layer's changes, with the kernel's own marks for removed names
     │   ├── link, lower                its short link, and those of its ancestors
-    │   ├── work/, merged/       0700  the kernel's scratch directory, and where the layer is mounted
-    │   └── empty/               0700  lies below a base layer, because something must
-    ├── .has-mount-program             whether a program wrote the layers, in its own way
-    └── staging/                       partial pulls of other tools; see drivers/staging.py for where layers are made
+    │   ├── work/, merged/       0700  the kernel's scratch directory, and the mount point of the layer
+    │   └── empty/               0700  the lower directory of a base layer, because overlay needs one
+    ├── .has-mount-program             whether a mount program wrote the layers, in its own form
+    └── staging/                       partial pulls of other tools; for cstore's staging, see drivers/staging.py
 
-A layer is made whole beside the home and gets its ID by one rename; its short link follows, and is mended by whoever
-misses it. (drivers 7, store-format 11.2)
+A layer is created completely beside the home and gets its ID by one rename. Its short link follows; the next process
+that misses the link recreates it. (drivers 7, store-format 11.2)
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class OverlayDriver:
-    """Layers as directories of changes."""
+    """The driver that stores layers as directories of changes."""
 
     name = NAME
     mounts_beside = False
@@ -78,7 +78,7 @@ class OverlayDriver:
 
         return HomeStaging(home, pulls="staging")
 
-    # ── what is there ──
+    # ── lookup ──
 
     def require(self) -> None:
         """See `Driver.require`."""
@@ -99,7 +99,7 @@ class OverlayDriver:
             return found.path
         return os.path.join(self._homes.own, layer)
 
-    # ── making ──
+    # ── creation ──
 
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
         """See `Driver.stage`."""
@@ -125,7 +125,7 @@ class OverlayDriver:
             return self._with_lowers(staged)
 
     def _check_chain(self, below: Place) -> None:
-        """Make sure that what is made above a layer can be mounted."""
+        """Check that layers above this one can be mounted; restore its short link if necessary."""
         from cstore.drivers.overlay.lower import mend_links
         from cstore.drivers.overlay.making import contents_lost
 
@@ -138,7 +138,7 @@ class OverlayDriver:
 
     @contextmanager
     def _reserved(self, home: str) -> Iterator[StagingDirectory]:
-        """A staging directory that goes away again if what is made in it fails."""
+        """Yield a staging directory, which is removed on failure."""
         root = self._staging(home)
         self._host.check(root)
         self._host.leave_word()
@@ -171,7 +171,7 @@ class OverlayDriver:
             return self._with_lowers(copy_layer(staging, source, form, mask))
 
     def _with_lowers(self, staged: StagedTree) -> StagedTree:
-        """Return the layers below a staged tree, as far as they can be read."""
+        """Return a staged tree with its lower directories, as far as they can be read."""
         made = os.path.dirname(staged.tree)
         place = Place(os.path.dirname(made), os.path.basename(made))
         lowers, unseen = place.rotated(), ""
@@ -210,7 +210,7 @@ class OverlayDriver:
             leftover.finish()
 
     def _check_lower(self, made: Place, layer: str) -> None:
-        """Make sure that the parent is still there, now that it cannot go away any more."""
+        """Check that the parent still exists; the caller's lock prevents its removal from now on."""
         names = made.lower_names()
         if names and self._homes.behind(names[0]) is None and self._homes.search(names[0]) is None:
             raise errors.DriverError(
@@ -249,7 +249,7 @@ class OverlayDriver:
         self._mounter.unmount(place)
         link = place.link
         staging = self._staging(place.home).put_aside(place.path)
-        # Only now: who fails above finds everything in its place, and a link that leads to nothing does no harm.
+        # Remove the link last: after a failure above, everything is in place, and a dangling link does no harm.
         with suppress(OSError, errors.CstoreError), within.parent_of(place.home, f"l/{link}") as (folder, name):
             if link and os.readlink(name, dir_fd=folder) == f"../{layer}/diff":
                 os.unlink(name, dir_fd=folder)
@@ -271,7 +271,7 @@ class OverlayDriver:
         return [*found, *self._mounter.aside.stale()]
 
     def sweep(self) -> list[str]:
-        """See `Driver.sweep`. A short link goes with the layer that it led to."""
+        """See `Driver.sweep`. The short link of a removed layer is removed, too."""
         from cstore.drivers.overlay.leftovers import drop_links_of_staged
 
         for home in self._homes.writable:
@@ -285,7 +285,7 @@ class OverlayDriver:
 
         return unfinished_things(self._homes.writable)
 
-    # ── using ──
+    # ── use ──
 
     def mount(self, layer: str, options: MountOptions) -> str:
         """See `Driver.mount`."""
@@ -300,7 +300,7 @@ class OverlayDriver:
 
     def unmount(self, layer: str) -> None:
         """See `Driver.unmount`."""
-        place = self._homes.look_up(layer, certain=True)
+        place = self._homes.look_up(layer)
         if place is not None:
             self._mounter.unmount(place)
 
@@ -326,7 +326,7 @@ class OverlayDriver:
             yield path
 
     def _native(self, layer: str, base: str | None) -> OwnChanges | None:
-        """Return the changes against `base` from the layer's own directory; None if it does not show all of them."""
+        """Return the layer's changes against `base` from its own directory; None if that lacks some of them."""
         from cstore.drivers.overlay.diff import own_changes
 
         place = self._homes.find(layer)
@@ -336,7 +336,7 @@ class OverlayDriver:
         return own_changes(place, ancestors, self._form) if self._homes.is_parent(place, base) else None
 
     def changes(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
-        """See `Driver.changes`; against the parent, in the order of the directory and without mounting."""
+        """See `Driver.changes`; changes against the parent are in directory order and need no mount."""
         native = self._native(layer, base)
         if native is None:
             from cstore.drivers.tree_diff import tree_changes
@@ -357,7 +357,7 @@ class OverlayDriver:
         native.write(sink, layer_map, gone_at=gone_at)
 
     def diff_size(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> int:
-        """See `Driver.diff_size`; against the parent, what its own directory holds."""
+        """See `Driver.diff_size`; against the parent, the size of the layer's own directory."""
         place = self._homes.find(layer)
         refuse_not_read(place)
         if self._homes.is_parent(place, base):

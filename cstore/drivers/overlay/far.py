@@ -1,12 +1,12 @@
-"""Layers of additional layer stores: what is kept of them elsewhere, by a program or on a disk of its own.
+"""Layers of additional layer stores, whose files a program or another disk keeps outside of the store.
 
     STORE/[base64 of the image's reference/]<digest of the layer or of its table of contents>/
     ├── diff/    the layer's directory, often a mount
-    ├── info     what its record says, as JSON
+    ├── info     its record fields, as JSON
     └── blob     its archive, as it was pushed
 
-A layer's directory here holds a link to that `diff` in place of its own, and a file `additionallayer` with the path of
-the directory above it, the far side. It is only read. (drivers 7.13)
+Such a layer's directory in this store has a link to that `diff` in place of its own, and a file `additionallayer` with
+the path of the directory that contains it, the far side. The far side is only read. (drivers 7.13)
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from __future__ import annotations
 import base64
 import os
 
+from cstore import presence
 from cstore.drivers.far_info import read_info
 from cstore.drivers.overlay.options import NAME
-from cstore.errors import DriverError
+from cstore.errors import DriverError, SystemFailure
 from cstore.fs import within
 
 TYPE_CHECKING = False
@@ -26,21 +27,21 @@ if TYPE_CHECKING:
     from cstore.idmap import IDMap
 
 _EMPTY_ARCHIVE = 1024
-"""Bytes of an archive without entries."""
+"""The size of an archive without entries, in bytes."""
 
 
 def find_far(stores: Sequence[str], digest: str, reference: str) -> str:
-    """The far side of a layer in one of the configured stores, `DIR` or `DIR:ref`.
+    """Return the far side of a layer in one of the configured stores, `DIR` or `DIR:ref`.
 
     Raises:
-        DriverError: none has it, or none can be looked into; says which and why.
+        DriverError: no store has the layer, or no store can be read; the message names the stores and reasons.
     """
     reasons = []
     for store in stores:
         path, _, word = store.rpartition(":") if store.endswith(":ref") else (store, "", "")
         if not os.path.isabs(path):
             reasons.append(f"{path} is not an absolute path")
-        elif not os.path.isdir(path):
+        elif not presence.is_directory(path):
             reasons.append(f"{path} is not a directory")
         else:
             far = os.path.join(path, base64.b64encode(reference.encode()).decode() if word else "", digest)
@@ -58,9 +59,9 @@ def find_far(stores: Sequence[str], digest: str, reference: str) -> str:
 
 
 def far_problem(far: str) -> str:
-    """Why a far side cannot be read, in words; "" if it can.
+    """Return why a far side cannot be read, in words; "" if it can.
 
-    An empty directory is what a mount leaves that is gone, unless the layer is an empty one.
+    An empty directory shows that a mount is missing, unless the layer is empty.
     """
     if not os.path.isabs(far) or os.path.normpath(far) != far:
         return f"{far!r} is not the path of a layer"
@@ -68,11 +69,11 @@ def far_problem(far: str) -> str:
         with os.scandir(os.path.join(far, "diff")) as entries:
             empty = next(entries, None) is None
         for name in ("info", "blob"):
-            if not os.path.isfile(os.path.join(far, name)):
+            if not presence.is_file(os.path.join(far, name)):
                 return f"{far} has no file {name}"
-        if empty and not os.path.ismount(os.path.join(far, "diff")) and _holds_something(far):
+        if empty and not presence.is_mount_point(os.path.join(far, "diff")) and _holds_something(far):
             return f"{far}/diff is empty: its file system is not mounted"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SystemFailure) as error:
         return f"{far} is not mounted or cannot be read: {error}"
     return ""
 
@@ -83,11 +84,11 @@ def _holds_something(far: str) -> bool:
 
 
 def link_to_far(tree: str, far: str, id_map: IDMap) -> None:
-    """Replace the empty directory `tree` with a link to a far layer, and describe that in a file next to it.
+    """Replace the empty directory `tree` by a link to a far side, and record its path in a file beside it.
 
     Raises:
-        DriverError: the layer would need other owners than it has there.
-        OSError: it cannot be made.
+        DriverError: the layer would need an ID map.
+        OSError: the link cannot be created.
     """
     if id_map:
         raise DriverError(NAME, f"{far} is read-only, so its layers cannot have an ID map", hint="omit the map")

@@ -1,13 +1,14 @@
-"""ID-mapped mounts: lower directories with other owners (drivers 9.2).
+"""ID-mapped mounts: show lower directories with other owners (drivers 9.2).
 
-Layers of images keep the owners that their archives name. A container with an ID map of its own sees them through
-mounts that shift owners on the way; what it writes itself lies in its upper directory with the owners of the host.
+Layers of images keep the owners in their archives. A container with an ID map sees them through mounts that shift the
+owners; its own files are in its upper directory with the owners of the host.
 """
 
 from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.contexts import contextmanager, suppress
 from cstore.drivers.overlay.leftovers import MAPPED
 from cstore.drivers.overlay.options import NAME
@@ -25,9 +26,9 @@ _TEST_MAP = IDMap((IDRange(0, 0, 1),), (IDRange(0, 0, 1),))
 
 
 def can_shift(home: str) -> bool:
-    """Whether the file system that holds `home` and this kernel can do it. Leaves no trace."""
+    """Return whether the kernel and the file system of `home` support ID-mapped mounts. Leaves no trace."""
     path = home
-    while not os.path.isdir(path):
+    while not presence.is_directory(path):
         path = os.path.dirname(path)
     try:
         with _namespace(_TEST_MAP) as namespace, _shifted(path, namespace) as fd:
@@ -47,8 +48,8 @@ def _namespace(id_map: IDMap) -> Iterator[int]:
 
 @contextmanager
 def _shifted(folder: str, namespace: int) -> Iterator[int]:
-    """A descriptor of a copy of the mount at `folder`, with the owners of a user namespace."""
-    fd = fsmount.clone_mount(folder)  # without what is mounted inside: that includes mounts that cannot shift
+    """Yield a descriptor of a copy of the mount at `folder`, with the owners of a user namespace."""
+    fd = fsmount.clone_mount(folder)  # without inner mounts, some of which cannot shift
     try:
         fsmount.set_attributes(fd, fsmount.ATTR_IDMAP, propagation=mount.MS_PRIVATE, user_namespace=namespace)
         yield fd
@@ -58,18 +59,18 @@ def _shifted(folder: str, namespace: int) -> Iterator[int]:
 
 @contextmanager
 def shifted_lowers(lowers: Sequence[str], own: str, id_map: IDMap) -> Iterator[list[str]]:
-    """Show the directories `lowers` with the owners of `id_map`, for as long as the context lasts.
+    """Show the directories `lowers` with the owners of `id_map`.
 
-    A mount of overlay made meanwhile keeps what it needs. `own` is the directory of the layer that is mounted; the
-    shifted mounts hang in its `mapped`, as the Go tool's do.
+    An overlay mount created in this context keeps what it needs. `own` is the directory of the mounted layer; the
+    shifted mounts are in its `mapped`, as with the Go tool.
 
     Raises:
-        DriverError: the kernel or a file system cannot do it.
-        ForeignThing: something else is in the place of `mapped`.
+        DriverError: the kernel or a file system does not support it.
+        ForeignThing: `mapped` is not a directory.
     """
     within.require_directory(own, MAPPED, missing=True)
     folder = os.path.join(own, MAPPED)
-    # Root's own home could not be walked through without root in the map: then each directory is shown for itself.
+    # Without root in the map, the home could not be traversed, so each directory gets a mount of its own.
     top_of, rest_of = (_home_of, _within) if _has_root(id_map) else (str, _nothing)
     tops = dict.fromkeys(map(top_of, lowers))
     points: dict[str, str] = {}
@@ -94,7 +95,7 @@ def _nothing(_: str) -> str:
 
 
 def _home_of(lower: str) -> str:
-    """The home of a directory `HOME/<layer>/diff…` or a short link `HOME/l/…`, which is mapped as one."""
+    """Return the home of a directory `HOME/<layer>/diff…` or of a short link `HOME/l/…`, which gets one mount."""
     return os.path.dirname(os.path.dirname(lower))
 
 
@@ -119,14 +120,14 @@ def _show(home: str, point: str, namespace: int) -> str:
 
 
 def _split(point: str) -> tuple[str, str]:
-    """A mount point `LAYER/mapped/N` as the layer's directory and the rest."""
+    """Split a mount point `LAYER/mapped/N` into the layer's directory and the rest."""
     folder, number = os.path.split(point)
     layer, mapped = os.path.split(folder)
     return layer, f"{mapped}/{number}"
 
 
 def release(folder: str) -> None:
-    """Take away what is mounted in a layer's `mapped` directory, and the directory."""
+    """Remove all mounts in a layer's directory `mapped`, and the directory."""
     with suppress(OSError, CstoreError):
         for name in within.list_directory(*os.path.split(folder)):
             point = os.path.join(folder, name)
@@ -138,10 +139,10 @@ def release(folder: str) -> None:
 
 
 def give_root(upper: str, id_map: IDMap) -> None:
-    """Let the top of what is written belong to the container's root, as the top of every tree does to its own."""
+    """Give the root of the upper directory to the container's root, who owns the root of every tree."""
     try:
         os.chown(upper, *id_map.to_host(0, 0))
     except InvalidIDMap:
-        return  # a container without a root
+        return  # the map has no root
     except OSError as error:
         raise SystemFailure("change the owner of", upper, error) from error

@@ -1,7 +1,7 @@
-"""The images of composefs layers, mounted for as long as it takes to put them below an overlay mount.
+"""Mount the images of composefs layers while an overlay mount is created above them.
 
-erofs        from the file itself (Linux 6.12), or a loop device where the kernel wants a block device
-overlay      takes a private copy of each; so nothing of them is left when they are unmounted here
+erofs        from the file itself (Linux 6.12), or a loop device if the kernel needs a block device
+overlay      keeps a private copy of each, so these mounts can be removed afterwards
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from cstore.idmap import IDMap
 
 _FROM_DESCRIPTORS = (6, 15)
-"""From here on overlay takes a lower directory of a mount that hangs nowhere."""
+"""The first kernel whose overlay accepts a lower directory in a detached mount."""
 
 
 def mount_image(path: str, *, by_loop: bool = False) -> int:
-    """Mount an image; return a descriptor of a detached mount.
+    """Mount an image and return a descriptor of the detached mount.
 
-    `by_loop`: by a loop device at once, as where the kernel does not take the file.
+    `by_loop`: use a loop device without trying the file first.
 
     Raises:
         DriverError: the kernel refuses.
-        ArchiveError: it is not an image, or names contents outside of its layer.
-        SystemFailure: it cannot be read.
+        ArchiveError: the file is not an image, or the image names contents outside of its layer.
+        SystemFailure: the file cannot be read.
     """
     from cstore.archive.erofs import Image
 
@@ -81,7 +81,7 @@ def _mount(source: str, *, acls: bool) -> int:
 
 
 def image_directory(path: str, version: tuple[int, int], opened: ExitStack, id_map: IDMap) -> str:
-    """A directory that shows an image until `opened` ends, with the owners of `id_map`, to put it below an overlay.
+    """Return a lower directory that shows an image with the owners of `id_map` until `opened` is closed.
 
     Raises:
         DriverError: the kernel refuses.
@@ -115,7 +115,7 @@ def _shift(path: str, fd: int, id_map: IDMap) -> None:
 
 
 def release_images(layer: str) -> None:
-    """Unmount the images that the Go tool mounts in the directory of a layer above those that they belong to.
+    """Unmount the images that the Go tool mounts in the directory of a layer above composefs layers.
 
     Raises:
         SystemFailure: the kernel refuses.
@@ -131,5 +131,5 @@ def release_images(layer: str) -> None:
 
 
 def data_of(lowers: Sequence[str]) -> list[str]:
-    """The directories with the contents of the images among `lowers`, each once."""
+    """Return the directories with the contents of the images among `lowers`, each once."""
     return list(dict.fromkeys(contents_of(lower) for lower in lowers if is_blob(lower)))

@@ -1,6 +1,6 @@
-"""Changing a layer's own directory while it is mounted, as the Go tool does: file by file, in the directory itself.
+"""Change a layer's own directory while it is mounted: file by file, in place, as the Go tool does.
 
-A mount holds on to the directories that it has shown. One that is exchanged would take along what is written after.
+A mount keeps the directories that it has shown. If one were exchanged, later writes would go to the old one.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _PART = 1 << 20
 
 
 def change_in_place(target: str, source: str, *, sync: bool) -> None:
-    """Make the directory `target` hold what `source` holds, which began as its copy and is used up.
+    """Make the directory `target` equal to `source`, which began as its copy and is consumed.
 
-    Directories stay, and so do files that are the same. A crash leaves some of the changes made.
+    Directories and identical files stay. A crash leaves part of the changes.
 
     Raises:
         SystemFailure: something cannot be changed.
@@ -50,7 +50,7 @@ def change_in_place(target: str, source: str, *, sync: bool) -> None:
 
 
 def _drop_what_is_done(source: str, target: str) -> None:
-    """Remove from `target` what `source` lacks, and from `source` files that `target` has just so."""
+    """Remove files from `target` that `source` lacks, and files from `source` that are identical in `target`."""
     with Directories(source) as new, Directories(target) as old:
         pending = [b""]
         while pending:
@@ -63,7 +63,7 @@ def _drop_what_is_done(source: str, target: str) -> None:
 
 
 def _drop_in(new: int, old: int) -> list[bytes]:
-    """Do so in one pair of directories; return the names of directories that are in both."""
+    """Do so in one pair of directories; return the names of directories that exist in both."""
     times, wanted, both = os.fstat(new), dict(names_in(new)), []
     for name, kind in list(names_in(old)):
         if name not in wanted:
@@ -77,7 +77,7 @@ def _drop_in(new: int, old: int) -> list[bytes]:
 
 
 def _same_file(new: int, old: int, name: bytes) -> bool:
-    """Whether two files are indistinguishable. Never true for a hard link, which may lead to another file."""
+    """Return whether two files are identical. A hard link never counts as identical, as its target may differ."""
     one, other = (os.stat(name, dir_fd=folder, follow_symlinks=False) for folder in (new, old))
     if (one.st_nlink, _facts(one)) != (1, _facts(other)):
         return False

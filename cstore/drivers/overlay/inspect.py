@@ -1,16 +1,17 @@
-"""Looking at a layer's `diff`, `link`, `lower` and `work`, and at the short links: what the driver would trip over."""
+"""Inspect each layer's `diff`, `link`, `lower` and `work`, and the short links."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.directories import open_quietly
 from cstore.archive.override import is_masked
 from cstore.contexts import ExitStack, contextmanager
 from cstore.drivers.inspection import MISSING, NO_DIRECTORY, NO_FILE, WRONG, Flaw, Part
-from cstore.drivers.overlay.lower import DEEPEST, RESERVED, Homes, Place, link_of
+from cstore.drivers.overlay.lower import DEEPEST, RESERVED, Homes, Place, link_of, read_short
 from cstore.drivers.overlay.marks import (
     METACOPY,
     WHITEOUT,
@@ -26,7 +27,7 @@ from cstore.drivers.overlay.options import read_options
 from cstore.fs import within
 from cstore.ids import flaw_of_part
 from cstore.layout import COMPOSEFS_IMAGE, is_blob
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class OverlayInspector:
-    """Looks at the homes of one store."""
+    """The inspector of one store's homes."""
 
     whole = False
 
@@ -51,7 +52,7 @@ class OverlayInspector:
         return [place.tree, *place.rotated()]
 
     def seen_roots(self, layer: str) -> Sequence[str]:
-        """See `Inspector.seen_roots`: those of a chain with a composefs image, which takes root to mount."""
+        """See `Inspector.seen_roots`: only for a chain with a composefs image, which only root can mount."""
         place = self._homes.find(layer)
         places = [place, *self._homes.ancestors(place)]
         for each in places:
@@ -73,7 +74,7 @@ class OverlayInspector:
         return form_not_read(place) or f"a layer of an additional layer store, which keeps it in {place.far}"
 
     def parts(self, layer: str, ancestors: Callable[[], Sequence[str]]) -> list[Part]:
-        """See `Inspector.parts`: what the layer's `lower` file says; if that says nothing, what the records say."""
+        """See `Inspector.parts`: the layers in the layer's `lower` file or, if that is damaged, in the records."""
         place = self._homes.find(layer)
         found = [_part(place)]
         try:
@@ -93,22 +94,22 @@ class OverlayInspector:
         return found
 
     def _below(self, name: str, ancestors: Callable[[], Sequence[str]]) -> Part:
-        """Return the layer of a short link, wherever it is."""
+        """Return the layer of a short link, in any home and of any form."""
         below = self._homes.behind(name) or self._recorded(name, ancestors()) or self._homes.search(name)
         lost = f"the short link {name} leads to no layer"
         return Part(self._homes.owner_of(name), (), lost) if below is None else _part(below)
 
     def _recorded(self, name: str, ancestors: Sequence[str]) -> Place | None:
-        """The layer among those that has a short link of its own of that name: to search all layers takes long."""
+        """Return the ancestor whose own short link has that name; this avoids a slow search in all layers."""
         places = (place for each in ancestors if (place := self._homes.look_up(each)) is not None)
         return next((place for place in places if place.has_contents and link_of(place) == name), None)
 
     def has_files_for_marks(self) -> bool:
         """See `Inspector.has_files_for_marks`."""
-        return not all(by_kernel(home) for home in self._homes if os.path.isdir(home))
+        return not all(by_kernel(home) for home in self._homes if presence.is_directory(home))
 
     def has_marks_of_users(self, layer: str) -> bool:
-        """See `Inspector.has_marks_of_users`: if so, a mount is one that honors them."""
+        """See `Inspector.has_marks_of_users`: such a chain needs a mount that honors these marks."""
         place = self._homes.find(layer)
         return bool(marks_beneath(place, self._homes.known_ancestors(place)).users)
 
@@ -123,7 +124,7 @@ class OverlayInspector:
         if place.home not in self._homes.writable:
             if place.is_additional:
                 return []
-            return self._directory(place, "diff")  # the rest is for who opens it as a store of its own
+            return self._directory(place, "diff")  # a check of that store covers the rest
         own = () if place.is_additional else self._directory(place, "diff")
         found = [*own, *self._directory(place, "work"), *self._link(place)]
         return [*found, *self._lower(place, ancestors)]
@@ -147,12 +148,14 @@ class OverlayInspector:
             return [Flaw(place.layer, "short-link", short, MISSING, expected=target)]
         except errors.CstoreError as error:
             return [Flaw(place.layer, "short-link", short, WRONG, error.message, target)]
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise errors.SystemFailure("read", short, error) from error
             return [Flaw(place.layer, "short-link", short, WRONG, "it is not a symbolic link", target)]
         return [] if found == target else [Flaw(place.layer, "short-link", short, WRONG, found, target)]
 
     def _name_of(self, place: Place) -> str:
-        """The short link that leads to a layer, if there is one."""
+        """Return the short link that leads to a layer; "" if there is none."""
         target = f"../{place.layer}/diff"
         return next((name for name, found in _links(place.home) if found == target), "")
 
@@ -192,7 +195,7 @@ class OverlayInspector:
         return found
 
     def bears_marks(self, layer: str) -> bool:
-        """See `Inspector.bears_marks`: a short link leads to it, and it knows that link."""
+        """See `Inspector.bears_marks`: a short link leads to the layer, and its file `link` names that link."""
         for home in self._homes.writable:
             name = link_of(Place(home, layer))
             try:
@@ -224,7 +227,7 @@ _LONGEST_LINK = 64
 
 
 class _OpenHome(NamedTuple):
-    """A home and its short links, open: a chain has up to hundreds of layers, and nearly all are alike."""
+    """A home and its directory of short links, kept open, because a chain has up to hundreds of similar layers."""
 
     home: str
     layers: int
@@ -232,7 +235,7 @@ class _OpenHome(NamedTuple):
 
     @classmethod
     def opened(cls, stack: ExitStack, home: str) -> _OpenHome | None:
-        """Open a home while the stack lasts; None if it, or its directory of links, is not a directory."""
+        """Open a home until the stack is closed; None if it, or its `l`, is not a directory."""
         try:
             layers = stack.enter_context(_opened(home, _FOLDER & ~os.O_NOFOLLOW))
             return cls(home, layers, stack.enter_context(_opened("l", _FOLDER, layers)))
@@ -240,7 +243,7 @@ class _OpenHome(NamedTuple):
             return None
 
     def ordinary(self, name: str) -> Part | None:
-        """Return the layer of a sound short link in this home; None if it must be examined."""
+        """Return the layer of a short link if it is in this home and ordinary; None if it needs a closer look."""
         try:
             up, layer, diff = os.readlink(name, dir_fd=self.links).split("/")
             if (up, diff) != ("..", "diff") or layer in RESERVED or flaw_of_part(layer):
@@ -253,7 +256,7 @@ class _OpenHome(NamedTuple):
                     first = next(iter(os.listdir(diff_fd)), "")
         except (OSError, ValueError):
             return None
-        # Contents named by their digests lie in directories of two digits.
+        # Content files named by their digests are in directories with two-digit names.
         return None if len(first) == 2 else Part(layer, (os.path.join(self.home, layer, "diff"),))
 
 
@@ -281,7 +284,7 @@ def _part(place: Place) -> Part:
     except (OSError, errors.CstoreError):
         ordinary = False
     if ordinary and within.is_directory(place.home, f"{place.layer}/diff") and not holds_contents(place):
-        return Part(place.layer, (place.diff,))  # as nearly all are: to look for each odd thing would take long
+        return Part(place.layer, (place.diff,))  # the usual case, without slow checks for rare forms
     problem = form_not_read(place)
     if not problem and not place.has_contents:
         problem = f"its directory {place.diff} is missing"
@@ -289,35 +292,22 @@ def _part(place: Place) -> Part:
 
 
 def runs_through(found: Sequence[str], ancestors: Sequence[str]) -> bool:
-    """Whether a chain of layers has all `ancestors`, in their order, and no missing layer.
+    """Return whether a chain of layers contains all `ancestors` in order, and no missing layer.
 
-    It may have others between: a layer with other owners than the one it was made of lies on that one, though its
-    record names the parent of both (semantics 5).
+    Other layers may be between them: a mapped layer is above its original, although its record names the parent of both
+    (semantics 5).
     """
     rest = iter(found)
     return all(found) and all(ancestor in rest for ancestor in ancestors)
 
 
 def _problem(path: str, is_right: object, otherwise: str) -> str:
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
+    mode = presence.mode_at(path)
+    if not mode:
         return MISSING
-    except OSError:
-        return WRONG
     return "" if callable(is_right) and is_right(mode) else otherwise
 
 
 def _links(home: str) -> list[tuple[str, str]]:
-    """Every symbolic link in the directory of short links, and what it says."""
-    try:
-        names = sorted(within.list_directory(home, "l"))
-    except (OSError, errors.CstoreError):
-        return []
-    found = []
-    for name in names:
-        try:
-            found.append((name, within.read_link(home, f"l/{name}")))
-        except (OSError, errors.CstoreError):
-            found.append((name, ""))
-    return found
+    """Return every symbolic link in the directory of short links, with its target."""
+    return [(name, read_short(home, name)) for name in within.names_in(home, "l")]

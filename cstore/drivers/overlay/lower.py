@@ -1,18 +1,19 @@
-"""Finds layers and their ancestors: short links, `lower` files, and repair of links (drivers 7.1, 7.12).
+"""Find layers and their lower layers by short links and `lower` files, and repair links (drivers 7.1, 7.12).
 
     HOME/l/<26 characters>  ──►  ../<layer>/diff
     HOME/<layer>/link            the 26 characters
     HOME/<layer>/lower           l/AAA:l/BBB:…  all ancestors, nearest first
 
-The links are short because all of them once had to fit into one page of mount options. Nothing in these files is
-believed: a name that is no link name, and a link that leads anywhere but to a layer's `diff`, is damage.
+The links are short because all of them once had to fit into one page of mount options. These files are not trusted: a
+name that is not a valid link name, or a link that leads anywhere but to a layer's `diff`, is damage.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.contexts import suppress
 from cstore.drivers.lost import directory_lost
 from cstore.drivers.overlay.options import NAME
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
 RESERVED = frozenset({"l", "staging", "tempdirs", "backingFsBlockDev", ".has-mount-program"})
 """Names in a home that are not layers."""
 DEEPEST = 500
-"""Ancestors that a layer can have."""
+"""The maximum number of ancestors of a layer."""
 
 _LINK_LENGTH = 26
 _LINK_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 
 class Place(Value):
-    """The directory of one layer. `foreign`: not in the store's own home, or on read-only media; never written to."""
+    """The directory of one layer. `foreign`: in another home, or on read-only media, so it is never written."""
 
     home: str
     layer: str
@@ -49,60 +50,60 @@ class Place(Value):
 
     @property
     def diff(self) -> str:
-        """The directory with the layer's changes."""
+        """The directory of the layer's changes."""
         return os.path.join(self.home, self.layer, "diff")
 
     @property
     def tree(self) -> str:
-        """The path of the layer's changes: its image if it is a composefs layer, otherwise its `diff`, here or far."""
+        """The layer's files by name: its image if it is a composefs layer, else its `diff`, here or on the far side."""
         if self.is_composefs:
             return os.path.join(self.path, COMPOSEFS_IMAGE)
         return os.path.join(self.far, "diff") if self.is_additional else self.diff
 
     @property
     def far(self) -> str:
-        """Where a layer of an additional layer store is kept, "" for any other."""
+        """The far side of a layer of an additional layer store; "" for any other layer."""
         return _read(self.home, f"{self.layer}/additionallayer").rstrip("\n")
 
     @property
     def is_composefs(self) -> bool:
-        """Whether the layer is an image of its tree, and its `diff` holds the contents of files by digest."""
+        """Whether the layer has an image of its tree, and content files named by digest in its `diff`."""
         return within.is_file(self.home, f"{self.layer}/{COMPOSEFS_IMAGE}")
 
     @property
     def has_contents(self) -> bool:
-        """Whether what the layer changes is there; of a layer of an additional layer store it is somewhere else."""
+        """Whether the directory of the layer's changes exists; true for an additional layer, which has it elsewhere."""
         return within.is_directory(self.home, f"{self.layer}/diff") or self.is_additional
 
     @property
     def is_additional(self) -> bool:
-        """Whether the layer is one of an additional layer store: a file of that name says which."""
+        """Whether the layer belongs to an additional layer store, which its file `additionallayer` names."""
         return within.is_file(self.home, f"{self.layer}/additionallayer")
 
     def require_diff(self) -> None:
-        """Check that `diff` is a directory. Does not report that it is missing.
+        """Check that `diff` is a directory. A missing `diff` is no error here.
 
         Raises:
-            ForeignThing: it is not.
+            ForeignThing: `diff` is something else.
         """
         within.require_directory(self.home, f"{self.layer}/diff", missing=True)
 
     @property
     def merged(self) -> str:
-        """Where the layer is mounted."""
+        """The mount point of the layer."""
         return os.path.join(self.home, self.layer, "merged")
 
     @property
     def link(self) -> str:
-        """The name of the layer's short link, "" if its file is missing or holds something else."""
+        """The name of the layer's short link; "" if its file is missing or invalid."""
         text = _read(self.home, f"{self.layer}/link").rstrip("\n")
         return text if _is_link_name(text) else ""
 
     def lower_names(self) -> list[str]:
-        """The short links of all ancestors, nearest first.
+        """Return the short links of all ancestors, nearest first.
 
         Raises:
-            DriverError: the `lower` file holds something else.
+            DriverError: the `lower` file is invalid.
         """
         text = _read(self.home, f"{self.layer}/lower").strip()
         names = [part.removeprefix("l/") for part in text.split(":")] if text else []
@@ -111,22 +112,19 @@ class Place(Value):
                 raise errors.DriverError(
                     NAME,
                     f"layer {self.layer}: its file {os.path.join(self.path, 'lower')} names {name!r}, not a short link",
-                    hint="cstore repair heals it",
+                    hint="run cstore repair",
                 )
         return names
 
     @property
     def short(self) -> str:
-        """The path of the short link, "" if it does not lead to the layer."""
+        """The path of the short link; "" if it does not lead to the layer."""
         link = self.link
-        try:
-            leads_here = bool(link) and within.read_link(self.home, f"l/{link}") == f"../{self.layer}/diff"
-        except (errors.CstoreError, OSError):
-            return ""
+        leads_here = bool(link) and read_short(self.home, link) == f"../{self.layer}/diff"
         return os.path.join(self.home, "l", link) if leads_here else ""
 
     def rotated(self) -> list[str]:
-        """Directories `diff1`, `diff2` …: what the layer was before its owners were rewritten."""
+        """Return the directories `diff1`, `diff2` …: the layer's contents before its owners were rewritten."""
         found: list[str] = []
         while within.is_directory(self.home, f"{self.layer}/diff{len(found) + 1}"):
             found.append(f"{self.diff}{len(found) + 1}")
@@ -134,7 +132,7 @@ class Place(Value):
 
 
 class Homes:
-    """The store's own home and those that it may read."""
+    """The store's own home, and those that it may only read."""
 
     def __init__(self, own: str, image_home: str, stores: Sequence[str]) -> None:
         self.own = own
@@ -143,34 +141,30 @@ class Homes:
 
     @cached_property
     def _is_read_only(self) -> bool:
-        """Whether the own home is on read-only media, and must be treated as another store's."""
+        """Whether the own home is on read-only media, so that its layers count as foreign."""
         return on_read_only_media(self.own)
 
     def __iter__(self) -> Iterator[str]:
         yield from self.writable
         yield from self._foreign
 
-    def look_up(self, layer: str, *, certain: bool = False) -> Place | None:
+    def look_up(self, layer: str) -> Place | None:
         """Find a layer, in the own home first.
 
         Raises:
-            UnsafeID: the ID, which a record may hold, would lead out of the homes.
-            SystemFailure: its existence is unknown, and the answer must be `certain`.
+            UnsafeID: the ID, which may come from a record, would lead out of the homes.
+            SystemFailure: a home cannot be examined.
         """
         if check_part(layer) in RESERVED:
             return None
         places = (Place(home, layer, home != self.own or self._is_read_only) for home in self)
-        try:
-            found = (place for place in places if within.is_directory(place.home, place.layer, certain=certain))
-            return next(found, None)
-        except OSError as error:
-            raise errors.SystemFailure("look at", layer, error) from None
+        return next((place for place in places if within.is_directory(place.home, place.layer)), None)
 
     def find(self, layer: str) -> Place:
         """Find a layer.
 
         Raises:
-            DriverError: it is nowhere.
+            DriverError: no home has the layer.
         """
         place = self.look_up(layer)
         if place is None:
@@ -179,7 +173,7 @@ class Homes:
         return place
 
     def layers(self) -> list[str]:
-        """The layers of the homes that are the store's own, sorted.
+        """Return the layers in the store's own homes, sorted.
 
         Raises:
             SystemFailure: a home cannot be read.
@@ -190,9 +184,9 @@ class Homes:
         return sorted(found)
 
     def behind(self, name: str) -> Place | None:
-        """Return the layer of a short link; None if the link is missing, dangling, or leads elsewhere.
+        """Return the layer of a short link; None if the link is missing or wrong, or the layer has no contents.
 
-        A layer that names another link as its own counts as elsewhere.
+        A layer whose `link` file names another short link does not count.
         """
         for home in self:
             place = self._target(home, name)
@@ -201,21 +195,18 @@ class Homes:
         return None
 
     def _target(self, home: str, name: str) -> Place | None:
-        try:
-            parts = within.read_link(home, f"l/{name}").split("/")
-        except (errors.CstoreError, OSError):
-            return None
+        parts = read_short(home, name).split("/")
         if len(parts) != 3 or (parts[0], parts[2]) != ("..", "diff"):
             return None
         layer = parts[1]
         return None if layer in RESERVED or layer in {"", ".", ".."} else Place(home, layer, home != self.own)
 
     def search(self, name: str) -> Place | None:
-        """Find the layer whose `link` file holds `name`, though no link leads there. Slow, and writes nothing."""
+        """Find the layer whose `link` file has `name`, without the link itself. Slow; writes nothing."""
         return next((place for place in self._linked(name) if place.has_contents), None)
 
     def owner_of(self, name: str) -> str:
-        """Return the layer of a short link, even if its contents are missing; "" if unknown."""
+        """Return the layer of a short link, whether or not its contents exist; "" if it is unknown."""
         for home in self:
             place = self._target(home, name)
             if place is not None and link_of(place) in {"", name}:
@@ -230,10 +221,10 @@ class Homes:
                     yield place
 
     def ancestors(self, place: Place) -> list[Place]:
-        """All layers below `place`, nearest first. Writes nothing; a missing link is got over.
+        """Return all layers below `place`, nearest first. Missing links are tolerated; nothing is written.
 
         Raises:
-            DriverError: one of them is gone, or there are more than DEEPEST.
+            DriverError: one of them is missing, or there are more than DEEPEST.
         """
         names = place.lower_names()
         if len(names) > DEEPEST:
@@ -257,11 +248,11 @@ class Homes:
         return found
 
     def known_ancestors(self, place: Place) -> list[Place]:
-        """Those of the layers below `place` that can be found at once, for who can do with some."""
+        """Return the layers below `place` whose short links are intact, for callers that do not need all of them."""
         return [found for found in map(self.behind, place.lower_names()) if found is not None]
 
     def is_parent(self, place: Place, base: str | None) -> bool:
-        """Whether the layer was made directly on `base`, or, without `base`, on nothing."""
+        """Return whether `base` is the layer's parent; without `base`, whether it has no parent."""
         names = place.lower_names()
         if base is None or not names:
             return base is None and not names
@@ -269,8 +260,24 @@ class Homes:
         return found is not None and found.layer == base
 
 
+def read_short(home: str, name: str) -> str:
+    """Return the target of a short link; "" if it is missing or not a symbolic link.
+
+    Raises:
+        SystemFailure: it cannot be read.
+    """
+    try:
+        return within.read_link(home, f"l/{name}")
+    except errors.ForeignThing:
+        return ""
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            presence.mode_despite(error, os.path.join(home, "l", name))
+        return ""
+
+
 def link_of(place: Place) -> str:
-    """Return the name of a layer's short link; "" if its file is missing or of another type."""
+    """Return the name of a layer's short link; "" if its file is missing, invalid or not a file."""
     try:
         return place.link
     except errors.CstoreError:
@@ -282,12 +289,12 @@ def _is_link_name(text: str) -> bool:
 
 
 def new_link_name() -> str:
-    """A random name for a short link."""
+    """Return a random name for a short link."""
     return "".join(_LINK_LETTERS[byte % len(_LINK_LETTERS)] for byte in os.urandom(_LINK_LENGTH))
 
 
 def make_link(place: Place, name: str) -> None:
-    """Make the short link `name` lead to the layer; replaces an existing file.
+    """Make the short link `name` lead to the layer, replacing another link with that name.
 
     Raises:
         ForeignThing: the directory of short links is of another type.
@@ -305,26 +312,26 @@ def make_link(place: Place, name: str) -> None:
 
 
 def _make_folder(home: str) -> None:
-    """Make the directory of short links, unless something is there."""
+    """Create the directory of short links, unless its path exists."""
     folder = os.path.join(home, "l")
-    if os.path.lexists(folder):
-        return  # if it is not a directory, the next access reports it
+    if presence.is_there(folder):
+        return  # if it is not a directory, the caller's next step fails
     with suppress(FileExistsError):
         within.mkdir(folder, 0o755)
         fd = within.open_folder(folder, os.O_RDONLY | os.O_NOFOLLOW)
         try:
-            os.fchmod(fd, 0o755)  # the Go tool has it so, and the home above it is closed
+            os.fchmod(fd, 0o755)  # as the Go tool does; the home itself is private
         finally:
             os.close(fd)
 
 
 def mend_links(homes: Homes, place: Place) -> None:
-    """Make what is missing of the short links between a layer and its ancestors. Only links of own homes are made.
+    """Recreate missing short links of a layer and its ancestors. Only links in the store's own homes are created.
 
-    Nothing is removed, because what a wrong link was meant for is unknown.
+    Nothing is removed, because the purpose of a wrong link is unknown.
 
     Raises:
-        SystemFailure: a link cannot be made.
+        SystemFailure: a link cannot be created.
     """
     if place.foreign:
         return
@@ -336,11 +343,11 @@ def mend_links(homes: Homes, place: Place) -> None:
             if found is not None and not found.foreign:
                 make_link(found, name)
     except OSError as error:
-        raise errors.SystemFailure("mend the links of", place.path, error) from error
+        raise errors.SystemFailure("repair the links of", place.path, error) from error
 
 
 def write_link_file(place: Place) -> None:
-    """Say again which short link is the layer's: the one that leads to it, or a new one."""
+    """Rewrite a layer's `link` file with the short link that leads to it, or a new name."""
     from cstore.fs.atomic import write_file
 
     name = next(links_to(place), "") or new_link_name()
@@ -348,19 +355,17 @@ def write_link_file(place: Place) -> None:
 
 
 def links_to(place: Place) -> Iterator[str]:
-    """The short links that lead to a layer, whether or not it is there, sorted."""
-    present = within.list_directory(place.home, "l") if within.is_directory(place.home, "l") else []
-    for name in sorted(filter(_is_link_name, present)):
-        with suppress(OSError):
-            if within.read_link(place.home, f"l/{name}") == f"../{place.layer}/diff":
-                yield name
+    """Yield the short links that lead to a layer, which need not exist, sorted."""
+    for name in filter(_is_link_name, within.names_in(place.home, "l")):
+        if read_short(place.home, name) == f"../{place.layer}/diff":
+            yield name
 
 
 def layers_in(home: str) -> list[str]:
-    """Return the names of the layers' directories in a home, unsorted; empty if there is no home.
+    """Return the names of the layer directories in a home, unsorted; none if the home does not exist.
 
     Raises:
-        SystemFailure: it cannot be read.
+        SystemFailure: the home cannot be read.
     """
     try:
         with os.scandir(home) as entries:

@@ -1,11 +1,12 @@
-"""Layer directories in the making: everything that belongs to one, in a staging directory (drivers 7.5)."""
+"""Create the directory of a new layer, with all its parts, in a staging directory (drivers 7.5)."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.override import ATTRIBUTE, Override, parse
 from cstore.drivers.contract import StagedTree
 from cstore.drivers.overlay.lower import DEEPEST, Place, new_link_name
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
     from cstore.idmap import IDMap
 
 ROOT_MODE = 0o555
-"""Mode of a base layer's root directory until its archive says otherwise."""
+"""The mode of a base layer's root directory until its archive sets another."""
 _DIRECTORIES = ("work", "merged")
 
 
 def make_layer(
     staging: StagingDirectory, parent: Place | None, id_map: IDMap, form: WhiteoutForm, mask: int = -1
 ) -> StagedTree:
-    """Make the directory of a new layer above `parent`; a `mask` that is not negative is the mode of all that is made.
+    """Create the directory of a new layer above `parent`. A `mask` of 0 or more is the mode of all files on disk.
 
     Raises:
         DriverError: the parent cannot have children.
@@ -51,16 +52,18 @@ def make_layer(
         tree = make_root(folder, mode, owner, mask)
         return StagedTree(tree, form, parent is not None, staging, force_mask=mask)
     except OSError as error:
-        raise errors.SystemFailure("make a layer in", folder, error) from error
+        raise errors.SystemFailure("create a layer in", folder, error) from error
 
 
 def _root_of(parent: Place) -> tuple[int, tuple[int, int]]:
-    """Mode and owner of a layer's root directory, or those that it counts as."""
+    """Return the effective mode and owner of a layer's root directory."""
     with within.path_past_links(parent.diff) as diff:
         status = os.stat(diff)
         try:
             meant = parse(os.getxattr(diff, ATTRIBUTE))
-        except OSError:
+        except OSError as error:
+            if error.errno not in {errno.ENODATA, errno.ENOTSUP}:
+                raise
             meant = None
     if meant is None:
         return stat.S_IMODE(status.st_mode), (status.st_uid, status.st_gid)
@@ -68,9 +71,9 @@ def _root_of(parent: Place) -> tuple[int, tuple[int, int]]:
 
 
 def make_root(folder: str, mode: int, owner: tuple[int, int], mask: int = -1) -> str:
-    """Make `diff` in a layer's directory, and return its path. The mode is exact, regardless of the umask.
+    """Create `diff` in a layer's directory and return its path. The mode is exact, whatever the umask.
 
-    With a mask it has that mode and our own owner, and the others in an attribute.
+    With a mask, the directory has that mode and this process's owner, and an attribute has the real ones.
 
     Raises:
         OSError: as mkdir(2).
@@ -90,7 +93,7 @@ def make_root(folder: str, mode: int, owner: tuple[int, int], mask: int = -1) ->
 
 
 def copy_layer(staging: StagingDirectory, source: Place, form: WhiteoutForm, mask: int = -1) -> StagedTree:
-    """Make a copy of a layer's directory, with the same short link, to be changed and put in its place.
+    """Create a copy of a layer's directory, with the same short link, which can be changed and then replaces it.
 
     Raises:
         SystemFailure: something cannot be copied.
@@ -105,32 +108,32 @@ def copy_layer(staging: StagingDirectory, source: Place, form: WhiteoutForm, mas
             text = _read(source, name)
             if text:
                 _write(os.path.join(folder, name), text)
-        for name in _DIRECTORIES if os.path.exists(os.path.join(folder, "lower")) else (*_DIRECTORIES, "empty"):
+        for name in _DIRECTORIES if presence.exists(os.path.join(folder, "lower")) else (*_DIRECTORIES, "empty"):
             within.mkdir(os.path.join(folder, name), 0o700)
         for name in trees:
             within.mkdir(os.path.join(folder, name), 0o700)
             copy_tree(os.path.join(source.path, name), os.path.join(folder, name))
     except OSError as error:
         raise errors.SystemFailure("copy the layer to", folder, error) from error
-    has_lower = os.path.exists(os.path.join(folder, "lower")) or len(trees) > 1
+    has_lower = presence.exists(os.path.join(folder, "lower")) or len(trees) > 1
     return StagedTree(os.path.join(folder, "diff"), form, has_lower, staging, copied=True, force_mask=mask)
 
 
 def sync_layer(folder: str) -> None:
-    """Bring a layer's own files to the disk; its contents are there since it was filled."""
+    """Sync a layer's own files; its contents were synced when it was filled."""
     from cstore.fs.atomic import sync_directory, sync_file
 
     for name in ("link", "lower"):
         path = os.path.join(folder, name)
-        if os.path.exists(path):
+        if presence.exists(path):
             sync_file(path)
-    if not os.path.islink(os.path.join(folder, "diff")):
+    if not presence.is_link(os.path.join(folder, "diff")):
         sync_directory(os.path.join(folder, "diff"))
     sync_directory(folder)
 
 
 def sync_home(home: str) -> None:
-    """Bring to the disk which layers and short links there are in a home."""
+    """Sync the directories of layers and short links in a home."""
     from cstore.fs.atomic import sync_directory
 
     sync_directory(os.path.join(home, "l"))
@@ -138,7 +141,7 @@ def sync_home(home: str) -> None:
 
 
 def _lower_of(parent: Place) -> str:
-    """Return the `lower` file of a child: its parent, and the parent's ancestors."""
+    """Return the `lower` file of a child: its parent, followed by the parent's ancestors."""
     link = parent.link
     if not link:
         raise errors.DriverError(
@@ -175,19 +178,19 @@ def _read(place: Place, name: str) -> str:
 
 # ── refusals ──
 #
-# Refuses unsupported options of a layer before anything is made (drivers 7.6).
+# Errors for unsupported requests, raised before anything is created (drivers 7.6).
 
 
 def contents_lost(place: Place) -> errors.DriverError:
-    """The error for a layer whose `diff` is missing."""
+    """Return the error for a layer whose `diff` is missing."""
     hint = "its contents are lost; cstore repair --from ARCHIVE restores them"
     if place.foreign:
-        hint = "its contents are lost; cstore repair --dry-run says in which store, and what helps"
+        hint = "its contents are lost; cstore repair --dry-run names the store and the remedy"
     return errors.DriverError(NAME, f"layer {place.layer} has no directory {place.diff}", hint=hint)
 
 
 def program_only(place: Place, program: str) -> errors.DriverError:
-    """The error for a layer that cannot get other owners, as the kernel does not show it as it was written."""
+    """Return the error for a layer that cannot get other owners, because the kernel does not show it as written."""
     return errors.DriverError(
         NAME,
         f"layer {place.layer} has owners and modes in attributes, or a mount program's marks, and no copy of it with "
@@ -197,10 +200,10 @@ def program_only(place: Place, program: str) -> errors.DriverError:
 
 
 def refuse_quotas(asked: Iterable[str]) -> None:
-    """Refuse storage options with these names: they promise limits that would not be enforced.
+    """Refuse all storage options with these names: they request limits that nothing would enforce.
 
     Raises:
-        DriverError: there is one.
+        DriverError: there is such an option.
     """
     for name in asked:
         raise errors.DriverError(
@@ -212,10 +215,10 @@ def refuse_quotas(asked: Iterable[str]) -> None:
 
 
 def check_mask(options: TreeOptions, program: str) -> None:
-    """Make sure that a layer whose modes are in attributes will be shown with them.
+    """Check that a layer with modes in attributes will be shown with these.
 
     Raises:
-        DriverError: it would not.
+        DriverError: it will not.
     """
     if not options.read_only and not program:
         raise errors.DriverError(

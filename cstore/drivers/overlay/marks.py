@@ -1,14 +1,14 @@
-"""How layers were written, read from the layers themselves: the one reading that everything goes by.
+"""Determine how layers were written, from the layers themselves. All other code relies on this.
 
-    composefs-data/, diff/xx/<62 digits>         a composefs layer; without its image, a form that is not read
+    composefs-data/, diff/xx/<62 digits>         a composefs layer; without its image, it cannot be read
     additionallayer                              a link into an additional layer store, see far.py
     user.containers.override_stat                owners and modes are in attributes; a mount program shows them
     trusted.overlay.*                            the marks of root's mounts
-    user.overlay.*                               those of mounts in a user namespace, which need `userxattr`
-    redirect, metacopy                           a renamed directory, or a file without its contents: both are below
-    .wh.NAME, user.fuseoverlayfs.opaque          the marks of a mount program
+    user.overlay.*                               marks of mounts in a user namespace, which need `userxattr`
+    redirect, metacopy                           a renamed directory, or a file without its contents: both are lower
+    .wh.NAME, user.fuseoverlayfs.opaque          marks of a mount program
 
-Options of today, and who reads, say nothing of that. In the lowest directory of a chain no mark hides anything.
+Current options and the current user do not matter. In the lowest directory of a chain, no mark hides anything.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import errno
 import os
 import stat
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.override import is_masked
 from cstore.archive.whiteout import OPAQUE_VALUE, WHITEOUT_PREFIX, WhiteoutForm
 from cstore.contexts import contextmanager
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 TRUSTED, USERS, PROGRAMS = "trusted.overlay.", "user.overlay.", "user.fuseoverlayfs."
 OPAQUE, REDIRECT, METACOPY, WHITEOUT = "opaque", "redirect", "metacopy", "whiteout"
 ELSEWHERE = frozenset({REDIRECT, METACOPY})
-"""Marks of files under another name, or in another layer."""
+"""Marks of contents that are under another name, or in another layer."""
 _MEANT = frozenset({OPAQUE, *ELSEWHERE, WHITEOUT})
 _HOLDS_WHITEOUTS = b"x"
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
@@ -45,14 +45,14 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class Marks(Value):
-    """The marks found in a layer, or in several.
+    """The marks in one or several layers.
 
     Attributes:
-        trusted: which marks there are of root's.
-        users: which of a user namespace's.
-        program: whether a mount program's are there.
+        trusted: marks of root's mounts.
+        users: marks of mounts in user namespaces.
+        program: whether there are marks of a mount program.
         masked: whether owners and modes are in attributes.
-        image: whether one is a composefs layer.
+        image: whether a layer is a composefs layer.
     """
 
     trusted: frozenset[str] = frozenset()
@@ -77,11 +77,11 @@ class Marks(Value):
 
     @property
     def needs_program(self) -> bool:
-        """Whether the kernel would not show what is meant."""
+        """Whether the kernel would show the layer incorrectly."""
         return self.program or self.masked
 
     def form(self, usual: WhiteoutForm) -> WhiteoutForm:
-        """The form of removals; `usual` if there are none."""
+        """Return the form of whiteouts; `usual` if there are none."""
         if self.program:
             return WhiteoutForm.FILES
         if self.users:
@@ -93,7 +93,7 @@ class Marks(Value):
 
 
 def form_not_read(place: Place) -> str:
-    """Return a description of a layer in a form that cstore does not read; "" for an ordinary layer."""
+    """Return a layer's form in words if cstore cannot read it; "" if it can."""
     if place.is_additional:
         from cstore.drivers.overlay.far import far_problem
 
@@ -101,13 +101,13 @@ def form_not_read(place: Place) -> str:
         return f"a layer of an additional layer store, and {problem}" if problem else ""
     if place.is_composefs:
         return ""
-    if os.path.lexists(os.path.join(place.path, "composefs-data")) or holds_contents(place):
+    if presence.is_there(os.path.join(place.path, "composefs-data")) or holds_contents(place):
         return f"a composefs layer without its image {COMPOSEFS_IMAGE}"
     return ""
 
 
 def holds_contents(place: Place) -> bool:
-    """Whether a layer's directory holds nothing but contents named after their digests: `xx/<62 digits>`."""
+    """Return whether a layer's directory contains only content files named by digest: `xx/<62 digits>`."""
     try:
         folders = within.list_directory(place.home, f"{place.layer}/diff")
         if not folders or not all(_is_hex(name, 2) for name in folders):
@@ -123,11 +123,11 @@ def _is_hex(name: str, length: int) -> bool:
 
 
 def refuse_not_read(place: Place) -> None:
-    """Check that a layer is in a readable form.
+    """Check that cstore can read a layer's form.
 
     Raises:
-        DriverError: it is not.
-        ForeignThing: its directory is of another type.
+        DriverError: it cannot.
+        ForeignThing: the layer's `diff` is not a directory.
     """
     form = form_not_read(place)
     if form:
@@ -142,7 +142,7 @@ def refuse_not_read(place: Place) -> None:
 
 
 def blob_of(place: Place) -> str:
-    """The archive that an additional layer store keeps of a layer; "" for any other layer.
+    """Return the original archive of a layer in an additional layer store; "" for any other layer.
 
     Raises:
         DriverError: the far side is not mounted.
@@ -157,10 +157,10 @@ def blob_of(place: Place) -> str:
 
 
 def marks_beneath(place: Place, ancestors: Sequence[Place]) -> Marks:
-    """Read what decides how a layer and all that is below it, nearest first, can be shown.
+    """Read the marks that decide how a layer and its ancestors, nearest first, can be mounted.
 
     Raises:
-        DriverError: one is of a form that cannot be read.
+        DriverError: one of them has a form that cannot be read.
         SystemFailure: a directory cannot be read.
     """
     places = (place, *ancestors)
@@ -171,12 +171,12 @@ def marks_beneath(place: Place, ancestors: Sequence[Place]) -> Marks:
     found = [(each, path) for each, path in found if not is_blob(path)]
     marks = joined(marks_of(each, path) for each, path in (found if images else found[:-1]))
     if images:
-        marks |= Marks(trusted=frozenset({METACOPY, REDIRECT}), image=True)  # so are contents found
+        marks |= Marks(trusted=frozenset({METACOPY, REDIRECT}), image=True)  # an image finds its contents by these
     return marks | Marks(masked=any(is_masked(path) for _, path in found))
 
 
 def joined(marks: Iterable[Marks]) -> Marks:
-    """All that is found in any."""
+    """Return the union of several marks."""
     found = Marks()
     for each in marks:
         found |= each
@@ -184,10 +184,10 @@ def joined(marks: Iterable[Marks]) -> Marks:
 
 
 def marks_of(place: Place, path: str = "") -> Marks:
-    """Read the marks in a layer's own directory: its `diff`, or `path`. What we may not read has none.
+    """Read the marks in a layer's own directory: its `diff`, or `path`. Unreadable directories count as having none.
 
     Raises:
-        SystemFailure: it cannot be read.
+        SystemFailure: reading fails for another reason.
     """
     return read_marks(path or place.diff, named=not by_kernel(place.home))
 
@@ -195,8 +195,8 @@ def marks_of(place: Place, path: str = "") -> Marks:
 def read_marks(path: str, *, files: bool = True, named: bool) -> Marks:
     """Read the marks in a directory.
 
-    Without `files` only those of directories: enough to find something by its name. `named`: whether a file may be a
-    mount program's whiteout by its name; where only the kernel has written, it is a file.
+    Without `files`, only those of directories, which suffice to look up names. `named`: files with names such as
+    `.wh.NAME` are a mount program's whiteouts; if only the kernel has written layers, they are ordinary files.
 
     Raises:
         SystemFailure: it cannot be read.
@@ -208,17 +208,17 @@ def read_marks(path: str, *, files: bool = True, named: bool) -> Marks:
             return _Walk(tree, files=files, named=named).run()
     except errors.SystemFailure as error:
         if error.errno in _GONE:
-            return Marks()  # mounting or reading it reports this
+            return Marks()  # mounting or reading it reports the error
         raise
 
 
 def mask_of(path: str) -> int:
-    """The mode that everything in a masked directory has on disk; -1 if it is not masked."""
+    """Return the mode that all files in a masked directory have on disk; -1 if it is not masked."""
     return stat.S_IMODE(os.stat(path).st_mode) if is_masked(path) else -1
 
 
 class _Walk:
-    """One look at every directory of a tree, and at every file if wanted."""
+    """One walk over all directories of a tree and, if wanted, its files."""
 
     def __init__(self, tree: Directories, *, files: bool, named: bool) -> None:
         self._tree, self._files, self._named = tree, files, named
@@ -263,50 +263,50 @@ class _Walk:
                         found.update(_meaning(file, name, mark))
 
     def _marks(self) -> Marks:
-        """Root's mounts write root's marks; in a store in a container, a user's marks are ordinary attributes."""
+        """Return the marks. With root's marks, a user's marks are contents: those of a store inside a container."""
         users = self._meant[USERS] if TRUSTED not in self._names else set()
         program = self._program or OPAQUE in self._meant[PROGRAMS]
         return Marks(frozenset(self._meant[TRUSTED]), frozenset(users), program)
 
 
 def _meaning(file: int | bytes, name: str, mark: str) -> set[str]:
-    """Return the meaning of an attribute: a directory may also only say that it contains whiteouts."""
+    """Return what an attribute marks; on a directory, `opaque` can also mean that it contains whiteouts."""
     if mark != OPAQUE:
         return {mark}
     value = os.getxattr(file, name) if isinstance(file, int) else os.getxattr(file, name, follow_symlinks=False)
     return {OPAQUE} if value == OPAQUE_VALUE else {WHITEOUT} if value == _HOLDS_WHITEOUTS else set()
 
 
-# ── who writes the layers of a home ──
+# ── the writer of a home's layers ──
 #
-# Who writes the layers of a home: `.has-mount-program` tells it to every program (drivers 7.3).
+# The file `.has-mount-program` tells all programs whether a mount program writes the layers (drivers 7.3).
 
 _NAME = ".has-mount-program"
 
 
 def by_program(home: str) -> bool:
-    """Whether a mount program has written layers here, so that the kernel might not read them rightly.
+    """Return whether a mount program has written layers here, which the kernel may misread.
 
     Raises:
-        SystemFailure: what is said cannot be read.
+        SystemFailure: the file cannot be read.
     """
     return _said(home) == "true"
 
 
 def by_kernel(home: str) -> bool:
-    """Whether only the kernel has ever written layers here.
+    """Return whether only the kernel has ever written layers here.
 
     Raises:
-        SystemFailure: as above.
+        SystemFailure: the file cannot be read.
     """
     return _said(home) == "false"
 
 
 def leave_word(home: str, *, program: bool) -> None:
-    """Say who writes the layers here from now on. Once a program did, that remains said.
+    """Record who writes the layers here from now on. A mount program stays recorded.
 
     Raises:
-        SystemFailure: it cannot be written.
+        SystemFailure: the file cannot be written.
     """
     word = "true" if program else "false"
     if _said(home) not in {word, "true"}:
@@ -315,10 +315,10 @@ def leave_word(home: str, *, program: bool) -> None:
 
 @contextmanager
 def word_left(home: str, *, program: bool) -> Iterator[None]:
-    """Record it before a write, and revert it if there is no write.
+    """Record the writer before layers are written, and restore the old file on failure.
 
     Raises:
-        SystemFailure: it cannot be written.
+        SystemFailure: the file cannot be written.
     """
     before = _said(home)
     leave_word(home, program=program)
@@ -333,7 +333,7 @@ def word_left(home: str, *, program: bool) -> Iterator[None]:
 
 
 def _said(home: str) -> str:
-    """Return what was recorded, "" if nothing."""
+    """Return the contents of the file; "" if there is none."""
     path = os.path.join(home, _NAME)
     try:
         return within.read_small(home, _NAME).decode("ascii", "replace").strip()

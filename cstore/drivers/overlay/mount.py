@@ -1,11 +1,11 @@
-"""One overlay mount: by descriptors if the kernel supports it, otherwise by one page of text, or by a program.
+"""Create one overlay mount: from descriptors, from one page of text on older kernels, or with a mount program.
 
-    fsopen, lowerdir+ …, fsmount       Linux 6.5: each directory a parameter of its own, up to 500 of them
-    mount(2), absolute paths           as long as they fit into a page
-    mount(2), /proc/self/fd            every lower directory is a number there: 500 fit
-    a mount program                    fuse-overlayfs and its kind; no limit
+    fsopen, lowerdir+ …, fsmount       Linux 6.5: one parameter per directory, up to 500
+    mount(2), absolute paths           if they fit into a page
+    mount(2), /proc/self/fd            each lower directory is a number there: 500 fit
+    a mount program                    fuse-overlayfs and similar ones; no limit
 
-The first can also mount nowhere: such a mount is read through its descriptor, seen by nobody, and gone with it.
+The first form can also create a detached mount: only its descriptor leads to it, and closing that removes it.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _NO_SUCH_CALL = frozenset({errno.ENOSYS, errno.EPERM})
-"""An old kernel, or a sandbox that does not let the call through. A real EPERM comes again from mount(2)."""
+"""An old kernel, or a sandbox that blocks the call. A real EPERM comes again from mount(2)."""
 _LOWERS_ONE_BY_ONE = (6, 5)
 
 
 class Stack(Value):
-    """The layers of a mount.
+    """The directories and options of a mount.
 
     Attributes:
-        layer: whose tree it is, for messages.
-        lowers: directories that are only read, and images of composefs layers, nearest first.
-        upper: the directory that takes what is written; "" for a mount that cannot be written to.
+        layer: the layer that is mounted, for messages.
+        lowers: read-only directories, and images of composefs layers, nearest first.
+        upper: the directory that receives writes; "" for a read-only mount.
         work: the kernel's scratch directory beside `upper`.
         options: mount options.
-        label: the security label that all files show, "" for their own.
-        program: mounts it in place of the kernel; "" for the kernel.
-        image_map: the owners that images among `lowers` are shown with; directories are shown with theirs already.
+        label: the security label that all files show; "" for their own.
+        program: the mount program; "" for the kernel.
+        image_map: the ID map for images among `lowers`; directories already show mapped owners.
     """
 
     layer: str
@@ -58,7 +58,7 @@ class Stack(Value):
 
     @property
     def data(self) -> Sequence[str]:
-        """Directories with nothing but the contents of files, which the images of composefs layers refer to."""
+        """Directories with only the contents of files, which the images of composefs layers refer to."""
         if not any(map(is_blob, self.lowers)):
             return ()
         from cstore.drivers.overlay.images import data_of
@@ -66,7 +66,7 @@ class Stack(Value):
         return data_of(self.lowers)
 
     def sorted_options(self) -> SortedOptions:
-        """The options with everything that this stack adds."""
+        """Return the options with those that this stack adds."""
         options = sort_options(self.options)
         if self.label and not any(word.startswith("context=") for word in options.data):
             options.data.append(f'context="{self.label}"')
@@ -76,7 +76,7 @@ class Stack(Value):
 
 
 def mount_stack(stack: Stack, target: str) -> None:
-    """Mount on `target`, for every process in this mount namespace and until it is unmounted.
+    """Mount on `target`, for all processes in this mount namespace, until it is unmounted.
 
     Raises:
         DriverError: the kernel refuses.
@@ -103,7 +103,7 @@ def mount_stack(stack: Stack, target: str) -> None:
 
 
 def mount_nowhere(stack: Stack) -> int | None:
-    """Mount, and return a descriptor of the root instead of a place; None if this kernel cannot.
+    """Create a detached mount and return a descriptor of its root; None if this kernel cannot.
 
     Raises:
         DriverError: the kernel refuses.
@@ -115,7 +115,7 @@ def mount_nowhere(stack: Stack) -> int | None:
 
 
 def _make(stack: Stack, options: SortedOptions) -> int | None:
-    """Make the mount by descriptors; None if this kernel has no such calls, or cannot take one lower at a time."""
+    """Create the mount from descriptors; None if this kernel lacks these calls or the parameter `lowerdir+`."""
     if kernel_version() < _LOWERS_ONE_BY_ONE:
         return None
     try:
@@ -152,7 +152,7 @@ def _configure(configuration: fsmount.Configuration, stack: Stack, options: Sort
 
 
 def _value(path: str, opened: ExitStack, id_map: IDMap = IDENTITY) -> str:
-    """A path as the kernel takes it: a long one, or one with an escape in it, by way of a descriptor."""
+    """Return a path for the kernel. A long one, or one with a backslash, is replaced by that of a descriptor."""
     if is_blob(path):
         from cstore.drivers.overlay.images import image_directory
 
@@ -192,7 +192,7 @@ def refusal(stack: Stack, target: str, error: OSError) -> errors.DriverError:
 
 # ── mount options ──
 #
-# Mount options as words: flags of the mount, and what the file system reads itself (drivers 7.7).
+# Mount options by name: flags of the mount, and options of the file system (drivers 7.7).
 
 _FLAGS = {
     "ro": mounts.MS_RDONLY,
@@ -217,7 +217,7 @@ _PROPAGATION = {
     "unbindable": mounts.MS_UNBINDABLE,
 }
 _NOTHING = frozenset({"defaults", "mand", "nomand"})
-"""Words that change nothing: mandatory locks are gone from the kernel."""
+"""Options without effect; the kernel no longer has mandatory locks."""
 _SENSELESS = frozenset({"bind", "rbind", "remount"})
 
 _ATTRIBUTES = {
@@ -233,12 +233,12 @@ _WHOLE = {mounts.MS_RDONLY: "ro", mounts.MS_SYNCHRONOUS: "sync", mounts.MS_DIRSY
 
 
 class SortedOptions:
-    """Mount options, sorted.
+    """Mount options by type.
 
     Attributes:
-        flags: MS_* of the mount.
-        propagation: MS_* of its propagation, 0 for none.
-        data: what the file system reads, as it was written.
+        flags: MS_* flags of the mount.
+        propagation: MS_* flags of its propagation; 0 for none.
+        data: options of the file system, unchanged.
     """
 
     def __init__(self) -> None:
@@ -248,24 +248,24 @@ class SortedOptions:
 
     @property
     def attributes(self) -> int:
-        """The flags as ATTR_* of a new mount."""
+        """The flags as ATTR_* values of a new mount."""
         return sum(attribute for flag, attribute in _ATTRIBUTES.items() if self.flags & flag)
 
     @property
     def whole(self) -> list[str]:
-        """The flags that concern the file system rather than one mount of it, as parameters."""
+        """The flags that concern the file system rather than one of its mounts, as parameters."""
         return [name for flag, name in _WHOLE.items() if self.flags & flag]
 
     def parameters(self) -> list[tuple[str, str | None]]:
-        """Parse mount data into keys and values; removes quotes around a value."""
+        """Return the options of the file system as keys and values, without quotes around values."""
         return [_parameter(word) for word in self.data]
 
 
 def sort_options(options: Iterable[str]) -> SortedOptions:
-    """Sort mount options; of two that contradict each other the later one wins.
+    """Sort mount options by type; a later option overrides a contradicting earlier one.
 
     Raises:
-        InvalidOption: an option that would make it another kind of mount.
+        InvalidOption: an option would create another kind of mount.
     """
     result = SortedOptions()
     for word in options:

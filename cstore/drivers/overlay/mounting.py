@@ -1,11 +1,11 @@
-"""Mounting layers: what is put over what, where, with which options, and by whom (drivers 7.2, 7.7, 7.8)."""
+"""Mount layers: choose lower directories, mount point, options and mount program (drivers 7.2, 7.7, 7.8)."""
 
 from __future__ import annotations
 
 import errno
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.override import is_masked
 from cstore.contexts import contextmanager
 from cstore.drivers.overlay.lower import Homes, Place, mend_links
@@ -33,7 +33,7 @@ _NOT_MOUNTED = frozenset({errno.EINVAL, errno.ENOENT})
 
 
 class Mounter:
-    """Mounts the layers of one store."""
+    """The mounter of one store's layers."""
 
     def __init__(self, place: DriverPlace, options: Options, homes: Homes, host: Host) -> None:
         self._home, self._run_home = place.home, place.run_home
@@ -41,28 +41,28 @@ class Mounter:
         self._homes = homes
         self._host = host
 
-    # ── what over what ──
+    # ── lower directories and options ──
 
     @staticmethod
     def directories_of(place: Place, *, short: bool = True) -> list[str]:
-        """The directories of one layer, nearest first, by its short link if it has one."""
+        """Return the directories of one layer, nearest first, by its short link if it has one."""
         ordinary = not (place.is_composefs or place.is_additional)
         own = ((short and place.short) or place.diff) if ordinary else place.tree
         return [own, *place.rotated()]
 
     def lowers_of(self, place: Place, *, short: bool = True) -> list[str]:
-        """The directories below a layer's own, nearest first.
+        """Return the directories below a layer's own, nearest first.
 
         Raises:
-            DriverError: an ancestor is gone, or cannot be mounted by cstore.
+            DriverError: an ancestor is missing, or cstore cannot mount it.
         """
         return [path for each in self._homes.ancestors(place) for path in self.directories_of(each, short=short)]
 
     def way(self, place: Place, asked: tuple[str, ...] = (), *, volatile: bool = False) -> Way:
-        """Choose the program to mount a layer with its ancestors, and the options.
+        """Return how to mount a layer with its ancestors: mount program and options.
 
         Raises:
-            DriverError: no program here would show it as it was written.
+            DriverError: no available mount would show the layer as it was written.
         """
         marks = marks_beneath(place, self._homes.ancestors(place))
         program = choose_program(place.layer, marks, self._host.program, self._host.kernel_mounts)
@@ -72,10 +72,10 @@ class Mounter:
         return Way(program, mount_options)
 
     def kernel_options(self, place: Place) -> tuple[str, ...]:
-        """The options with which the kernel mounts a layer.
+        """Return the options with which the kernel mounts a layer.
 
         Raises:
-            DriverError: only a mount program shows it as it was written.
+            DriverError: only a mount program shows the layer as it was written.
         """
         way = self.way(place)
         if way.program and not self._host.program:
@@ -85,7 +85,7 @@ class Mounter:
         return self._mount_options("", (), volatile=False) if way.program else way.options
 
     def _mount_options(self, program: str, asked: tuple[str, ...], *, volatile: bool) -> tuple[str, ...]:
-        """The options of a mount: those asked for, or the configured ones, and what this host needs."""
+        """Return the options of a mount: the requested or the configured ones, with those that this host needs."""
         configured = self._options.mount_options
         mount_options = list(flat_options(asked) or configured)
         metacopy = not program and self._host.metacopy()
@@ -100,7 +100,7 @@ class Mounter:
         return tuple(mount_options)
 
     def _stack(self, place: Place, options: MountOptions | None) -> Stack:
-        """Return the parts of a layer's mount; without `options`, of a read-only one."""
+        """Return the directories and options for a mount of a layer; without `options`, for a read-only one."""
         asked = () if options is None else options.options
         way = self.way(place, asked, volatile=bool(options and options.volatile))
         program, mount_options = way.program, way.options
@@ -119,23 +119,23 @@ class Mounter:
             lowers = lowers if len(lowers) > 1 else [*lowers, self._empty(place)]
             return Stack(place.layer, lowers, options=mount_options, label=label, program=program)
         if masked:
-            mount_options = (*mount_options, "xattr_permissions=2")  # the modes that count are in an attribute
+            mount_options = (*mount_options, "xattr_permissions=2")  # the real modes are in an attribute
         below, work = below or [self._empty(place)], os.path.join(place.path, "work")
         return Stack(place.layer, below, place.diff, work, mount_options, label, program)
 
     @staticmethod
     def _empty(place: Place) -> str:
-        """Something to lie below a base layer."""
+        """Return an empty lower directory for a base layer."""
         path = os.path.join(place.path, "empty")
         return path if within.is_directory(place.home, f"{place.layer}/empty") else os.path.join(place.path, "work")
 
     # ── mounting ──
 
     def mount(self, place: Place, options: MountOptions) -> str:
-        """Mount a layer; return where. Under the lock.
+        """Mount a layer and return the path. Under the lock.
 
         Raises:
-            DriverError: it cannot be mounted; says why.
+            DriverError: it cannot be mounted; the message says why.
         """
         target = self._target(place)
         if self.is_mounted(target):
@@ -163,7 +163,7 @@ class Mounter:
         return target
 
     def _mount(self, place: Place, stack: Stack, target: str, options: MountOptions) -> None:
-        """Mount by whom it is to be mounted here."""
+        """Mount with the mount program, with ID-mapped lower directories, or directly."""
         if stack.program:
             from cstore.drivers.overlay.program import mount_by_program
 
@@ -174,7 +174,7 @@ class Mounter:
             mount_stack(stack, target)
 
     def _mount_shifted(self, place: Place, stack: Stack, target: str, id_map: IDMap) -> None:
-        """Mount with other owners for all that is only read; what is written has its owners on disk."""
+        """Mount with other owners in all lower directories; the upper directory has its owners on disk."""
         from cstore.drivers.overlay.idshift import give_root, shifted_lowers
 
         folder = os.path.dirname(target) if place.foreign else place.path
@@ -187,14 +187,14 @@ class Mounter:
             mount_stack(stack.with_(lowers=lowers, image_map=id_map), target)
 
     def can_shift(self, id_map: IDMap) -> bool:
-        """Whether a layer can be mounted with other owners than it has on disk."""
+        """Return whether a layer can be mounted with other owners than on disk."""
         if self._host.program:
             return is_contiguous(id_map.uids) and is_contiguous(id_map.gids)
         return not self._host.rootless and self._host.shifting()
 
     @property
     def aside(self) -> StagingRoot:
-        """Where layers are mounted to be read only by who mounts them."""
+        """The staging root for temporary mounts with which a process reads layers."""
         from cstore.drivers.staging import OWN
         from cstore.fs.staging import StagingRoot
 
@@ -205,7 +205,7 @@ class Mounter:
 
     @contextmanager
     def mounted_nowhere(self, place: Place) -> Iterator[str]:
-        """The whole tree of a layer to read, seen by this process only, for as long as the context lasts."""
+        """Yield the whole tree of a layer for reading, in a mount that only this process sees, if possible."""
         stack = self._stack(place, None)
         fd = None if stack.program else mount_nowhere(stack)
         if fd is None:
@@ -219,13 +219,13 @@ class Mounter:
 
     @contextmanager
     def _mounted_aside(self, stack: Stack) -> Iterator[str]:
-        """The same where a mount needs a place: one in the run root, which goes with it, or with the next sweep."""
+        """Do the same with a temporary mount point in the run root; the next sweep removes that of a killed process."""
         with self.aside.reserve() as place:
             target = place.next_name("read")
             try:
                 within.mkdir(target)
             except OSError as error:
-                raise errors.SystemFailure("make a mount point in", self._run_home, error) from error
+                raise errors.SystemFailure("create a mount point in", self._run_home, error) from error
             try:
                 if stack.program:
                     from cstore.drivers.overlay.program import mount_by_program
@@ -240,17 +240,14 @@ class Mounter:
     # ── unmounting ──
 
     def unmount(self, place: Place) -> None:
-        """Unmount a layer, even while it is in use, and leave a fresh mount point. Under the lock.
+        """Unmount a layer, even while it is in use, and leave an empty mount point. Under the lock.
 
         Raises:
             SystemFailure: the kernel refuses.
         """
         target, home = self._target(place), self._run_home if place.foreign else place.home
-        try:
-            if not within.is_directory(home, f"{place.layer}/merged", certain=True):
-                return
-        except OSError as error:
-            raise errors.SystemFailure("look at", target, error) from None
+        if not within.is_directory(home, f"{place.layer}/merged"):
+            return
         from cstore.drivers.overlay.images import release_images
         from cstore.drivers.overlay.leftovers import put_strays_aside, renew
 
@@ -282,7 +279,7 @@ class Mounter:
                 raise errors.SystemFailure("unmount", target, error) from error
 
     def is_at(self, place: Place, path: str) -> bool:
-        """Whether `path`, which a record gave and may be anything, is where the layer is mounted."""
+        """Return whether `path`, an untrusted path from a record, is the layer's mount point."""
         target = self._target(place)
         try:
             return path == target or os.path.samefile(path, target)
@@ -291,17 +288,17 @@ class Mounter:
 
     @staticmethod
     def is_mounted(path: str) -> bool:
-        """Whether a file system is mounted on `path`."""
+        """Return whether a file system is mounted on `path`."""
         try:
             if os.lstat(path).st_dev == os.lstat(os.path.dirname(path)).st_dev:
-                return False  # every overlay has a device number of its own
+                return False  # every overlay mount has its own device number
         except OSError as error:
-            if error.errno != errno.ENOTCONN:  # its program is dead, and it is still in the way
-                return False
+            if not presence.mode_despite(error, path):
+                return False  # else the mount program died, but its mount is still there
         return mountinfo.is_mountpoint(path)
 
     def refuse_mounted(self, place: Place) -> None:
-        """Check that a layer whose directory is about to be exchanged is not mounted.
+        """Refuse a mounted layer, whose directory is about to be exchanged.
 
         Raises:
             DriverError: it is mounted.
@@ -313,10 +310,10 @@ class Mounter:
                 hint=f"cstore unmount {place.layer}",
             )
 
-    # ── the home as a mount of its own ──
+    # ── the home as a private mount ──
 
     def _bind_home(self) -> None:
-        """Make the home a private mount, so that mounts in it reach no other namespace and block no removal there."""
+        """Make the home a private mount: mounts in it then do not reach other namespaces and block no removal there."""
         if self._options.skip_mount_home:
             return
         try:
@@ -325,12 +322,12 @@ class Mounter:
             mount.mount("", self._home, flags=mount.MS_PRIVATE)
         except OSError as error:
             raise errors.SystemFailure(
-                "make a mount of its own of", self._home, error, hint="or set skip_mount_home in storage.conf"
+                "create a private mount of", self._home, error, hint="or set skip_mount_home in storage.conf"
             ) from error
 
 
 def _is_served(target: str) -> bool:
-    """Whether a program serves what is mounted on `target`, or did until it died."""
+    """Return whether a mount program serves the mount on `target`, or did until it died."""
     from cstore.kernel.statfs import is_fuse
 
     try:
@@ -340,7 +337,7 @@ def _is_served(target: str) -> bool:
 
 
 def _clear_the_way(place: Place) -> None:
-    """Make what a writable mount needs, and take away what would forbid it."""
+    """Create what a writable mount needs, and remove what would prevent it."""
     from cstore.fs.tree import remove_tree
 
     stale = f"{place.layer}/work/work/incompat/volatile"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ class Options:
     """The options of the overlay driver.
 
     Attributes:
-        mount_options: options of every mount without its own options.
-        stores: additional image stores, searched in this order.
-        program: mounts in place of the kernel; "" for the kernel.
-        skip_mount_home: whether the home is left as it is mounted.
-        force_mask: the mode that every file gets; -1 for its own.
-        quotas: those of `size` and `inodes` that were given.
-        layer_stores: additional layer stores, as written. Who looks into them judges them.
+        mount_options: options of mounts that do not request others.
+        stores: additional image stores, in search order.
+        program: the mount program; "" for the kernel.
+        skip_mount_home: whether to leave the home's mount unchanged.
+        force_mask: the mode of all files on disk; -1 if files have their own mode.
+        quotas: which of `size` and `inodes` are set.
+        layer_stores: additional layer stores, as configured; they are checked on use.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ def read_options(options: Sequence[str]) -> Options:
     """Read the driver's options; later ones win.
 
     Raises:
-        DriverError: an option that overlay does not have, or a value that makes no sense.
+        DriverError: overlay does not have an option, or a value is invalid.
     """
     result = Options()
     if options:
@@ -59,7 +59,7 @@ def read_options(options: Sequence[str]) -> Options:
 
 
 def split_options(text: str) -> tuple[str, ...]:
-    """Split mount options at their commas; a quoted label keeps its own."""
+    """Split mount options at commas, except commas in quotes, as in a label."""
     if '"' in text:
         import re
 
@@ -70,7 +70,7 @@ def split_options(text: str) -> tuple[str, ...]:
 
 
 def flat_options(options: Iterable[str]) -> tuple[str, ...]:
-    """Split a list whose items may hold several options each."""
+    """Split a list of items that may contain several options each."""
     return tuple(word for option in options for word in split_options(option))
 
 
@@ -89,7 +89,7 @@ def _stores(result: Options, _: str, value: str) -> None:
                 hint="give an absolute path",
                 go_text=f'overlay: image path "{path}" is not absolute.  Can not be relative',
             )
-        if not os.path.isdir(path):
+        if not presence.is_directory(path):
             raise errors.DriverError(
                 NAME,
                 f"the additional image store {path} is not a directory",
@@ -100,7 +100,7 @@ def _stores(result: Options, _: str, value: str) -> None:
 
 
 def _program(result: Options, _: str, value: str) -> None:
-    if value and not os.path.exists(value):
+    if value and not presence.exists(value):
         raise errors.DriverError(
             NAME,
             f"there is no mount program {value}",
@@ -130,11 +130,11 @@ def _quota(result: Options, name: str, value: str) -> None:
 def _sync(_: Options, name: str, value: str) -> None:
     from cstore.config.driver_options import parse_sync
 
-    _parsed(name, value, parse_sync)  # cstore makes every change durable by means of its own, whichever it is
+    _parsed(name, value, parse_sync)  # cstore syncs every change itself, whatever the value
 
 
 def _checked_flag(_: Options, name: str, value: str) -> None:
-    _flag(name, value)  # heeded by the store for every driver alike, or without effect on what cstore makes
+    _flag(name, value)  # the store obeys it for all drivers, or it does not affect cstore
 
 
 def _layer_stores(result: Options, _: str, value: str) -> None:
@@ -142,7 +142,7 @@ def _layer_stores(result: Options, _: str, value: str) -> None:
 
 
 def _ignored(_: Options, __: str, ___: str) -> None:
-    """An option without effect here."""
+    """Accept an option that has no effect."""
 
 
 def _flag(name: str, value: str) -> bool:

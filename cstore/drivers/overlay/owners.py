@@ -1,9 +1,9 @@
-"""A new layer whose owners differ from its parent's: all that is below is copied up with other owners (drivers 7.14).
+"""Create a layer whose owners differ from its parent's, by copying up everything with new owners (drivers 7.14).
 
-    diff1    what the copying brought up: the parent's tree with the new owners
-    diff     empty: what the layer itself changes
+    diff1    the copied-up files: the parent's tree with the new owners
+    diff     empty: the layer's own changes
 
-So the layer shows no change against its parent, and yet has owners of its own.
+So the layer has no change compared with its parent, but its own owners.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from cstore.drivers.overlay.options import NAME
 from cstore.errors import DriverUnusable, IDNotMapped, SystemFailure
 from cstore.fs import within
 from cstore.fs.tree import remove_tree
+from cstore.fs.xattr import value_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def rewrite_owners(
     owner: Callable[[int, int], tuple[int, int]],
     root_owner: tuple[int, int],
 ) -> None:
-    """Give a staged layer the tree of its ancestors with other owners.
+    """Copy up the tree of a staged layer's ancestors with other owners.
 
     Raises:
         IDNotMapped: an owner is not in a map.
@@ -60,13 +61,13 @@ def rewrite_owners(
         within.mkdir(work, 0o700)
         make_root(folder, mode, root_owner)
     except OSError as error:
-        raise SystemFailure("make a layer in", folder, error) from error
+        raise SystemFailure("create a layer in", folder, error) from error
 
 
 def _change(root_fd: int, owner: Callable[[int, int], tuple[int, int]]) -> None:
-    """Go through a mounted tree but its root, which `diff` will cover.
+    """Change all owners in a mounted tree except that of the root, which `diff` will cover.
 
-    Copying up parts hard links, so every later name becomes a link to the first.
+    Copying up breaks hard links, so each later name is replaced by a link to the first.
     """
     root = f"/proc/self/fd/{root_fd}/."  # the dot, because the walk would not follow the link
     first: dict[int, str] = {}
@@ -89,26 +90,19 @@ def _change(root_fd: int, owner: Callable[[int, int], tuple[int, int]]) -> None:
 
 
 def _keep_time(folder: str, before: os.stat_result) -> None:
-    """Give a directory, in which links may have been made anew, the time that it had."""
+    """Restore a directory's time if links in it were recreated."""
     if os.stat(folder).st_mtime_ns != before.st_mtime_ns:
         os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def _own(status: os.stat_result, name: str, fd: int, path: str, owner: Callable[[int, int], tuple[int, int]]) -> None:
-    """Change one owner, and bring back what the kernel drops on the way."""
+    """Change one owner, and restore the mode bits and capability that this clears."""
     wanted = owner(status.st_uid, status.st_gid)
     if wanted == (status.st_uid, status.st_gid):
         return
-    capability = _capability(path) if stat.S_ISREG(status.st_mode) else None
+    capability = value_of(path, _CAPABILITY) if stat.S_ISREG(status.st_mode) else None
     os.chown(name, *wanted, dir_fd=fd, follow_symlinks=False)
     if status.st_mode & _SET_ID and not stat.S_ISLNK(status.st_mode):
         os.chmod(name, stat.S_IMODE(status.st_mode), dir_fd=fd)
     if capability is not None:
         os.setxattr(path, _CAPABILITY, capability, follow_symlinks=False)
-
-
-def _capability(path: str) -> bytes | None:
-    try:
-        return os.getxattr(path, _CAPABILITY, follow_symlinks=False)
-    except OSError:
-        return None

@@ -1,16 +1,16 @@
-"""Probes what the kernel and the file system support for overlay, and caches that in the run root (drivers 7.3).
+"""Find out what kernel and file system support for overlay; results are cached in the run root (drivers 7.3).
 
-    RUN/overlay/<feature>-true, <feature>-false      what one program found out, the Go tools read too
+    RUN/overlay/<feature>-true, <feature>-false      test results, shared with the Go tools
 
-What follows from documented rules is not tried out: whether the kernel keeps renamed directories or split metadata in
-attributes of its own depends on module parameters and mount options alone. Nothing is written by who only reads.
+Features that follow from documented rules are not tested: whether the kernel stores renamed directories or metadata
+copies in attributes depends only on module parameters and mount options. Reading commands write nothing.
 """
 
 from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.contexts import suppress
 from cstore.drivers.overlay.marks import by_program, leave_word
@@ -32,41 +32,41 @@ _OTHERS = "use another file system, mount_program = fuse-overlayfs, or the vfs d
 
 
 def is_rootless() -> bool:
-    """Whether overlay has to do without the privileges of the host's root (drivers 4.2)."""
+    """Return whether overlay lacks the privileges of the host's root (drivers 4.2)."""
     from cstore.kernel.namespaces import in_user_namespace
 
     return os.geteuid() != 0 or in_user_namespace() or not may_mount()
 
 
 def may_mount() -> bool:
-    """Whether this process may mount in its own namespace."""
+    """Return whether this process may mount in its own namespace."""
     from cstore.kernel.namespaces import CAP_SYS_ADMIN, has_capability
 
     return has_capability(CAP_SYS_ADMIN)
 
 
 class Cache:
-    """The answers kept in the run root."""
+    """The test results in the run root."""
 
     def __init__(self, run_home: str) -> None:
         self._folder = run_home
 
     def known(self, feature: str) -> bool | None:
-        """Return the cached result for a feature; None if there is none."""
+        """Return the result for a feature; None if it was not tested."""
         for answer in (True, False):
             if within.is_file(self._folder, self._name(feature, answer)):
                 return answer
         return None
 
     def reason(self, feature: str) -> str:
-        """Why a feature was found missing."""
+        """Return why a feature is missing."""
         try:
             return within.read_small(self._folder, self._name(feature, False)).decode(errors="replace")
         except (OSError, errors.CstoreError):
             return ""
 
     def keep(self, feature: str, answer: bool, reason: str = "") -> None:
-        """Keep an answer until the next reboot. That it cannot be kept costs time only."""
+        """Keep a result until the next reboot. Failing to keep it only costs time."""
         with suppress(OSError, errors.CstoreError):
             os.makedirs(self._folder, 0o700, exist_ok=True)
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -79,7 +79,7 @@ class Cache:
 
 
 class Host:
-    """The supported features."""
+    """The features of this host."""
 
     def __init__(self, place: DriverPlace, options: Options) -> None:
         self._home = place.home
@@ -89,11 +89,11 @@ class Host:
         self._listed = ",".join(options.mount_options)
         self._checked = False
 
-    # ── who mounts ──
+    # ── mount program ──
 
     @cached_property
     def program(self) -> str:
-        """The mount program of this store, "" if the kernel mounts: the configured one, or where the kernel cannot."""
+        """The mount program: the configured one, or the usual one if the kernel cannot mount; "" for the kernel."""
         if self._configured or (not by_program(self._home) and self.kernel_mounts()):
             return self._configured
         from cstore.drivers.overlay.way import usual_program
@@ -102,28 +102,28 @@ class Host:
 
     @cached_property
     def rootless(self) -> bool:
-        """Whether overlay keeps its marks in attributes that need no privilege."""
+        """Whether overlay stores its marks in attributes that need no privilege."""
         return is_rootless()
 
     @property
     def form(self) -> WhiteoutForm:
-        """How removals are written into a layer."""
+        """The form of whiteouts in new layers."""
         if self.program:
             return WhiteoutForm.FILES
         return WhiteoutForm.OVERLAY_USER if self.rootless else WhiteoutForm.OVERLAY
 
     def leave_word(self) -> None:
-        """Tell the Go tools who writes the layers here."""
+        """Record for the Go tools who writes the layers here."""
         leave_word(self._home, program=bool(self.program))
 
-    # ── read only ──
+    # ── without writing ──
 
     def backing(self) -> str:
-        """The name of the file system below the store, or of the nearest directory that exists."""
+        """Return the name of the file system below the store, or below the nearest existing directory."""
         from cstore.kernel.statfs import filesystem_name
 
         path = os.path.dirname(self._home)
-        while not os.path.exists(path):
+        while not presence.exists(path):
             path = os.path.dirname(path)
         try:
             return filesystem_name(path)
@@ -131,21 +131,21 @@ class Host:
             raise errors.SystemFailure("examine", path, error) from error
 
     def kernel_mounts(self) -> bool:
-        """Whether the kernel can be expected to mount layers here, without trying."""
+        """Return whether the kernel should be able to mount layers here, without trying."""
         return self.backing() not in _NOT_BENEATH and (kernel_version() >= _FIRST_FOR_USERS or not is_rootless())
 
     def native_diff(self) -> bool:
-        """Whether a layer's own directory shows all that it changes: no renamed directory is kept as a reference."""
+        """Return whether a layer's own directory shows all its changes, because the kernel stores no redirects."""
         known = self._cache.known(f"native-diff({self._listed})")
         return known if known is not None else not self._redirects()
 
     def metacopy(self) -> bool:
-        """Whether the kernel copies only metadata up when only metadata change."""
+        """Return whether the kernel copies up only metadata if only metadata changes."""
         known = self._cache.known(f"metacopy({self._listed})")
         return known if known is not None else self._switched("metacopy")
 
     def status(self) -> list[tuple[str, str]]:
-        """The lines of `cstore status` for overlay. A mount program has its own features."""
+        """Return the facts about overlay for `cstore status`. A mount program has its own features."""
         program = bool(self.program)
         facts = {
             "Supports d_type": True,
@@ -158,12 +158,12 @@ class Host:
         return [("Backing Filesystem", self.backing()), *answers]
 
     def volatile(self) -> bool:
-        """Whether mounts can be told that nothing needs to survive a crash (Linux 5.10)."""
+        """Return whether mounts can be volatile, so that nothing must survive a crash (Linux 5.10)."""
         known = self._cache.known("volatile")
         return known if known is not None else kernel_version() >= (5, 10)
 
     def shifting(self) -> bool:
-        """Whether lower directories can be shown with other owners. Tried out without writing."""
+        """Return whether lower directories can be shown with other owners. Tests it without writing."""
         from cstore.config.environment import read_environment
 
         if read_environment().mapped_mounts_off:
@@ -177,12 +177,12 @@ class Host:
 
     def _redirects(self) -> bool:
         if is_rootless():
-            return "redirect_dir=on" in self._words  # userxattr switches it off unless it is asked for
+            return "redirect_dir=on" in self._words  # userxattr turns it off unless it is requested
         implied = self._switched("metacopy") and "redirect_dir=off" not in self._words
         return implied or self._switched("redirect_dir")
 
     def _switched(self, name: str) -> bool:
-        """Whether a feature is on: the last word of the mount options on it, else the kernel's own setting."""
+        """Return whether a feature is on by the last mount option for it, or else the kernel's default."""
         for word in reversed(self._words):
             if word.startswith(name + "="):
                 return word == f"{name}=on"
@@ -195,10 +195,10 @@ class Host:
             return False
 
     def require(self) -> None:
-        """Make sure that layers can be expected to be mounted for this process, without trying.
+        """Check that layers can probably be mounted for this process, without trying.
 
         Raises:
-            DriverUnusable: the kernel would have to, and cannot; says why.
+            DriverUnusable: the kernel would have to mount, and cannot; the message says why.
         """
         if self.program:
             return
@@ -219,13 +219,13 @@ class Host:
                 "backing file system is unsupported for this graph driver",
             )
 
-    # ── before anything is made ──
+    # ── before creation ──
 
     def check(self, staging: HomeStaging) -> None:
-        """Make sure that layers can be made and mounted here; tried out once per boot.
+        """Check that layers can be created and mounted here; tested once per boot.
 
         Raises:
-            DriverUnusable: they cannot; says why.
+            DriverUnusable: they cannot; the message says why.
         """
         if self._checked or self.program:
             return
@@ -235,14 +235,14 @@ class Host:
         backing = self.backing()
         self._refuse_backing(backing)
         if os.geteuid() != 0:
-            return  # only a mount would show, and that is for root or a user namespace
+            return  # testing needs a mount, which needs root or a user namespace
         with staging.reserve() as place:
             _try_out(place.path, backing)
         self._cache.keep("overlay", True)
 
 
 def _try_out(folder: str, backing: str) -> None:
-    """Mount two directories over each other, remove a file in the mount, and check that it is gone."""
+    """Mount two directories over each other, remove a directory in the mount, and check that this works."""
     from cstore.drivers.overlay.mount import Stack, mount_nowhere
     from cstore.fs.tree import remove_tree
     from cstore.kernel.statfs import tells_types
@@ -259,7 +259,7 @@ def _try_out(folder: str, backing: str) -> None:
         words = ("userxattr",) if is_rootless() else ()
         fd = mount_nowhere(Stack("(a test)", (lower1, lower2), upper, work, words))
         if fd is None:
-            return  # an old kernel: the first real mount will tell
+            return  # an old kernel: the first real mount will show it
         try:
             remove_tree(f"/proc/self/fd/{fd}/subdir")
         finally:
@@ -279,6 +279,6 @@ def _unusable(reason: str, hint: str) -> errors.DriverUnusable:
 
 
 def kernel_version() -> tuple[int, int]:
-    """The first two numbers of the kernel's version."""
+    """Return the first two numbers of the kernel's version."""
     major, minor = os.uname().release.split(".")[:2]
     return int(major), int("".join(digit for digit in minor if digit.isdigit()) or 0)

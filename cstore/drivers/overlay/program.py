@@ -1,14 +1,15 @@
-"""Mounts by a program such as fuse-overlayfs (drivers 7.7, 7.8).
+"""Mounts with a program such as fuse-overlayfs (drivers 7.7, 7.8).
 
-fuse-overlayfs knows no escape for the colons, commas and backslashes of a path. So it runs in the driver's home and
-gets relative paths, in which there are none; what lies elsewhere it gets by descriptor. It makes the upper directory's
-path absolute before it splits at colons, so a colon in that is refused.
+fuse-overlayfs cannot escape colons, commas and backslashes in paths. So it runs in the driver's home with relative
+paths, which contain none; it gets other paths by descriptor. It makes the upper directory's path absolute before it
+splits at colons, so an upper path with a colon is refused.
 """
 
 from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.archive.override import ATTRIBUTE, PROGRAMS_ATTRIBUTE
 from cstore.contexts import ExitStack
 from cstore.drivers.overlay.options import NAME
@@ -23,17 +24,17 @@ if TYPE_CHECKING:
 
 _DISTRIBUTED, _ITS_OWN = os.fsdecode(ATTRIBUTE), os.fsdecode(PROGRAMS_ATTRIBUTE)
 _SPECIAL = frozenset(',:\\"')
-"""Characters that the options of a program cannot contain."""
+"""Characters that a program's options cannot contain."""
 _UNMOUNTERS = ("fusermount3", "fusermount")
 
 
 def mount_by_program(program: str, stack: Stack, target: str, home: str, id_map: IDMap) -> None:
-    """Let `program` mount a stack on `target`. It stays behind as a daemon until it is unmounted.
+    """Mount a stack on `target` with `program`, which runs as a daemon until it is unmounted.
 
-    With an ID map it shows, and writes, other owners than are on disk.
+    With an ID map, it shows and writes other owners than are on disk.
 
     Raises:
-        DriverError: it cannot be started, or says that it failed.
+        DriverError: the program cannot be started, or reports a failure.
     """
     import subprocess
 
@@ -52,16 +53,16 @@ def mount_by_program(program: str, stack: Stack, target: str, home: str, id_map:
             )
     except OSError as error:
         raise _failed(program, stack, target, os.strerror(error.errno or 0)) from None
-    if done.returncode or not os.path.ismount(target):
+    if done.returncode or not presence.is_mount_point(target):
         said = done.stderr.decode(errors="replace").strip()
         raise _failed(program, stack, target, said or f"it ended with status {done.returncode} without a message")
 
 
 def cannot_be_upper(diff: str) -> bool:
-    """Whether a program that keeps modes in attributes could not write into a layer that was filled with masked modes.
+    """Return whether a program that keeps modes in attributes cannot write into this layer with masked modes.
 
-    fuse-overlayfs (1.10 and later) reads the attribute that layers are distributed with, but writes one of its own, and
-    then expects that of every file in there. So what was unpacked is only read; a layer made empty can be written to.
+    fuse-overlayfs (1.10 and later) reads the attribute with which layers are distributed, but writes one of its own,
+    and then expects that in every file of the layer. So unpacked layers are read-only; layers created empty are not.
     """
     try:
         names = os.listxattr(diff)
@@ -71,7 +72,7 @@ def cannot_be_upper(diff: str) -> bool:
 
 
 def _named(path: str, home: str, opened: ExitStack) -> str:
-    """A path as the program takes it: relative in the home, else by a descriptor where it holds what has a meaning."""
+    """Return a path for the program: relative in the home; else by descriptor, if it has special characters."""
     within = path.removeprefix(f"{home}/")
     if within == path and not _SPECIAL.isdisjoint(path):
         fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -81,7 +82,7 @@ def _named(path: str, home: str, opened: ExitStack) -> str:
 
 
 def options_of(stack: Stack, id_map: IDMap, paths: Mapping[str, str]) -> str:
-    """All options of a mount as the program takes them; `paths` says how each directory is called."""
+    """Return all options of a mount in the program's format; `paths` has the program's name of each directory."""
     parts = [f"lowerdir={':'.join(paths[lower] for lower in stack.lowers)}"]
     if stack.upper:
         parts += [f"upperdir={paths[stack.upper]}", f"workdir={paths[stack.work]}"]
@@ -98,7 +99,7 @@ def options_of(stack: Stack, id_map: IDMap, paths: Mapping[str, str]) -> str:
 
 
 def unmount_program(target: str) -> None:
-    """End the program that serves `target`, if fusermount can; else what was written there is at least synced."""
+    """Stop the program that serves `target` with fusermount; if that fails, sync its writes at least."""
     import shutil
     import subprocess
 
@@ -118,7 +119,7 @@ def unmount_program(target: str) -> None:
         finally:
             os.close(fd)
     except OSError:
-        return  # no process serves it any more
+        return  # its program is dead
 
 
 def _failed(program: str, stack: Stack, target: str, reason: str) -> DriverError:

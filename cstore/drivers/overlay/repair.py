@@ -1,9 +1,10 @@
-"""A layer's `link`, `lower`, `work` and short link, made again: the counterpart of inspect.py."""
+"""Recreate a layer's `link`, `lower`, `work` and short link: the counterpart of inspect.py."""
 
 from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.contexts import suppress
 from cstore.drivers.overlay.inspect import runs_through
 from cstore.drivers.overlay.lower import DEEPEST, Homes, Place, link_of, links_to, make_link, write_link_file
@@ -24,7 +25,7 @@ _LINK_MODE = 0o644
 
 
 class OverlayDriverRepair:
-    """Mends in the homes of one store."""
+    """The repair of one store's homes."""
 
     def __init__(self, place: DriverPlace) -> None:
         self._homes = Homes(place.home, place.image_home, read_options(place.options).stores)
@@ -43,7 +44,7 @@ class OverlayDriverRepair:
         return None if found is None else found.layer
 
     def age_of(self, layer: str) -> float:
-        """See `DriverRepair.age_of`: nothing touches the `link` file after a layer was made."""
+        """See `DriverRepair.age_of`: nothing touches the `link` file after a layer's creation."""
         for part in ("link", "work", ""):
             with suppress(OSError, CstoreError):
                 return os.lstat(os.path.join(self._homes.find(layer).path, part)).st_mtime
@@ -58,7 +59,7 @@ class OverlayDriverRepair:
         with suppress(OSError, CstoreError):
             for name in sorted(within.list_directory(place.home, "l")):
                 path = os.path.join(folder, name)
-                if os.path.islink(path) and os.readlink(path) == target:
+                if presence.is_link(path) and os.readlink(path) == target:
                     links.append(path)
         return [*links, place.path]
 
@@ -82,7 +83,7 @@ class OverlayDriverRepair:
         place = self._own(layer)
         path = os.path.join(place.path, "link")
         folder = os.path.join(place.home, "l")
-        aside = [folder] if os.path.lexists(folder) and not within.is_directory(place.home, "l") else []
+        aside = [folder] if presence.is_there(folder) and not within.is_directory(place.home, "l") else []
         if not within.is_file(place.home, f"{layer}/link"):
             return [*aside, path]
         if aside:
@@ -90,11 +91,11 @@ class OverlayDriverRepair:
         if not link_of(place) or self._holder(place) not in {layer, ""}:
             return [path]
         short = os.path.join(place.home, "l", place.link)
-        leads_here = os.path.islink(short) and os.readlink(short) == f"../{layer}/diff"
+        leads_here = presence.is_link(short) and os.readlink(short) == f"../{layer}/diff"
         return [] if leads_here else [short]
 
     def _holder(self, place: Place) -> str:
-        """Return the other layer that owns the short link in a layer's `link` file; "" if there is none."""
+        """Return the layer that owns the short link in a layer's `link` file; "" if none does."""
         found = self._homes.behind(place.link)
         return found.layer if found is not None and found.link == place.link else ""
 
@@ -107,15 +108,15 @@ class OverlayDriverRepair:
                 write_link_file(place)
                 made.append(os.path.join(place.path, "link"))
             short = os.path.join(place.home, "l", place.link)
-            if not os.path.lexists(folder := os.path.dirname(short)):
-                made.append(folder)  # as the link is made
-            if not os.path.islink(short) or os.readlink(short) != f"../{layer}/diff":
+            if not presence.is_there(folder := os.path.dirname(short)):
+                made.append(folder)  # make_link creates it
+            if not presence.is_link(short) or os.readlink(short) != f"../{layer}/diff":
                 make_link(place, place.link)
                 made.append(short)
             if made and self._sync:
                 sync_home(place.home)
         except OSError as error:
-            raise SystemFailure("mend the links of", place.path, error) from error
+            raise SystemFailure("repair the links of", place.path, error) from error
         return made
 
     def mend_parts(self, layer: str, ancestors: Sequence[str]) -> list[str]:
@@ -134,13 +135,13 @@ class OverlayDriverRepair:
             except FileExistsError:
                 continue
             except OSError as error:
-                raise SystemFailure("make", path, error) from error
+                raise SystemFailure("create", path, error) from error
         if made and self._sync:
             sync_directory(place.path)
         return made
 
     def _lies_on(self, place: Place) -> list[str]:
-        """Return the ancestors that the layer's files name; "" for one that is lost."""
+        """Return the ancestors that the layer's `lower` file names; "" for each one that is missing."""
         try:
             return [self._homes.owner_of(name) for name in place.lower_names()]
         except CstoreError:

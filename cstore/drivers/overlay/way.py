@@ -1,6 +1,6 @@
-"""Chooses the program and options to mount a stack of layers, depending on which programs wrote the layers.
+"""Choose the mount program and the options for a stack of layers, as the writers of the layers require.
 
-Refuses layers that neither the kernel nor a mount program would show correctly.
+If neither the kernel nor a mount program would show the layers correctly, refuse.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ _FOLLOWING = ("redirect_dir=", "metacopy=")
 
 
 class Way(Value):
-    """How to mount: by `program`, "" for the kernel, with `options`."""
+    """How to mount: with `program` ("" for the kernel) and `options`."""
 
     program: str
     options: tuple[str, ...]
 
 
 def usual_program() -> str:
-    """Where the usual mount program is; "" if it is not installed."""
+    """Return the path of the usual mount program; "" if it is not installed."""
     import shutil
 
     return shutil.which(_USUAL_PROGRAM) or ""
 
 
 def choose_program(layer: str, marks: Marks, program: str, kernel_mounts: Callable[[], bool]) -> str:
-    """Choose the program to mount a layer with these marks; `program` is the store's setting, "" for the kernel.
+    """Return the program that mounts a layer with these marks; "" for the kernel. `program` is the store's own choice.
 
     Raises:
-        DriverError: no program here can.
+        DriverError: neither can mount the layer.
     """
     kernels = marks.all & {*ELSEWHERE, WHITEOUT}
     if marks.needs_program:
@@ -65,7 +65,7 @@ def choose_program(layer: str, marks: Marks, program: str, kernel_mounts: Callab
 
 
 def kernel_options_for(layer: str, marks: Marks, options: Sequence[str], version: tuple[int, int]) -> tuple[str, ...]:
-    """Return the options that make the kernel honor these marks.
+    """Return the options with which the kernel shows these marks correctly.
 
     Raises:
         DriverError: there are none.

@@ -1,4 +1,4 @@
-"""The vfs driver: every layer is a whole tree of its own.
+"""The vfs driver: every layer is a whole tree.
 
 Owns: the layout of its home. Must not know: records, other drivers.
 """
@@ -29,7 +29,7 @@ def check_options(options: Sequence[str]) -> None:
     """Refuse options that the driver would refuse.
 
     Raises:
-        DriverError: it has no such option, or a value makes no sense.
+        DriverError: vfs does not have an option, or a value is invalid.
     """
     from cstore.drivers.vfs.driver import read_options
 
@@ -37,7 +37,7 @@ def check_options(options: Sequence[str]) -> None:
 
 
 def open_driver(place: DriverPlace) -> Driver:
-    """Make the driver object. Writes nothing."""
+    """Create the driver object. Writes nothing."""
     from cstore.drivers.vfs.driver import VfsDriver
 
     return VfsDriver(place)

@@ -1,14 +1,14 @@
-"""The vfs driver: every layer is a whole tree of its own, in `HOME/dir/<layer>`.
+"""The vfs driver: every layer is a whole tree in `HOME/dir/<layer>`.
 
-It works on every file system and needs no privilege; a layer costs as much space as all that is below it, except where
-the file system shares blocks between copies (reflinks). (drivers 10, store-format 11.1)
+It works on every file system and needs no privilege. A layer takes the space of all layers below it, except where the
+file system shares blocks between copies (reflinks). (drivers 10, store-format 11.1)
 """
 
 from __future__ import annotations
 
 import os
 
-from cstore import errors
+from cstore import errors, presence
 from cstore.drivers.whole_trees import TreeHome, TreeMaker, WholeTrees, make_root, no_mount_options
 from cstore.fs import within
 
@@ -32,7 +32,7 @@ class Directories:
         make_root(tree, layer_root)
 
     def copy(self, source: str, tree: str, layer: str, owner: Owners) -> bool:
-        """See `TreeMaker.copy`. Holds no lock, so it checks that the tree was not replaced meanwhile."""
+        """See `TreeMaker.copy`. No lock is held, so check that the source is still the same directory afterwards."""
         from cstore.fs.tree import copy_tree
 
         before = os.stat(source)
@@ -55,7 +55,7 @@ class Directories:
 
 
 class VfsDriver(WholeTrees):
-    """Layers as full copies. What is made read-only goes to the separate image store, if there is one."""
+    """Layers as full copies. Read-only layers are created in the separate image store, if there is one."""
 
     name = NAME
 
@@ -83,9 +83,9 @@ if TYPE_CHECKING:
 
 
 def read_options(options: Sequence[str]) -> list[str]:
-    """Take the additional stores from the driver options; refuse what vfs does not know.
+    """Return the additional stores in the driver options; refuse options that vfs does not have.
 
-    `ignore_chown_errors` is heeded by the store, for every driver alike.
+    The store obeys `ignore_chown_errors` for all drivers.
     """
     if not options:
         return []
@@ -108,7 +108,7 @@ def _check(name: str, value: str) -> None:
 
     try:
         if name == "sync":
-            parse_sync(value)  # cstore makes every change durable by means of its own, whichever it is
+            parse_sync(value)  # cstore syncs every change itself, whatever the value
         else:
             parse_flag(value)
     except ValueError as error:
@@ -116,7 +116,7 @@ def _check(name: str, value: str) -> None:
 
 
 def _existing(store: str) -> str:
-    if not os.path.isdir(store):
+    if not presence.is_directory(store):
         raise errors.DriverError(
             "vfs",
             f"the additional image store {store} is not a directory",

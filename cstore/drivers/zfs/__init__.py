@@ -1,11 +1,11 @@
-"""The zfs driver: every layer is a dataset, a child begins as a clone of a snapshot of its parent.
+"""The zfs driver: every layer is a dataset, and a child starts as a clone of a snapshot of its parent.
 
 Owns: the names and properties of its datasets, and where they are mounted.
 Must not know: records, other drivers.
 
-It speaks to ZFS through zfs(8), zpool(8) and mount(8) only. ZFS is no part of the kernels that cstore is developed and
-tested on, so this driver has never met a real pool: its tests run it against a program that does with directories what
-zfs(8) does with datasets. What the commands mean is taken from their manuals.
+It uses ZFS only through zfs(8), zpool(8) and mount(8). The kernels on which cstore is developed and tested lack ZFS, so
+this driver has never run on a real pool: tests run it with a program that imitates zfs(8) with directories. The meaning
+of the commands is taken from their manuals.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ FACTS = DriverFacts(
 
 
 def open_driver(place: DriverPlace) -> Driver:
-    """Make the driver object. Writes nothing."""
+    """Create the driver object. Writes nothing."""
     from cstore.drivers.zfs.driver import ZfsDriver
 
     return ZfsDriver(place)
 
 
 def open_inspector(driver: Driver, place: DriverPlace) -> Inspector:
-    """Return the inspector of the driver's own files."""
+    """Create the inspector of the driver's own files."""
     from cstore.drivers.zfs.inspect import ZfsInspector
 
     del place

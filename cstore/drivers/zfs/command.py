@@ -1,4 +1,4 @@
-"""zfs(8), zpool(8) and mount(8) as typed calls. Nothing here knows what a layer is."""
+"""Typed calls of zfs(8), zpool(8) and mount(8). This module does not know layers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PRESENT = "dataset already exists\n"
 
 
 class CommandFailed(DriverError):
-    """A command said no. `said` is what it wrote to standard error."""
+    """A command failed. `said` is its standard error."""
 
     def __init__(self, words: Sequence[str], said: str) -> None:
         self.command, self.said = " ".join(words), said
@@ -29,24 +29,24 @@ class CommandFailed(DriverError):
 
     @property
     def means_absent(self) -> bool:
-        """Whether the dataset is not there."""
+        """Whether the dataset does not exist."""
         return self.said.endswith(_ABSENT)
 
     @property
     def means_present(self) -> bool:
-        """Whether the dataset is there already."""
+        """Whether the dataset exists already."""
         return self.said.endswith(_PRESENT)
 
 
 class Dataset(Value):
-    """A file system as `zfs list` shows it, and the values of the properties that were asked for."""
+    """A file system in the output of `zfs list`, with the values of the requested properties."""
 
     name: str
     values: tuple[str, ...]
 
 
 def require() -> None:
-    """Make sure that zfs(8) is there.
+    """Check that zfs(8) is installed.
 
     Raises:
         DriverUnusable: it is not installed.
@@ -58,7 +58,7 @@ def require() -> None:
 
 
 def children(dataset: str, properties: Sequence[str] = ()) -> list[Dataset]:
-    """List the file systems directly below `dataset`, in the order of zfs(8).
+    """Return the file systems directly below `dataset`, in the order of zfs(8).
 
     Raises:
         CommandFailed: the dataset does not exist.
@@ -70,10 +70,10 @@ def children(dataset: str, properties: Sequence[str] = ()) -> list[Dataset]:
 
 
 def exists(dataset: str) -> bool:
-    """Whether there is a file system of that name.
+    """Return whether a file system with that name exists.
 
     Raises:
-        CommandFailed: zfs(8) cannot tell, because its kernel module is not loaded, say.
+        CommandFailed: zfs(8) cannot tell, for example because its kernel module is not loaded.
     """
     try:
         _run("zfs", "list", "-H", "-t", "filesystem", "-o", "name", dataset)
@@ -85,26 +85,26 @@ def exists(dataset: str) -> bool:
 
 
 def properties(dataset: str, names: Sequence[str]) -> list[str]:
-    """The values of properties of a dataset; "-" for one that it does not have."""
+    """Return the values of properties of a dataset; "-" for one that it does not have."""
     return _rows(_run("zfs", "list", "-H", "-p", "-o", ",".join(names), dataset))[0]
 
 
 def pool_health(pool: str) -> str:
-    """The health of a pool, such as ONLINE."""
+    """Return the health of a pool, such as ONLINE."""
     return _rows(_run("zpool", "get", "-H", "-p", "-o", "value", "health", pool))[0][0]
 
 
 def create(dataset: str, values: Mapping[str, str]) -> None:
-    """Make an empty file system.
+    """Create an empty file system.
 
     Raises:
-        CommandFailed: the name is taken or impossible.
+        CommandFailed: the name is taken or invalid.
     """
     _run("zfs", "create", *_assignments(values), dataset)
 
 
 def clone(source: str, snapshot: str, dataset: str, values: Mapping[str, str]) -> None:
-    """Make `dataset` a writable copy of `source`, through a snapshot of that name that goes when the copy does.
+    """Create `dataset` as a writable copy of `source`, from a snapshot that is destroyed together with the copy.
 
     Raises:
         CommandFailed: the source does not exist, or the new name does.
@@ -118,7 +118,7 @@ def clone(source: str, snapshot: str, dataset: str, values: Mapping[str, str]) -
 
 
 def promote(dataset: str) -> None:
-    """Let a clone and its origin change roles, so that the origin can be destroyed."""
+    """Exchange the roles of a clone and its origin, so that the origin can be destroyed."""
     _run("zfs", "promote", dataset)
 
 
@@ -132,7 +132,7 @@ def rename(old: str, new: str) -> None:
 
 
 def destroy(dataset: str) -> None:
-    """Remove a dataset with its snapshots. A missing dataset is not an error.
+    """Remove a dataset with its snapshots. A missing dataset is no error.
 
     Raises:
         CommandFailed: it is in use, or a clone depends on it.

@@ -1,13 +1,13 @@
-"""The zfs driver behind the contract of all drivers.
+"""The zfs driver.
 
-    DATASET/<layer>              the layer, a file system that is not mounted by itself (mountpoint=legacy)
-    DATASET/staged:<number>      one in the making, DATASET/removed:<number> one on its way out
-    HOME/graph/<layer>/          where a layer is mounted, there only while it is
-    staging                      one directory for each dataset in the making or on its way out: see staging.py
+    DATASET/<layer>              the layer, a file system that ZFS does not mount (mountpoint=legacy)
+    DATASET/staged:<number>      a staged layer; DATASET/removed:<number> is one under removal
+    HOME/graph/<layer>/          the mount point of a layer, exists only while it is mounted
+    staging                      one directory for each staged or removed dataset: see staging.py
 
-A tree is made as `staged:<number>` and gets its layer's name by one rename, while the layer lock is held. There is no
-exchange of two names: while a layer's contents are replaced its dataset bears for a moment neither the old name nor the
-new, but says in a property which it was, and the next sweep gives it back. (drivers 12.2, store-format 11.4)
+A tree is created as `staged:<number>` and gets its layer's name by one rename, while the layer lock is held. ZFS cannot
+exchange two names. While a layer's contents are replaced, no dataset has its name for a moment; a property of the old
+one has the layer's ID, from which the next sweep restores the name. (drivers 12.2, store-format 11.4)
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class ZfsDriver:
-    """Layers as datasets. Every one is a separate file system, so a separate image store has no effect."""
+    """Layers as datasets. Each is a separate file system, so a separate image store is useless."""
 
     name = NAME
     mounts_beside = False
@@ -52,10 +52,10 @@ class ZfsDriver:
 
         return HomeStaging(self._places.home, renames=False, destroy=self._destroy)
 
-    # ── what is there ──
+    # ── lookup ──
 
     def require(self) -> None:
-        """See `Driver.require`: that there is a dataset was made sure of when the driver was made."""
+        """See `Driver.require`: the constructor has checked the dataset."""
 
     def layers(self) -> list[str]:
         """See `Driver.layers`."""
@@ -70,11 +70,11 @@ class ZfsDriver:
             return False
 
     def path_of(self, layer: str) -> str:
-        """See `Driver.path_of`: nothing is there unless the layer is mounted."""
+        """See `Driver.path_of`: the path exists only while the layer is mounted."""
         return self._places.mount_point(layer)
 
     def _dataset(self, layer: str) -> str:
-        """Find the dataset of a layer that must be there."""
+        """Return the dataset of a layer, which must exist."""
         if self.exists(layer):
             return self._places.dataset(layer)
         raise DriverError(
@@ -84,10 +84,10 @@ class ZfsDriver:
             go_text=f"cannot open '{self._places.parent}/{layer}': dataset does not exist",
         )
 
-    # ── making ──
+    # ── creation ──
 
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
-        """See `Driver.stage`; the storage option `size` limits what the layer may hold."""
+        """See `Driver.stage`; the storage option `size` limits the layer's size."""
         size = size_in(options.storage_options)
         source = None if parent is None else self._dataset(parent)
         owner = remapper(options.parent_map, options.id_map)
@@ -130,11 +130,11 @@ class ZfsDriver:
         except BaseException as error:
             staging.remove()
             if isinstance(error, OSError):
-                raise SystemFailure("make a layer in", staging.path, error) from error
+                raise SystemFailure("create a layer in", staging.path, error) from error
             raise
 
     def adopt(self, staged: StagedTree, layer: str, parent: str | None) -> None:
-        """See `Driver.adopt`. A rename of a dataset is on the disk when the command ends."""
+        """See `Driver.adopt`. A rename of a dataset is on disk when the command ends."""
         del parent
         try:
             dataset = self._places.dataset(layer)
@@ -153,8 +153,8 @@ class ZfsDriver:
             command.rename(made, dataset)
 
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
-        """See `Driver.replace`. The new dataset is a clone of the old one, which must go first: they swap roles."""
-        del in_use  # a dataset that is mounted is never changed by halves
+        """See `Driver.replace`. The new dataset is a clone of the old one, so they swap roles before removal."""
+        del in_use  # mounted datasets are never changed in place
         from cstore.drivers.contract import StagedRemoval
 
         if self._mounts.is_mounted(layer):
@@ -193,7 +193,7 @@ class ZfsDriver:
         return StagedRemoval(staging)
 
     def _destroy(self, path: str) -> None:
-        """Remove a staging directory with the datasets that belong to it."""
+        """Delete a staging directory with its datasets."""
         from cstore.fs.tree import remove_tree
 
         self._mounts.detach_below(path)
@@ -204,7 +204,7 @@ class ZfsDriver:
         remove_tree(path, detach_mounts=True)
 
     def _given_back(self, dataset: str, was: str) -> bool:
-        """Give a dataset its layer's name again if nothing replaced it: the process that was about to has died."""
+        """Restore a dataset's name if no dataset replaced it, because the process that was replacing it died."""
         if was in {"", "-"} or self.exists(was):
             return False
         command.rename(dataset, self._places.dataset(was))
@@ -219,17 +219,17 @@ class ZfsDriver:
         return [*self._staging.sweep(), *self._mounts.aside.sweep().removed]
 
     def debris(self) -> list[str]:
-        """See `Driver.debris`: data sets have nothing beside them."""
+        """See `Driver.debris`: there are no files besides the datasets."""
         return []
 
-    # ── using ──
+    # ── use ──
 
     def mount(self, layer: str, options: MountOptions) -> str:
         """See `Driver.mount`."""
         return self._mounts.mount(layer, self._dataset(layer), options)
 
     def can_shift(self, id_map: IDMap) -> bool:
-        """See `Driver.can_shift`: what is on disk is what is seen."""
+        """See `Driver.can_shift`: users see the owners on disk."""
         return not id_map
 
     def unmount(self, layer: str) -> None:
@@ -243,11 +243,11 @@ class ZfsDriver:
         return False
 
     def content_roots(self, layer: str) -> Sequence[str]:
-        """See `Driver.content_roots`. They are there for as long as this driver object, or until the layer changes."""
+        """See `Driver.content_roots`. They exist as long as this driver object, or until the layer changes."""
         return (self._mounts.held(layer, self._dataset(layer)),)
 
     def far_side(self, digest: str, reference: str) -> str:
-        """See `Driver.far_side`: a dataset is nowhere else."""
+        """See `Driver.far_side`: datasets are never elsewhere."""
         del digest, reference
         raise DriverError(NAME, "it has no additional layer stores", hint="use the driver overlay")
 

@@ -1,4 +1,4 @@
-"""Inspects a zfs store apart from the contents of its layers: nothing, because it lists only its own datasets."""
+"""Inspect the layers of a zfs store: nothing can be wrong, because the driver lists only datasets with its property."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class ZfsInspector(WholeTrees):
-    """Trees that are datasets of zfs, which the driver lists by a property of its own."""
+    """Layers that are zfs datasets, which the driver lists by its own property."""
 
     def bears_marks(self, layer: str) -> bool:
         """See `Inspector.bears_marks`."""

@@ -1,13 +1,14 @@
-"""Mounts of datasets: a layer for its users, a staged tree to fill, and a private tree.
+"""Mount datasets: a layer for its users, a staged tree to fill, and a tree that only this process reads.
 
-All mounts of one dataset are made alike, because ZFS refuses to have one mounted read-only and writable at a time; what
-shall be read-only is made so for its directory alone.
+All mounts of a dataset are created alike, because ZFS refuses to mount one read-only and writable at the same time; a
+read-only mount is read-only at its directory alone.
 """
 
 from __future__ import annotations
 
 import os
 
+from cstore import presence
 from cstore.contexts import contextmanager, suppress
 from cstore.drivers.staging import OWN
 from cstore.drivers.zfs import command
@@ -28,7 +29,7 @@ _TREE, _SOURCE = "tree", "source"
 
 
 class Mounts:
-    """The mounts of one store. `options` are those of all mounts for users."""
+    """The mounts of one store. `options` apply to all mounts for users."""
 
     def __init__(self, places: Places, run_home: str, options: Sequence[str]) -> None:
         self._places = places
@@ -39,7 +40,7 @@ class Mounts:
     # ── for users ──
 
     def mount(self, layer: str, dataset: str, options: MountOptions) -> str:
-        """Mount a layer where its users expect it. Mounted already, it stays as it is."""
+        """Mount a layer at its mount point. An existing mount stays."""
         target = self._places.mount_point(layer)
         if self._is_mountpoint(target):
             return target
@@ -59,7 +60,7 @@ class Mounts:
         return target
 
     def unmount(self, layer: str) -> None:
-        """Take a layer's mount away, and what we hold of it. What is in use stays so until its users are gone."""
+        """Remove a layer's mount and this process's descriptors. A mount in use lasts until its users are gone."""
         self.forget(layer)
         target = self._places.mount_point(layer)
         self._detach(target)
@@ -67,14 +68,14 @@ class Mounts:
             within.rmdir(target)
 
     def is_mounted(self, layer: str) -> bool:
-        """Whether a layer is mounted where its users expect it."""
+        """Return whether a layer is mounted at its mount point."""
         return self._is_mountpoint(self._places.mount_point(layer))
 
     @staticmethod
     def _is_mountpoint(path: str) -> bool:
-        return os.path.isdir(path) and mountinfo.is_mountpoint(path)
+        return presence.is_directory(path) and mountinfo.is_mountpoint(path)
 
-    # ── in the making ──
+    # ── staged trees ──
 
     def mount_staged(self, dataset: str, staging: StagingDirectory) -> str:
         """Mount a dataset in its staging directory. Raises OSError."""
@@ -82,7 +83,7 @@ class Mounts:
 
     @contextmanager
     def mounted_beside(self, dataset: str, staging: StagingDirectory) -> Iterator[str]:
-        """Mount a dataset next to a staged tree, to copy from, while the context lasts. Raises OSError."""
+        """Mount a dataset beside a staged tree to copy from it. Raises OSError."""
         source = self._mount_in(staging, _SOURCE, dataset)
         try:
             yield source
@@ -97,14 +98,14 @@ class Mounts:
         return target
 
     def unmount_staged(self, staged: StagedTree) -> None:
-        """Take that mount away; what was written is on the disk then."""
+        """Remove the mount of a staged tree; unmounting syncs it."""
         try:
             mount.unmount(staged.tree, mount.UMOUNT_NOFOLLOW)
         except OSError as error:
             raise SystemFailure("unmount", staged.tree, error) from error
 
     def detach_below(self, staging: str) -> None:
-        """Take away what is mounted in a staging directory."""
+        """Remove the mounts in a staging directory."""
         for name in (_TREE, _SOURCE):
             self._detach(os.path.join(staging, name))
 
@@ -113,10 +114,10 @@ class Mounts:
         with suppress(OSError):
             mount.unmount(target, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
 
-    # ── for us ──
+    # ── for this process ──
 
     def held(self, layer: str, dataset: str) -> str:
-        """A layer's tree to read, until `forget` or `close`."""
+        """Return a layer's tree for reading, until `forget` or `close`."""
         if self.is_mounted(layer):
             return self._places.mount_point(layer)
         if layer not in self._held:
@@ -125,7 +126,7 @@ class Mounts:
 
     @contextmanager
     def mounted_nowhere(self, layer: str, dataset: str) -> Iterator[str]:
-        """A layer's tree to read, for as long as the context lasts."""
+        """Yield a layer's tree for reading."""
         if self.is_mounted(layer):
             yield self._places.mount_point(layer)
             return
@@ -137,11 +138,11 @@ class Mounts:
 
     @property
     def aside(self) -> StagingRoot:
-        """Where data sets are mounted for a moment, to be opened."""
+        """The staging root for temporary mounts of datasets."""
         return StagingRoot(os.path.join(self._run_home, OWN), keep=False)
 
     def _open_nowhere(self, dataset: str) -> int:
-        """Mount, open the root, and take the mount away at once: it lasts until the descriptor is closed."""
+        """Mount, open the root, and remove the mount: its tree lasts until the descriptor is closed."""
         try:
             with self.aside.reserve() as place:
                 target = place.next_name("read")
@@ -155,13 +156,13 @@ class Mounts:
             raise SystemFailure("mount a layer in", self._run_home, error) from error
 
     def forget(self, layer: str) -> None:
-        """Let go of a layer that is going to change."""
+        """Release a layer that is going to change."""
         fd = self._held.pop(layer, -1)
         if fd >= 0:
             os.close(fd)
 
     def close(self) -> None:
-        """Let go of all layers."""
+        """Release all layers."""
         for layer in list(self._held):
             self.forget(layer)
 

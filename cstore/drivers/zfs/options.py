@@ -1,4 +1,4 @@
-"""The options: the dataset, mount options, and size limits of layers."""
+"""The driver's options: the dataset, mount options, and size limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_options(options: Sequence[str]) -> Options:
     """Read `zfs.fsname` and `zfs.mountopt`.
 
     Raises:
-        DriverError: an option that zfs does not know.
+        DriverError: zfs does not have an option.
     """
     from cstore.config.driver_options import options_for
 
@@ -39,9 +39,9 @@ def read_options(options: Sequence[str]) -> Options:
 
 
 def size_in(options: Mapping[str, str]) -> int:
-    """Read the limit from storage options, in bytes; 0 if they set none.
+    """Return the limit in storage options, in bytes; 0 if they contain none.
 
     Raises:
-        DriverError: an option is unknown, or a size is not valid.
+        DriverError: an option is unknown, or the size is invalid.
     """
     return limit_in(NAME, options) or 0

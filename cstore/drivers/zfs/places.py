@@ -1,10 +1,11 @@
-"""Where a layer is: the name of its dataset, and the directory on which that is mounted."""
+"""Find a layer: the name of its dataset, and its mount point."""
 
 from __future__ import annotations
 
 import os
 import re
 
+from cstore import presence
 from cstore.drivers.zfs.command import NAME
 from cstore.errors import DriverUnusable, SystemFailure
 from cstore.ids import check_part
@@ -16,60 +17,60 @@ OURS = "cstore:layer"
 """The property, set to `yes`, that marks a dataset as a layer, whatever its name."""
 
 WAS = "cstore:was"
-"""The property in which a dataset that is being replaced keeps the ID it had."""
+"""The property with the layer ID of a dataset that is being replaced."""
 
 STAGED, REMOVED = "staged:", "removed:"
-"""The prefixes of datasets that are not layers yet, or no longer; the number of a staging directory follows."""
+"""Prefixes of names of staged and removed datasets, before the number of a staging directory."""
 
 
 class Places:
-    """The places of one store. `parent` is the dataset below which all others are."""
+    """The datasets and mount points of one store. `parent` is the dataset that contains all others."""
 
     def __init__(self, home: str, parent: str) -> None:
         self.home = home
         self.parent = parent
 
     def dataset(self, layer: str) -> str:
-        """Return the name of a layer's dataset.
+        """Return the dataset of a layer.
 
         Raises:
-            UnsafeID: the ID cannot become a path.
-            ValueError: it cannot name a dataset, so there is none.
+            UnsafeID: the ID cannot be part of a path.
+            ValueError: the ID cannot name a dataset, so there is none.
         """
         if not _COMPONENT.fullmatch(check_part(layer)):
             raise ValueError(layer)
         return f"{self.parent}/{layer}"
 
     def aside(self, kind: str, staging: str) -> str:
-        """Name the dataset of a staging directory; `kind` is STAGED or REMOVED."""
+        """Return the dataset of a staging directory; `kind` is STAGED or REMOVED."""
         return f"{self.parent}/{kind}{os.path.basename(staging).rpartition('-')[2]}"
 
     def layer_of(self, dataset: str, ours: str) -> str:
-        """Return the layer of a dataset, "" if it is not a layer; `ours` is the value of its property OURS.
+        """Return the layer ID of a dataset; "" if it is not a layer. `ours` is the value of its property OURS.
 
-        Beside the layers there may be datasets of other people, so only what cstore made, or what has the form of an
-        ID, is taken for a layer.
+        Users may have other datasets beside the layers, so only datasets that cstore created, or whose names have the
+        form of an ID, count as layers.
         """
         name = dataset.rpartition("/")[2]
         known = ours == "yes" or _GENERATED.fullmatch(name)
         return name if known and _COMPONENT.fullmatch(name) else ""
 
     def mount_point(self, layer: str) -> str:
-        """Where a layer is mounted. Raises UnsafeID."""
+        """Return the mount point of a layer. Raises UnsafeID."""
         return os.path.join(self.home, "graph", check_part(layer))
 
 
 def find_dataset(home: str) -> str:
-    """The dataset on which the graph root is, or would be.
+    """Return the dataset that contains, or will contain, the graph root.
 
     Raises:
-        DriverUnusable: it is not on ZFS.
+        DriverUnusable: the graph root is not on ZFS.
     """
     from cstore.kernel.mountinfo import read_mounts
 
     root = os.path.dirname(home)
     existing = root
-    while not os.path.exists(existing) and existing != os.path.dirname(existing):
+    while not presence.exists(existing) and existing != os.path.dirname(existing):
         existing = os.path.dirname(existing)
     try:
         device = os.stat(existing).st_dev

@@ -1,7 +1,7 @@
-"""Whole directory trees: copy, remove, measure.
+"""Copying, removing and measuring whole directory trees.
 
-All of them accept names of any bytes, trees of any depth and width, and paths longer than the kernel's limit. They
-never follow a symbolic link, and ignore everything mounted inside a tree.
+Names may be any bytes; depth, width and path length are unlimited. Symbolic links are never followed, and mounts inside
+a tree do not belong to it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is first asked for (PEP 562): many who walk trees remove none."""
+    """Import a function at its first use (PEP 562): most callers need only one."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(__import__(f"cstore.fs.tree.{_HOMES[name]}", fromlist=[name]), name)

@@ -1,4 +1,4 @@
-"""Copying a tree as exactly as this system can, with a worker on each of two processors."""
+"""Copying a tree as exactly as the system permits, with two worker processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MOST_WORKERS = 2  # more have not been measured to help: the file system's journal is one
+_MOST_WORKERS = 2  # more did not help in measurements: all share the file system's journal
 _INHERITED = ("system.posix_acl_default", "system.posix_acl_access")
 
 
@@ -29,23 +29,23 @@ def copy_tree(
     owner: Callable[[int, int], tuple[int, int]] | None = None,
     workers: int | None = None,
 ) -> None:
-    """Copy what is in the directory `source`, and its own metadata, into the empty directory `destination`.
+    """Copy the contents and metadata of the directory `source` into the empty directory `destination`.
 
-    Kept: content (shared with the source where the file system can), holes, types, modes, owners, times in nanoseconds,
-    hard links within the tree, also those of symbolic links and devices, and all extended attributes that this process
-    may see, but those bound to their place (`cstore.fs.xattr`). Not kept: change times, flags of chattr(1), quota
-    projects. Sockets are left out; in a user namespace, so are device nodes and privileged attributes that may not be
-    made there.
+    Kept: content (sharing blocks with the source if possible), holes, types, modes, owners, times in nanoseconds, hard
+    links within the tree, also of symbolic links and devices, and all extended attributes that this process can see,
+    except those that belong to a place (`cstore.fs.xattr`). Not kept: change times, chattr(1) flags, quota projects.
+    Sockets are left out; in a user namespace, so are device nodes and privileged attributes that cannot be created
+    there.
 
-    The source must not change meanwhile. Nothing is synced; that is for the caller, once for all. When it raises,
-    `destination` holds an unusable part of the copy.
+    The source must not change meanwhile. Nothing is synced; the caller does that once. After an error, `destination`
+    contains an unusable partial copy.
 
     Args:
-        source: a directory. Nothing in it is changed, not even an access time where that can be avoided.
+        source: a directory. Nothing in it is changed, not even access times if possible.
         destination: an empty directory that nobody else uses.
-        owner: maps user and group of a source file to those of its copy; -1 leaves what a new file gets. It may raise a
-            CstoreError, which then is the one raised here. It is called in the workers: what it remembers is lost.
-        workers: how many processes copy side by side.
+        owner: maps user and group of a source file to those of its copy; -1 keeps those of a new file. A CstoreError
+            that it raises is passed on. It runs in the workers, so it cannot keep state.
+        workers: the number of processes.
 
     Raises:
         SystemFailure: names the first thing that could not be copied; also if something is mounted inside the source.
@@ -75,7 +75,7 @@ def _copy(
     workers: int,
 ) -> None:
     room = f".links-{os.urandom(8).hex()}"
-    status = os.fstat(source_fd)  # before anything reads in it
+    status = os.fstat(source_fd)  # before reading changes it
     try:
         os.mkdir(room, 0o700, dir_fd=target_fd)
         links_fd = os.open(room, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=target_fd)
@@ -95,7 +95,7 @@ def _copy(
 
 
 def _finish_directories(plan: Plan, directories: list[tuple[int, str]], root: os.stat_result) -> None:
-    """Set what belongs to the directories themselves, from the deepest up: making files in them changed their times."""
+    """Set the metadata of the directories, deepest first: creating files in them changed their times."""
     copier = Copier(plan)
     with (
         Trail(plan.source, os.dup(plan.source_fd), quiet=True) as source,
@@ -103,7 +103,7 @@ def _finish_directories(plan: Plan, directories: list[tuple[int, str]], root: os
     ):
 
         def leave() -> None:
-            target.secure_way_up()  # which the mode that comes next may bar
+            target.secure_way_up()  # the new mode may bar it
             copier.finish(source.here, target.here, os.fstat(source.here))
             source.up()
             target.up()
@@ -124,7 +124,7 @@ def _finish_directories(plan: Plan, directories: list[tuple[int, str]], root: os
 
 
 def _open_empty(path: str) -> int:
-    """Open the destination, and remove inheritable attributes, which are set again at the end."""
+    """Open the destination and remove what its files would inherit; the final metadata is set at the end."""
     try:
         fd = open_root(path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Copying what a file contains: shared where the file system can, with its holes, and past our memory if possible."""
+"""Copying file contents: as a clone if possible, with holes, and without reading through memory if possible."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _MOST_AT_ONCE = 1 << 30
 
 
 class DataCopier:
-    """Copies contents into one file system, and remembers per source device what is not possible there."""
+    """Copies contents into one file system, and remembers for each source device what does not work there."""
 
     def __init__(self) -> None:
         self._no_clone: set[int] = set()
         self._no_range: set[int] = set()
 
     def copy(self, source: int, target: int, status: os.stat_result) -> None:
-        """Fill the empty file `target` with what `source` contains; `status` is that of `source`.
+        """Fill the empty file `target` with the contents of `source`, whose status is `status`.
 
         Raises:
             OSError: reading or writing failed; without errno if the source became shorter meanwhile.
@@ -47,7 +47,7 @@ class DataCopier:
         return True
 
     def _copy_extents(self, source: int, target: int, status: os.stat_result) -> None:
-        """Copy the parts that hold data, and leave holes where the source has them."""
+        """Copy the extents with data, and leave holes where the source has them."""
         end = 0
         while end < status.st_size:
             try:
@@ -55,10 +55,10 @@ class DataCopier:
                 end = min(os.lseek(source, start, os.SEEK_HOLE), status.st_size)
             except OSError as error:
                 if error.errno == errno.ENXIO:
-                    break  # only a hole is left
+                    break  # only a hole remains
                 if error.errno != errno.EINVAL:
                     raise
-                start, end = end, status.st_size  # this file system does not tell its holes
+                start, end = end, status.st_size  # this file system does not report holes
             if start < end:
                 self._copy_range(source, target, start, end, status.st_dev)
         os.ftruncate(target, status.st_size)
@@ -74,7 +74,7 @@ class DataCopier:
                     raise
                 break
             if not copied:
-                break  # some file systems give up early; reading tells whether the file really ends here
+                break  # some file systems stop early; reading shows whether the file really ends here
             start += copied
         _copy_bytes(source, target, start, end)
 

@@ -1,11 +1,11 @@
-"""One worker's part of a copy: it walks the whole source and copies what is in the directories that it made.
+"""One worker's share of a copy: it walks the whole source and copies the files of the directories that it created.
 
-Workers need no word between them. Whoever succeeds in making a directory copies the files in it; the others find it
-made, and only pass through to what is below. Each takes the directories in another order, so they meet late.
+Workers do not communicate. The worker that succeeds in creating a directory copies its files; the others find that it
+exists and only descend. Each worker takes subdirectories in another order, so they seldom meet.
 
-A file with several names is made once, under a name of its device and inode in the *link room*, and linked from there
-to where it belongs. The kernel decides who makes it: making fails if it exists. That it may still be empty then is no
-harm: all its names are one file.
+A file with several names is created once, named by its device and inode, in the *link room*, and linked from there to
+its places. The worker whose exclusive creation succeeds fills it; others may link it before it is full, because all
+names are one file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cstore.fs.tree.copy_data import DataCopier
 from cstore.fs.tree.first_names import FirstNames
 from cstore.fs.tree.trail import Trail, open_again
 from cstore.kernel.namespaces import in_user_namespace
-from cstore.values import NamedTuple
+from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,16 +35,16 @@ _SPECIAL_BITS = 0o7000
 
 
 class Plan(NamedTuple):
-    """The state shared by all workers of one copy.
+    """The parameters that all workers of a copy share.
 
     Attributes:
         source: path of the source, for messages.
         source_fd: the source.
         target_fd: the destination.
-        links_fd: the link room; -1 for a single worker that is to do without.
-        born: user and group that a new file gets by itself in the destination.
-        owner: maps user and group of the source to those of the copy; -1 leaves what a new file gets.
-        confined: we are in a user namespace: no device nodes, no privileged attributes.
+        links_fd: the link room; -1 for a single worker without one.
+        born: user and group that a new file in the destination gets by default.
+        owner: maps user and group of the source to those of the copy; -1 keeps those of a new file.
+        confined: the process is in a user namespace: no device nodes, no privileged attributes.
     """
 
     source: str
@@ -57,23 +57,23 @@ class Plan(NamedTuple):
 
 
 def copy_entries(plan: Plan, worker: int, workers: int) -> list[tuple[int, str]]:
-    """Do the part of `worker`, from 0 to `workers` - 1. Run it in a process of its own: it changes the umask.
+    """Do the share of `worker`, from 0 to `workers` - 1. Run it in a process of its own: it changes the umask.
 
     Returns:
-        From worker 0: all directories below the root as (depth, name), each before what is in it.
+        From worker 0: all directories below the root as (depth, name), each before its contents.
 
     Raises:
         SystemFailure: names the first thing that could not be copied.
     """
     os.umask(0)
-    # Opened again, because workers with a shared descriptor would share the position in the listing.
+    # Opened again, because workers that share an open directory would share the position in its listing.
     source = Trail(plan.source, open_again(plan.source_fd), quiet=True)
     target = Trail("", open_again(plan.target_fd))
     return _Walk(plan, source, target, worker, workers).run()
 
 
 def failure(path: str, error: OSError) -> SystemFailure:
-    """Return the error for a `path` that could not be copied, with a hint."""
+    """Return the error for a path that could not be copied, with a hint."""
     hint = ""
     if error.errno == errno.EXDEV:
         hint = f"a file system that is not part of the tree is mounted inside it: umount {path}"
@@ -114,7 +114,7 @@ class _Walk:
         return seen
 
     def _enter(self, name: str) -> bool:
-        """Go into the directory on both sides; say whether it is ours to copy."""
+        """Enter the directory on both sides; return whether this worker created it and must copy its files."""
         try:
             try:
                 os.mkdir(name, 0o700, dir_fd=self._target.here)
@@ -135,7 +135,7 @@ class _Walk:
             raise failure(self._source.where(), error) from None
 
     def _visit(self, *, mine: bool) -> list[str]:
-        """Copy the files in this directory if it is ours; return the names of the directories in it."""
+        """Copy the files of this directory if it is `mine`; return the names of its subdirectories."""
         source, target, directories = self._source.here, self._target.here, []
         name = ""
         try:
@@ -165,7 +165,7 @@ class _Walk:
 
 
 class Copier:
-    """Copies one entry of one directory at a time. All methods raise OSError."""
+    """Copies one entry at a time. All methods raise OSError."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -189,7 +189,7 @@ class Copier:
             os.close(fd)
 
     def copy_other(self, source: int, target: int, name: str) -> None:
-        """Copy the link, device or pipe `name`. Sockets are left out: one without its process is of no use."""
+        """Copy the link, device or pipe `name`. Sockets are left out: they are useless without their process."""
         status = os.stat(name, dir_fd=source, follow_symlinks=False)
         if stat.S_ISSOCK(status.st_mode):
             return
@@ -207,8 +207,8 @@ class Copier:
             make(target, name)
 
     def finish(self, source: int, target: int, status: os.stat_result) -> None:
-        """Copy the attributes of `source` to the open directory `target`. Nothing may be created in it later."""
-        # The root was not made by us, and may have been born otherwise: look.
+        """Copy the metadata of the directory `source` to `target`. Nothing may be created in `target` later."""
+        # The root existed before, so its owner may not be that of a new directory.
         is_now = os.fstat(target)
         wanted = self._wanted_owner(status)
         if not _same_owner(wanted, (is_now.st_uid, is_now.st_gid)):
@@ -218,7 +218,7 @@ class Copier:
         os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     def _fill(self, source: int, target: int, status: os.stat_result) -> None:
-        """Copy the contents of `source` to the empty file `target`."""
+        """Fill the empty file `target` with the contents of `source`."""
         self._data.copy(source, target, status)
 
     def _take_attributes(self, source: int | str, target: int | str) -> None:
@@ -230,7 +230,7 @@ class Copier:
         except PermissionError as error:
             if error.errno != errno.EPERM or self._read_flags == _READ:
                 raise
-            self._read_flags = _READ  # only the owner may read without leaving an access time
+            self._read_flags = _READ  # only the owner may read without an update of the access time
             return os.open(name, self._read_flags, dir_fd=dir_fd)
 
     def _make_linked(self, target: int, name: str, status: os.stat_result, make: Callable[[int, str], None]) -> None:
@@ -240,7 +240,7 @@ class Copier:
                 make(target, name)
                 self._first_names.note(anchor, target, name)
             return
-        with suppress(FileExistsError):  # made before, or being made by another worker
+        with suppress(FileExistsError):  # another worker has created it, or is filling it
             make(room, anchor)
         try:
             os.link(anchor, name, src_dir_fd=room, dst_dir_fd=target, follow_symlinks=False)
@@ -250,8 +250,8 @@ class Copier:
         except OSError as error:
             if error.errno != errno.EMLINK:
                 raise
-            # As many names as the file system allows: use the anchor itself as this one. A further name, if there
-            # can be any, starts a new file.
+            # The file has as many names as the file system allows: use the anchor itself as this name. A further name,
+            # if possible, starts a new file.
             os.rename(anchor, name, src_dir_fd=room, dst_dir_fd=target)
 
     def _make_file(self, source: int, status: os.stat_result, at: int, name: str) -> None:
@@ -269,7 +269,7 @@ class Copier:
         if owner:
             os.fchown(fd, *owner)
         if mode & _SPECIAL_BITS:
-            os.fchmod(fd, mode)  # only now: a change of owner, and a write, take set-user-ID away
+            os.fchmod(fd, mode)  # last, because chown and write clear the set-user-ID bit
         self._take_attributes(source, fd)
         os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
 
@@ -282,12 +282,12 @@ class Copier:
             os.mknod(new, status.st_mode, status.st_rdev, dir_fd=at)
         except PermissionError:
             if self._plan.confined and not stat.S_ISFIFO(status.st_mode):
-                return  # devices cannot be created or used in a user namespace
+                return  # devices cannot be created in a user namespace
             raise
         self._dress(source, name, status, at, new)
 
     def _dress(self, source: int, name: str, status: os.stat_result, at: int, new: str) -> None:
-        """Owner, mode, attributes, times of what cannot be opened."""
+        """Set owner, mode, attributes and times of a file that cannot be opened."""
         owner = self._new_owner(status)
         if owner:
             os.chown(new, *owner, dir_fd=at, follow_symlinks=False)
@@ -297,7 +297,7 @@ class Copier:
         os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=at, follow_symlinks=False)
 
     def _new_owner(self, status: os.stat_result) -> tuple[int, int] | None:
-        """Return what chown must set; None if a new file has it already, which it mostly has."""
+        """Return the owner to set; None if a new file has it already, which is usual."""
         key = status.st_uid, status.st_gid
         if key not in self._owners:
             wanted = self._wanted_owner(status)
@@ -309,7 +309,7 @@ class Copier:
 
 
 def _set_mode(folder: int, name: str, mode: int) -> None:
-    """Change the mode of a file that cannot be opened; does nothing if it was replaced by a link."""
+    """Set the mode of a file that cannot be opened; do nothing if it was replaced with a link."""
     fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
         if not stat.S_ISLNK(os.fstat(fd).st_mode):

@@ -1,6 +1,6 @@
-"""Remembers the first names of files with several, in a copy without a link room.
+"""The first names of files with several names, in a copy without a link room.
 
-A killed process would leave its link room behind, in a shared place that is never swept.
+A link room would remain after a kill, in a directory that others use and nobody sweeps.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from cstore.fs.scoped import open_beneath
 
 _LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.EMLINK})
-"""What a name says that somebody has taken away, or that leads elsewhere by now; or a file with too many names."""
+"""Errors if the first name was removed, or leads elsewhere by now, or the file has too many names."""
 
 
 class FirstNames:
@@ -22,17 +22,17 @@ class FirstNames:
         self._found: dict[str, tuple[bytes, str, tuple[int, int]]] = {}
 
     def note(self, file: str, folder_fd: int, name: str) -> None:
-        """Remember which name was given to a file of the source."""
+        """Record the name that a file of the source got."""
         try:
             status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
         except FileNotFoundError:
-            return  # of a device, which cannot be created in a user namespace
+            return  # a device, which cannot be created in a user namespace
         root, folder = (os.readlink(f"/proc/self/fd/{fd}") for fd in (self._root, folder_fd))
         below = os.path.relpath(folder, root)
         self._found[file] = os.fsencode(below), name, (status.st_dev, status.st_ino)
 
     def link(self, file: str, folder_fd: int, name: str) -> bool:
-        """Add a name to a copied file; False if it was not copied, or its first name is gone."""
+        """Give a copied file another name; False if it was not copied, or its first name no longer exists."""
         if file not in self._found:
             return False
         below, first, identity = self._found[file]

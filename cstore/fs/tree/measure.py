@@ -1,4 +1,4 @@
-"""How much a tree holds, and how old it is."""
+"""The size and age of a tree."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Usage(Value):
-    """The contents of a tree, each inode counted once.
+    """The size of a tree; each inode counts once.
 
     Attributes:
-        bytes: the lengths of everything but directories; holes count, the length of a link is that of its target's
-        name. inodes: all of them, the root included.
+        bytes: the lengths of all files except directories, including holes; a link's length is that of its target.
+        inodes: the number of inodes, including the root.
     """
 
     bytes: int
@@ -33,7 +33,7 @@ class Usage(Value):
 
 
 def usage(path: str) -> Usage:
-    """Measure the directory `path` as the Go tool does (drivers 10), but without what is mounted inside.
+    """Measure the directory `path` as the Go tool does (drivers 10), but without mounts inside it.
 
     Raises:
         SystemFailure: a directory cannot be read.
@@ -42,7 +42,7 @@ def usage(path: str) -> Usage:
 
 
 def newest_change(path: str) -> int:
-    """Say when the directory `path` or anything in it was last changed: the newest ctime, in ns.
+    """Return the newest ctime of the directory `path` and everything in it, in nanoseconds.
 
     Raises:
         SystemFailure: a directory cannot be read.
@@ -82,15 +82,15 @@ def _count(statuses: Iterator[os.stat_result]) -> Usage:
 def entries(
     trail: Trail, failed: Failed | None = None, seen: set[tuple[int, int]] | None = None
 ) -> Iterator[tuple[str, os.stat_result]]:
-    """Go over everything in the tree: its name in the directory that the trail is in then, and its status.
+    """Yield everything in the tree: its name, in the directory that the trail is in at that moment, and its status.
 
-    The root comes first; its name is "". What cannot be read is told to `failed`, with its path, and passed over;
-    without `failed` it ends the walk, unless somebody removed it just now. A directory is given when the trail is in
-    it; with `failed`, one on which another file system is mounted is not. Directories in `seen`, by device and inode,
-    are passed over; others go into it.
+    The root comes first, with the name "". If something cannot be read, `failed` is called with its path, and it is
+    skipped; without `failed`, the walk ends, unless the file was just removed. A directory is yielded once the trail is
+    in it; with `failed`, directories on which a file system is mounted are not. Directories in `seen`, by device and
+    inode, are skipped; others are added to it.
 
     Raises:
-        OSError: a directory cannot be read; the file name is that in the trail's directory.
+        OSError: a directory cannot be read; `filename` is relative to the trail's directory.
     """
     yield "", os.fstat(trail.here)
     pending = [_listed(trail, failed)]
@@ -129,9 +129,9 @@ def _pass_over(trail: Trail, name: str, error: OSError, failed: Failed | None) -
 
 
 def _enter(trail: Trail, name: str, failed: Failed | None) -> bool | None:
-    """Go into a directory; False if that may not be, None if something is mounted there.
+    """Enter a directory; return False if that failed, None if a file system is mounted there.
 
-    What is mounted is not part of the tree, and what it hides cannot be seen.
+    A mount does not belong to the tree, and the directory below it is not visible.
     """
     try:
         trail.down(name)
@@ -144,7 +144,7 @@ def _enter(trail: Trail, name: str, failed: Failed | None) -> bool | None:
 
 
 def _listed(trail: Trail, failed: Failed | None) -> tuple[list[str], list[tuple[str, os.stat_result]]]:
-    """The names of the directories in this one, and all else."""
+    """Return the names of the subdirectories, and all other entries with their status."""
     directories: list[str] = []
     others: list[tuple[str, os.stat_result]] = []
     try:

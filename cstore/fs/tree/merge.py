@@ -1,6 +1,6 @@
-"""Copying into a place that holds something already: a tree into a directory, or one file over another.
+"""Copying into an existing place: a tree into a directory, or one file over another.
 
-Whoever calls holds both sides open, and so decides what they are confined to: nothing here follows a link.
+The caller holds both sides open, and so decides what they are confined to; no symbolic link is followed.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ else:
     Protocol = object
 
 _NO_NAMELESS = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL, errno.ENOSYS})
-"""Errors of file systems without unnamed files."""
+"""Errors of file systems without unnamed files (O_TMPFILE)."""
 _TRIES = 100
 _COUNT = 8
-"""Bytes of a number that two processes share."""
+"""Size of a number that two processes share."""
 
 
 class Source(Protocol):
-    """A tree to copy, and where a walk through it is. All methods but `where` raise OSError.
+    """A tree to copy, with the current position of a walk. All methods except `where` raise OSError.
 
     Attributes:
-        copied: the bytes in the files that were copied so far.
+        copied: bytes in the files copied so far.
     """
 
     @property
@@ -52,22 +52,22 @@ class Source(Protocol):
         """Return the path of a name in this directory, or of the directory, for messages."""
 
     def listed(self) -> list[tuple[str, bool]]:
-        """Return the names in this directory, and whether each is a directory."""
+        """List the names in this directory, and whether each is a directory."""
 
     def mode(self, name: str) -> int:
-        """The type and the permissions of a name in it."""
+        """Return the type and permissions of a name in this directory."""
 
     def copy(self, name: str, target: int) -> None:
-        """Copy a file into an open directory that has no file of that name."""
+        """Copy an entry that is not a directory into an open directory that has no such name."""
 
     def finish_here(self, target: int) -> None:
-        """Copy a directory's attributes to an open directory."""
+        """Copy the metadata of this directory to an open one."""
 
     def down(self, name: str) -> None:
         """Enter a directory."""
 
     def up(self) -> None:
-        """Go back to the one above."""
+        """Return to the parent directory."""
 
 
 Opener = Callable[[Plan], Source]
@@ -83,23 +83,23 @@ def merge_tree(
     *,
     spare: str | None = None,
 ) -> None:
-    """Copy the contents of one directory into another, which is open.
+    """Merge the contents of one directory into another, which is open.
 
-    Directories that both have are merged and get the metadata of the source; whatever else is in the way is replaced.
-    With `spare`, only files are, and links by links: a device, say, ends the copy.
-    Kept is what `copy_tree` keeps. The target's own metadata stays. Nothing is synced.
+    Directories on both sides are merged and get the metadata of the source; all else in the way is replaced. With
+    `spare`, only files replace files and links replace links; a device in the way, for example, ends the copy. The same
+    is kept as in `copy_tree`. The target's own metadata stays. Nothing is synced.
 
     Args:
         path: the source, for messages.
-        source: what to copy, which must not hold the target: an open directory, or what opens another source.
-        target_fd: where to.
+        source: an open directory, or a function that opens another source. It must not contain the target.
+        target_fd: the destination.
         owner: maps user and group of a source file to those of its copy; it may raise a CstoreError.
-        progress: called several times a second with the bytes in the files that were copied so far.
-        spare: the target, for messages, if it holds what was not made for the purpose.
+        progress: called several times a second with the bytes in the files copied so far.
+        spare: the target's path for messages, if its contents must not be lost by mistake.
 
     Raises:
-        InvalidOption: something that is to be spared is in the way.
-        CstoreError: names the first thing that could not be copied. What was copied before it stays.
+        InvalidOption: something in the way must be spared.
+        CstoreError: names the first thing that could not be copied. Earlier copies stay.
     """
     opener: Opener = _Opened if isinstance(source, int) else source
     source_fd = source if isinstance(source, int) else -1
@@ -115,12 +115,12 @@ def place_file(
 ) -> None:
     """Copy one file, pipe or device to `name` in an open directory, in one step.
 
-    A file or link of that name is replaced; a directory is not. `source` is open, or what makes a copy of it. What a
-    copy to the same name was making when it was killed is removed. With `sync`, the bytes are on the disk before they
-    have the name; that the name is, is for the caller to see to.
+    A file or link of that name is replaced; a directory is not. `source` is an open file, or a function that creates a
+    copy. A partial copy to the same name, left by a killed process, is removed. With `sync`, the contents are durable
+    before they get the name; the caller makes the name durable.
 
     Raises:
-        SystemFailure: it cannot be copied; what was there before still is.
+        SystemFailure: it cannot be copied; the previous file is unchanged.
     """
     source_fd, make = (source, _copy_opened) if isinstance(source, int) else (-1, source)
     plan = _plan(path, source_fd, folder_fd, owner)
@@ -130,12 +130,12 @@ def place_file(
 
 
 def _plan(path: str, source_fd: int, target_fd: int, owner: Owner) -> Plan:
-    nobodys = (-2, -2)  # in a place that was there before, a new file's owner depends on its directory: always set it
+    nobodys = (-2, -2)  # in an existing directory, a new file's owner is unpredictable: always set it
     return Plan(path, source_fd, target_fd, -1, nobodys, owner, confined=in_user_namespace())
 
 
 def part_name(name: str) -> str:
-    """The temporary name of a copy. The next copy to the same name finds leftovers of a killed one."""
+    """Return the temporary name of a copy. It depends on `name` only, so the next copy finds and removes leftovers."""
     from hashlib import sha256
 
     return f".copy-{sha256(os.fsencode(name)).hexdigest()[:16]}"
@@ -167,12 +167,13 @@ def _place(plan: Plan, make: Callable[[Plan, int, str], None], name: str, *, syn
 
 
 class _SingleCopier(Copier):
-    """Copies a file that is open, wherever it came from."""
+    """Copies a single open file of any type."""
 
     def make_at_once(self, source: int, at: int, name: str, *, sync: bool) -> bool:
-        """Copy a regular file without a name, and name it when it is whole; say whether it has the name.
+        """Copy a regular file to an unnamed one, and name it when it is complete; return whether it has the name.
 
-        So nothing is left by who is killed, but in the moment in which it takes the place of another one. It is False
+        A kill then leaves nothing behind, except in the moment in which another file is replaced. False if the file
+        system has no unnamed files.
         where the file system has no files without names.
         """
         status = os.fstat(source)
@@ -193,18 +194,18 @@ class _SingleCopier(Copier):
             os.close(fd)
 
     def make(self, source: int, at: int, name: str) -> None:
-        """Copy it under a name."""
+        """Copy the file to a named one."""
         status = os.fstat(source)
         if stat.S_ISREG(status.st_mode):
             self._make_file(source, status, at, name)
             return
-        os.mknod(name, status.st_mode, status.st_rdev, dir_fd=at)  # its mode is right: the umask is 0 here
+        os.mknod(name, status.st_mode, status.st_rdev, dir_fd=at)  # with the right mode, because the umask is 0
         os.chown(name, *self._wanted_owner(status), dir_fd=at, follow_symlinks=False)
         os.utime(name, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=at, follow_symlinks=False)
 
 
 class _Opened:
-    """See `Source`: a directory that is open."""
+    """An open directory as a `Source`."""
 
     def __init__(self, plan: Plan) -> None:
         self._trail = Trail(plan.source, open_again(plan.source_fd), quiet=True)
@@ -246,7 +247,7 @@ def _merge(plan: Plan, opener: Opener, count: mmap.mmap, spare: str | None) -> N
 
 
 class _Merge:
-    """The state of one walk: depth-first, a directory's metadata last, for making files in it changes them."""
+    """One depth-first walk; it sets a directory's metadata last, because creating files in it changes them."""
 
     def __init__(self, source: Source, target: Trail, count: mmap.mmap, *, spare: bool) -> None:
         self._source, self._target = source, target
@@ -270,7 +271,7 @@ class _Merge:
             raise failure(self._source.where(where), error) from None
 
     def _visit(self) -> list[str]:
-        """Copy what is in this directory and no directory itself; return the names of those."""
+        """Copy the files of this directory; return the names of its subdirectories."""
         target = self._target.here
         directories, name = [], ""
         try:
@@ -288,7 +289,7 @@ class _Merge:
         return directories
 
     def _make_way(self, target: int, name: str) -> None:
-        """Remove what has the name, to be replaced."""
+        """Remove an entry that will be replaced."""
         try:
             if self._spare:
                 there = os.stat(name, dir_fd=target, follow_symlinks=False).st_mode
@@ -300,10 +301,10 @@ class _Merge:
             remove_tree(xattr.entry(target, name))
 
     def _see_replaceable(self, there: int, wanted: int, name: str) -> None:
-        """See that what is in the way was not put there for another purpose.
+        """Check that an entry may be replaced.
 
         Raises:
-            InvalidOption: it was.
+            InvalidOption: it may not.
         """
         if (stat.S_ISREG(there) and not stat.S_ISDIR(wanted)) or (stat.S_ISLNK(there) and stat.S_ISLNK(wanted)):
             return
@@ -315,7 +316,7 @@ class _Merge:
         )
 
     def _enter(self, name: str) -> None:
-        """Go into a directory on both sides; what is in its way in the target and no directory is replaced."""
+        """Enter a directory on both sides; a file in its way in the target is replaced."""
         target = self._target.here
         try:
             os.mkdir(name, 0o700, dir_fd=target)
@@ -330,7 +331,7 @@ class _Merge:
         self._target.down(name)
 
     def _leave(self) -> None:
-        self._target.secure_way_up()  # which the mode that comes next may bar
+        self._target.secure_way_up()  # the new mode may bar it
         try:
             self._source.finish_here(self._target.here)
         except IDNotMapped as error:
@@ -340,9 +341,9 @@ class _Merge:
 
 
 def _give_name(fd: int, name: str, folder_fd: int) -> bool:
-    """Give an unnamed file a name, replacing an existing file; False without /proc. Raises OSError."""
+    """Name an unnamed file, replacing any file of that name; False without /proc. Raises OSError."""
     path, part = f"/proc/self/fd/{fd}", part_name(name)
-    for _ in range(_TRIES):  # others may copy to the same name, and remove what is in their way
+    for _ in range(_TRIES):  # others may copy to the same name and remove our file
         try:
             os.link(path, name, dst_dir_fd=folder_fd)
         except FileExistsError:
@@ -361,7 +362,7 @@ def _give_name(fd: int, name: str, folder_fd: int) -> bool:
 
 
 def _sync(name: str, folder_fd: int) -> None:
-    """Sync a file to disk; other types have only their name."""
+    """Make a file durable; other types have no contents."""
     if stat.S_ISREG(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode):
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
         try:

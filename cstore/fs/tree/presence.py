@@ -1,4 +1,4 @@
-"""Distinguishes names in a directory's listing from existing files: in a mounted overlay they differ."""
+"""Whether a listed directory entry exists, which is not certain in a mounted overlay."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
 
 
 def is_there(entry: os.DirEntry[str]) -> bool:
-    """Whether a listed entry can be found.
+    """Return whether a listed entry exists.
 
-    Overlay lists the whiteouts of a directory that only one layer has, for it need not merge it, and then denies that
-    they are there. The question costs nothing for all but devices, sockets and pipes.
+    Overlay lists the whiteouts of a directory that only one layer has, because it need not merge it, but a lookup then
+    fails. Only devices, sockets and pipes cost a system call.
 
     Raises:
-        OSError: the entry cannot be looked at.
+        OSError: the entry cannot be examined.
     """
     if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False) or entry.is_symlink():
         return True

@@ -1,4 +1,4 @@
-"""Removes a tree despite all obstacles, but never more than the tree."""
+"""Removing a tree despite all obstacles, but never more than the tree."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _SHIELDS = ioctl.FLAG_IMMUTABLE | ioctl.FLAG_APPEND_ONLY
-_MOST_REMEDIES = 100  # for one entry; reached only if another process restores obstacles as fast as they are cleared
-_MOST_RETURNS = 16  # to a directory that filled up again behind us
+_MOST_REMEDIES = 100  # per entry; reached only if another process keeps restoring the obstacles
+_MOST_RETURNS = 16  # to a directory that was filled again meanwhile
 
 
 def remove_tree(path: str, *, detach_mounts: bool = False) -> None:
-    """Remove `path` with everything below it. A missing path is not an error; a link is removed, not followed.
+    """Remove `path` and everything below it. A missing path is not an error; a link is removed, not followed.
 
-    Immutable and append-only flags are cleared and directories that their owner may not enter are opened up, as far as
-    this process may. What resists is left, everything else goes.
+    Clears immutable and append-only flags, and makes directories accessible to their owner, as far as this process may.
+    What cannot be removed stays; everything else is removed.
 
     Args:
         path: a directory, or any other file.
-        detach_mounts: take away what is mounted on or inside it. Otherwise a mount is an obstacle; what is mounted is
-            never touched in either case.
+        detach_mounts: unmount what is mounted on it or inside it. Otherwise a mount is an obstacle. The contents of a
+            mount are never touched.
 
     Raises:
-        SystemFailure: something is left; names the first thing that could not be removed.
+        SystemFailure: something remains; names the first thing that could not be removed.
     """
     parent, name = os.path.split(path.rstrip("/"))
     try:
@@ -47,7 +47,7 @@ def remove_tree(path: str, *, detach_mounts: bool = False) -> None:
 
 
 class _Removal:
-    """One removal. The trail's root is the parent of the tree, which itself is left as it is."""
+    """One removal. The trail's root is the parent of the tree and stays unchanged."""
 
     def __init__(self, trail: Trail, *, detach_mounts: bool) -> None:
         self._trail = trail
@@ -83,7 +83,7 @@ class _Removal:
                     pending[-1].append(left)
 
     def _enter(self, name: str) -> bool:
-        """Go into the directory; False if that failed, or there is nothing to go into."""
+        """Enter the directory; return False if that failed, or it is no longer a directory."""
         depth = self._trail.depth
 
         def enter() -> None:
@@ -92,7 +92,7 @@ class _Removal:
             except OSError as error:
                 if error.errno not in {errno.ELOOP, errno.ENOTDIR}:
                     raise
-                os.unlink(name, dir_fd=self._trail.here)  # it has become something else
+                os.unlink(name, dir_fd=self._trail.here)  # it was replaced with something else
 
         self._insist(name, enter)
         return self._trail.depth > depth
@@ -106,7 +106,7 @@ class _Removal:
             return self._trail.up()
 
     def _remove_files(self) -> list[str]:
-        """Remove what is not a directory; return the names of the directories."""
+        """Remove everything except directories; return the names of those."""
         here, directories = self._trail.here, []
         with os.scandir(here) as entries:
             for entry in entries:
@@ -121,7 +121,7 @@ class _Removal:
         return directories
 
     def _remove_emptied(self, name: str) -> bool:
-        """Remove the directory; False if it is to be visited once more."""
+        """Remove the directory; return False if it must be visited again."""
         again = False
 
         def remove() -> None:
@@ -138,7 +138,7 @@ class _Removal:
         return not again
 
     def _insist(self, name: str, act: Callable[[], None]) -> None:
-        """Act on `name`; clear any obstacle and act again."""
+        """Act on `name`; while an obstacle can be cleared, clear it and try again."""
         lent: list[tuple[int, int]] = []
         try:
             for _ in range(_MOST_REMEDIES):
@@ -158,7 +158,7 @@ class _Removal:
                 os.close(fd)
 
     def _clear_way(self, name: str, error: OSError, lent: list[tuple[int, int]]) -> bool:
-        """Return whether anything relevant was changed."""
+        """Clear an obstacle; return whether anything was changed that could help."""
         if error.errno in {errno.EBUSY, errno.EXDEV}:
             return self._detach_mounts and self._detach(name)
         if error.errno not in {errno.EPERM, errno.EACCES}:
@@ -189,7 +189,7 @@ def _is_directory(dir_fd: int, name: str) -> bool:
 
 
 def _unshield(fd: int) -> bool:
-    """Clear the flags that keep even root from changing the file; say whether any was set."""
+    """Clear the flags that keep even root from changing the file; return whether any was set."""
     try:
         flags = ioctl.file_flags(fd)
         if not flags & _SHIELDS:
@@ -201,12 +201,12 @@ def _unshield(fd: int) -> bool:
 
 
 def _open_up(fd: int) -> bool:
-    """Let the owner use the directory; say whether that was new."""
+    """Make the directory accessible to its owner; return whether it was not."""
     try:
         mode = stat.S_IMODE(os.fstat(fd).st_mode)
         if mode & stat.S_IRWXU == stat.S_IRWXU:
             return False
-        # By name, because a descriptor that was opened without any permission cannot be changed directly.
+        # By path, because fchmod(2) does not accept an O_PATH descriptor.
         os.chmod(f"/proc/self/fd/{fd}", mode | stat.S_IRWXU)
     except OSError:
         return False
@@ -214,7 +214,7 @@ def _open_up(fd: int) -> bool:
 
 
 def _unshield_entry(dir_fd: int, name: str, lent: list[tuple[int, int]]) -> bool:
-    """Clear the way to one entry. Flags of a file that has other names are `lent`: they must be put back afterwards."""
+    """Clear obstacles at one entry. Flags of a file with other names go to `lent`: they must be restored afterwards."""
     try:
         fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
     except OSError:
@@ -223,7 +223,7 @@ def _unshield_entry(dir_fd: int, name: str, lent: list[tuple[int, int]]) -> bool
         status = os.fstat(fd)
         directory = stat.S_ISDIR(status.st_mode)
         if not directory and not stat.S_ISREG(status.st_mode):
-            return False  # opening a device or a pipe is an act of its own, and neither has flags
+            return False  # opening a device or a pipe has side effects, and neither has flags
         changed = directory and _open_up(fd)
         try:
             readable = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,8 +1,8 @@
-"""A new tree brought to the disk: file by file if it is small, or else with all that its file system has to write.
+"""Making a new tree durable: file by file if it is small, otherwise with a sync of its whole file system.
 
-One call for the whole file system costs the least where thousands of files are new, but it waits for what everybody
-else has written, too. So a tree of at most `FEW` entries with at most `SMALL` bytes is synced by itself, where a synced
-directory brings along what was done before to the links and devices in it: on ext4 and XFS.
+For thousands of new files, one call for the whole file system is cheapest, but it also waits for what others have
+written. So a tree of at most `FEW` entries and `SMALL` bytes is synced by itself, on file systems where syncing a
+directory also makes earlier changes to its links and devices durable: ext4 and XFS.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import os
 import stat
 
 FEW = 32
-"""Entries, directories included."""
+"""Entries, including directories."""
 SMALL = 4 << 20
 """Bytes."""
 _IN_ORDER = frozenset({"extfs", "xfs"})
-"""File systems with one journal for all metadata, which is on the disk in the order of what was done."""
+"""File systems with one journal for all metadata, which reaches the disk in order."""
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def sync_tree(root: int, entries: int, size: int) -> None:
-    """Bring a tree to the disk. `root` is its descriptor; it has so many entries with so many bytes, all of them new.
+    """Make a new tree durable. `root` is its descriptor; `entries` and `size` (in bytes) are its totals.
 
     Raises:
-        OSError: the disk refused.
+        OSError: the sync failed.
     """
     from cstore.kernel.files import syncfs
     from cstore.kernel.statfs import filesystem_name
@@ -34,25 +34,25 @@ def sync_tree(root: int, entries: int, size: int) -> None:
 
 
 def _sync_each(root: int) -> bool:
-    """Sync everything in a tree, its directories after what is in them; says whether that could be done."""
+    """Sync each file of a tree, then its directories; return whether that was possible."""
     from cstore.kernel.files import start_writing
 
     files: list[int] = []
     folders = [os.dup(root)]
     try:
-        for folder in folders:  # those that are found are looked into as well
+        for folder in folders:  # the loop also visits directories that it appends
             for name in os.listdir(folder):
                 kind = stat.S_IFMT(os.lstat(name, dir_fd=folder).st_mode)
                 if kind == stat.S_IFREG:
                     files.append(os.open(name, _FLAGS, dir_fd=folder))
-                    start_writing(files[-1])  # of all files, before one of them is waited for
+                    start_writing(files[-1])  # start all before waiting for one
                 elif kind == stat.S_IFDIR:
                     folders.append(os.open(name, _FLAGS | os.O_DIRECTORY, dir_fd=folder))
-            if len(files) + len(folders) > 2 * FEW:  # directories that have no entry of their own
+            if len(files) + len(folders) > 2 * FEW:  # more than `entries`: parents that the archive does not list
                 return False
         for each in (*files, *reversed(folders)):
             os.fsync(each)
-    except PermissionError:  # a file of our own without permission to read
+    except PermissionError:  # a new file with a mode that denies reading
         return False
     finally:
         for each in (*files, *folders):

@@ -1,4 +1,4 @@
-"""The way from the root of a tree down to one directory, as open descriptors."""
+"""The path from a tree's root down to one directory, as open descriptors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cstore.kernel import files
 TYPE_CHECKING = False
 
 _MOST_OPEN = 64
-"""Per trail. A deeper way keeps the deepest ones and finds back by `..`: a process may be allowed few descriptors."""
+"""Per trail, because a process may be allowed few descriptors. A longer one keeps the deepest and returns by `..`."""
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _RESOLVE = files.RESOLVE_NO_XDEV | files.RESOLVE_NO_SYMLINKS | files.RESOLVE_BENEATH
@@ -20,7 +20,7 @@ _RESOLVE_OVER_MOUNTS = files.RESOLVE_NO_SYMLINKS | files.RESOLVE_BENEATH
 
 
 def open_root(path: str) -> int:
-    """Open the directory `path` as the root of a tree; its last part may not be a link.
+    """Open the directory `path` as the root of a tree; its last component must not be a link.
 
     Raises:
         OSError: as open(2).
@@ -29,7 +29,7 @@ def open_root(path: str) -> int:
 
 
 def open_again(fd: int, *, quiet: bool = True) -> int:
-    """Open the directory `fd` once more, with a position of its own in its listing.
+    """Open the directory `fd` again, with its own position in the listing.
 
     Raises:
         OSError: as open(2).
@@ -41,20 +41,20 @@ def open_again(fd: int, *, quiet: bool = True) -> int:
 
 
 class Trail(Closing):
-    """The position of a walk. Starts at the root; goes `down` into one directory at a time and `up` again.
+    """The position of a walk. Starts at the root; moves `down` into one directory at a time and `up` again.
 
-    All methods raise OSError; `where` says for which path. A directory that is moved while the walk is inside causes an
-    error (ESTALE), never a walk through the wrong place.
+    All methods raise OSError; `where` returns the path concerned. If a directory is moved while the walk is inside, the
+    walk fails (ESTALE) and never continues in the wrong place.
     """
 
     def __init__(self, path: str, root_fd: int, *, quiet: bool = False, bound: bool = False) -> None:
-        """Begin at `root_fd`, which the trail owns from now on.
+        """Start at `root_fd`, which the trail now owns.
 
         Args:
             path: the root's path, for messages only.
             root_fd: an open directory.
-            quiet: read directories without changing their access times, where the kernel lets us.
-            bound: enter what is mounted inside, too, if it is of the same file system, as drivers bind their homes.
+            quiet: read directories without changing access times, if the kernel permits it.
+            bound: also enter mounts of the same file system, as drivers bind their homes.
         """
         self._path = path
         self._names: list[str] = []
@@ -67,23 +67,23 @@ class Trail(Closing):
 
     @property
     def here(self) -> int:
-        """The descriptor of the directory that the walk is in."""
+        """The descriptor of the current directory."""
         return self._fds[-1]
 
     @property
     def depth(self) -> int:
-        """How far below the root the walk is."""
+        """The number of directories between here and the root."""
         return len(self._names)
 
     def where(self, name: str = "") -> str:
-        """The path of `name` in this directory, or of the directory itself: for people, it may be too long to open."""
+        """Return the path of `name` here, or of this directory, for messages; it may be too long to open."""
         return os.path.join(self._path, *self._names, name) if name else os.path.join(self._path, *self._names)
 
     def down(self, name: str) -> int:
         """Enter the directory `name` and return its descriptor.
 
         Raises:
-            OSError: EXDEV if something is mounted there, ELOOP or ENOTDIR if it is no directory, else as open(2).
+            OSError: EXDEV if a file system is mounted there, ELOOP or ENOTDIR if it is no directory, else as open(2).
         """
         fd = self._open(name)
         self._fds.append(fd)
@@ -93,17 +93,17 @@ class Trail(Closing):
         return fd
 
     def up(self) -> str:
-        """Leave the directory for the one above; return the name of the one left.
+        """Return to the parent directory; return the name of the one left.
 
         Raises:
-            OSError: ESTALE if it is not where it was.
+            OSError: ESTALE if the directory was moved.
         """
         self.secure_way_up()
         os.close(self._fds.pop())
         return self._names.pop()
 
     def secure_way_up(self) -> None:
-        """Open the directory above, if it is not: the way back needs search permission in this one.
+        """Open the parent directory, if it is closed: `..` needs search permission in the current one.
 
         Raises:
             OSError: as `up`.
@@ -112,7 +112,7 @@ class Trail(Closing):
             self._find_back()
 
     def close(self) -> None:
-        """Let go of all descriptors."""
+        """Close all descriptors."""
         for fd in self._fds:
             if fd >= 0:
                 os.close(fd)
@@ -129,9 +129,9 @@ class Trail(Closing):
                 return _open_on_same_mount(self.here, name, flags)
             except OSError as error:
                 if error.errno == errno.EPERM and self._extra_flags:
-                    self._extra_flags = 0  # only the owner may read without leaving an access time
+                    self._extra_flags = 0  # only the owner may read without an update of the access time
                 elif error.errno in {errno.EPERM, errno.ENOSYS} and self._kernel_resolves:
-                    self._kernel_resolves = False  # an old kernel, or a sandbox that does not know the call
+                    self._kernel_resolves = False  # an old kernel, or a sandbox that blocks the call
                 elif error.errno != errno.EAGAIN:
                     raise OSError(error.errno, error.strerror, name) from None
 
@@ -163,7 +163,7 @@ def _open_on_same_mount(dir_fd: int, name: str, flags: int) -> int:
 
 
 def _open_on_same_file_system(dir_fd: int, name: str, flags: int, *, kernel: bool) -> int:
-    """Open a directory of the same file system, bound there or not; a subvolume has a device number of its own."""
+    """Open a directory on the same file system, even a bind mount; a subvolume has its own device number."""
     if kernel:
         fd = files.openat2(dir_fd, os.fsencode(name), flags, 0, _RESOLVE_OVER_MOUNTS)
     else:

@@ -1,4 +1,4 @@
-"""A case: what one run took out of the store or changed in it, as its journal tells."""
+"""A case: what one run removed from the store or changed in it, as recorded in its journal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from cstore import presence
 from cstore.errors import CaseUnknown, CstoreError, ForeignThing, QuarantineDamaged, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import TEMPORARY_PREFIX, write_file
@@ -26,21 +27,21 @@ if TYPE_CHECKING:
 
 JOURNAL = "case.json"
 _VERSION = 2
-"""A journal of this version has a line for the case and one for each entry, and grows at its end. In one of version 1,
-which cstore 0.1 wrote, everything is one document."""
+"""Version 2 of a journal has a line for the case and one for each entry, and is appended to. In version 1, which cstore
+0.1 wrote, everything is one document."""
 _RAW = "hex:"
-"""The prefix of a path that is written as bytes in the journal; all other paths begin with a slash."""
+"""The prefix of a path in the journal that is written as its bytes; other paths begin with a slash."""
 _KIND = "shelf"
-"""How the journal calls the kind of an item, as its first version did."""
+"""The key of an item's kind in the journal, as in version 1."""
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{6}")
 _KINDS: dict[ItemKind, type[Record]] = {ItemKind.LAYERS: Layer, ItemKind.IMAGES: Image, ItemKind.CONTAINERS: Container}
 
 
 class Kept(Value):
-    """A thing that was taken out: where it was, what it is called in the case, and why it had to go.
+    """A thing in a case: its old path, its name in the case, and why it was removed.
 
-    `successor` tells what was put in its place, if something was: see `keeping.mark_of`. With no `name` there was
-    nothing in that place.
+    `successor` identifies what replaced it, if anything did: see `keeping.mark_of`. Without a `name`, nothing was at
+    the path.
     """
 
     path: str
@@ -50,7 +51,7 @@ class Kept(Value):
 
 
 class Recorded(Value):
-    """A record that was removed, made or changed: JSON as in the record file, "" for none. `location` is its file."""
+    """A removed, created or changed record, as JSON of the record file; "" for none. `location` is its file."""
 
     item_kind: ItemKind
     location: str
@@ -59,7 +60,7 @@ class Recorded(Value):
     why: str
 
     def record(self, text: str) -> Any:
-        """Read `before` or `after`.
+        """Decode `before` or `after`.
 
         Raises:
             ValueError: it is not a record.
@@ -68,7 +69,7 @@ class Recorded(Value):
 
 
 class Case(Value):
-    """One case, its entries in the order in which things were done. With `flaw`, the journal cannot be read."""
+    """One case, with its entries in the order of the operations. If `flaw` is set, the journal cannot be read."""
 
     id: str
     directory: str
@@ -78,18 +79,18 @@ class Case(Value):
     flaw: str = ""
 
     def path_of(self, kept: Kept) -> str:
-        """Where a thing is, if it was taken out."""
+        """Return the path of a thing in the case."""
         return os.path.join(self.directory, kept.name)
 
     @property
     def kept(self) -> list[Kept]:
         """The things that are in the case."""
         things = (entry for entry in self.entries if isinstance(entry, Kept))
-        return [thing for thing in things if thing.name and os.path.lexists(self.path_of(thing))]
+        return [thing for thing in things if thing.name and presence.is_there(self.path_of(thing))]
 
     @property
     def bytes(self) -> int:
-        """The size of the case on disk."""
+        """The bytes that the case takes on disk."""
         from cstore.fs.tree import usage
 
         return usage(self.directory).bytes
@@ -98,7 +99,7 @@ class Case(Value):
         """Write the journal.
 
         Raises:
-            SystemFailure: it could not be written; the old one is untouched.
+            SystemFailure: it could not be written; the old one is unchanged.
         """
         from cstore.gojson import encode
 
@@ -125,17 +126,17 @@ def cases(context: Context) -> list[Case]:
 
 
 def _age(case: Case) -> tuple[str, str, str]:
-    """Order cases by the second in the name, then by the fraction in the journal: the rest of a name is random."""
+    """Order cases by the time in the name, then by the fraction in the journal; the rest of a name is random."""
     return case.id.partition("-")[0], case.created.rstrip("Z"), case.id
 
 
 def broken_off(context: Context) -> list[str]:
-    """List what a killed repair or undo left: temporary files, and the directories of cases that hold nothing else."""
+    """Return what a killed repair or undo left: temporary files, and directories of cases with nothing else in them."""
     top = context.layout.quarantine
     found = []
     for name in sorted(filter(_NAME.fullmatch, within.names_in(*os.path.split(top)))):
         directory = os.path.join(top, name)
-        with suppress(OSError, ForeignThing):  # it is a link or not a directory, or another process has just removed it
+        with suppress(OSError, ForeignThing):  # it is not a directory, or was removed just now
             held = within.list_directory(top, name)
             temporary = [each for each in held if each.startswith(TEMPORARY_PREFIX)]
             found += [os.path.join(directory, each) for each in temporary]
@@ -144,10 +145,10 @@ def broken_off(context: Context) -> list[str]:
 
 
 def remove_broken_off(context: Context) -> list[str]:
-    """Remove that; return the IDs of the cases that are gone. Only for who holds the quarantine's lock."""
+    """Remove what `broken_off` returns; return the IDs of removed cases. The caller holds the quarantine's lock."""
     gone = []
     for path in broken_off(context):
-        with suppress(OSError):  # it is tried again the next time
+        with suppress(OSError):  # the next call tries again
             if os.path.basename(path).startswith(TEMPORARY_PREFIX):
                 within.unlink(path)
             else:
@@ -157,7 +158,7 @@ def remove_broken_off(context: Context) -> list[str]:
 
 
 def _is_empty(path: str) -> bool:
-    """Whether a case has nothing in it but files that were still being written."""
+    """Return whether a case contains only files that were still being written."""
     try:
         return all(name.startswith(TEMPORARY_PREFIX) for name in within.listdir(path))
     except OSError:
@@ -177,14 +178,14 @@ def find_case(context: Context, ref: str) -> Case:
 
 
 def read_case(directory: str) -> Case:
-    """Read the journal in a directory; what is wrong with it is in `flaw`."""
+    """Read the journal in a directory; `flaw` describes what is wrong with it."""
     name = os.path.basename(directory)
     try:
         lines = read_file(os.path.join(directory, JOURNAL))[0].split(b"\n")
         head = load(lines[0])
         if head["version"] not in {1, _VERSION}:
             return Case(name, directory, flaw=f"its journal is of version {head['version']}")
-        # An incomplete last line was being written: the step that it describes had not begun.
+        # Text after the last newline was being written, so its operation had not begun.
         rows = head["entries"] if head["version"] == 1 else map(load, lines[1:-1])
         return Case(name, directory, str(head["created"]), str(head["by"]), _entries(rows))
     except CstoreError as error:
@@ -197,7 +198,7 @@ def readable(case: Case) -> Case:
     """Return the case if its journal can be read.
 
     Raises:
-        QuarantineDamaged: it cannot.
+        QuarantineDamaged: the journal cannot be read.
     """
     if case.flaw:
         raise QuarantineDamaged(case.id, case.directory, case.flaw)
@@ -205,7 +206,7 @@ def readable(case: Case) -> Case:
 
 
 def _entries(rows: Iterable[dict[str, Any]]) -> tuple[Kept | Recorded, ...]:
-    """Read entries; a row that names an earlier one by its number tells what came into that one's place."""
+    """Read entries; a row with the number of an earlier entry has that entry's successor."""
     found: list[Kept | Recorded] = []
     for row in rows:
         if "entry" not in row:
@@ -219,14 +220,14 @@ def _entries(rows: Iterable[dict[str, Any]]) -> tuple[Kept | Recorded, ...]:
 
 
 def line_of(entry: Kept | Recorded) -> bytes:
-    """Write an entry as a line of the journal."""
+    """Return an entry as a line of the journal."""
     from cstore.gojson import encode
 
     return encode(_written(entry))
 
 
 def line_of_successor(number: int, successor: str) -> bytes:
-    """Write the line that tells what came into the place of an earlier entry."""
+    """Return the line with the successor of an earlier entry."""
     from cstore.gojson import encode
 
     return encode({"entry": number, "successor": successor})
@@ -236,7 +237,7 @@ def _written(entry: Kept | Recorded) -> dict[str, str]:
     fields: dict[str, Any] = entry.as_dict()
     if isinstance(entry, Recorded):
         return {_KIND: fields.pop("item_kind").value, **fields}
-    if not entry.path.isprintable():  # JSON cannot represent a name that is not text
+    if not entry.path.isprintable():  # JSON cannot represent names that are not text
         fields["path"] = _RAW + os.fsencode(entry.path).hex()
     return fields
 

@@ -1,14 +1,14 @@
-"""Finishes the work of a killed command that was moving items into quarantine.
+"""Complete what a killed command was about to quarantine.
 
-A case lists all items before the first record is removed. After a crash, there may be items without a record, which
-must still be kept, and recorded layers that only the removed image or container needed.
+A case lists everything to move before the first record is removed. After a crash, there may be things without a record,
+which must be kept, and layers with a record that only the removed image or container needed.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.errors import CstoreError, LockTimeout
 from cstore.fs.lock_policy import LockPolicy
 from cstore.store.places import ItemKind
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class Promised:
-    """The items to keep, by path. Without the lock, the process that claimed them may be about to move them."""
+    """Things that cases list but do not contain yet, by path. Without the lock, another process may be moving them."""
 
     def __init__(self, context: Context, stack: ExitStack) -> None:
-        """Take the lock of the quarantine, before all others, until `stack` ends; if there is anything to do."""
+        """Take the lock of the quarantine, before all others, until `stack` is closed, if there is anything to do."""
         self._context = context
         self._found: dict[str, tuple[Case, Kept]] = {}
         self._cases: list[Case] = []
@@ -43,7 +43,7 @@ class Promised:
         self._cases = list({case.id: case for case, _ in self._found.values()}.values())
 
     def forget_records(self, writer: Writer) -> None:
-        """Remove the layers that were to go with an image or container, if that is gone and nothing needs them."""
+        """Remove layers that were to be removed with an image or container that is gone, if nothing needs them."""
         for case in self._cases:
             removed = [each for each in case.entries if isinstance(each, Recorded) and not each.after]
             owners = [each for each in removed if each.item_kind is not ItemKind.LAYERS]
@@ -55,11 +55,11 @@ class Promised:
                     _forget(writer, layer.id)
 
     def __contains__(self, path: object) -> bool:
-        """Whether it was promised."""
+        """Return whether a case lists the path."""
         return path in self._found
 
     def keep(self, path: str) -> bool:
-        """Move something into the case that it was promised to; False if it was not promised to any."""
+        """Move a thing into the case that lists it; return False if none does."""
         if path not in self._found:
             return False
         if self._locked:
@@ -71,21 +71,21 @@ def _forget(writer: Writer, layer: str) -> None:
     try:
         check_unused(writer, layer)
     except CstoreError:
-        return  # something needs it by now
+        return  # it is in use by now
     writer.layers.remove(layer)
     writer.save(ItemKind.LAYERS)
 
 
 def unfinished_moves(context: Context) -> dict[str, tuple[Case, Kept]]:
-    """Find the things that are where they were, by their paths, though an entry says that they are in a case."""
+    """Return things that a case lists but that are still at their old paths, by path."""
     try:
         found = cases(context)
     except CstoreError:
-        return {}  # another file in the place of the quarantine is a separate finding
+        return {}  # a check reports a damaged quarantine
     return {
         entry.path: (case, entry)
         for case in found
         for entry in case.entries
         if isinstance(entry, Kept) and entry.name and not entry.successor
-        if os.path.lexists(entry.path) and not os.path.lexists(case.path_of(entry))
+        if presence.is_there(entry.path) and not presence.is_there(case.path_of(entry))
     }

@@ -1,4 +1,4 @@
-"""Taking things out of the store, each noted in the journal before it is moved."""
+"""Move things from the store into quarantine, each noted in the journal before it is moved."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.errors import ForeignThing, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import sync_directory, write_file
@@ -32,14 +33,14 @@ _LONGEST = 200
 _NO_LINKS = {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK}
 _BLOCK = 1 << 20
 TREE = "tree "
-"""How the mark of a tree begins."""
+"""The prefix of a tree's mark."""
 FOLDER = "folder "
-"""How the mark of a directory begins that was made for other things to be put into, and goes only when it is empty."""
+"""The prefix of the mark of a created directory that other files share, which is removed only if it is empty."""
 
 
 @contextmanager
 def quarantine_lock(context: Context, lock_policy: LockPolicy | None = None) -> Iterator[None]:
-    """Hold the lock that prevents concurrent quarantine operations. Take it before all other locks.
+    """Hold the quarantine's lock, which comes before all other locks and excludes other repairs, undos and purges.
 
     Raises:
         LockTimeout: another process held it for longer than the store's lock policy allows.
@@ -53,14 +54,14 @@ def quarantine_lock(context: Context, lock_policy: LockPolicy | None = None) -> 
 
 @contextmanager
 def keeping(context: Context, by: str) -> Iterator[QuarantineWriter]:
-    """Open a case, which is made when the first thing goes into it. `by` is the command that asked.
+    """Open a case, whose directory is created for its first entry. `by` is the command that caused it.
 
     Raises:
-        LockTimeout: another repair is at work.
+        LockTimeout: another repair is running.
     """
     with ExitStack() as stack:
         quarantine = QuarantineWriter(context, by, lambda: stack.enter_context(quarantine_lock(context)))
-        if not _in_the_way(context):
+        if presence.is_directory(context.layout.graph_root) and not _in_the_way(context):  # what is not there stays so
             quarantine.take_lock()
         try:
             yield quarantine
@@ -69,19 +70,19 @@ def keeping(context: Context, by: str) -> Iterator[QuarantineWriter]:
 
 
 def _in_the_way(context: Context) -> list[str]:
-    """A file of the wrong type in the place of the quarantine or of its lock."""
+    """Return the path of the quarantine or its lock if it has the wrong type."""
     top = context.layout.quarantine
-    if os.path.lexists(top) and not within.is_directory(*os.path.split(top)):
+    if presence.is_there(top) and not within.is_directory(*os.path.split(top)):
         return [top]
     lock = os.path.join(top, "lock")
-    return [lock] if os.path.lexists(lock) and not within.is_file(top, "lock") else []
+    return [lock] if presence.is_there(lock) and not within.is_file(top, "lock") else []
 
 
 class QuarantineWriter:
-    """Takes things out of the store into one case."""
+    """The writer of one case, which moves things from the store into it."""
 
     def __init__(self, context: Context, by: str, take_lock: Callable[[], None]) -> None:
-        """Use `keeping`. The lock is taken at once; where something is in its place, when the first step is made."""
+        """Use `keeping`. It takes the lock immediately or, if something is in its place, before the first step."""
         self._context = context
         self._take_lock = take_lock
         self._locked = False
@@ -93,15 +94,15 @@ class QuarantineWriter:
 
     @property
     def case(self) -> Case | None:
-        """The case with all its entries; None as long as nothing was taken out."""
+        """The case with all its entries; None while it has none."""
         return self._case.with_(entries=tuple(self._entries)) if self._case else None
 
     def take_lock(self) -> None:
-        """Take the lock of the quarantine, before any other; renames another file in its place.
+        """Take the lock of the quarantine, before any other; rename anything else in its place.
 
         Raises:
-            SystemFailure: it cannot be.
-            LockTimeout: another repair is at work.
+            SystemFailure: the lock cannot be taken.
+            LockTimeout: another repair is running.
         """
         if self._locked:
             return
@@ -114,21 +115,21 @@ class QuarantineWriter:
         self._locked = True
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Close the journal."""
         if self._journal >= 0:
             os.close(self._journal)
             self._journal = -1
 
     def keep(self, path: str, why: str, successor: str = "") -> bool:
-        """Take a file or a tree out of the store; call it with the lock held that protects it.
+        """Move a file or a tree into the case; the caller holds the lock that protects it.
 
-        `successor` is the SHA-256 of a file that is going to be in its place.
+        `successor` is the SHA-256 of a file that will replace it.
 
         Returns:
-            Whether there was anything.
+            Whether anything was at the path.
 
         Raises:
-            SystemFailure: it could not be moved, and is where it was.
+            SystemFailure: it could not be moved, and stays.
         """
         kept = self.promise(path, why, successor)
         if kept is not None:
@@ -136,12 +137,13 @@ class QuarantineWriter:
         return kept is not None
 
     def promise(self, path: str, why: str, successor: str = "") -> Kept | None:
-        """Note what is going to be taken out, before the record that it belongs to goes; None if it is not there.
+        """Note a path to move later, before its record is removed; None if nothing is there.
 
-        If we die before `fulfil`, a collection finds it without a record, and does that instead of deleting it.
+        If this process dies before `fulfil`, a garbage collection finds the path without a record and moves it into the
+        case instead of deleting it.
         """
         self.take_lock()
-        if not os.path.lexists(path) or path == self._context.layout.quarantine:
+        if not presence.is_there(path) or path == self._context.layout.quarantine:
             return None
         self._opened()
         kept = self._named(path, why).with_(successor=successor)
@@ -149,28 +151,27 @@ class QuarantineWriter:
         return kept
 
     def fulfil(self, kept: Kept) -> None:
-        """Take out what was promised; nothing, if it is not there any more.
+        """Move a promised path into the case; do nothing if it is gone.
 
         Raises:
-            SystemFailure: it could not be moved, and is where it was.
+            SystemFailure: it could not be moved, and stays.
         """
         move_aside(self._context, self._opened(), kept)
 
     def keep_old(self, path: str, why: str, successor: str) -> None:
-        """Keep what is about to be replaced by a rename, which leaves no moment without it.
+        """Keep a file that is about to be replaced by a rename, so that its path is never empty.
 
-        It gets a second name in the case. A directory cannot have one, and is taken out. `successor` is the SHA-256 of
-        the file that is going to be there.
+        It gets a second link in the case. A directory cannot have one, and is moved. `successor` is the SHA-256 of the
+        file that will replace it.
 
         Raises:
-            SystemFailure: it could not be kept, and is where it was.
+            SystemFailure: it could not be kept, and stays.
         """
-        try:
-            is_directory = stat.S_ISDIR(os.lstat(path).st_mode)
-        except OSError:
+        mode = presence.mode_at(path)
+        if not mode:
             self._note(Kept(os.path.abspath(path), "", why, successor))
             return
-        if is_directory:
+        if stat.S_ISDIR(mode):
             self.keep(path, why, successor)
             return
         case = self._opened()
@@ -193,10 +194,10 @@ class QuarantineWriter:
             raise SystemFailure("read", path, error) from None
 
     def exchange(self, path: str, new: str, why: str) -> None:
-        """Put the tree `new` in the place of `path`, whose tree goes into the case, in one step.
+        """Replace the tree at `path` by `new`, in one step, and keep it in the case.
 
         Raises:
-            SystemFailure: it could not be done, and both are where they were, or `new` is in the case.
+            SystemFailure: it failed; both are where they were, or `new` is in the case.
         """
         case = self._opened()
         root = self._context.layout.graph_root
@@ -213,15 +214,15 @@ class QuarantineWriter:
             raise SystemFailure("exchange", path, error, hint=hint) from None
 
     def succeed(self, path: str, why: str = "") -> None:
-        """Note what was made at a path, where something was taken out or nothing was.
+        """Note what was created at a path, whether or not something was moved from there.
 
         Raises:
-            OSError: there is nothing.
+            OSError: nothing is there.
         """
         self._succeed(os.path.abspath(path), mark_of(path), why)
 
     def made_folder(self, path: str, why: str = "") -> None:
-        """Note a directory that was made for other things to be put into; others may put theirs there, too.
+        """Note a directory that was created for other files; other processes may also write into it.
 
         Raises:
             OSError: it does not exist.
@@ -240,14 +241,14 @@ class QuarantineWriter:
     def changed(
         self, item_kind: ItemKind, location: Location, before: Record | None, after: Record | None, why: str
     ) -> None:
-        """Note a record that is about to be removed (no `after`), made (no `before`) or changed."""
+        """Note a record that is about to be removed (no `after`), created (no `before`) or changed."""
         self._note(Recorded(item_kind, location.value, _text(before), _text(after), why))
 
     def _named(self, path: str, why: str) -> Kept:
-        """Return a name for an item in the case that is valid on every file system and terminal.
+        """Give a thing a name in the case that every file system and terminal accepts.
 
         Raises:
-            ForeignThing: a link on the way to it would lead elsewhere.
+            ForeignThing: a symbolic link in its path leads elsewhere.
         """
         require_way(self._context.layout, path)
         base = os.fsencode(os.path.basename(path.rstrip("/"))).decode("ascii", "ignore")
@@ -261,7 +262,7 @@ class QuarantineWriter:
         self._entries.append(entry)
 
     def _append(self, line: bytes) -> None:
-        """Add a line to the journal, on the disk before anything is moved; or leave the journal as it was.
+        """Append a line to the journal and sync it before anything is moved; on failure, restore the journal.
 
         Raises:
             SystemFailure: it could not be written.
@@ -290,17 +291,17 @@ class QuarantineWriter:
             try:
                 make_directories(directory, sync=self._context.sync)
             except OSError as error:
-                raise SystemFailure("make the directory", directory, error) from None
+                raise SystemFailure("create the directory", directory, error) from None
             self._case = Case(name, directory, now(), self._by)
             self._case.write(sync=self._context.sync)
         return self._case
 
 
 def move_aside(context: Context, case: Case, kept: Kept) -> None:
-    """Move a thing to where an entry of a case says that it is.
+    """Move a thing to its path in a case.
 
     Raises:
-        SystemFailure: it could not be moved, and is where it was.
+        SystemFailure: it could not be moved, and stays.
     """
     try:
         with suppress(FileNotFoundError):
@@ -310,11 +311,11 @@ def move_aside(context: Context, case: Case, kept: Kept) -> None:
             sync_directory(case.directory)
     except OSError as error:
         hint = "it is on another file system than the graph root, or is mounted"
-        raise SystemFailure("take out", kept.path, error, hint=hint) from None
+        raise SystemFailure("quarantine", kept.path, error, hint=hint) from None
 
 
 def mark_of(path: str) -> str:
-    """Return a mark that distinguishes a directory, link or file from a later one with the same path.
+    """Return a mark that distinguishes a directory, link or file from one that replaces it later.
 
     Raises:
         OSError: it does not exist.
@@ -326,7 +327,7 @@ def mark_of(path: str) -> str:
 
 
 def tree_mark(path: str) -> str:
-    """Return the identity of a directory.
+    """Return the mark of a directory.
 
     Raises:
         OSError: it does not exist.
@@ -338,7 +339,7 @@ def tree_mark(path: str) -> str:
 
 
 def folder_mark(path: str) -> str:
-    """Return the identity of a directory that was made for other items.
+    """Return the mark of a directory that was created for other files.
 
     Raises:
         OSError: it does not exist.
@@ -347,7 +348,7 @@ def folder_mark(path: str) -> str:
 
 
 def digest_of(path: str) -> str:
-    """Hash a file; "" if it cannot be read."""
+    """Return the SHA-256 of a file; "" if it cannot be read."""
     from hashlib import file_digest
 
     try:

@@ -1,17 +1,17 @@
-"""Deletes old quarantine cases, only on request.
+"""Delete old cases from quarantine, only on request.
 
-Whoever deletes items and keeps them for some days has asked so: `gc` needs not be told of those.
+`rm --keep` is a request, too: it names the number of days, after which `gc` deletes these cases without an option.
 """
 
 from __future__ import annotations
 
 import calendar
 import math
-import os
 import re
 import time
 from typing import TYPE_CHECKING
 
+from cstore import presence
 from cstore.errors import LockTimeout
 from cstore.fs.lock_policy import LockPolicy
 from cstore.store.quarantine.case import Case, broken_off, cases, remove_broken_off
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 
 KEEPING = "cstore rm --keep"
-"""The command that keeps for some days what it deletes; their number follows."""
+"""The command that quarantines what it deletes; the number of days follows."""
 _KEPT = re.compile(rf"{KEEPING} ([0-9]{{1,6}})")
 _DAY = 86_400
 
 
 def purge(context: Context, age: float | None, *, dry_run: bool = False) -> list[Case]:
-    """Delete the cases that are at least `age` seconds old, by their names. Returns them.
+    """Delete the cases that are at least `age` seconds old, by their names. Return them.
 
-    Those go as well that were to be kept for a number of days which are over; without an age, only they.
+    Also delete cases that were to be kept for a number of days that are over; without an age, delete only these.
 
     Raises:
-        SystemFailure: something could not be deleted; it is tried again the next time.
+        SystemFailure: something could not be deleted; the next purge tries again.
     """
     from cstore.fs.tree import remove_tree
 
     if dry_run:
         return _old(context, age)
-    if not os.path.isdir(context.layout.quarantine) or (age is None and not _old(context, age)):
+    if not presence.is_directory(context.layout.quarantine) or (age is None and not _old(context, age)):
         return []
     with quarantine_lock(context):
         remove_broken_off(context)
@@ -50,7 +50,7 @@ def purge(context: Context, age: float | None, *, dry_run: bool = False) -> list
 
 
 def tidy(context: Context) -> list[str]:
-    """Remove what killed repairs left half written in the quarantine; nothing while one is at work. Returns the paths.
+    """Remove unfinished files of killed repairs from the quarantine, unless a repair is running. Return the paths.
 
     Raises:
         Unsupported: root is about to write into another user's store.
@@ -62,7 +62,7 @@ def tidy(context: Context) -> list[str]:
                 remove_broken_off(context)
         except LockTimeout:
             return []
-    return [path for path in found if not os.path.lexists(path)]
+    return [path for path in found if not presence.is_there(path)]
 
 
 def _old(context: Context, age: float | None) -> list[Case]:
@@ -72,14 +72,14 @@ def _old(context: Context, age: float | None) -> list[Case]:
 
 
 def _kept_for(case: Case) -> float:
-    """Seconds for which deleted items are kept; forever, unless a time was given."""
+    """Return for how many seconds a case is kept; infinite, unless it is from `rm --keep`."""
     found = _KEPT.fullmatch(case.by)
     return int(found[1]) * _DAY if found and not case.flaw else math.inf
 
 
 def _made(case: Case) -> float:
-    """When a case was opened, which is in its name: the journal may be damaged."""
+    """Return the time at which a case was opened, from its name, because the journal may be damaged."""
     try:
         return calendar.timegm(time.strptime(case.id.partition("-")[0], "%Y%m%dT%H%M%S"))
     except ValueError:
-        return math.inf  # no repair has given it that name
+        return math.inf  # no repair creates such a name

@@ -1,12 +1,14 @@
-"""Bringing back what was taken out, and records as they were; last things first, and never over something newer."""
+"""Restore things and records from a case, in reverse order, without replacing anything newer."""
 
 from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cstore import presence
 from cstore.errors import CstoreError, SystemFailure
 from cstore.fs import within
 from cstore.fs.atomic import sync_directory
@@ -23,14 +25,14 @@ from cstore.store.way import require_way, way_to
 from cstore.values import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from cstore.store.context import Context
     from cstore.store.session import Writer
 
 
 class Undone(Value):
-    """The result of `undo`: sentences about what was restored, and about what could not be, with the reason."""
+    """The result of `undo`: sentences about what was restored, and about what was not, with the reason."""
 
     case: str
     done: tuple[str, ...]
@@ -38,60 +40,104 @@ class Undone(Value):
 
 
 def undo(context: Context, ref: str) -> Undone:
-    """Undo a case, except where something newer prevents it. Skips steps that were undone before.
+    """Undo a case, except where something newer is in the way. Entries that were undone before are skipped.
 
-    Undoes the last step first, so that everything returns to the state it was taken from. The case goes when nothing is
-    left.
+    The last operation is undone first, so that each thing is restored into the state from which it was removed; but the
+    things that a record describes are restored before the record. The case is removed when nothing is left in it.
 
     Raises:
         CaseUnknown: there is no such case.
-        QuarantineDamaged: its journal cannot be read; the things lie in its directory.
-        RecordsDamaged: damaged record files prevent the restoring of records.
+        QuarantineDamaged: its journal cannot be read; its things are in its directory.
+        RecordsDamaged: damaged record files prevent records from being restored.
     """
+    if not presence.is_there(context.layout.quarantine):
+        find_case(context, ref)  # which tells that there is none
     with quarantine_lock(context):
         ended = [name for name in remove_broken_off(context) if ref and name.startswith(ref)]
         if len(ended) == 1:
-            return Undone(ended[0], (), ())  # everything was back when this was broken off
+            return Undone(ended[0], (), ())  # everything was restored when this undo was interrupted
         case = readable(find_case(context, ref))
         progress = _Progress(list(case.entries))
-        for entry in reversed(case.entries):
-            # An entry may restore a record file, so read the records again for each entry.
+        for entry in _in_order(context, case.entries):
+            # A restored thing may be a record file, so read the records again for each entry.
             with writing(context, *ItemKind, graph=True, recovering=False) as writer:
                 if isinstance(entry, Kept):
-                    progress.note(entry, f"{entry.path} was restored", partial(_bring_back, writer, case, entry))
+                    progress.note(entry, entry.path, partial(_bring_back, writer, case, entry))
                 else:
-                    what = f"the record of {entry.item_kind.value} {_id_of(entry)} was restored"
-                    progress.note(entry, what, partial(_restore, writer, entry))
+                    subject = f"the record of {entry.item_kind.value} {_id_of(entry)}"
+                    progress.note(entry, subject, partial(_restore, writer, entry))
         others = _close(case, progress.remaining, sync=context.sync)
         if others:
             progress.left.append(f"{', '.join(others)} in {case.directory}: the journal does not say where it was")
         return Undone(case.id, tuple(progress.done), tuple(progress.left))
 
 
+def _in_order(context: Context, entries: Sequence[Kept | Recorded]) -> Iterator[Kept | Recorded]:
+    """Yield the entries from last to first, except that a restored record follows the things noted before it.
+
+    An undo that is killed in between then leaves things without a record, which `gc` puts into the case again; a record
+    without its things would be damage. A record does not wait for a record file that is restored and may contain it.
+    """
+    files = {path for item_kind in ItemKind for path in context.places[item_kind].files.values()}
+    waiting: list[Recorded] = []
+    for entry in reversed(entries):
+        if isinstance(entry, Recorded) or entry.path in files:
+            yield from waiting
+            waiting.clear()
+        if isinstance(entry, Recorded) and entry.before and not entry.after:
+            waiting.append(entry)
+        else:
+            yield entry
+    yield from waiting
+
+
 class _Progress:
-    """The steps undone so far, those that could not be, and those that remain."""
+    """What has been undone so far, what could not be undone, and what remains."""
 
     def __init__(self, entries: list[Kept | Recorded]) -> None:
         self.done: list[str] = []
         self.left: list[str] = []
+        self._failed = self._recorded = False
+        self._lost: set[str] = set()
         self._remaining = {id(entry): entry for entry in entries}
 
     @property
     def remaining(self) -> tuple[Kept | Recorded, ...]:
-        """The steps that could not be undone, in the journal's order."""
+        """The entries that were not undone, in the journal's order."""
         return tuple(self._remaining.values())
 
-    def note(self, entry: Kept | Recorded, what: str, act: Callable[[], str]) -> None:
-        """Do one thing; `act` returns why it cannot be done, or ""."""
+    def note(self, entry: Kept | Recorded, subject: str, act: Callable[[], str]) -> None:
+        """Undo one entry, which restores `subject`; `act` returns why it cannot be undone, or "".
+
+        A record is not restored if restoring what it describes, which was tried just before, or the record of the layer
+        below failed.
+        """
+        if self._recorded and isinstance(entry, Kept):
+            self._failed = False
+        self._recorded = isinstance(entry, Recorded)
         try:
-            reason = act()
+            reason = self._hindrance(entry) or act()
         except CstoreError as error:
             reason = error.message
+            self._failed |= isinstance(entry, Kept)
+        if reason and isinstance(entry, Recorded) and entry.item_kind is ItemKind.LAYERS:
+            self._lost.add(_id_of(entry))
         if reason:
-            self.left.append(f"{entry.path if isinstance(entry, Kept) else what.partition(' is ')[0]}: {reason}")
+            self.left.append(f"{subject}: {reason}")
             return
         del self._remaining[id(entry)]
-        self.done.append(what)
+        self.done.append(f"{subject} was restored")
+
+    def _hindrance(self, entry: Kept | Recorded) -> str:
+        if isinstance(entry, Kept) or entry.after:
+            return ""
+        if self._failed:
+            return "what it describes was not restored"
+        with suppress(ValueError):  # a sentence of its own
+            record = entry.record(entry.before)
+            below = record.parent if entry.item_kind is ItemKind.LAYERS else record.layer
+            return f"layer {below} was not restored" if below in self._lost else ""
+        return ""
 
 
 def _bring_back(writer: Writer, case: Case, kept: Kept) -> str:
@@ -100,9 +146,9 @@ def _bring_back(writer: Writer, case: Case, kept: Kept) -> str:
         return "it was not in this store"
     if not kept.name:
         return _take_away(kept)
-    if not os.path.lexists(source):
-        return ""  # it was never moved, or is back already
-    if os.path.lexists(kept.path):
+    if not presence.is_there(source):
+        return ""  # it was never moved, or is restored already
+    if presence.is_there(kept.path):
         if _was_never_replaced(source, kept):
             remove_tree(source)
             return ""
@@ -125,13 +171,13 @@ def _come_back(context: Context, source: str, path: str) -> str:
     try:
         make_directories(os.path.dirname(path))
     except OSError as error:
-        raise SystemFailure("make the directory", os.path.dirname(path), error) from None
+        raise SystemFailure("create the directory", os.path.dirname(path), error) from None
     _move(context, source, path)
     return ""
 
 
 def _give_way(folder: str) -> str:
-    """Remove a directory that was made for other things; say why not, if it holds any."""
+    """Remove a directory that was created for other files; return why it cannot be removed, or ""."""
     try:
         within.rmdir(folder)
     except OSError as error:
@@ -140,8 +186,8 @@ def _give_way(folder: str) -> str:
 
 
 def _take_away(kept: Kept) -> str:
-    """Remove what was put where nothing had been."""
-    if os.path.lexists(kept.path):
+    """Remove what was created where nothing had been."""
+    if presence.is_there(kept.path):
         if not _is_successor(kept):
             return "another file is there now"
         if kept.successor.startswith(FOLDER):
@@ -151,17 +197,17 @@ def _take_away(kept: Kept) -> str:
 
 
 def _is_of_store(context: Context, path: str) -> bool:
-    """Whether a path is below a root of the store: a journal is a file, and may say anything."""
+    """Return whether a path is below a root of the store; the journal is not trusted."""
     if way_to(context.layout, path) is None:
         return False
-    require_way(context.layout, path)  # a layer may have a link where the journal names a directory
+    require_way(context.layout, path)  # a layer may have a link at the path of a directory
     return True
 
 
 def _was_never_replaced(source: str, kept: Kept) -> bool:
-    """Whether the repair was killed between preparing to replace an item and replacing it.
+    """Return whether the repair was killed after it prepared to replace a thing, but before it did.
 
-    The file then has two names, or the new tree is in the case.
+    A file then has two links, and a tree's intended successor is in the case.
     """
     if kept.successor.startswith(TREE):
         return tree_mark(source) == kept.successor
@@ -169,25 +215,25 @@ def _was_never_replaced(source: str, kept: Kept) -> bool:
     if os.path.samestat(old, present):
         return True
     if old.st_size != present.st_size:
-        return False  # so that a huge file delays nobody
-    return bool(found := digest_of(source)) and found == digest_of(kept.path)  # or a copy, where no second name can be
+        return False  # avoid reading a huge file
+    return bool(found := digest_of(source)) and found == digest_of(kept.path)  # or a copy, if links are impossible
 
 
 def _mounted(writer: Writer) -> str:
-    """Return a mounted layer that may show the exchanged files; "" if there is none."""
+    """Return a mounted layer, which may show files that are being exchanged; "" if none is mounted."""
     with writer.mounts() as mounts:
         return next((entry.id for entry in mounts if writer.driver.is_mounted(entry.id, entry.path)), "")
 
 
 def _is_successor(kept: Kept) -> bool:
-    """Whether what is at the path is what was put there when the thing was taken out."""
+    """Return whether the path has what replaced the thing when it was removed."""
     if kept.successor.startswith(FOLDER):
         return folder_mark(kept.path) == kept.successor
     return bool(kept.successor) and mark_of(kept.path) == kept.successor
 
 
 def _is_exchanged(source: str, kept: Kept) -> bool:
-    """Whether an undoing that was broken off had put the thing back already, and its successor into the case."""
+    """Return whether an interrupted undo had already restored the thing, and moved its successor into the case."""
     return bool(kept.successor) and mark_of(source) == kept.successor
 
 
@@ -210,7 +256,7 @@ def _move(context: Context, old: str, new: str) -> None:
 
 
 def _restore(writer: Writer, entry: Recorded) -> str:
-    """Restore a record's earlier state, unless it has changed since."""
+    """Restore a record's old state, if it has the state that the repair gave it."""
     try:
         before = entry.record(entry.before) if entry.before else None
         after = entry.record(entry.after) if entry.after else None
@@ -233,7 +279,7 @@ def _restore(writer: Writer, entry: Recorded) -> str:
 
 
 def _without_taken_names(table: Any, record: Any) -> Any:
-    """Leave out names that other items have by now: those keep them."""
+    """Leave out names that other items have by now; these keep them."""
     holders = {name: table.named(name) for name in record.names}
     return record.with_(names=tuple(name for name, other in holders.items() if other is None or other.id == record.id))
 
@@ -252,10 +298,10 @@ def _id_of(entry: Recorded) -> str:
 
 
 def _close(case: Case, remaining: tuple[Kept | Recorded, ...], *, sync: bool) -> list[str]:
-    """Note the remaining steps, or remove an empty case.
+    """Write the remaining entries, or remove a case without any.
 
     Returns:
-        Other files in the case: a truncated journal does not list everything.
+        Other files in the case, which a truncated journal does not list.
     """
     told = {JOURNAL, *(entry.name for entry in remaining if isinstance(entry, Kept))}
     others = sorted(name for name in within.listdir(case.directory) if name not in told)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 
-from cstore.archive.compression import LONGEST_MAGIC, Compression, largest_window, open_decoder, open_encoder, sniff
+from cstore.archive.compression import LONGEST_MAGIC, Compression, open_decoder, open_encoder, sniff
+from cstore.archive.decoder_memory import largest_window
 from cstore.archive.streams import fill
 from cstore.archive.tar.reader import ReaderWindows, TarReader
 from cstore.archive.zstd import ZstdDecoder

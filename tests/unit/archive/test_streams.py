@@ -24,6 +24,7 @@ from cstore.archive.streams import (
     fill,
 )
 from cstore.errors import SystemFailure
+from tests.processes import thread_count, wait_for_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,9 +63,9 @@ class Failing(Collected):
 @pytest.fixture(autouse=True)
 def _no_thread_stays() -> Iterator[None]:
     """Whatever happens, no thread outlives its sink."""
-    before = threading.active_count()
+    before = thread_count()
     yield
-    assert threading.active_count() == before
+    wait_for_threads(before)
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from fastcrc import crc64
 
-from cstore.archive.tarsplit import LARGEST_SEGMENT, FileEntry, Packer, Segment, SplitFile, last_files, read_lines
+from cstore.archive.tarsplit import LARGEST_SEGMENT, FileEntry, Packer, Segment, SplitFile, read_lines
+from cstore.archive.tarsplit_search import last_files
 from cstore.errors import SystemFailure, TarSplitDamaged
 
 if TYPE_CHECKING:
@@ -241,3 +242,24 @@ def test_damage_where_something_is_sought(tmp_path: Path, before: int, text: byt
 
     with pytest.raises(TarSplitDamaged, match=f"line {before + 1}: "):
         last_files(str(path), b"")
+
+
+@pytest.mark.parametrize("top", [b"", b"d7", b"d7/a", b"d7/file-17", b"d8/file-18", b"odd", b"odd/\xff", b"none", b"d"])
+def test_search_finds_what_reading_all_finds(tmp_path: Path, top: bytes) -> None:
+    """Over many pieces of the file, for names that few lines have, that most have, and that are spelled otherwise."""
+    path = str(tmp_path / "split")
+    with SplitFile(path, sync=False) as file:
+        packer = Packer(file.write)
+        for number in range(9_000):
+            folder = number % 10 if number < 8_000 else 7
+            packer.segment(f"{number:0512}".encode())
+            packer.file(b"./d%d/file-%d" % (folder, number // 2), 1, number)
+        for name in (b"d7/a", b"odd/\xff", b"odd/<&>", b"d7/a", b"d/e/", b"../d"):
+            packer.file(name, 1, packer.position)
+        packer.flush()
+    files = [line for line in read_lines(path) if isinstance(line, FileEntry)]
+    every = {line.name.removeprefix(b"./").rstrip(b"/"): line for line in files if not line.name.startswith(b"..")}
+
+    assert last_files(path, top) == {
+        name: line for name, line in every.items() if not top or name == top or name.startswith(top + b"/")
+    }

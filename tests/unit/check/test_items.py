@@ -88,6 +88,14 @@ def test_items_of_all_kinds_are_looked_at(tmp_path: Path) -> None:
     assert told(item_findings(tables.snapshot, everything)) == [("container-data-size", "box")]
 
 
+@pytest.mark.parametrize(("flags", "kinds"), [({}, ["layer-data-missing"]), ({"incomplete": True}, [])])
+def test_a_layer_that_is_being_removed_misses_nothing(tmp_path: Path, flags: dict[str, bool], kinds: list[str]) -> None:
+    """The next writer removes what is left of a layer that is marked incomplete, its record at last."""
+    tables = Tables(tmp_path, Layer(id="layer", data_names=("key",), flags=flags))
+
+    assert [finding.kind for finding in item_findings(tables.snapshot, everything)] == kinds
+
+
 def test_an_item_that_is_no_file_cannot_be_read(tmp_path: Path) -> None:
     """A directory in its place is neither missing nor followed."""
     tables = Tables(tmp_path, image())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.config.expand import expand, plain_path
+from cstore.config.environment import expand, plain_path
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -200,9 +200,9 @@ def remove(path: str) -> None:
 
 SPOILT: list[tuple[str, Callable[[DataRoot, str], None], str]] = [
     ("another DiffID", lambda root, chain: spoil(root.record(chain, "diff"), "sha256:" + "1" * 64), "not the ChainID"),
-    ("no DiffID", lambda root, chain: remove(root.record(chain, "diff")), "is no digest"),
-    ("short DiffID", lambda root, chain: spoil(root.record(chain, "diff"), "sha256:12"), "is no digest"),
-    ("a size with a newline", lambda root, chain: spoil(root.record(chain, "size"), "6\n"), "is no size"),
+    ("no DiffID", lambda root, chain: remove(root.record(chain, "diff")), "is not a digest"),
+    ("short DiffID", lambda root, chain: spoil(root.record(chain, "diff"), "sha256:12"), "is not a digest"),
+    ("a size with a newline", lambda root, chain: spoil(root.record(chain, "size"), "6\n"), "is not a size"),
     (
         "a tree elsewhere",
         lambda root, chain: spoil(root.record(chain, "cache-id"), "../../../etc"),

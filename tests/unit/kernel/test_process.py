@@ -86,3 +86,28 @@ def test_chroot_into(tmp_path: Path) -> None:
     )
 
     assert done.stdout == "/ ['only'] ['only']\n", done.stderr
+
+
+def test_what_the_parent_left_behind_closes_nothing(tmp_path: Path) -> None:
+    """A file that only a ring of objects refers to is closed by the collector, by its number: not in the child."""
+    path = tmp_path / "file"
+    path.touch()
+    done = run_python(
+        "import gc, os\n"
+        "from cstore.kernel.process import spawn\n"
+        "gc.disable()\n"
+        f"path = {str(path)!r}\n"
+        "ring = [open(path)]\n"
+        "number = ring[0].fileno()\n"
+        "ring.append(ring)\n"
+        "del ring\n"
+        "def work():\n"
+        "    mine = os.open(path, os.O_WRONLY)\n"
+        "    gc.collect()\n"
+        "    os.write(number, b'x')\n"
+        "    return 0 if mine == number else 1\n"
+        "print(os.waitpid(spawn(work, set()), 0)[1])\n"
+    )
+
+    assert done.stdout == "0\n", done.stderr
+    assert path.read_bytes() == b"x"

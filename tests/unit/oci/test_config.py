@@ -72,10 +72,10 @@ def test_keys_are_found_as_go_finds_them() -> None:
         (b'{"rootfs": {}, "x": NaN}', "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b'{"rootfs": []}', "not an object"),
-        (b'{"rootfs": {"diff_ids": [1]}}', "not text"),
+        (b'{"rootfs": {"diff_ids": [1]}}', "not a string"),
         (config(history=[1]), "not an object"),
         (config(history={}), "not a list"),
-        (config(os=1), "not text"),
+        (config(os=1), "not a string"),
     ],
 )
 def test_bad_configs_are_refused(raw: bytes, peer: str) -> None:

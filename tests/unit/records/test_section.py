@@ -330,3 +330,56 @@ def test_records_written_as_they_are_printed_are_not_taken_apart(
     monkeypatch.setattr("cstore.records.section.HUGE", 0)
 
     assert [type(each) for each in Table.load(LAYERS, {Location.STABLE: path}).documents()] == [bytes] * 3
+
+
+@pytest.mark.parametrize(
+    "fields", [("id",), ("parent",), ("names", "flags", "id", "diff_size"), Layer.field_names()[:10]]
+)
+@pytest.mark.parametrize("record", ODD, ids=lambda record: json.dumps(record)[:40])
+def test_columns_say_what_the_records_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record: dict[str, object], fields: tuple[str, ...]
+) -> None:
+    """However a record is written, and whatever is asked: cut out of the bytes of a block or taken from records."""
+    rows = [record, {"id": "b", "names": ["n]", "o"], "parent": "a", "created": "x", "diff-size": -7}]
+    path = put(str(tmp_path / "layers.json"), json.dumps(rows, separators=(",", ":")).encode())
+    layers = [*Table.load(LAYERS, {Location.STABLE: path})]
+    monkeypatch.setattr("cstore.records.rows.LARGE", 0)
+    monkeypatch.setattr("cstore.records.section.HUGE", 0)
+
+    found = [*Table.load(LAYERS, {Location.STABLE: path}).columns(*fields)]
+
+    assert found == [tuple(getattr(layer, field) for field in fields) for layer in layers]
+
+
+def test_columns_of_very_many_layers_make_no_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What needs what is known from two columns; a plan for one layer makes no object for each of the others."""
+    rows = [{"id": f"l{number}", "names": [f"n{number}"], "created": "x"} for number in range(2500)]
+    path = put(str(tmp_path / "layers.json"), json.dumps(rows, separators=(",", ":")).encode())
+    monkeypatch.setattr("cstore.records.rows.LARGE", 0)
+    monkeypatch.setattr("cstore.records.section.HUGE", 0)
+    table, made = Table.load(LAYERS, {Location.STABLE: path}), list[object]()
+    monkeypatch.setattr("cstore.records.codec.from_row", lambda *row: made.append(row))
+    monkeypatch.setattr("cstore.records.huge.from_row", lambda *row: made.append(row))
+
+    table.verify()
+
+    assert len([*table.columns("id", "parent")]) == len([*table.columns("id", "diff_size")]) == 2500
+    assert made == []
+
+
+def test_columns_show_what_was_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block of which a record was replaced, removed or added is no longer what the file says."""
+    rows = [{"id": f"l{number}", "created": "x"} for number in range(1500)]
+    path = put(str(tmp_path / "layers.json"), json.dumps(rows, separators=(",", ":")).encode())
+    monkeypatch.setattr("cstore.records.rows.LARGE", 0)
+    monkeypatch.setattr("cstore.records.section.HUGE", 0)
+    table = Table.load(LAYERS, {Location.STABLE: path})
+    table.verify()
+
+    table.replace(Layer(id="l3", parent="l2", created="x"))
+    table.remove("l1400")
+    table.add(Layer(id="new", parent="l3", created="x"))
+
+    found = dict(table.columns("id", "parent"))
+    assert (found["l3"], found["new"], len(found)) == ("l2", "l3", 1500)
+    assert "l1400" not in found

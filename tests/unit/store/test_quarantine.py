@@ -70,6 +70,7 @@ def test_undo_does_not_touch_what_is_newer(store: Store, context: Context, put: 
 
     assert store.layers.get("base") == new
     assert len(undone.left) == 2
+    assert "the record of layer base: it was changed since then" in undone.left
     assert len(cases(context)[0].entries) == 2
 
 

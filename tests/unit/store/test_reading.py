@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 from cstore.config import Overrides, load_config
+from cstore.insight import plan_removal, remove
+from cstore.records.section import Section
 from cstore.store import NewImage, NewLayer, Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import pytest
 
 
 def test_a_record_file_that_was_replaced_is_read_again(store: Store, reopen: Callable[[], Store]) -> None:
@@ -36,3 +41,55 @@ def test_so_is_that_of_an_additional_store(store: Store, graph: str, tmp_path: P
     store.layers.create(NewLayer(id="two"))
 
     assert [layer.id for layer in above.layers.list()] == ["one", "two"]
+
+
+def count_readings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note the record files of layers that are read from now on."""
+    original, found = Section.read, list[str]()
+
+    def noted(self: Section[Any], *, whole: bool) -> None:
+        found.extend([self.path] if os.path.basename(self.path) == "layers.json" and self.identity else [])
+        original(self, whole=whole)
+
+    monkeypatch.setattr(Section, "read", noted)
+    return found
+
+
+def test_a_plan_and_its_removal_read_the_records_once(
+    reopen: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may be very large: who resolves the name, who plans and who removes share what was read."""
+    store = reopen()
+    for name in ("one", "two"):
+        store.layers.create(NewLayer(id=name))
+    store = reopen()
+    read = count_readings(monkeypatch)
+
+    remove(store, plan_removal(store, [store.resolve("one")]))
+
+    assert len(read) == 1
+    assert reopen().layers.ids() == ["two"]
+
+
+def test_what_somebody_wrote_after_the_plan_is_seen(reopen: Callable[[], Store]) -> None:
+    """What was read is only shared as long as it is what the file says: nothing that came to be used goes."""
+    store, other = reopen(), reopen()
+    store.layers.create(NewLayer(id="base"))
+    plan = plan_removal(store, [store.resolve("base")])
+    other.layers.create(NewLayer(id="child", parent="base"))
+
+    removed = remove(store, plan)
+
+    assert [str(error) for _, error in removed.failed] != []
+    assert reopen().layers.ids() == ["base", "child"]
+
+
+def test_a_dry_run_of_gc_reads_the_records_once(reopen: Callable[[], Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for what it says of foreign files after that."""
+    reopen().layers.create(NewLayer(id="one"))
+    store = reopen()
+    read = count_readings(monkeypatch)
+
+    assert (store.gc(dry_run=True), store.foreign()) == ([], [])
+
+    assert len(read) == 1

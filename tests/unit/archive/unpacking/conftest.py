@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from cstore.archive.names import clean_name
 from cstore.archive.rebuild import rebuild
 from cstore.archive.tarsplit import FileEntry, Segment, read_lines
 from tests.builders import Entry, make_tar
-from tests.processes import children
+from tests.processes import children, thread_count, wait_for_threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,6 +54,9 @@ class Unpacked:
         """The names in the tar-split."""
         return [line.name for line in self.lines() if isinstance(line, FileEntry)]
 
+
+_THREADS_BEFORE = thread_count()
+"""Those of the test runner itself."""
 
 Unpacker = Callable[..., Unpacked]
 
@@ -101,7 +103,7 @@ def unpack(tmp_path: Path) -> Unpacker:
 def assert_nothing_runs() -> None:
     """No worker and no thread of an import is left."""
     assert children() == []
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("cstore")] == []
+    wait_for_threads(_THREADS_BEFORE)
 
 
 def assert_given_back(unpacked: Unpacked, data: bytes) -> None:

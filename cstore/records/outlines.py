@@ -1,0 +1,46 @@
+"""Outlines of layers: the fields that lists and sums of very many layers need, without decoding whole records."""
+
+from __future__ import annotations
+
+from cstore.tuples import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from cstore.records.model import Layer
+    from cstore.records.table import Table
+
+
+class LayerOutline(NamedTuple):
+    """The fields of a layer's record that lists and sums need, with the same names; see `Layer`."""
+
+    id: str
+    names: tuple[str, ...]
+    parent: str
+    created: str
+    diff_digest: str
+    diff_size: int
+    flags: Mapping[str, Any]
+
+    @property
+    def known_size(self) -> int | None:
+        """See `Layer.known_size`."""
+        return self.diff_size if self.diff_digest and self.diff_size >= 0 else None
+
+    @property
+    def incomplete(self) -> bool:
+        """See `Layer.incomplete`."""
+        return self.flags.get("incomplete") is True
+
+
+def outlines(table: Table[Layer]) -> Iterator[LayerOutline]:
+    """Iterate over the outlines of all layers, in load order."""
+    return map(LayerOutline._make, table.columns(*LayerOutline._fields))
+
+
+def sizes(table: Table[Layer]) -> Iterator[tuple[str, int | None]]:
+    """Iterate over the IDs of all layers and their recorded sizes; see `image_measuring.recorded_size`."""
+    columns = table.columns("id", "diff_digest", "diff_size")
+    return ((layer, size if digest and size != -1 else None) for layer, digest, size in columns)
