@@ -36,7 +36,11 @@ def moving_options(function: F) -> F:
             switch("--dry-run", help="Copy nothing; show what would be copied."),
             text("--jobs", metavar="N", help="Move N blobs at once (default: 3)."),
             text("--limit-rate", metavar="SIZE", help="Move at most SIZE bytes per second, for example 2m."),
-            text("--memory", metavar="SIZE", help="Memory for blobs in flight (default: 64m); above 128m, also for a decoder's window."),
+            text(
+                "--memory",
+                metavar="SIZE",
+                help="Memory for blobs in flight (default: 64m); above 128m, also for a decoder's window.",
+            ),
             switch("-q", "--quiet", help="Show no progress."),
         )
     ):

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 )
 @word("source", "SOURCE")
 @word("destination", "DESTINATION")
-@text("--list", metavar="FILE", help="Sync the images named in FILE, one per line; names without a registry are SOURCE's.")
+@text(
+    "--list", metavar="FILE", help="Sync the images named in FILE, one per line; names without a registry are SOURCE's."
+)
 @text("--platform", metavar="OS/ARCH", help="Sync the images for this platform, instead of all platforms.")
 @switch("--scoped", help="At a registry, put the registry of an image's name in front of its path.")
 @switch("--containers", help="Also sync the containers of a store: records, data items and writable layers.")
