@@ -100,8 +100,8 @@ class Needs:
                 continue
             chain, problem = follow_ids(self._parent_of, top, seen)
             seen.update(chain)
-            if problem and not (self._suspect and problem.endswith("not there")):
-                found.append(problem if chain else problem.replace(" is not", f"{what} is not"))
+            if problem and not (self._suspect and problem.endswith("is missing")):
+                found.append(problem if chain else problem.replace(" is missing", f"{what} is missing"))
         return tuple(found)
 
     def _sound(self) -> set[str]:

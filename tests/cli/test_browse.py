@@ -283,7 +283,7 @@ def test_a_broken_chain_is_named(store_roots: StoreRoots) -> None:
     records[0]["parent"] = "lost"
     with open(store_roots.records, "w", encoding="utf-8") as file:
         json.dump(records, file)
-    damage = "layer lost, the parent of layer base, is not there"
+    damage = "layer lost, the parent of layer base, is missing"
 
     async def play(screen: Screen) -> None:
         assert screen.text("#top").startswith("damaged: see cstore check · ")

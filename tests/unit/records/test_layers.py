@@ -98,8 +98,8 @@ CHAINS = {name: Layer(id=name, parent=parent) for name, parent in ("ab", "bc", (
     [
         ("a", (), "abc", "", ""),
         ("a", ("c",), "ab", "", "c"),
-        ("e", (), "e", "layer d, the parent of layer e, is not there", "d"),
-        ("d", (), "", "layer d is not there", "d"),
+        ("e", (), "e", "layer d, the parent of layer e, is missing", "d"),
+        ("d", (), "", "layer d is missing", "d"),
         ("x", (), "xyz", "layer y is its own ancestor", "y"),
         ("", (), "", "", ""),
     ],
