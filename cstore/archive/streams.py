@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 
 from cstore import errors
 from cstore.contexts import contextmanager, suppress
@@ -47,11 +46,13 @@ class Sink(Protocol):
         """Write all of `data`."""
 
 
-def _wait(fd: int, event: int) -> None:
+def _wait(fd: int, *, to_write: bool) -> None:
     """Wait for a descriptor that is non-blocking because another program that shares it made it so."""
-    poll = select.poll()
-    poll.register(fd, event)
-    poll.poll()
+    from select import POLLIN, POLLOUT, poll
+
+    waiter = poll()
+    waiter.register(fd, POLLOUT if to_write else POLLIN)
+    waiter.poll()
 
 
 # ── readers ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -74,7 +75,7 @@ class FileReader:
             try:
                 return os.readv(self._fd, (buffer,))
             except BlockingIOError:
-                _wait(self._fd, select.POLLIN)
+                _wait(self._fd, to_write=False)
             except OSError as error:
                 raise errors.SystemFailure("read", self._name, error) from error
 
@@ -176,7 +177,7 @@ class FileSink:
             try:
                 rest = rest[os.write(self._fd, rest) :]
             except BlockingIOError:
-                _wait(self._fd, select.POLLOUT)
+                _wait(self._fd, to_write=True)
             except OSError as error:
                 hint = "the program that reads it has exited" if error.errno == errno.EPIPE else ""
                 raise errors.SystemFailure("write", self._name, error, hint=hint) from error

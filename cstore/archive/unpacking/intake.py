@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import select
 import stat
 from _thread import allocate_lock  # `threading` imports a dozen modules
 
@@ -16,6 +15,7 @@ from cstore.digests import digest_from, little_hash, new_hash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import select
     from _hashlib import HASH
     from collections.abc import Callable
     from queue import SimpleQueue
@@ -203,14 +203,18 @@ class _InterruptibleReader:
         except OSError as error:
             raise errors.SystemFailure("read", "the archive", error) from error
         if waits:
-            self._poll = select.poll()
-            self._poll.register(fd, select.POLLIN)
+            from select import POLLIN, poll
+
+            self._poll = poll()
+            self._poll.register(fd, POLLIN)
 
     def obey(self, wake: int) -> None:
         """Set the descriptor that ends the waiting."""
         self._wake = wake
         if self._poll is not None:
-            self._poll.register(wake, select.POLLIN)
+            from select import POLLIN
+
+            self._poll.register(wake, POLLIN)
 
     def readinto(self, buffer: memoryview, /) -> int:
         """Read once."""
