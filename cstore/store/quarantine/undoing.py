@@ -20,7 +20,7 @@ from cstore.records.table import Location
 from cstore.store.places import ItemKind
 from cstore.store.quarantine.case import JOURNAL, Case, Kept, Recorded, find_case, readable, remove_broken_off
 from cstore.store.quarantine.keeping import FOLDER, TREE, digest_of, folder_mark, mark_of, quarantine_lock, tree_mark
-from cstore.store.session import writing
+from cstore.store.session import leave_to_its_user, writing
 from cstore.store.way import require_way, way_to
 from cstore.values import Value
 
@@ -49,9 +49,11 @@ def undo(context: Context, ref: str) -> Undone:
         CaseUnknown: there is no such case.
         QuarantineDamaged: its journal cannot be read; its things are in its directory.
         RecordsDamaged: damaged record files prevent records from being restored.
+        Unsupported: root is about to write into another user's store.
     """
+    leave_to_its_user(context.layout)
     if not presence.is_there(context.layout.quarantine):
-        find_case(context, ref)  # which tells that there is none
+        find_case(context, ref)  # raises CaseUnknown, before the lock would create the directory
     with quarantine_lock(context):
         ended = [name for name in remove_broken_off(context) if ref and name.startswith(ref)]
         if len(ended) == 1:
