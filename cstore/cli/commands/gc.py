@@ -33,6 +33,8 @@ def gc(session: Session, /, **wanted: Any) -> None:
     nothing. Lists and keeps files with names that no tool creates, such as a backup beside the layers; --foreign moves
     them into quarantine, from which `cstore repair --undo` brings them back. Keeps what an interrupted
     download has fetched for a week, so that the next pull continues there.
+
+    Exit status: 1 if something could not be removed, including the unfinished work of earlier commands.
     """
     from cstore.cli.output import plain, structured
 
