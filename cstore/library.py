@@ -158,7 +158,7 @@ class Quarantine:
     def undo(self, ref: str) -> Undone:
         """Restore everything in a case; see `quarantine.undo`.
 
-        Raises CaseUnknown, QuarantineDamaged, RecordsDamaged.
+        Raises CaseUnknown, QuarantineDamaged, RecordsDamaged, Unsupported.
         """
         from cstore.store import quarantine
 

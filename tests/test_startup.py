@@ -123,20 +123,20 @@ def test_reading_imports_nothing_slow(run: Runner, store_roots: StoreRoots, word
 
 
 BUDGETS = {
-    "exists base": (50, 50),
-    "layer base": (54, 54),
-    "layers --quiet": (52, 52),
-    "layers": (61, 61),
-    "mounted base": (57, 57),
-    "add-names --name other base": (68, 68),
-    "create-layer": (86, 92),
-    "import-layer --file {archive}": (157, 160),
-    "changes imported": (77, 89),
-    "diff --uncompressed imported": (89, 93),
-    "ls imported:/": (98, 101),
-    "why base": (85, 85),
-    "whois base": (106, 110),
-    "delete-layer imported": (102, 121),
+    "exists base": (51, 51),
+    "layer base": (55, 55),
+    "layers --quiet": (53, 53),
+    "layers": (62, 62),
+    "mounted base": (58, 58),
+    "add-names --name other base": (69, 69),
+    "create-layer": (87, 93),
+    "import-layer --file {archive}": (158, 161),
+    "changes imported": (78, 90),
+    "diff --uncompressed imported": (90, 94),
+    "ls imported:/": (99, 102),
+    "why base": (86, 86),
+    "whois base": (107, 111),
+    "delete-layer imported": (103, 122),
 }
 """Command: the maximum number of modules, with vfs and with overlay. Each costs a fraction of a millisecond per run."""
 

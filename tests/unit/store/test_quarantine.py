@@ -178,8 +178,9 @@ def test_an_unknown_case_is_refused(context: Context) -> None:
         undo(context, "nope")
 
 
-def test_two_repairs_do_not_work_at_once(reopen: Callable[[], Store], context: Context) -> None:
+def test_two_repairs_do_not_work_at_once(store: Store, reopen: Callable[[], Store], context: Context) -> None:
     """The second waits, and says who holds the lock when its lock policy ends."""
+    store.layers.create(NewLayer())
     other = reopen()._context
     other.lock_policy = other.lock_policy.with_(timeout=0.05)
     with keeping(context, "one"), pytest.raises(LockTimeout), keeping(other, "two"):

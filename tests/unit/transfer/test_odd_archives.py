@@ -343,7 +343,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a name without a tag": (lambda: as_tar(docker_archive(tags=["app"])), "has no tag.*--tag"),
     "a document": (lambda: as_json({"schemaVersion": 2}) + b" " * 600, "a JSON document"),
     "a pointer of Git LFS": (lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:a\nsize 1\n", "Git LFS"),
-    "zstd in zstd, with a frame to skip": (lambda: compress(FRAME + compress(BASE, "zstd"), "zstd"), "being zstd"),
+    "zstd in zstd, with a frame to skip": (lambda: compress(FRAME + compress(BASE, "zstd"), "zstd"), "zstd inside"),
     "nothing": (lambda: b"", "empty|no tar|not an archive"),
     "cut": (lambda: as_tar(docker_archive())[:1500], "ends"),
 }
