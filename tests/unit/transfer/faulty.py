@@ -286,7 +286,9 @@ def _nested(depth: int) -> Members:
 # ── members that lead elsewhere ──
 
 
-fault("config outside of the archive", "../../etc/passwd", "not a member")(lambda: docker(item(Config="../../etc/passwd")))
+fault("config outside of the archive", "../../etc/passwd", "not a member")(
+    lambda: docker(item(Config="../../etc/passwd"))
+)
 fault("config with an absolute name", "etc/passwd", "this member, which")(lambda: docker(item(Config="/etc/passwd")))
 fault("layer outside of the archive", "../x.tar", "not a member")(
     lambda: docker(item(Layers=["../x.tar", f"{sha(CHANGE)[7:]}.tar"]))
