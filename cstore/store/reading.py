@@ -189,5 +189,8 @@ def _read_together(context: Context) -> dict[ItemKind, Table[Any]]:
 
 def _degraded(context: Context, item_kind: ItemKind) -> Table[Any]:
     """Read one kind's records, damage set aside; or take them over from who looked for an item just now."""
-    table = context.tables.pop(item_kind, None)
-    return table if table is not None and table.demote() else load_table(context, item_kind, degraded=True)
+    table = context.tables.get(item_kind)
+    if table is None or not table.demote():  # a damaged table stays where it is: its flaws are the store's
+        return load_table(context, item_kind, degraded=True)
+    context.tables.pop(item_kind, None)
+    return table

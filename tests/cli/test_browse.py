@@ -102,6 +102,14 @@ class Screen:
         """What is written in a part of the screen."""
         return str(self.app.screen.query_one(place, Static).render())
 
+    async def says(self, words: str) -> bool:
+        """Wait for a notification with these words, which comes by a message of its own."""
+        for _ in range(100):
+            if any(words in note.message for note in self.app._notifications):
+                return True
+            await self.pilot.pause(0.05)
+        return False
+
 
 def opened(roots: StoreRoots) -> Store:
     """The store as the command opens it."""
@@ -249,7 +257,7 @@ def test_damage_is_named(store_roots: StoreRoots) -> None:
 
     async def damaged(screen: Screen) -> None:
         assert screen.rows == []
-        assert any("images.json" in note.message for note in screen.app._notifications)
+        assert await screen.says("images.json")
         await screen.press("3")
         assert len(screen.rows) == 3
 

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from cstore.config import Overrides, load_config
-from cstore.insight import plan_removal, remove
+from cstore.insight import plan_removal, remove, summary
 from cstore.records.section import Section
 from cstore.store import NewImage, NewLayer, Store, open_store
 
@@ -93,3 +93,17 @@ def test_a_dry_run_of_gc_reads_the_records_once(reopen: Callable[[], Store], mon
     assert (store.gc(dry_run=True), store.foreign()) == ([], [])
 
     assert len(read) == 1
+
+
+def test_what_is_damaged_stays_known_when_all_is_read_at_once(store: Store, graph: str) -> None:
+    """A program that lists a damaged store and then sums it up still learns what is damaged."""
+    store.images.create(NewImage(layer=store.layers.create(NewLayer()).id))
+    records = os.path.join(graph, "vfs-images", "images.json")
+    with open(records, "w") as file:
+        file.write("nonsense")
+    degraded = open_store(store.config, degraded=True)
+    assert degraded.images.list() == []
+
+    summary(degraded.context)
+
+    assert [flaw.path for flaw in degraded.flaws] == [records]
