@@ -45,13 +45,6 @@ SEGMENT_HEAD = b'{"type":2,"payload":"'
 _FILE_HEAD = [b"{", b"type", b":1,", b"name", b":"]
 _BARE_TAIL = [b",", b"payload", b":null,", b"position"]
 _MOST_DIGITS = 18
-
-SEGMENT_HEAD = b'{"type":2,"payload":"'
-_FILE_HEAD = [b"{", b"type", b":1,", b"name", b":"]
-_BARE_TAIL = [b",", b"payload", b":null,", b"position"]
-_MOST_DIGITS = 18
-_SHORT, _MANY_HITS = 4, 100
-"""Bytes in a name that many payloads hold by chance, and lines of a piece from which on all of it is read."""
 _UNESCAPED = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
 _PLAIN_CHARACTERS = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\<>&')
 
