@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from cstore.errors import RecordsDamaged
-from cstore.records.layers import follow_ids
+from cstore.records.layers import MISSING, follow_ids
 from cstore.records.outlines import outlines, sizes
 from cstore.store.image_measuring import recorded_size
 from cstore.store.lost_records import hidden_containers
@@ -100,8 +100,8 @@ class Needs:
                 continue
             chain, problem = follow_ids(self._parent_of, top, seen)
             seen.update(chain)
-            if problem and not (self._suspect and problem.endswith("is missing")):
-                found.append(problem if chain else problem.replace(" is missing", f"{what} is missing"))
+            if problem and not (self._suspect and problem.endswith(MISSING)):
+                found.append(problem if chain else f"layer {top}{what} {MISSING}")
         return tuple(found)
 
     def _sound(self) -> set[str]:

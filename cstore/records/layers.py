@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     from cstore.records.table import Table
 
+MISSING = "is missing"
+"""How a chain's flaw ends if a layer has no record; where record files are damaged, the layer may only be unknown."""
 LAYERS: Kind[Layer] = Kind("layer", Layer)
 
 
@@ -30,7 +32,7 @@ def follow_ids(parent_of: Callable[[str], str | None], top: str, known: Containe
             return [*found], f"layer {current} is its own ancestor"
         parent = parent_of(current)
         if parent is None:
-            return [*found], f"layer {current}{f', the parent of layer {above},' if above else ''} is missing"
+            return [*found], f"layer {current}{f', the parent of layer {above},' if above else ''} {MISSING}"
         found[current] = None
         current, above = parent, current
     return [*found], ""
