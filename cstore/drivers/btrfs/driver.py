@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import os
 
-from cstore import presence
 from cstore.drivers.btrfs.quota import Quotas
 from cstore.drivers.btrfs.subvolume import NAME, Subvolumes
 from cstore.drivers.whole_trees import TreeHome, WholeTrees, no_mount_options
 from cstore.errors import DriverError, DriverUnusable, SystemFailure
+from cstore.fs.writable import nearest_directory
 from cstore.kernel.btrfs import is_subvolume
 
 TYPE_CHECKING = False
@@ -115,9 +115,7 @@ def _check_disk(home: str) -> None:
     from cstore.kernel.statfs import filesystem_name
 
     root = os.path.dirname(home)
-    existing = root
-    while not presence.exists(existing) and existing != os.path.dirname(existing):
-        existing = os.path.dirname(existing)
+    existing = nearest_directory(root)
     try:
         found = filesystem_name(existing)
     except OSError as error:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 
-from cstore import presence
 from cstore.contexts import contextmanager, suppress
 from cstore.drivers.overlay.leftovers import MAPPED
 from cstore.drivers.overlay.options import NAME
 from cstore.errors import CstoreError, DriverError, InvalidIDMap, SystemFailure
 from cstore.fs import within
+from cstore.fs.writable import nearest_directory
 from cstore.idmap import IDMap, IDRange
 from cstore.kernel import fsmount, mount
 from cstore.kernel.userns import mapped_namespace
@@ -27,9 +27,7 @@ _TEST_MAP = IDMap((IDRange(0, 0, 1),), (IDRange(0, 0, 1),))
 
 def can_shift(home: str) -> bool:
     """Return whether the kernel and the file system of `home` support ID-mapped mounts. Leaves no trace."""
-    path = home
-    while not presence.is_directory(path):
-        path = os.path.dirname(path)
+    path = nearest_directory(home)
     try:
         with _namespace(_TEST_MAP) as namespace, _shifted(path, namespace) as fd:
             return fd >= 0

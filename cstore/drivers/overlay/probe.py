@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 
-from cstore import errors, presence
+from cstore import errors
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.contexts import suppress
 from cstore.drivers.overlay.marks import by_program, leave_word
 from cstore.drivers.overlay.options import NAME
 from cstore.fs import within
+from cstore.fs.writable import nearest_directory
 from cstore.values import cached_property
 
 TYPE_CHECKING = False
@@ -122,9 +123,7 @@ class Host:
         """Return the name of the file system below the store, or below the nearest existing directory."""
         from cstore.kernel.statfs import filesystem_name
 
-        path = os.path.dirname(self._home)
-        while not presence.exists(path):
-            path = os.path.dirname(path)
+        path = nearest_directory(os.path.dirname(self._home))
         try:
             return filesystem_name(path)
         except OSError as error:

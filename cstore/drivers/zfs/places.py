@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 
-from cstore import presence
 from cstore.drivers.zfs.command import NAME
 from cstore.errors import DriverUnusable, SystemFailure
+from cstore.fs.writable import nearest_directory
 from cstore.ids import check_part
 
 _COMPONENT = re.compile(r"[A-Za-z0-9_.-]+")
@@ -69,9 +69,7 @@ def find_dataset(home: str) -> str:
     from cstore.kernel.mountinfo import read_mounts
 
     root = os.path.dirname(home)
-    existing = root
-    while not presence.exists(existing) and existing != os.path.dirname(existing):
-        existing = os.path.dirname(existing)
+    existing = nearest_directory(root)
     try:
         device = os.stat(existing).st_dev
         mounts = read_mounts()
