@@ -68,9 +68,9 @@ def can_be_seen(path: str, *, follow: bool = False) -> bool:
     return True
 
 
-def is_directory(path: str | bytes) -> bool:
-    """Return whether a path leads to a directory. Raises SystemFailure as `mode_at`."""
-    return stat.S_ISDIR(mode_at(path, follow=True))
+def is_directory(path: str | bytes, *, follow: bool = True) -> bool:
+    """Return whether a path leads to a directory, or is one if not `follow`. Raises SystemFailure as `mode_at`."""
+    return stat.S_ISDIR(mode_at(path, follow=follow))
 
 
 def is_file(path: str | bytes) -> bool:

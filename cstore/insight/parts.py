@@ -170,7 +170,7 @@ class Parts:
             return Part(path, "staging", how="trees are created and removed there")
         if name.startswith(TEMPORARY_PREFIX):
             return Part(path, "orphan", how="a killed process never renamed it into place")
-        if belongs_to_the_driver(name) or not presence.is_directory(path) or presence.is_link(path):
+        if belongs_to_the_driver(name) or not presence.is_directory(path, follow=False):
             return Part(path, "driver", how="it is the storage driver's own")
         layer = name if name in self._tables.layers else self._short_names.get(name, name)
         if layer in self._tables.layers or layer in self._hidden_layers:

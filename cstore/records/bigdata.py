@@ -120,7 +120,7 @@ def write_item(
         SystemFailure: the item could not be written; an old item is unchanged.
     """
     path = os.path.join(directory, file_name(key, noun))
-    if presence.is_directory(path) and not presence.is_link(path):
+    if presence.is_directory(path, follow=False):
         raise errors.InvalidDataName(noun, key, "a directory has that name")
     make_directory(directory, sync=sync)
     within.require_directory(*os.path.split(directory))

@@ -57,17 +57,16 @@ def _has_lost_trees(context: Context, path: str, known: Container[str]) -> bool:
     layout = context.layout
     home = layout.image_store if layout.image_store and path == layout.image_store_layers else layout.graph_root
     imported = {name.removesuffix(TAR_SPLIT) for name in _names(layout.layers) if name.endswith(TAR_SPLIT)}
-    lost = {layer for layer in imported if layer not in known and not _flaw_of_part(layer)}
+    unrecorded = {layer for layer in imported if layer not in known}
+    if not unrecorded:
+        return False
+    from cstore.ids import flaw_of_part
+
+    lost = {layer for layer in unrecorded if not flaw_of_part(layer)}
     if not lost:
         return False
     trees = map(context.driver.path_of, lost - transient_layers(layout))
     return any(tree.startswith(home.rstrip("/") + "/") and presence.is_directory(tree) for tree in trees)
-
-
-def _flaw_of_part(name: str) -> str:
-    from cstore.ids import flaw_of_part
-
-    return flaw_of_part(name)
 
 
 def transient_layers(layout: Layout) -> set[str]:
@@ -104,7 +103,7 @@ def _hidden(layout: Layout, transient: str, ordinary: str) -> tuple[str, ...]:
 
 def _item_directories(directory: str) -> Iterator[str]:
     paths = (os.path.join(directory, name) for name in _names(directory))
-    return (path for path in paths if presence.is_directory(path) and not presence.is_link(path))
+    return (path for path in paths if presence.is_directory(path, follow=False))
 
 
 def _names(directory: str) -> list[str]:

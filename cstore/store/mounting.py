@@ -235,16 +235,15 @@ def _found_mounted(context: Context) -> dict[str, str]:
     """
     from cstore.kernel.mountinfo import mounted_below
 
-    homes = (context.layout.driver_home, context.layout.driver_run_home)
-    inside = tuple(os.path.realpath(home) + "/" for home in homes)
+    homes = [os.path.realpath(home) for home in (context.layout.driver_home, context.layout.driver_run_home)]
     found: dict[str, str] = {}
     try:
-        points = mounted_below(home.removesuffix("/") for home in inside)
+        points = mounted_below(homes)
     except OSError as error:
         raise errors.SystemFailure("read", "the mounts of this process", error) from None
     for point in points:
-        home = next(home for home in inside if point.startswith(home))
-        layer = point.removeprefix(home).partition("/")[0]
+        home = next(home for home in homes if point.startswith(f"{home}/"))
+        layer = point.removeprefix(f"{home}/").partition("/")[0]
         if context.driver.is_mounted(layer, point):
             found[layer] = point
     return found

@@ -54,7 +54,7 @@ def _make_links(layer: str, repair: RepairContext) -> None:
     for path in repair.driver_repair.wrong_links(layer):
         repair.quarantine.keep(path, _WHY)
     for path in repair.driver_repair.mend_links(layer):
-        if presence.is_directory(path) and not presence.is_link(path):
+        if presence.is_directory(path, follow=False):
             repair.quarantine.made_folder(path, _WHY)  # the directory of all short links
         else:
             repair.quarantine.succeed(path, _WHY)
