@@ -70,7 +70,7 @@ def test_each_step_that_makes_something_visible(laboratory: Laboratory, command:
     """These steps once left something incomplete: names that block, records without trees, lost digests."""
     steps = {(case.call, case.number) for case in laboratory.cases(command) if case.call in {call, f"{call}at"}}
     assert steps
-    tried = random.Random(SEED).sample(sorted(steps), min(MOST, len(steps)))
+    tried = sorted(steps) if call != "open" else random.Random(SEED).sample(sorted(steps), min(MOST, len(steps)))
     cases = [Case(laboratory.driver, command, *step, fault) for step in tried]
 
     wrong = {str(case): said for case in cases if (said := laboratory.trial(case))}

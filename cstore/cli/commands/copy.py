@@ -39,14 +39,14 @@ def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, no
     store = session.open(Intent.WRITE)
     unverified: list[str] = []
     with progress_bar("copying", None, quiet=quiet) as progress:
-        spots, into = [_spot(store, source) for source in sources], _spot(store, target)
-        store.copy(spots, into, owner, progress, verify=not no_verify, notice=unverified.append)
+        places, into = [_layer_path(store, source) for source in sources], _layer_path(store, target)
+        store.copy(places, into, owner, progress, verify=not no_verify, notice=unverified.append)
     conclude(session, unverified)
     if into.layer and store.layers.get(into.layer).diff_digest:
         session.warn([f"{into.item or into.layer} is no longer what its digest says, as cstore check will report"])
 
 
-def _spot(store: Store, text: str) -> LayerPath:
+def _layer_path(store: Store, text: str) -> LayerPath:
     """Read a word as the Go tool does; if that names no layer, as cstore's own commands do."""
     from cstore.errors import AmbiguousItem, UnknownItem
     from cstore.store import LayerPath
