@@ -9,16 +9,18 @@ it like any other package.
 
 from __future__ import annotations
 
+import _frozen_importlib
 import posix
 import sys
 from _frozen_importlib import ModuleSpec  # importlib.machinery has the same classes, but imports six modules
 from _frozen_importlib_external import MAGIC_NUMBER, SourceFileLoader
 from _imp import _fix_co_filename  # type: ignore[attr-defined]  # typeshed leaves it out
+from _thread import _count as number_of_threads
 from marshal import loads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import CodeType, ModuleType
 
 _Module = type(sys)  # what `types` calls ModuleType
@@ -32,9 +34,40 @@ def find_quickly(packages: str) -> None:
     if packages not in sys.path:
         sys.path.append(packages)
     if sys.pycache_prefix is None and not sys.flags.optimize:
-        sys.meta_path.insert(0, Here())
+        here = Here()
+        sys.meta_path.insert(0, here)
+        _load_quickly(here)
     if sys.flags.no_site:
         sys.meta_path.append(Elsewhere())
+
+
+def _load_quickly(here: Here) -> None:
+    """Load modules of cstore without the locks and searches of `importlib`, which take as long as running a small file.
+
+    The `import` statement calls this function of `importlib` for a module that is not loaded. Where that is not so, or
+    a second thread is running, Python loads the module.
+    """
+    usual = getattr(_frozen_importlib, "_find_and_load", None)
+    if usual is None:
+        return
+
+    def find_and_load(name: str, import_: Callable[[str], ModuleType]) -> ModuleType:
+        parent, _, last = name.rpartition(".")
+        package = sys.modules.get(parent)
+        spec = None if number_of_threads() else here.find_spec(name, getattr(package, "__path__", None))
+        if spec is None or not isinstance(spec.loader, Loader) or (code := spec.loader.get_code(name)) is None:
+            loaded: ModuleType = usual(name, import_)
+            return loaded
+        module = sys.modules[name] = spec.loader.create_module(spec)
+        try:
+            exec(code, module.__dict__)  # noqa: S102  - as Python's own loader does
+        except BaseException:
+            del sys.modules[name]
+            raise
+        setattr(package, last, module)
+        return module
+
+    _frozen_importlib._find_and_load = find_and_load  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 class Here:
@@ -72,10 +105,13 @@ class Loader(SourceFileLoader):
         self._compiled = compiled
         self._head = _BY_TIME + stamp
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Create a module with its origin set: looking up missing attributes takes as long as running it."""
         module = _Module(spec.name)
-        about = {"__loader__": self, "__package__": spec.parent, "__file__": spec.origin, "__cached__": spec.cached}
+        within = spec.submodule_search_locations
+        about: dict[str, object] = {} if within is None else {"__path__": within}
+        about |= {"__loader__": self, "__package__": spec.parent, "__file__": spec.origin, "__cached__": spec.cached}
+        about["__spec__"] = spec
         module.__dict__.update(about)
         return module
 

@@ -29,7 +29,7 @@ def latin(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "LOCPATH": str(tmp_path), "LC_ALL": name}
 
 
-def test_names_are_the_same_in_every_locale(latin: dict[str, str], store_roots: StoreRoots, private_config: str) -> None:
+def test_names_are_the_same_everywhere(latin: dict[str, str], store_roots: StoreRoots, private_config: str) -> None:
     """The store's text is UTF-8 whatever the terminal's is, as for the Go tool."""
     program = [os.path.join(os.path.dirname(sys.executable), "cstore"), *store_roots.options]
     environment = {**latin, "CONTAINERS_STORAGE_CONF": private_config}
