@@ -1,4 +1,9 @@
-"""Reading and validating a storage.conf file: TOML in, `FileSettings` out; errors name file, line and key."""
+"""Reading and validating a storage.conf file: TOML in, `FileSettings` out; errors name file, line and key.
+
+`tomllib` takes as long to import as a whole command takes. So most files are read by `_PlainReader`, which knows
+comments, `[tables]`, bare keys, strings without escapes, `true`, `false`, `inf`, decimal integers, arrays and inline
+tables. Everything else, including every possible error, is left to `tomllib`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,6 @@ import stat
 from cstore import errors
 from cstore.config.keys import RETIRED, Kind, all_keys, all_tables, is_table, kind_of
 from cstore.config.options import Appended, FileSettings
-from cstore.config.plain import read_plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +21,20 @@ if TYPE_CHECKING:
 _LARGEST_FILE = 1 << 20
 _NULL_DEVICE = os.makedev(1, 3)
 _UNITS = {"ms": 0.001, "s": 1, "": 1, "m": 60, "h": 3600}
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    Kind.TEXT: str,
+    Kind.FLAG_WORD: str,
+    Kind.FLAG: bool,
+    Kind.TEXTS: list,
+    Kind.NUMBER: int,
+    Kind.TEXT_TABLE: dict,
+    Kind.SECONDS: (int, float, str),
+    Kind.EMPTY_TABLE: dict,
+}
+_BARE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+_WORDS = {"true": True, "false": False, "inf": float("inf")}
+_LONGEST_WORD = 200
+_MOST_DIGITS = 18
 _ELSEWHERE = "correct the file, or name another one in CONTAINERS_STORAGE_CONF"
 
 
@@ -26,7 +44,20 @@ def read_file(path: str) -> FileSettings:
     Raises:
         ConfigError: the file cannot be read, is not TOML, or has a value of the wrong type for a known key.
     """
-    return read_settings(path, _read_text(path))
+    try:
+        data = read_named(path, _LARGEST_FILE)
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        raise errors.ConfigError(path or '""', f"cannot be read: {reason}", hint=_ELSEWHERE) from error
+    except errors.ConfigError as error:
+        error.hint = error.hint or _ELSEWHERE
+        raise
+    try:
+        text = data.removeprefix(b"\xef\xbb\xbf").decode()  # avoids importing the utf-8-sig codec
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise errors.ConfigError(path, "is not UTF-8 text", line=line, hint=_ELSEWHERE) from error
+    return read_settings(path, text)
 
 
 def read_settings(path: str, text: str) -> FileSettings:
@@ -35,8 +66,24 @@ def read_settings(path: str, text: str) -> FileSettings:
     Raises:
         ConfigError: the text is not TOML, or has a value of the wrong type for a known key.
     """
+    tables = read_plain(text)
+    if tables is None:
+        import tomllib
+
+        try:
+            tables = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            import re
+
+            reason, _, place = str(error).rpartition(" (at ")
+            match = re.match(r"line (\d+)", place)
+            line = int(match[1]) if match else text.rstrip().count("\n") + 1
+            reason = reason or str(error)
+            raise errors.ConfigError(path, reason[0].lower() + reason[1:], line=line, hint=_ELSEWHERE) from error
+        except (RecursionError, ValueError) as error:  # too deeply nested, or a number of thousands of digits
+            raise errors.ConfigError(path, f"is not usable TOML: {error}", hint=_ELSEWHERE) from error
     reading = _Reading(path, text)
-    reading.walk(_parse_toml(path, text), "")
+    reading.walk(tables, "")
     return FileSettings(path, text, reading.values, tuple(reading.remarks))
 
 
@@ -100,42 +147,6 @@ def _too_large(path: str, limit: int) -> errors.ConfigError:
     return errors.ConfigError(path, f"is larger than {limit >> 20} MiB, more than any such file")
 
 
-def _read_text(path: str) -> str:
-    try:
-        data = read_named(path, _LARGEST_FILE)
-    except (OSError, ValueError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-        raise errors.ConfigError(path or '""', f"cannot be read: {reason}", hint=_ELSEWHERE) from error
-    except errors.ConfigError as error:
-        error.hint = error.hint or _ELSEWHERE
-        raise
-    try:
-        return data.removeprefix(b"\xef\xbb\xbf").decode()  # avoids importing the utf-8-sig codec
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise errors.ConfigError(path, "is not UTF-8 text", line=line, hint=_ELSEWHERE) from error
-
-
-def _parse_toml(path: str, text: str) -> dict[str, Any]:
-    plain = read_plain(text)
-    if plain is not None:
-        return plain
-    import tomllib
-
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        import re
-
-        reason, _, place = str(error).rpartition(" (at ")
-        match = re.match(r"line (\d+)", place)
-        line = int(match[1]) if match else text.rstrip().count("\n") + 1
-        reason = reason or str(error)
-        raise errors.ConfigError(path, reason[0].lower() + reason[1:], line=line, hint=_ELSEWHERE) from error
-    except (RecursionError, ValueError) as error:  # too deeply nested, or a number of thousands of digits
-        raise errors.ConfigError(path, f"is not usable TOML: {error}", hint=_ELSEWHERE) from error
-
-
 class _Reading:
     """One walk through the tables of one file."""
 
@@ -156,7 +167,11 @@ class _Reading:
                     raise self._error(key, f"it is given twice, as {first} and as {written}", "remove one of them")
                 self.values[key] = self._checked(key, kind, value)
             elif not is_table(key):
-                self.remarks.append(self._unknown(written, key))
+                note, reason = RETIRED.get(key, ""), "this key is no longer used and was ignored"
+                if not note:
+                    guess, reason = nearest_key(key), "unknown key, ignored"
+                    note = f"did you mean {guess}?" if guess else ""
+                self.remarks.append(self._error(written, reason, note))
             elif isinstance(value, dict):
                 self.walk(value, written)
             else:
@@ -167,85 +182,52 @@ class _Reading:
 
         return errors.ConfigError(self._path, reason, line=line_of(self._text, key), key=key, hint=hint)
 
-    def _unknown(self, written: str, key: str) -> errors.ConfigError:
-        if note := RETIRED.get(key):
-            return self._error(written, "this key is no longer used and was ignored", note)
-        guess = nearest_key(key)
-        return self._error(written, "unknown key, ignored", f"did you mean {guess}?" if guess else "")
-
     def _checked(self, key: str, kind: str, value: Any) -> Any:
+        """Return a value as it counts.
+
+        Raises:
+            ConfigError: it has another type, or is out of range.
+        """
         if kind == Kind.TEXTS and isinstance(value, list):
-            value = self._without_append(key, value)
-        match kind:
-            case Kind.TEXT | Kind.FLAG_WORD:
-                fine = isinstance(value, str)
-            case Kind.FLAG:
-                fine = isinstance(value, bool)
-            case Kind.TEXTS:
-                fine = isinstance(value, list) and all(isinstance(item, str) for item in value)
-            case Kind.NUMBER:
-                return self._checked_number(key, value)
-            case Kind.TEXT_TABLE:
-                return self._checked_table(key, value)
-            case Kind.SECONDS:
-                return self._checked_seconds(key, value)
-            case Kind.EMPTY_TABLE:
-                return self._checked_empty(key, value)
-        if not fine:
-            got = "an array of anything else" if isinstance(value, list) and kind == Kind.TEXTS else _type_name(value)
+            # `{append=true}` in an array makes it extend the value of earlier files.
+            marks = [item for item in value if isinstance(item, dict)]
+            for mark in marks:
+                if mark.keys() != {"append"} or not isinstance(mark["append"], bool):
+                    raise self._error(key, "a table in this array can only be {append=true} or {append=false}")
+            texts = [item for item in value if not isinstance(item, dict)]
+            value = Appended(texts) if marks and marks[-1]["append"] else texts
+        mixed = isinstance(value, list) and kind == Kind.TEXTS and not all(isinstance(item, str) for item in value)
+        typed = isinstance(value, _TYPES[kind]) and (kind == Kind.FLAG or not isinstance(value, bool))
+        if mixed or not typed:
+            got = "an array of anything else" if mixed else _type_name(value)
             raise self._error(key, f"it must be {kind}, not {got}", _remedy(key, kind, value))
-        if kind != Kind.FLAG and any("\0" in text for text in ([value] if isinstance(value, str) else value)):
-            raise self._error(key, "it contains a NUL character")
+        match kind:
+            case Kind.TEXT | Kind.FLAG_WORD | Kind.TEXTS:
+                if any("\0" in text for text in ([value] if isinstance(value, str) else value)):
+                    raise self._error(key, "it contains a NUL character")
+            case Kind.NUMBER:
+                from cstore.idmap import LARGEST_ID
+
+                if not 0 <= value <= LARGEST_ID:
+                    raise self._error(key, f"{value} is not {Kind.NUMBER}")
+            case Kind.TEXT_TABLE:
+                for name, item in value.items():
+                    if not isinstance(item, str):
+                        inner, reason = f"{key}.{name}", f"it must be a string, not {_type_name(item)}"
+                        raise self._error(inner, reason, _remedy(inner, Kind.TEXT, item))
+            case Kind.SECONDS:
+                try:
+                    value = parse_seconds(value) if isinstance(value, str) else value
+                except ValueError as error:
+                    raise self._error(key, str(error)) from error
+                if not value >= 0:  # `value < 0` would accept NaN
+                    raise self._error(key, f"{value} is not {Kind.SECONDS}")
+                return float(min(value, 1 << 62)) if isinstance(value, int) else value
+            case Kind.EMPTY_TABLE:
+                note = ("this key is no longer used and was ignored", "device mapper is gone")
+                self.remarks += [self._error(f"{key}.{name}", *note) for name in value]
+                return {}
         return value
-
-    def _without_append(self, key: str, value: list[Any]) -> list[Any]:
-        """Remove `{append=true}` from an array, which then extends the value of earlier files."""
-        marks = [item for item in value if isinstance(item, dict)]
-        for mark in marks:
-            if mark.keys() != {"append"} or not isinstance(mark["append"], bool):
-                raise self._error(key, "a table in this array can only be {append=true} or {append=false}")
-        texts = [item for item in value if not isinstance(item, dict)]
-        return Appended(texts) if marks and marks[-1]["append"] else texts
-
-    def _checked_number(self, key: str, value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool):
-            hint = _remedy(key, Kind.NUMBER, value)
-            raise self._error(key, f"it must be {Kind.NUMBER}, not {_type_name(value)}", hint)
-        from cstore.idmap import LARGEST_ID
-
-        if not 0 <= value <= LARGEST_ID:
-            raise self._error(key, f"{value} is not {Kind.NUMBER}")
-        return value
-
-    def _checked_table(self, key: str, value: Any) -> dict[str, str]:
-        if not isinstance(value, dict):
-            raise self._error(key, f"it must be {Kind.TEXT_TABLE}, not {_type_name(value)}")
-        for name, item in value.items():
-            if not isinstance(item, str):
-                inner, reason = f"{key}.{name}", f"it must be a string, not {_type_name(item)}"
-                raise self._error(inner, reason, _remedy(inner, Kind.TEXT, item))
-        return value
-
-    def _checked_seconds(self, key: str, value: Any) -> float:
-        if isinstance(value, str):
-            try:
-                return parse_seconds(value)
-            except ValueError as error:
-                raise self._error(key, str(error)) from error
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise self._error(key, f"it must be {Kind.SECONDS}, not {_type_name(value)}")
-        if not value >= 0:  # `value < 0` would accept NaN
-            raise self._error(key, f"{value} is not {Kind.SECONDS}")
-        return float(min(value, 1 << 62)) if isinstance(value, int) else value
-
-    def _checked_empty(self, key: str, value: Any) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise self._error(key, f"it must be {Kind.EMPTY_TABLE}, not {_type_name(value)}")
-        self.remarks += [
-            self._error(f"{key}.{name}", "this key is no longer used and was ignored", "device mapper is gone")
-            for name in value
-        ]
-        return {}
 
 
 def nearest_key(key: str) -> str:
@@ -280,3 +262,138 @@ def _remedy(key: str, kind: str, value: Any) -> str:
 def _type_name(value: Any) -> str:
     names = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "an array", dict: "a table"}
     return names.get(type(value), "a date or time")
+
+
+# ── the plain subset of TOML ──
+
+
+def read_plain(text: str) -> dict[str, Any] | None:
+    """Parse a whole file; None if it needs `tomllib`."""
+    if not text.replace("\n", "").replace("\t", "").isprintable():
+        return None
+    # Most of a file is lines of comments. One inside a string of several lines is no comment, but that is not plain.
+    lines = [line for line in text.split("\n") if not line.startswith("#")]
+    try:
+        return _PlainReader("\n".join(lines)).document()
+    except (_NotPlain, RecursionError):
+        return None
+
+
+class _NotPlain(Exception):
+    """The text is outside the subset, or invalid."""
+
+
+class _PlainReader:
+    """One pass over one text. Past its last character, `_next` returns "", which is in no character set."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._inline: list[dict[str, Any]] = []  # tables that are values
+
+    def document(self) -> dict[str, Any]:
+        root: dict[str, Any] = {}
+        headed: list[dict[str, Any]] = []  # tables whose header has occurred
+        table = root
+        while self._skip_gap():
+            if self._next() != "[":
+                self._pair(table)
+            else:
+                table, mark = root, "["
+                while self._next() == mark:
+                    self._take(mark)
+                    table = table.setdefault(self._word(), {})
+                    if not isinstance(table, dict) or any(table is other for other in self._inline):
+                        raise _NotPlain
+                    self._skip_blank()
+                    mark = "."
+                self._take("]")
+                if any(table is other for other in headed):
+                    raise _NotPlain
+                headed.append(table)
+            self._skip_blank()
+            if self._next() not in {"", "\n", "#"}:
+                raise _NotPlain
+        return root
+
+    def _pair(self, table: dict[str, Any]) -> None:
+        key = self._word()
+        self._take("=")
+        if key in table:
+            raise _NotPlain
+        table[key] = self._value()
+
+    def _value(self) -> Any:
+        match self._next():
+            case "'" | '"' as quote:
+                end = self._text.find(quote, self._at + 1)
+                text = self._text[self._at + 1 : end]
+                if end < 0 or "\n" in text or "\\" in text or self._text.startswith(quote * 3, self._at):
+                    raise _NotPlain
+                self._at = end + 1
+                return text
+            case "[":
+                self._take("[")
+                values: list[Any] = []
+                while self._skip_gap() and self._next() != "]":
+                    values.append(self._value())
+                    self._skip_gap()
+                    if self._next() != "]":
+                        self._take(",")
+                self._take("]")
+                return values
+            case "{":
+                return self._inline_table()
+        word = self._word()
+        if word in _WORDS:
+            return _WORDS[word]
+        if not word.isdecimal() or len(word) > _MOST_DIGITS or (word[0] == "0" and word != "0"):
+            raise _NotPlain
+        return int(word)
+
+    def _inline_table(self) -> dict[str, Any]:
+        self._take("{")
+        table: dict[str, Any] = {}
+        self._inline.append(table)
+        while self._next() != "}":
+            self._pair(table)
+            self._skip_blank()
+            if self._next() != "}":
+                self._take(",")
+                if self._next() == "}":
+                    raise _NotPlain
+        self._take("}")
+        return table
+
+    # ── characters ──
+
+    def _next(self) -> str:
+        return self._text[self._at : self._at + 1]
+
+    def _skip_blank(self) -> None:
+        while self._next() in {" ", "\t"}:
+            self._at += 1
+
+    def _skip_gap(self) -> bool:
+        """Skip blanks, comments and line ends; return whether anything follows."""
+        self._skip_blank()
+        while self._next() in {"\n", "#"}:
+            end = self._text.find("\n", self._at)
+            self._at = len(self._text) if end < 0 else end + 1
+            self._skip_blank()
+        return bool(self._next())
+
+    def _take(self, mark: str) -> None:
+        self._skip_blank()
+        if self._next() != mark:
+            raise _NotPlain
+        self._at += 1
+        self._skip_blank()
+
+    def _word(self) -> str:
+        ahead = self._text[self._at : self._at + _LONGEST_WORD]
+        word = ahead[: len(ahead) - len(ahead.lstrip(_BARE))]
+        if not 0 < len(word) < _LONGEST_WORD:
+            raise _NotPlain
+        self._at += len(word)
+        return word

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cstore.config.plain import read_plain
+from cstore.config.parse import read_plain
 from tests.conftest import ROOT
 
 PIECES = [
