@@ -13,7 +13,7 @@ from cstore.config.keys import KEYS, OPTIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from cstore.config.options import FileSettings, StoreConfig
 
@@ -45,12 +45,14 @@ def file_options(settings: FileSettings, driver: str) -> tuple[list[str], list[e
     options: list[str] = []
     remarks: dict[str, errors.ConfigError] = {}
     for owner, name, value, key in _written(settings):
-        concerns = owner in {"", family} and known is not None
-        if concerns and _takes(known, name) and (complaint := _complaint(name, value)):
-            raise errors.ConfigError(settings.file(key), complaint, line=settings.line(key), key=key)
-        if concerns and not _takes(known, name):
+        if owner in {"", family} and known is not None and name not in known:
             reason = f"the {driver} driver has no such option, ignored"
             remarks.setdefault(key, errors.ConfigError(settings.file(key), reason, line=settings.line(key), key=key))
+        elif owner in {"", family} and known is not None and name in _PARSERS:
+            try:
+                _PARSERS[name](value)
+            except ValueError as error:
+                raise errors.ConfigError(settings.file(key), str(error), line=settings.line(key), key=key) from None
         options.append(f"{owner}.{name}={value}" if owner else f"{name}={value}")
     return options, list(remarks.values())
 
@@ -68,10 +70,6 @@ def _accepted(driver: str) -> frozenset[str] | None:
 
     facts = facts_of(driver)
     return facts.options if facts else _FOREIGN.get(driver)
-
-
-def _takes(known: frozenset[str] | None, name: str) -> bool:
-    return known is None or name in known
 
 
 def _own_keys(driver: str) -> Iterable[str]:
@@ -108,7 +106,7 @@ def older_options(settings: FileSettings, driver: str, prefix: str = "") -> list
     return [
         f"{word}.{name}={value}"
         for name, value, _, word in _candidates(settings, family, prefix or driver)
-        if name != "sync" and _takes(known, name)
+        if name != "sync" and (known is None or name in known)
     ]
 
 
@@ -152,13 +150,8 @@ def _candidates(settings: FileSettings, family: str, prefix: str) -> Iterator[tu
                 return
         elif general in KEYS and (value := _general(settings, name)):
             yield name, value, general, family
-    yield from _lost(settings, family, prefix)
-
-
-def _lost(settings: FileSettings, family: str, prefix: str) -> Iterator[tuple[str, str, str, str]]:
-    """Yield a general key that only the driver's own list would have picked up, if the driver had it."""
-    key = f"{OPTIONS}.use_composefs"
-    known = _accepted(family)
+    # A general key that only the driver's own list would have picked up, if the driver had it.
+    key, known = f"{OPTIONS}.use_composefs", _accepted(family)
     if known is not None and "use_composefs" not in known and (value := settings.string(key)):
         yield "use_composefs", value, key, prefix
 
@@ -169,24 +162,6 @@ def _general(settings: FileSettings, name: str) -> str:
         mask = settings.number(key)
         return f"{mask:o}" if mask else ""
     return settings.string(key)
-
-
-def _complaint(name: str, value: str) -> str:
-    """Return why `value` is invalid for the option `name`; "" if it is valid."""
-    try:
-        if name in {"skip_mount_home", "ignore_chown_errors", "use_composefs"}:
-            parse_flag(value)
-        elif name in {"size", "min_space"}:
-            parse_size(value)
-        elif name == "sync":
-            parse_sync(value)
-        elif name == "inodes":
-            _parse_count(value)
-        elif name == "force_mask":
-            parse_mask(value)
-    except ValueError as error:
-        return str(error)
-    return ""
 
 
 def with_driver(config: StoreConfig, driver: str) -> StoreConfig:
@@ -359,3 +334,16 @@ def ignores_owners(options: Iterable[str], driver: str) -> bool:
         if name == "ignore_chown_errors" and (not prefix or _family(prefix) == _family(driver)):
             said = value
     return parse_flag(said)
+
+
+_PARSERS: Mapping[str, Callable[[str], object]] = {
+    "skip_mount_home": parse_flag,
+    "ignore_chown_errors": parse_flag,
+    "use_composefs": parse_flag,
+    "size": parse_size,
+    "min_space": parse_size,
+    "sync": parse_sync,
+    "inodes": _parse_count,
+    "force_mask": parse_mask,
+}
+"""Options whose values are checked, and what parses them."""

@@ -60,7 +60,9 @@ def find_files(environment: Environment, identity: Identity, places: Places, pla
         main, dropped, is_own = named, [], True
     else:
         users = [] if own is None else [os.path.join(own, MAIN)]
-        main = _first([*users, places.administrator_file, places.distribution_file], passed, planned)
+        mains = [*users, places.administrator_file, places.distribution_file]
+        main, *others = [path for path in mains if path == planned or is_there(path)] or [""]
+        passed += [(path, f"{main} is the main file") for path in others]
         is_own = main in users
         dropped = _drop_ins(_directories(own, identity, places), passed, planned)
     files = (*([main] if main else []), *dropped, *([override] if override else []))
@@ -118,17 +120,6 @@ def read_all(found: Found, planned: tuple[str, str] = ("", "")) -> FileSettings:
     return combine(parts, found.main)
 
 
-def _first(paths: Iterable[str], passed: list[tuple[str, str]], planned: str) -> str:
-    chosen = ""
-    for path in paths:
-        if path != planned and not is_there(path):
-            continue
-        if chosen:
-            passed.append((path, f"{chosen} is the main file"))
-        chosen = chosen or path
-    return chosen
-
-
 def _directories(own: str | None, identity: Identity, places: Places) -> Iterator[str]:
     for main in (places.distribution_file, places.administrator_file):
         above = os.path.dirname(main)
@@ -142,34 +133,34 @@ def _directories(own: str | None, identity: Identity, places: Places) -> Iterato
 
 
 def _drop_ins(directories: Iterable[str], passed: list[tuple[str, str]], planned: str) -> list[str]:
-    """Return the drop-ins to read, sorted by name; of equal names, the one in the latest directory."""
+    """Return the drop-ins to read, sorted by name; of equal names, the one in the latest directory.
+
+    Raises:
+        ConfigError: a directory cannot be listed.
+    """
     found: dict[str, str] = {}
     for directory in directories:
-        names = _names(directory)
+        try:
+            names = {*os.listdir(directory)}
+        except (FileNotFoundError, NotADirectoryError):
+            names = set()
+        except OSError as error:
+            reason = f"cannot be listed: {os.strerror(error.errno or 0)}"
+            raise errors.ConfigError(directory, reason, hint="make the directory readable, or remove it") from error
         if planned and os.path.dirname(planned) == directory:
-            names = sorted({*names, os.path.basename(planned)})
-        for name in names:
+            names.add(os.path.basename(planned))
+        for name in sorted(names):
             path = os.path.join(directory, name)
-            if not name.endswith(_SUFFIX):
-                passed.append((path, f"its name does not end in {_SUFFIX}"))
-                continue
-            if path != planned and (reason := _irregular(path)):
+            reason = f"its name does not end in {_SUFFIX}"
+            if name.endswith(_SUFFIX):
+                reason = "" if path == planned else _irregular(path)
+            if reason:
                 passed.append((path, reason))
                 continue
             if name in found:
                 passed.append((found[name], f"{path} takes its place"))
             found[name] = path
     return [found[name] for name in sorted(found, key=os.fsencode)]
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return sorted(os.listdir(directory))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        reason = f"cannot be listed: {os.strerror(error.errno or 0)}"
-        raise errors.ConfigError(directory, reason, hint="make the directory readable, or remove it") from error
 
 
 def _irregular(path: str) -> str:
