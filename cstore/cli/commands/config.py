@@ -14,8 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cstore.config import Origin
-
 _OWN_NAME = "50-cstore.conf"
 
 
@@ -96,7 +94,8 @@ def _sources(session: Session) -> None:
 
     def lines() -> Iterator[str]:
         for one in found:
-            yield from _lines_of(one)
+            yield f"{one.key} = {one.value}  ({one.place})"
+            yield from (f"    overrides {value}  ({place})" for value, place in one.overridden)
         yield from (f"ignored: {path}: {reason}" for path, reason in skipped)
         yield from (f"note: {one}" for one in said)
 
@@ -107,11 +106,6 @@ def _sources(session: Session) -> None:
         "notes": said,
     }
     session.show(View(lambda: document, lines))
-
-
-def _lines_of(one: Origin) -> list[str]:
-    told = [f"{one.key} = {one.value}  ({one.place})"]
-    return told + [f"    overrides {value}  ({place})" for value, place in one.overridden]
 
 
 def _explain(session: Session, written: str) -> None:

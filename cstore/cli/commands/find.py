@@ -61,7 +61,8 @@ def find(session: Session, /, place: str, null: bool, kind: str, **wanted: Any) 
     problems: list[str] = []
     found = _in_item(session, place, kind, criteria, problems) if place else _everywhere(session, criteria, problems)
     documents = (_document(*one) for one in found)
-    lines = (_line(*one) for one in found) if place else _lines_everywhere(session, criteria, problems)
+    shown = (output.shown_path(file.path) for _, _, file in found)
+    lines = shown if place else _lines_everywhere(session, criteria, problems)
     session.show(
         View(
             lambda: Streamed({}, "files", documents, output.tail_of(problems)),
@@ -99,12 +100,6 @@ def _lines_everywhere(session: Session, criteria: Criteria, problems: list[str])
     for image, paths in paths_everywhere(session.open(Intent.CONTENT), criteria, problems):
         start = f"{image.names[0] if image.names else image.id}:/"
         yield from (start + os.fsdecode(path) for path in paths)
-
-
-def _line(_image: Image | None, _contents: Contents, file: File) -> str:
-    from cstore.cli.output.contents import shown_path
-
-    return shown_path(file.path)
 
 
 def _document(image: Image | None, contents: Contents, file: File) -> dict[str, Any]:
