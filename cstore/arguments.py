@@ -197,7 +197,14 @@ def _fits(kind: str, value: Any) -> bool:
         return simple(value)
     head = _head(kind)
     if head in _SEVERAL:
-        return _are(head, _inner(kind), value)
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+            return False
+        if not isinstance(value, (tuple, list, set, frozenset)):
+            return head in {"Iterable", "Sequence"}  # another class of sequence, or an iterable that is read first
+        inner = _inner(kind)
+        if head == "tuple" and inner[-1] != "...":
+            return len(value) == len(inner) and all(map(_fits_any, inner, value))
+        return all(_fits_any(inner[0], each) for each in value)
     if head in {"Mapping", "dict"}:
         return hasattr(value, "keys") and all(
             _fits_any(inner, each) for pair in value.items() for inner, each in zip(_inner(kind), pair, strict=True)
@@ -209,13 +216,3 @@ def _fits(kind: str, value: Any) -> bool:
 
 def _fits_any(kind: str, value: Any) -> bool:
     return any(_fits(each, value) for each in _alternatives(kind))
-
-
-def _are(head: str, inner: tuple[str, ...], value: Any) -> bool:
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        return False
-    if not isinstance(value, (tuple, list, set, frozenset)):
-        return head in {"Iterable", "Sequence"}  # another class of sequence, or an iterable that is read first
-    if head == "tuple" and inner[-1] != "...":
-        return len(value) == len(inner) and all(map(_fits_any, inner, value))
-    return all(_fits_any(inner[0], each) for each in value)

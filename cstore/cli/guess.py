@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +45,11 @@ def guess(store: Store, error: UnknownItem) -> str:
     if len(begun) > 1:
         from itertools import pairwise
 
-        length = max(_SHORT, *(len(os.path.commonprefix(pair)) + 2 for pair in pairwise(begun)))
+        alike = (  # how many characters each begins with as the one after it does
+            next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
+            for one, other in pairwise(begun)
+        )
+        length = max(_SHORT, max(alike) + 2)
         shown = ", ".join(identifier[:length] for identifier in begun[:_SHOWN])
         more = ", …" if len(begun) > _SHOWN else ""
         return f"{len(begun)} IDs begin with it: {shown}{more}; give more digits"
