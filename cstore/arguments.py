@@ -94,17 +94,12 @@ def _check(where: str, annotation: str, value: Any) -> None:
             for name, annotated in _fields(kind).items():
                 _check(f"{where}.{name}", annotated, getattr(value, name))
         return
-    wanted = " or ".join(_SPOKEN.get(kind, kind) for kind in kinds)
-    raise TypeError(f"{where} must be {wanted}, not {_spoken(kinds, value)}")
-
-
-def _spoken(kinds: tuple[str, ...], value: Any) -> str:
-    """Describe a wrong value: its type, or the type of its first wrong element."""
+    wanted, told = " or ".join(_SPOKEN.get(kind, kind) for kind in kinds), type(value).__name__
     if isinstance(value, (tuple, list, set, frozenset)) and any(_head(kind) in _SEVERAL for kind in kinds):
         inner = [_inner(kind)[0] for kind in kinds if _head(kind) in _SEVERAL]
         wrong = next((each for each in value if not any(_fits(kind, each) for kind in inner)), value)
-        return f"one with {type(wrong).__name__}" if wrong is not value else f"{value!r}"
-    return type(value).__name__
+        told = f"one with {type(wrong).__name__}" if wrong is not value else f"{value!r}"
+    raise TypeError(f"{where} must be {wanted}, not {told}")
 
 
 def _read(annotation: str, value: Any) -> Any:

@@ -221,17 +221,17 @@ class Lists(Page):
 
     def action_files(self) -> None:
         """Open the files of the item."""
+        from cstore.browse.files import Files
         from cstore.contents import open_item
 
         row = self._row
         if row is not None:
             item, title = row.item, self._called(row)
-            self.browser.aside(lambda: open_item(self.store, item), lambda contents: self._show(contents, title))
 
-    def _show(self, contents: Contents, title: str) -> None:
-        from cstore.browse.files import Files
+            def show(contents: Contents) -> None:
+                self.browser.push_screen(Files(contents, title))
 
-        self.browser.push_screen(Files(contents, title))
+            self.browser.aside(lambda: open_item(self.store, item), show)
 
     def _called(self, row: Row) -> str:
         return row.details[1] if row.cells[0] != "-" else row.details[0]

@@ -72,18 +72,11 @@ def config(
     elif flags["--sources"]:
         _sources(session)
     else:
-        _print(session, first, format)
+        from cstore.config import FORMATS, go_view, load_file
 
-
-def _print(session: Session, file: str, generation: str) -> None:
-    from cstore.config import FORMATS, go_view, load_file
-
-    if file:
-        loaded = load_file(file)
-        session.warn(loaded.warnings)
-    else:
-        loaded = session.config
-    session.document(go_view(loaded, generation or FORMATS[0]))
+        shown = load_file(first) if first else session.config
+        session.warn(shown.warnings if first else ())
+        session.document(go_view(shown, format or FORMATS[0]))
 
 
 def _sources(session: Session) -> None:

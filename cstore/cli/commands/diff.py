@@ -81,6 +81,18 @@ def diff(session: Session, /, layer: str, reference: str, file: str, quiet: bool
         store.layers.diff(record.id, sink, reference, compression)
 
 
+@command("applydiff-using-staging-dir", example="cstore applydiff-using-staging-dir app ./rootfs")
+@word("layer", "LAYER")
+@word("directory", "DIRECTORY")
+def applydiff_using_staging_dir(session: Session, layer: str, directory: str) -> None:
+    """Replace a layer's contents with a directory's.
+
+    If there is no LAYER, a layer of that ID is created without a parent. Needs the overlay driver, and
+    enable_partial_images = "true" among the pull_options in storage.conf.
+    """
+    session.open(Intent.WRITE).layers.put_directory(layer, directory)
+
+
 @command("applydiff", example="cstore applydiff -f update.tar.gz app")
 @word("layer", "LAYER")
 @text("-f", "--file", metavar="FILE", help="Read the archive from FILE instead of standard input.")

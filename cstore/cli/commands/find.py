@@ -59,7 +59,13 @@ def find(session: Session, /, place: str, null: bool, kind: str, **wanted: Any) 
     if bool(place) == bool(wanted["all"]):
         raise InvalidOption("name an item or give --all, not both", hint="cstore find ITEM, or cstore find --all")
     problems: list[str] = []
-    found = _in_item(session, place, kind, criteria, problems) if place else _everywhere(session, criteria, problems)
+    found: Iterator[tuple[Image | None, Contents, File]]
+    if place:
+        found = _in_item(session, place, kind, criteria, problems)
+    else:
+        from cstore.contents import find_everywhere
+
+        found = find_everywhere(session.open(Intent.CONTENT), criteria, problems)
     documents = (_document(*one) for one in found)
     shown = (output.shown_path(file.path) for _, _, file in found)
     lines = shown if place else _lines_everywhere(session, criteria, problems)
@@ -84,14 +90,6 @@ def _in_item(
         top = contents.resolve(path)
         yield from ((None, contents, file) for file in find_in(contents, top, criteria))
         problems += contents.problems
-
-
-def _everywhere(
-    session: Session, criteria: Criteria, problems: list[str]
-) -> Iterator[tuple[Image | None, Contents, File]]:
-    from cstore.contents import find_everywhere
-
-    yield from find_everywhere(session.open(Intent.CONTENT), criteria, problems)
 
 
 def _lines_everywhere(session: Session, criteria: Criteria, problems: list[str]) -> Iterator[str]:

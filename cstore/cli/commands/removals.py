@@ -76,7 +76,15 @@ def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes:
             output.show(plan, dry_run=True, stderr=True)
             if not agreed("Delete these?"):
                 return
-        plan = _kept(session, store, plan, keep) if keep else _removed(session, store, plan)
+        if keep:
+            plan = _kept(session, store, plan, keep)
+        else:
+            from cstore.insight import remove
+
+            done = remove(store.context, plan)
+            for going, error in done.failed:
+                session.complain(error, going.id)
+            plan = plan.with_(going=done.going, freed=done.freed)
     session.show(
         View(
             lambda: output.document(plan, dry_run=dry_run),
@@ -96,16 +104,6 @@ def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes:
         session.warn_of_damage(plan.problems)
     else:  # what was asked for was done
         session.warn(plan.problems)
-
-
-def _removed(session: Session, store: Store, plan: Plan) -> Plan:
-    """Delete what a plan says; return the part of it that was done."""
-    from cstore.insight import remove
-
-    done = remove(store.context, plan)
-    for going, error in done.failed:
-        session.complain(error, going.id)
-    return plan.with_(going=done.going, freed=done.freed)
 
 
 def _kept(session: Session, store: Store, plan: Plan, days: str) -> Plan:

@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cstore.report import ImageFacts, LayerFacts, Report, Slice
+    from cstore.report import LayerFacts, Report, Slice
 
 _MOST_IN_TREE = 60
 _MOST_IN_TABLE = 500
@@ -141,7 +141,16 @@ def waterfalls(report: Report) -> str:
     shown, rest = images[:MOST_DRAWN], images[MOST_DRAWN:]
     most = max(_FEWEST_SLICES, _MOST_SLICES // max(len(shown), 1))
     is_open = len(shown) <= _MOST_OPEN
-    body = "".join(_waterfall(image, number, most, is_open=is_open) for number, image in shown)
+    body = ""
+    for number, image in shown:
+        wasted = sum(part.overwritten + part.deleted for part in image.slices)
+        facts = f"{size_text(image.size)}, {counted(len(image.slices), 'layer')}"
+        facts += f", {human_size(wasted)} wasted" if wasted else ""
+        name, rows = safe(name_of(image.names, image.id)), "".join(_slices(image.slices, most))
+        body += (
+            f"<details{' open' if is_open else ''}><summary><bdi>{name}</bdi> <small>{facts}</small></summary>"
+            f'<ol class="fall" id="w{number}">\n{rows or "<li>no layers</li>"}</ol></details>\n'
+        )
     scroll = body if is_open else f'<div class="scroll" tabindex="0" role="region" aria-label="Images">{body}</div>'
     told = f"{_key('ov', 'overwritten')} {_key('de', 'deleted')} by a layer above"
     told = "not searched, because only records were read" if report.quick else told
@@ -152,18 +161,6 @@ def waterfalls(report: Report) -> str:
 def _key(kind: str, word: str) -> str:
     pattern = f'<svg width="26" height="12"><rect class="{kind}" width="100%" height="100%"/></svg>'
     return f'<span class="key">{pattern} {word}</span>'
-
-
-def _waterfall(image: ImageFacts, number: int, most: int, *, is_open: bool) -> str:
-    name = safe(name_of(image.names, image.id))
-    wasted = sum(part.overwritten + part.deleted for part in image.slices)
-    facts = f"{size_text(image.size)}, {counted(len(image.slices), 'layer')}"
-    facts += f", {human_size(wasted)} wasted" if wasted else ""
-    rows = "".join(_slices(image.slices, most)) or "<li>no layers</li>"
-    return (
-        f"<details{' open' if is_open else ''}><summary><bdi>{name}</bdi> <small>{facts}</small></summary>"
-        f'<ol class="fall" id="w{number}">\n{rows}</ol></details>\n'
-    )
 
 
 def _slices(slices: Sequence[Slice], most: int) -> Iterator[str]:
