@@ -87,7 +87,7 @@ def check_call(
 
 
 def _check(where: str, annotation: str, value: Any) -> None:
-    kinds = _alternatives(annotation)
+    kinds = _cut(annotation, "|")
     if any(_fits(kind, value) for kind in kinds):
         if type(value).__name__ in _REQUESTS:
             kind: Any = type(value)
@@ -121,12 +121,6 @@ def _fields(kind: type) -> dict[str, str]:
     return {name: text for name, text in every.items() if not (name.startswith("_") or "ClassVar" in text)}
 
 
-@cache
-def _alternatives(annotation: str) -> tuple[str, ...]:
-    """Return the alternatives of an annotation: `A[X | Y]` and `B` for `A[X | Y] | B`."""
-    return _cut(annotation, "|")
-
-
 def _head(kind: str) -> str:
     return kind.partition("[")[0]
 
@@ -137,8 +131,9 @@ def _inner(kind: str) -> tuple[str, ...]:
     return _cut(kind.partition("[")[2][:-1], ",")
 
 
+@cache
 def _cut(text: str, separator: str) -> tuple[str, ...]:
-    """Split at the separators that are not in brackets."""
+    """Split at the separators that are not in brackets: `A[X | Y] | B` at | is `A[X | Y]` and `B`."""
     parts, depth, start = [], 0, 0
     for place, letter in enumerate(text):
         depth += (letter == "[") - (letter == "]")
@@ -187,7 +182,7 @@ _SPOKEN = {
 def _fits(kind: str, value: Any) -> bool:
     """Return whether a value matches one annotation without alternatives."""
     if "|" in kind and "[" not in kind:
-        return any(_fits(each, value) for each in _alternatives(kind))
+        return any(_fits(each, value) for each in _cut(kind, "|"))
     if (simple := _SIMPLE.get(kind)) is not None:
         return simple(value)
     head = _head(kind)
@@ -210,4 +205,4 @@ def _fits(kind: str, value: Any) -> bool:
 
 
 def _fits_any(kind: str, value: Any) -> bool:
-    return any(_fits(each, value) for each in _alternatives(kind))
+    return any(_fits(each, value) for each in _cut(kind, "|"))

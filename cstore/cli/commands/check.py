@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from cstore.cli.command import command, json_option, switch, text, texts
 from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError, InvalidDuration, NoStore, NotChecked
@@ -76,11 +78,9 @@ def _checked(session: Session, wanted: dict[str, Any]) -> tuple[CheckOptions, Re
     """Open the store and check it; return the options, too.
 
     Raises:
-        InvalidDuration: an option is none.
+        InvalidDuration: a limit makes no sense.
         NotChecked: whatever else went wrong.
     """
-    import sys
-
     from cstore.check import CheckOptions, check_store, parse_duration, place_of_memory
     from cstore.cli.output.progress import progress_bar
     from cstore.config import read_environment
