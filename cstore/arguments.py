@@ -87,24 +87,19 @@ def check_call(
 
 
 def _check(where: str, annotation: str, value: Any) -> None:
-    kinds = _alternatives(annotation)
+    kinds = _cut(annotation, "|")
     if any(_fits(kind, value) for kind in kinds):
         if type(value).__name__ in _REQUESTS:
             kind: Any = type(value)
             for name, annotated in _fields(kind).items():
                 _check(f"{where}.{name}", annotated, getattr(value, name))
         return
-    wanted = " or ".join(_SPOKEN.get(kind, kind) for kind in kinds)
-    raise TypeError(f"{where} must be {wanted}, not {_spoken(kinds, value)}")
-
-
-def _spoken(kinds: tuple[str, ...], value: Any) -> str:
-    """Describe a wrong value: its type, or the type of its first wrong element."""
+    wanted, told = " or ".join(_SPOKEN.get(kind, kind) for kind in kinds), type(value).__name__
     if isinstance(value, (tuple, list, set, frozenset)) and any(_head(kind) in _SEVERAL for kind in kinds):
         inner = [_inner(kind)[0] for kind in kinds if _head(kind) in _SEVERAL]
         wrong = next((each for each in value if not any(_fits(kind, each) for kind in inner)), value)
-        return f"one with {type(wrong).__name__}" if wrong is not value else f"{value!r}"
-    return type(value).__name__
+        told = f"one with {type(wrong).__name__}" if wrong is not value else f"{value!r}"
+    raise TypeError(f"{where} must be {wanted}, not {told}")
 
 
 def _read(annotation: str, value: Any) -> Any:
@@ -126,12 +121,6 @@ def _fields(kind: type) -> dict[str, str]:
     return {name: text for name, text in every.items() if not (name.startswith("_") or "ClassVar" in text)}
 
 
-@cache
-def _alternatives(annotation: str) -> tuple[str, ...]:
-    """Return the alternatives of an annotation: `A[X | Y]` and `B` for `A[X | Y] | B`."""
-    return _cut(annotation, "|")
-
-
 def _head(kind: str) -> str:
     return kind.partition("[")[0]
 
@@ -142,8 +131,9 @@ def _inner(kind: str) -> tuple[str, ...]:
     return _cut(kind.partition("[")[2][:-1], ",")
 
 
+@cache
 def _cut(text: str, separator: str) -> tuple[str, ...]:
-    """Split at the separators that are not in brackets."""
+    """Split at the separators that are not in brackets: `A[X | Y] | B` at | is `A[X | Y]` and `B`."""
     parts, depth, start = [], 0, 0
     for place, letter in enumerate(text):
         depth += (letter == "[") - (letter == "]")
@@ -192,12 +182,19 @@ _SPOKEN = {
 def _fits(kind: str, value: Any) -> bool:
     """Return whether a value matches one annotation without alternatives."""
     if "|" in kind and "[" not in kind:
-        return any(_fits(each, value) for each in _alternatives(kind))
+        return any(_fits(each, value) for each in _cut(kind, "|"))
     if (simple := _SIMPLE.get(kind)) is not None:
         return simple(value)
     head = _head(kind)
     if head in _SEVERAL:
-        return _are(head, _inner(kind), value)
+        if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+            return False
+        if not isinstance(value, (tuple, list, set, frozenset)):
+            return head in {"Iterable", "Sequence"}  # another class of sequence, or an iterable that is read first
+        inner = _inner(kind)
+        if head == "tuple" and inner[-1] != "...":
+            return len(value) == len(inner) and all(map(_fits_any, inner, value))
+        return all(_fits_any(inner[0], each) for each in value)
     if head in {"Mapping", "dict"}:
         return hasattr(value, "keys") and all(
             _fits_any(inner, each) for pair in value.items() for inner, each in zip(_inner(kind), pair, strict=True)
@@ -208,14 +205,4 @@ def _fits(kind: str, value: Any) -> bool:
 
 
 def _fits_any(kind: str, value: Any) -> bool:
-    return any(_fits(each, value) for each in _alternatives(kind))
-
-
-def _are(head: str, inner: tuple[str, ...], value: Any) -> bool:
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        return False
-    if not isinstance(value, (tuple, list, set, frozenset)):
-        return head in {"Iterable", "Sequence"}  # another class of sequence, or an iterable that is read first
-    if head == "tuple" and inner[-1] != "...":
-        return len(value) == len(inner) and all(map(_fits_any, inner, value))
-    return all(_fits_any(inner[0], each) for each in value)
+    return any(_fits(each, value) for each in _cut(kind, "|"))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cstore.insight import Holding, Plan, Removed, Summary
     from cstore.store import Item, Store
 
+_TITLES = {"id": "ID", "used-by": "Used", "names": "Name", "created": "Age"}
 _KEYS = """\
 enter   files of the item             w   what holds it
 d       delete, after a preview       space   mark, to delete several together
@@ -131,13 +132,13 @@ class Lists(Page):
         return [row for row in self._rows if row.answers(sought)]
 
     def _fill(self, at: int = 0) -> None:
-        columns = [(_title(column), WIDTHS.get(column, 0), column in NUMBERS) for column in COLUMNS[self._kind]]
-        rows = [self._marking(row) for row in self._shown]
+        columns = [
+            (_TITLES.get(column, column.capitalize()), WIDTHS.get(column, 0), column in NUMBERS)
+            for column in COLUMNS[self._kind]
+        ]
+        rows = [(f"* {row.cells[0]}", *row.cells[1:]) if row.item in self._marked else row.cells for row in self._shown]
         self.query_one(Table).fill(columns, rows, at)
         self._describe()
-
-    def _marking(self, row: Row) -> tuple[str, ...]:
-        return (f"* {row.cells[0]}", *row.cells[1:]) if row.item in self._marked else row.cells
 
     @property
     def _row(self) -> Row | None:
@@ -220,17 +221,17 @@ class Lists(Page):
 
     def action_files(self) -> None:
         """Open the files of the item."""
+        from cstore.browse.files import Files
         from cstore.contents import open_item
 
         row = self._row
         if row is not None:
             item, title = row.item, self._called(row)
-            self.browser.aside(lambda: open_item(self.store, item), lambda contents: self._show(contents, title))
 
-    def _show(self, contents: Contents, title: str) -> None:
-        from cstore.browse.files import Files
+            def show(contents: Contents) -> None:
+                self.browser.push_screen(Files(contents, title))
 
-        self.browser.push_screen(Files(contents, title))
+            self.browser.aside(lambda: open_item(self.store, item), show)
 
     def _called(self, row: Row) -> str:
         return row.details[1] if row.cells[0] != "-" else row.details[0]
@@ -274,7 +275,3 @@ class Lists(Page):
             self.browser.notify(f"deleted {count}; {self.texts.size(done.freed)} are free", timeout=5)
         self._marked.clear()
         self.action_read(self.query_one(Table).cursor_row)
-
-
-def _title(column: str) -> str:
-    return {"id": "ID", "used-by": "Used", "names": "Name", "created": "Age"}.get(column, column.capitalize())

@@ -91,7 +91,15 @@ class Files(Page):
             return
         self._list = found
         at = next((place for place, file in enumerate(found.files) if file.path == came_from), 0)
-        self.query_one(Table).fill(_COLUMNS, [self._cells(file) for file in found.files], at)
+        rows = []
+        for file in found.files:
+            path = file.path if found.sought else file.path.rpartition(b"/")[2]
+            name = _decoded(path) + ("/" if file.format == stat.S_IFDIR else "")
+            numbers = f"{file.device[0]},{file.device[1]}" if any(file.device) else self.texts.size(file.size)
+            when = self.texts.time(file.mtime)[:16].replace("T", " ")
+            mode = stat.filemode(file.format | file.mode)
+            rows.append((self.texts.plain(name), mode, f"{file.uid}:{file.gid}", numbers, when))
+        self.query_one(Table).fill(_COLUMNS, rows, at)
         more = f", the first {MOST} of more" if found.more else ""
         what = f"{found.sought!r} below " if found.sought else ""
         count = "1 file" if len(found.files) == 1 else f"{len(found.files)} files"
@@ -100,14 +108,6 @@ class Files(Page):
         for problem in self._contents.problems[self._told :]:
             self.browser.notify(self.texts.plain(f"incomplete: {problem}"), severity="warning", markup=False)
         self._told = len(self._contents.problems)
-
-    def _cells(self, file: File) -> tuple[str, ...]:
-        path = file.path if self._list.sought else file.path.rpartition(b"/")[2]
-        name = _decoded(path) + ("/" if file.format == stat.S_IFDIR else "")
-        numbers = f"{file.device[0]},{file.device[1]}" if any(file.device) else self.texts.size(file.size)
-        when = self.texts.time(file.mtime)[:16].replace("T", " ")
-        mode = stat.filemode(file.format | file.mode)
-        return self.texts.plain(name), mode, f"{file.uid}:{file.gid}", numbers, when
 
     @property
     def _file(self) -> File | None:

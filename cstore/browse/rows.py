@@ -71,18 +71,15 @@ def _row(listing: Listing, record: Any, texts: Texts) -> Row:
     users = _words(listing.cell(record, "used-by")) if listing.kind != "container" else ()
     state = _words(listing.cell(record, "state"))
     digest = str(listing.cell(record, "digest") or "") if listing.kind != "container" else ""
+    used = f"used by {', '.join(users)}" if users else ""
     details = (
         texts.plain(f"{listing.kind} {record.id}"),
         texts.plain(", ".join(record.names) or "without a name"),
-        texts.plain("; ".join(filter(None, (_used(users), ", ".join(state), digest)))),
+        texts.plain("; ".join(filter(None, (used, ", ".join(state), digest)))),
     )
     sought = " ".join((record.id, *record.names, *users, *state, digest, str(cells.get("image", "")))).lower()
     item = Item(ItemKind(listing.kind), record.id)
     return Row(item, tuple(_text(column, cell, texts) for column, cell in cells.items()), details, sought)
-
-
-def _used(users: Sequence[str]) -> str:
-    return f"used by {', '.join(users)}" if users else ""
 
 
 def _words(cell: Cell) -> tuple[str, ...]:

@@ -49,7 +49,8 @@ def understand(words: Sequence[str], *, as_json: bool = False) -> Line | int:
     try:
         understood = root.main(list(words), prog_name="cstore", standalone_mode=False)
     except click.ClickException as error:
-        if as_json or _asks_for_json(words):
+        before_dashes = words[: words.index("--")] if "--" in words else words
+        if as_json or "--json" in before_dashes or "-j" in before_dashes:
             command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "cstore"
             say(as_document(UsageMistake(error.format_message(), hint=f"see {command} --help")), json=True)
             return error.exit_code
@@ -62,12 +63,6 @@ def understand(words: Sequence[str], *, as_json: bool = False) -> Line | int:
     except SystemExit as exit_:  # click answers a request for completions this way
         return exit_.code if isinstance(exit_.code, int) else 1
     return understood if isinstance(understood, Line | int) else 0
-
-
-def _asks_for_json(words: Sequence[str]) -> bool:
-    """Whether the user of an invalid command line expects JSON."""
-    before_dashes = words[: words.index("--")] if "--" in words else words
-    return "--json" in before_dashes or "-j" in before_dashes
 
 
 # ── words ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -128,23 +123,17 @@ def global_options() -> list[click.Option]:
     return _global_options
 
 
-def _accepted_after(command: Command) -> list[click.Option]:
-    """The global options that a command accepts, the same objects if it has no spelling of theirs."""
-    known = dict(zip(GLOBAL_OPTIONS, _global_options, strict=True))
-    after = options_after(command)[len(command.options) :]
-    return [known.get(option) or _click_option(option) for option in after]
-
-
-def _in_full(words: Sequence[str], options: Iterable[Option], ctx: click.Context, *, anywhere: bool) -> list[str]:
+def _in_full(words: list[str], options: Sequence[Option], ctx: click.Context, *, anywhere: bool = False) -> list[str]:
     """Write every option of a command line in full.
 
     Raises:
         click.UsageError: an unknown option, a missing or unreadable value.
     """
-    options = list(options)
     try:
         given, rest = split_options(words, options, anywhere=anywhere)
     except Misspelt as error:
+        if ctx.resilient_parsing:  # an incomplete line is not a mistake during completion
+            return words
         raise _usage_error(error, options, ctx) from None
     written: list[str] = []
     for option, value in given:
@@ -178,9 +167,12 @@ class StoreCommand(click.Command):
     def __init__(self, command: Command) -> None:
         self.declaration = command
         self.own_params = [*map(_click_option, command.options), *map(_click_argument, command.words)]
+        # The global options are the same objects if the command has no spelling of theirs.
+        known = dict(zip(GLOBAL_OPTIONS, _global_options, strict=True))
+        after = options_after(command)[len(command.options) :]
         super().__init__(
             command.name,
-            params=[*self.own_params, *_accepted_after(command)],
+            params=[*self.own_params, *(known.get(option) or _click_option(option) for option in after)],
             help=command.function.__doc__,
             options_metavar="[OPTIONS]",
             context_settings={"help_option_names": [*HELP.spellings], "allow_interspersed_args": False},
@@ -194,12 +186,24 @@ class StoreCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Write the options in full, then let click read them."""
         options = (*options_after(self.declaration), HELP)
-        written = _unless_half_typed(args, options, ctx, anywhere=self.declaration.options_anywhere)
-        return super().parse_args(ctx, written)
+        return super().parse_args(ctx, _in_full(args, options, ctx, anywhere=self.declaration.options_anywhere))
 
     def invoke(self, ctx: click.Context) -> Line:
         """Return the parsed line, instead of running it."""
-        return _line(self.declaration, ctx)
+        command = self.declaration
+        told = {option.name for option in command.options if option.tells == COMMAND}
+        told |= {word.name for word in command.words}
+        settings: dict[str, Any] = {}
+        for level in (ctx.parent, ctx):
+            for option in (*command.options, *GLOBAL_OPTIONS):
+                value = level.params.get(option.name) if level and option.tells == SESSION else None
+                if value is not None and value != ():
+                    settings[option.name] = (*settings.get(option.name, ()), *value) if option.takes == TEXTS else value
+        return Line(
+            command=command,
+            values={name: value for name, value in ctx.params.items() if name in told},
+            settings=settings,
+        )
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options, and where to read of the ones that all commands share."""
@@ -212,33 +216,6 @@ class StoreCommand(click.Command):
         with formatter.section("Example"):
             for line in self.example.splitlines():
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
-
-
-def _unless_half_typed(
-    args: list[str], options: Iterable[Option], ctx: click.Context, *, anywhere: bool = False
-) -> list[str]:
-    try:
-        return _in_full(args, options, ctx, anywhere=anywhere)
-    except click.UsageError:
-        if ctx.resilient_parsing:  # an incomplete line is not a mistake during completion
-            return args
-        raise
-
-
-def _line(command: Command, ctx: click.Context) -> Line:
-    told = {option.name for option in command.options if option.tells == COMMAND}
-    told |= {word.name for word in command.words}
-    settings: dict[str, Any] = {}
-    for level in (ctx.parent, ctx):
-        for option in (*command.options, *GLOBAL_OPTIONS):
-            value = level.params.get(option.name) if level and option.tells == SESSION else None
-            if value is not None and value != ():
-                settings[option.name] = (*settings.get(option.name, ()), *value) if option.takes == TEXTS else value
-    return Line(
-        command=command,
-        values={name: value for name, value in ctx.params.items() if name in told},
-        settings=settings,
-    )
 
 
 def _write_options(title: str, params: Any, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -256,7 +233,7 @@ class Root(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Write the options in full, then let click read them."""
-        return super().parse_args(ctx, _unless_half_typed(args, (*GLOBAL_OPTIONS, VERSION, HELP), ctx))
+        return super().parse_args(ctx, _in_full(args, (*GLOBAL_OPTIONS, VERSION, HELP), ctx))
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  - click's signature
         """Name the commands without importing them; aliases stay out of sight."""
@@ -271,8 +248,14 @@ class Root(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one may have been meant."""
-        if not ctx.resilient_parsing and args[0] not in targets():
-            ctx.fail(_no_such_command(args[0]))
+        if not ctx.resilient_parsing and (name := args[0]) not in targets():
+            from difflib import get_close_matches
+
+            if name in BORROWED:
+                ctx.fail(f"There is no command {name!r}; {BORROWED[name]}")
+            near = get_close_matches(name, list(targets()), n=2)
+            guess = f" Did you mean {' or '.join(near)}?" if near else ""
+            ctx.fail(f"There is no command {name!r}.{guess}")
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -287,16 +270,6 @@ class Root(click.Group):
         for title, rows in (("Common commands", [by_name[name] for name in COMMON]), *sections()):
             with formatter.section(title):
                 formatter.write_dl([(entry.name.ljust(width), entry.help) for entry in rows])
-
-
-def _no_such_command(name: str) -> str:
-    from difflib import get_close_matches
-
-    if name in BORROWED:
-        return f"There is no command {name!r}; {BORROWED[name]}"
-    near = get_close_matches(name, list(targets()), n=2)
-    guess = f" Did you mean {' or '.join(near)}?" if near else ""
-    return f"There is no command {name!r}.{guess}"
 
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: ARG001  - click's signature

@@ -251,7 +251,7 @@ def zsh(commands: Sequence[Described]) -> str:
 def fish(commands: Sequence[Described]) -> str:
     """The completion file for fish."""
     lines = [f"complete -c cstore -n __cstore_is -a {one.entry.name} -d {_quoted(one.entry.help)}" for one in commands]
-    lines += [f"complete -c cstore{_fish_option(option)}" for option in _global()]
+    lines += [f"complete -c cstore{_fish_option(option)}" for option in global_options()]
     for one in commands:
         here = f"complete -c cstore -n '__cstore_is {' '.join((one.entry.name, *one.entry.aliases))}'"
         lines += [here + _fish_option(option) for option in one.options]
@@ -265,7 +265,7 @@ def fish(commands: Sequence[Described]) -> str:
             lines.append(f"{here} -a '{kind[1:]}'")
         elif kind != "nothing":
             lines.append(f"{here} -k -a '(__cstore_items {kind})'")
-    valued = " ".join(_spellings(option for option in _global() if not option.is_flag))
+    valued = " ".join(_spellings(option for option in global_options() if not option.is_flag))
     return _FISH.format(notice=_NOTICE, namesfirst=_NAMES_FIRST, valued=valued, lines="\n".join(lines))
 
 
@@ -291,28 +291,27 @@ def _scan(commands: Sequence[Described], *, words: str, first: int, current: str
     """The part that bash and zsh share: which command is on the line, and what it takes."""
     table = [
         _row("''", [*root.params], "commands"),
-        *(_row(_pattern(one), one.options, _kind(one), _data(one)) for one in commands),
+        *(
+            _row("|".join((one.entry.name, *one.entry.aliases)), one.options, _kind(one), _data(one))
+            for one in commands
+        ),
     ]
-    valued = [option for option in _global() if not option.is_flag]
+    valued = [option for option in global_options() if not option.is_flag]
     return _SCAN.format(
         words=words,
         first=first,
         current=current,
         valued="|".join(_spellings(valued)),
         table="\n".join(table),
-        flags=" ".join(_spellings(_global())),
+        flags=" ".join(_spellings(global_options())),
         valued_flags=" ".join(_spellings(valued)),
         filed=" ".join(_spellings(option for option in valued if option.metavar in _FILES)),
         listed=_listed(valued),
     )
 
 
-def _pattern(one: Described) -> str:
-    return "|".join((one.entry.name, *one.entry.aliases))
-
-
 def _row(pattern: str, params: Iterable[click.Parameter], kind: str, data: str = "") -> str:
-    options = [param for param in params if isinstance(param, click.Option) and param not in _global()]
+    options = [param for param in params if isinstance(param, click.Option) and param not in global_options()]
     valued = [option for option in options if not option.is_flag]
     filed = [option for option in valued if option.metavar in _FILES]
     parts = (("flags", options), ("valued", valued), ("filed", filed))
@@ -325,13 +324,12 @@ def _row(pattern: str, params: Iterable[click.Parameter], kind: str, data: str =
 
 def _listed(options: Iterable[click.Option]) -> str:
     """What lists the values of options, or after a = the values themselves."""
-    sources = {option: _source(option) for option in options}
-    return "".join(f" {name}:{source};" for option, source in sources.items() if source for name in option.opts)
-
-
-def _source(option: click.Option) -> str:
-    choices = _choices(option)
-    return f"={' '.join(choices)}" if choices else _LISTINGS.get(option.metavar or "", "")
+    said = ""
+    for option in options:
+        choices = _choices(option)
+        source = f"={' '.join(choices)}" if choices else _LISTINGS.get(option.metavar or "", "")
+        said += "".join(f" {name}:{source};" for name in option.opts if source)
+    return said
 
 
 def _choices(option: click.Option) -> tuple[str, ...]:
@@ -358,10 +356,6 @@ def _kind(one: Described) -> str:
 
 def _spellings(options: Iterable[click.Option]) -> list[str]:
     return [name for option in options for name in option.opts]
-
-
-def _global() -> list[click.Option]:
-    return global_options()
 
 
 def _quoted(text: str) -> str:

@@ -45,8 +45,13 @@ def archive_source(path: str, *, directory: bool = False) -> Iterator[int]:
             )
         yield standard_input()
         return
-    source = _opened(path, directory=directory)
     try:
+        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise errors.SystemFailure("open", path, error) from error
+    try:
+        if stat.S_ISDIR(os.fstat(source).st_mode) and not directory:
+            raise errors.SystemFailure("read", path, OSError(errno.EISDIR, os.strerror(errno.EISDIR)))
         yield source
     finally:
         os.close(source)
@@ -90,17 +95,6 @@ def standard_input() -> int:
             "standard input carries the commands of the batch", hint="write the data to a file and name that"
         )
     return 0
-
-
-def _opened(path: str, *, directory: bool = False) -> int:
-    try:
-        source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise errors.SystemFailure("open", path, error) from error
-    if stat.S_ISDIR(os.fstat(source).st_mode) and not directory:
-        os.close(source)
-        raise errors.SystemFailure("read", path, OSError(errno.EISDIR, os.strerror(errno.EISDIR)))
-    return source
 
 
 class FileSink:

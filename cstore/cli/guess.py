@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from cstore import Store
     from cstore.errors import UnknownItem
@@ -34,34 +34,26 @@ def meant(store: Store, error: UnknownItem) -> str:
 
 def guess(store: Store, error: UnknownItem) -> str:
     """Return the items whose ID begins with the word, or whose name is similar; "" if there are none."""
-    heads = list(_heads(store, error.noun))
+    heads: list[tuple[str, Sequence[str]]] = []
+    if "layer" in error.noun:
+        heads += store.layers.heads()
+    if "image" in error.noun:
+        heads += ((image.id, image.names) for image in store.images.list())
+    if "container" in error.noun:
+        heads += ((container.id, container.names) for container in store.containers.list())
     begun = sorted({identifier for identifier, _ in heads if error.item and identifier.startswith(error.item)})
     if len(begun) > 1:
-        return f"{len(begun)} IDs begin with it: {_listed(begun)}; give more digits"
+        from itertools import pairwise
+
+        alike = (  # how many characters each begins with as the one after it does
+            next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
+            for one, other in pairwise(begun)
+        )
+        length = max(_SHORT, max(alike) + 2)
+        shown = ", ".join(identifier[:length] for identifier in begun[:_SHOWN])
+        more = ", …" if len(begun) > _SHOWN else ""
+        return f"{len(begun)} IDs begin with it: {shown}{more}; give more digits"
     from difflib import get_close_matches
 
     near = get_close_matches(error.item, {name: None for _, names in heads for name in names}, n=2, cutoff=0.7)
     return f"did you mean {' or '.join(near)}?" if near else ""
-
-
-def _heads(store: Store, noun: str) -> Iterator[tuple[str, Sequence[str]]]:
-    if "layer" in noun:
-        yield from store.layers.heads()
-    if "image" in noun:
-        yield from ((image.id, image.names) for image in store.images.list())
-    if "container" in noun:
-        yield from ((container.id, container.names) for container in store.containers.list())
-
-
-def _listed(begun: Sequence[str]) -> str:
-    from itertools import pairwise
-
-    length = max(_SHORT, *(_common(one, other) + 2 for one, other in pairwise(begun)))
-    shown = ", ".join(identifier[:length] for identifier in begun[:_SHOWN])
-    return shown if len(begun) <= _SHOWN else f"{shown}, …"
-
-
-def _common(one: str, other: str) -> int:
-    """How many characters two IDs begin alike with."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (left, right) in pairs if left != right), min(len(one), len(other)))

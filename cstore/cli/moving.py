@@ -55,28 +55,23 @@ def access_of(wanted: dict[str, Any]) -> RegistryAccess:
         UsageMistake: one of them makes no sense.
         ConfigError: the configuration makes no sense.
     """
-    from cstore.cli.registries import registry_access
+    from cstore.cli.registries import asked_password, registry_access
     from cstore.transfer import RegistryAccess
 
-    access, settings = registry_access(wanted, credentials=_credentials(wanted["creds"]))
+    said = wanted["creds"]  # never a part of a message
+    if said and ":" not in said[1:]:
+        if said.startswith(":"):
+            raise UsageMistake("--creds has no user", hint="write --creds USER, and cstore asks for the password")
+        from cstore.cli.output.asking import can_ask
+
+        if not can_ask():
+            raise UsageMistake(
+                "cannot ask for the password of --creds without a terminal",
+                hint="cstore login keeps it in a file for all tools",
+            )
+        said = f"{said}:{asked_password()}"
+    access, settings = registry_access(wanted, credentials=said)
     return RegistryAccess(access, wanted["signature_policy"], settings)
-
-
-def _credentials(said: str) -> str:
-    """Complete credentials by a password that a person types. It is never a part of a message."""
-    if not said or ":" in said[1:]:
-        return said
-    if said.startswith(":"):
-        raise UsageMistake("--creds has no user", hint="write --creds USER, and cstore asks for the password")
-    from cstore.cli.output.asking import can_ask
-    from cstore.cli.registries import asked_password
-
-    if not can_ask():
-        raise UsageMistake(
-            "cannot ask for the password of --creds without a terminal",
-            hint="cstore login keeps it in a file for all tools",
-        )
-    return f"{said}:{asked_password()}"
 
 
 def moving(request: CopyRequest, wanted: dict[str, Any]) -> CopyRequest:

@@ -79,32 +79,23 @@ def new_layer(parent: str, wanted: dict[str, Any]) -> NewLayer:
 
 def requested_map(wanted: dict[str, Any]) -> IDMap | None:
     """The map that was asked for; None if nothing was said about maps."""
+    from cstore.errors import InvalidOption
     from cstore.idmap import IDMap, parse_ranges
 
     for kind, sub, noun in (("uidmap", "subuidmap", "uid"), ("gidmap", "subgidmap", "gid")):
         if wanted[f"host{kind}"] and (wanted[kind] or wanted[sub]):
-            raise _contradiction(kind, noun)
-    uids, gids = _from_sub_ids(wanted["subuidmap"], wanted["subgidmap"])
+            raise InvalidOption(
+                f"--host{kind} excludes --{kind} and --sub{kind}",
+                hint="give only one of them",
+                go_text=f"host {noun} map specified along with {noun.upper()} mapping",
+            )
+    uids: tuple[IDRange, ...] = ()
+    gids: tuple[IDRange, ...] = ()
+    if wanted["subuidmap"] or wanted["subgidmap"]:
+        from cstore.config import sub_id_map
+
+        granted = sub_id_map(wanted["subuidmap"], wanted["subgidmap"])
+        uids, gids = granted.uids, granted.gids
     uids += parse_ranges(wanted["uidmap"], "uid")
     gids += parse_ranges(wanted["gidmap"], "gid")
     return IDMap(uids, gids) if uids or gids else None
-
-
-def _from_sub_ids(user: str, group: str) -> tuple[tuple[IDRange, ...], tuple[IDRange, ...]]:
-    """The ranges set aside for a user or group; nothing if neither is named."""
-    if not (user or group):
-        return (), ()
-    from cstore.config import sub_id_map
-
-    granted = sub_id_map(user, group)
-    return granted.uids, granted.gids
-
-
-def _contradiction(kind: str, noun: str) -> Exception:
-    from cstore.errors import InvalidOption
-
-    return InvalidOption(
-        f"--host{kind} excludes --{kind} and --sub{kind}",
-        hint="give only one of them",
-        go_text=f"host {noun} map specified along with {noun.upper()} mapping",
-    )

@@ -20,7 +20,6 @@ from cstore.cli.root import entries, sections
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from cstore.check import Severity
     from cstore.cli.root import Entry
 
 OVERVIEW = """
@@ -107,7 +106,10 @@ def main_page() -> str:
         ("NAME", [f"cstore {_DASH} container storage on the command line"]),
         ("SYNOPSIS", [r"\fBcstore\fR [\fIOPTIONS\fR] \fICOMMAND\fR [\fIOPTIONS\fR] [\fIWORD\fR]..."]),
         ("DESCRIPTION", _paragraphs(OVERVIEW)),
-        *((title.upper(), _tagged(_command_rows(rows))) for title, rows in sections()),
+        *(
+            (title.upper(), _tagged((", ".join((entry.name, *entry.aliases)), entry.help) for entry in rows))
+            for title, rows in sections()
+        ),
         ("GLOBAL OPTIONS", ["They may stand before the command or after it.", *_options(global_options(), context)]),
         ("EXIT STATUS", _tagged(EXIT_CODES)),
         ("ENVIRONMENT", _tagged(ENVIRONMENT)),
@@ -121,6 +123,8 @@ def command_page(one: Described) -> str:
     text = (one.command.help or "").partition("\n")[2].strip()
     also = f"Also known as {' and '.join(one.entry.aliases)}." if one.entry.aliases else ""
     words = "".join(f" {_escaped(word)}" for word in one.words)
+    others = [rf"\fBcstore\-{other}\fR(1)" for other in _ALSO.get(one.entry.name, ())]
+    see = ", ".join([r"\fBcstore\fR(1)", *others, *([_DAMAGE_PAGE] if others else [])])
     return _page(
         f"cstore-{one.entry.name}",
         ("NAME", [f"cstore-{one.entry.name} {_DASH} {_escaped(one.entry.help.rstrip('.'))}"]),
@@ -130,7 +134,7 @@ def command_page(one: Described) -> str:
         ("EXAMPLE", [".nf", *(_escaped(line) for line in one.command.example.splitlines()), ".fi"]),
         *_MORE.get(one.entry.name, tuple)(),
         ("EXIT STATUS", _EXIT_STATUS.get(one.entry.name, [_USUAL])),
-        ("SEE ALSO", [_also(one.entry.name)]),
+        ("SEE ALSO", [see]),
     )
 
 
@@ -140,15 +144,12 @@ def _findings() -> tuple[tuple[str, list[str]], ...]:
 
     kinds = KINDS.values()
     rows = [(f"{each.word} ({each.severity.value})", f"{each.meaning[0].upper()}{each.meaning[1:]}.") for each in kinds]
-    severities = [(each.value, f"{each.meaning} {_severity_status(each)}") for each in Severity]
+    severities = []
+    for each in Severity:
+        status = "Check exits 1, repair 0." if each.counts else "Check and repair exit 0."
+        status = "Check exits 1, and repair if it remains." if each.is_serious else status
+        severities.append((each.value, f"{each.meaning} {status}"))
     return (("SEVERITIES", ["Worst first:", *_tagged(severities)]), ("FINDINGS", _tagged(rows)))
-
-
-def _severity_status(severity: Severity) -> str:
-    """The exit status for a finding of a severity."""
-    if severity.is_serious:
-        return "Check exits 1, and repair if it remains."
-    return "Check exits 1, repair 0." if severity.counts else "Check and repair exit 0."
 
 
 _MORE: dict[str, Callable[[], tuple[tuple[str, list[str]], ...]]] = {"check": _findings}
@@ -168,11 +169,6 @@ _DAMAGE_PAGE = r"\fBcstore\-damage\fR(7)"
 _OTHER_PAGES = (r"\fBcstore\-storage.conf\fR(5)", r"\fBcstore\-layout\fR(5)", _DAMAGE_PAGE)
 _ALSO = {"check": ("repair", "gc"), "repair": ("check", "gc")}
 """Commands that belong to another one, by its name. All of these are about damage."""
-
-
-def _also(name: str) -> str:
-    others = [rf"\fBcstore\-{other}\fR(1)" for other in _ALSO.get(name, ())]
-    return ", ".join([r"\fBcstore\fR(1)", *others, *([_DAMAGE_PAGE] if others else [])])
 
 
 def _page(name: str, *sections: tuple[str, Iterable[str]]) -> str:
@@ -197,10 +193,6 @@ def _paragraphs(text: str) -> list[str]:
 
 def _tagged(rows: Iterable[tuple[str, str]]) -> list[str]:
     return [line for tag, text in rows for line in (".TP", rf"\fB{_escaped(tag)}\fR", _escaped(text))]
-
-
-def _command_rows(rows: Iterable[Entry]) -> Iterator[tuple[str, str]]:
-    return ((", ".join((entry.name, *entry.aliases)), entry.help) for entry in rows)
 
 
 def _options(options: Iterable[click.Option], context: click.Context) -> list[str]:

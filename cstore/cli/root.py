@@ -109,7 +109,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
             ("applydiff", "diff:applydiff", "Apply a tar archive to a layer.", "apply-diff"),
             (
                 "applydiff-using-staging-dir",
-                "staged_diff:applydiff_using_staging_dir",
+                "diff:applydiff_using_staging_dir",
                 "Replace a layer's contents with a directory's.",
             ),
             ("copy", "copy:copy", "Copy files into an item, or out of one.", "cp"),

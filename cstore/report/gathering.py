@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cstore.check import Report as Checked
     from cstore.errors import RecordsDamaged
-    from cstore.insight import FileSystem, Line
+    from cstore.insight import FileSystem
     from cstore.store import Store
 
 GROUPS = {
@@ -185,16 +185,13 @@ def _from_disk(store: Store, needs: Needs) -> Bundle:
     from cstore.insight.accounting import usage
 
     found = usage(store.context)
-    blocks = tuple(
-        Block(_group(line, needs), line.kind, line.id or line.path, line.names, line.disk) for line in found.lines
-    )
+    blocks = []
+    for line in found.lines:
+        group = _group_of_layer(line.id, needs) if line.kind == "layer" else _GROUP_OF.get(line.kind, "internal")
+        blocks.append(Block(group, line.kind, line.id or line.path, line.names, line.disk))
     sizes = {(line.kind, line.id): (line.size, line.shared, line.unique) for line in found.lines if line.size >= 0}
     unread = tuple(f"cannot read {path}: {reason}" for path, reason in found.unread)
-    return Bundle(blocks, sizes, found.notes, unread)
-
-
-def _group(line: Line, needs: Needs) -> str:
-    return _group_of_layer(line.id, needs) if line.kind == "layer" else _GROUP_OF.get(line.kind, "internal")
+    return Bundle(tuple(blocks), sizes, found.notes, unread)
 
 
 def _group_of_layer(layer: str, needs: Needs) -> str:

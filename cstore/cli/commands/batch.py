@@ -156,9 +156,12 @@ class _Answers:
             BrokenPipeError: nobody reads the answers any more. What was done is done.
         """
         from cstore.cli import run
+        from cstore.cli.reading import read
 
-        if self._waiting and not self._may_wait(words) and not self.flush():
-            return False
+        if self._waiting:
+            line = None if isinstance(words, UsageMistake) else read(words)
+            if not (line is not None and self._is_for_later(line)) and not self.flush():
+                return False
         if isinstance(words, UsageMistake):
             self._line_session(None).complain(words)
             status = words.exit_code
@@ -196,13 +199,6 @@ class _Answers:
         for each in self._waiting:
             each.prepared.clean()
 
-    def _may_wait(self, words: list[str] | UsageMistake) -> bool:
-        """Whether a line is an import that can become durable together with those that wait."""
-        from cstore.cli.reading import read
-
-        line = None if isinstance(words, UsageMistake) else read(words)
-        return line is not None and self._is_for_later(line)
-
     def _is_for_later(self, line: Line) -> bool:
         # A parent may be what is waiting; and what is reused must be there already.
         if self._jobs < 2 or line.command.name != "import-layer" or line.values["reuse"]:
@@ -221,11 +217,8 @@ class _Answers:
             raise UsageMistake(f"--{option} applies to the whole batch", hint=f"give it to cstore batch: --{option}")
         session = Session(line.settings, self._session)
         if self._is_for_later(line):
-            session.later = partial(self._put_off, session)
+            session.later = lambda prepared, show: self._later.append((session, prepared, show))
         return session
-
-    def _put_off(self, session: Session, prepared: PreparedLayer, show: Callable[[Layer], None]) -> None:
-        self._later.append((session, prepared, show))
 
     def _told(self) -> dict[str, Any]:
         """What the command wrote, taken apart; empties the files. Without frames, it is written already."""
@@ -233,13 +226,23 @@ class _Answers:
         sys.stderr.flush()
         if not self._framed:
             return {}
-        output, errors = (_emptied(taken) for taken in self._taken)
+        written = []
+        for taken in self._taken:
+            written.append(os.pread(taken, os.fstat(taken).st_size, 0))
+            os.ftruncate(taken, 0)
+            os.lseek(taken, 0, os.SEEK_SET)
+        output, errors = written
         told: dict[str, Any] = {}
         result = _document(output)
         if result is not _NONE:
             told["result"] = result
         elif output:
-            told.update(_text("output", output))
+            try:
+                told["output"] = output.decode()
+            except UnicodeDecodeError:
+                from base64 import b64encode
+
+                told["output_base64"] = b64encode(output).decode()
         lines = errors.decode("utf-8", "replace").splitlines()
         documents = [(line, _document(line.encode())) for line in lines]
         told["errors"] = [document["error"] for _, document in documents if _is_error(document)]
@@ -250,7 +253,14 @@ class _Answers:
         """Tell the status of a line, and with frames all else; says whether to go on."""
         self._session.failed = self._session.failed or status != 0
         if self._framed:
-            self._write({"line": number, "status": status, **told})
+            data = memoryview(encode({"line": number, "status": status, **told}).rstrip(b"\n") + b"\n")
+            while data:
+                try:
+                    data = data[os.write(self._output, data) :]
+                except BrokenPipeError:
+                    raise
+                except OSError as error:
+                    raise SystemFailure("write", "standard output", error) from error
         else:
             sys.stdout.write(f"status: {status}\n")
             sys.stdout.flush()
@@ -258,28 +268,11 @@ class _Answers:
             raise KeyboardInterrupt
         return self._keep_going or not status
 
-    def _write(self, document: dict[str, Any]) -> None:
-        data = memoryview(encode(document).rstrip(b"\n") + b"\n")
-        while data:
-            try:
-                data = data[os.write(self._output, data) :]
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                raise SystemFailure("write", "standard output", error) from error
-
 
 def _show(waiting: _Waiting, result: Layer | CstoreError) -> None:
     if isinstance(result, CstoreError):
         raise result
     waiting.show(result)
-
-
-def _emptied(taken: int) -> bytes:
-    data = os.pread(taken, os.fstat(taken).st_size, 0)
-    os.ftruncate(taken, 0)
-    os.lseek(taken, 0, os.SEEK_SET)
-    return data
 
 
 def _document(data: bytes) -> Any:
@@ -296,12 +289,3 @@ def _document(data: bytes) -> Any:
 
 def _is_error(document: Any) -> bool:
     return isinstance(document, dict) and document.keys() == {"error"}
-
-
-def _text(key: str, data: bytes) -> dict[str, object]:
-    try:
-        return {key: data.decode()}
-    except UnicodeDecodeError:
-        from base64 import b64encode
-
-        return {f"{key}_base64": b64encode(data).decode()}

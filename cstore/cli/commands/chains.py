@@ -10,8 +10,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from cstore.docker import LayerStore
-
 
 @command(
     "register",
@@ -37,17 +35,13 @@ def register(session: Session, parent: str, file: str, max_depth: str, quiet: bo
 
     with archive_source(file) as source:
         store = session.open(Intent.WRITE)
-        layers = LayerStore(store, max_depth=_depth(max_depth)) if max_depth else LayerStore(store)
+        if max_depth and not (max_depth.isascii() and max_depth.isdecimal() and int(max_depth)):
+            raise UsageMistake(f"--max-depth takes a number of layers from 1 upward, not {max_depth!r}")
+        layers = LayerStore(store, max_depth=int(max_depth)) if max_depth else LayerStore(store)
         below = layers.chain_of(parent) if parent else ""
         with progress_bar("registering", size_of(source), quiet=quiet) as progress:
             layer = layers.register(source, below, progress)
     session.show(View(lambda: output.chain_document(layer), lambda: output.chain_lines([layer])))
-
-
-def _depth(written: str) -> int:
-    if written.isascii() and written.isdecimal() and int(written):
-        return int(written)
-    raise UsageMistake(f"--max-depth takes a number of layers from 1 upward, not {written!r}")
 
 
 @command("chains", example="cstore chains")
@@ -125,8 +119,9 @@ def release(session: Session, named: tuple[str, ...], yes: bool) -> None:
     """
     from cstore.cli.output import docker as output
     from cstore.cli.output.asking import may_delete
+    from cstore.docker import LayerStore
 
-    layers = _layer_store(session)
+    layers = LayerStore(session.open(Intent.WRITE))
     if not may_delete("layer", named, yes=yes):
         return
     freed = []
@@ -140,9 +135,3 @@ def release(session: Session, named: tuple[str, ...], yes: bool) -> None:
         if layers.find(chain) is not None:
             session.warn([f"layer {name} is still held; it stays"])
     session.show(View(lambda: [output.freed_document(one) for one in freed], lambda: (one.chain_id for one in freed)))
-
-
-def _layer_store(session: Session) -> LayerStore:
-    from cstore.docker import LayerStore
-
-    return LayerStore(session.open(Intent.WRITE))

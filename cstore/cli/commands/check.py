@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from cstore.cli.command import command, json_option, switch, text, texts
 from cstore.cli.session import Intent, Session, View
 from cstore.errors import CstoreError, InvalidDuration, NoStore, NotChecked
@@ -10,9 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from cstore import Store
-    from cstore.check import CheckOptions, Removed, Report, Subject
-
+    from cstore.check import CheckOptions, Removed, Report
 
 FORMATS = ("text", "json")
 
@@ -55,9 +55,12 @@ def check(session: Session, /, **wanted: Any) -> None:
 
     session.json = session.json or wanted["format"] == "json"
     grouped = wanted["format"] == "text" or session.styled
-    options = _options(wanted)
-    report = _checked(session, options, required=bool(wanted["require_store"]))
-    removed = _removed(session, report, wanted)
+    options, report = _checked(session, wanted)
+    removed: Removed | None = None
+    if wanted["repair"] or wanted["force"]:
+        from cstore.check import remove_damaged
+
+        removed = remove_damaged(session.open(Intent.CONTENT).context, report, containers=bool(wanted["force"]))
     session.show(
         View(
             lambda: findings.document(report, removed),
@@ -71,8 +74,16 @@ def check(session: Session, /, **wanted: Any) -> None:
         _tell_removed(session, report, removed, options)
 
 
-def _options(wanted: dict[str, Any]) -> CheckOptions:
-    from cstore.check import CheckOptions, parse_duration
+def _checked(session: Session, wanted: dict[str, Any]) -> tuple[CheckOptions, Report]:
+    """Open the store and check it; return the options, too.
+
+    Raises:
+        InvalidDuration: a limit makes no sense.
+        NotChecked: whatever else went wrong.
+    """
+    from cstore.check import CheckOptions, check_store, parse_duration, place_of_memory
+    from cstore.cli.output.progress import progress_bar
+    from cstore.config import read_environment
 
     age, limit = str(wanted["max"]), str(wanted["max_duration"])
     options = CheckOptions(quick=bool(wanted["quick"]), layers=wanted["layer"], images=wanted["image"])
@@ -83,41 +94,22 @@ def _options(wanted: dict[str, Any]) -> CheckOptions:
         if seconds < 0:
             raise InvalidDuration(limit, "it is negative")
         options = options.with_(max_duration=seconds)
-    return options
-
-
-def _checked(session: Session, options: CheckOptions, *, required: bool) -> Report:
-    """Open the store and check it. `required`: there has to be one.
-
-    Raises:
-        NotChecked: whatever went wrong with that.
-    """
-    from cstore.check import check_store, place_of_memory
-    from cstore.cli.output.progress import progress_bar
-    from cstore.config import read_environment
-
     try:
         store = session.open(Intent.CONTENT)
-        if required and not store.is_made:
+        if wanted["require_store"] and not store.is_made:
             raise NoStore(store.config.graph_root)
         if options.max_duration is not None:
             memory = place_of_memory(read_environment(), store.config.graph_root, store.driver_name)
             options = options.with_(memory=memory)
-        with progress_bar("checking", _bytes_in(store)) as advance:
+        most = sum(max(layer.diff_size, 0) for layer in store.layers.list()) if sys.stderr.isatty() else 0
+        with progress_bar("checking", most) as advance:
             if advance is not None:
                 options = options.with_(progress=lambda done, _: advance(done))
-            return check_store(store.context, options)
+            return options, check_store(store.context, options)
     except NotChecked:
         raise
     except CstoreError as error:
         raise NotChecked(error) from error
-
-
-def _bytes_in(store: Store) -> int:
-    """How much there is to read, at most."""
-    import sys
-
-    return sum(max(layer.diff_size, 0) for layer in store.layers.list()) if sys.stderr.isatty() else 0
 
 
 def _conclude(session: Session, report: Report, *, summed_up: bool) -> None:
@@ -136,15 +128,6 @@ def _conclude(session: Session, report: Report, *, summed_up: bool) -> None:
             say(counts(report))
             then = next_command(report)
             say(f"cstore: {severities(report)}{f'; next: {then}' if then else ''}")
-
-
-def _removed(session: Session, report: Report, wanted: dict[str, Any]) -> Removed | None:
-    """Take out what is damaged, if that is wanted."""
-    if not (wanted["repair"] or wanted["force"]):
-        return None
-    from cstore.check import remove_damaged
-
-    return remove_damaged(session.open(Intent.CONTENT).context, report, containers=bool(wanted["force"]))
 
 
 def _tell_removed(session: Session, report: Report, removed: Removed, options: CheckOptions) -> None:
@@ -173,18 +156,16 @@ def _left(session: Session, report: Report, removed: Removed, options: CheckOpti
         return bool(removed.failed) or not report.clean
     known = {(one.kind, one.subject) for one in report.findings}
     again = CheckOptions(max_age=options.max_age, max_duration=0.0)
-    now = check_store(session.open(Intent.CONTENT).context, again).serious
+    store = session.open(Intent.CONTENT)
+    now = check_store(store.context, again).serious
     new = [one for one in now if (one.kind, one.subject) not in known and not (options.layers or options.images)]
     session.warn(f"only now: {one.sentence}" for one in new)
+    if new or any((one.kind, one.subject) in known for one in now):
+        return True
     gone = set(removed.done)
-    stayed = [subject for one in report.serious if ((subject := one.subject).kind, subject.id) not in gone]
-    still = any((one.kind, one.subject) in known for one in now)
-    return bool(new) or still or any(not _went(session, subject) for subject in stayed)
-
-
-def _went(session: Session, subject: Subject) -> bool:
-    """Whether an item is not there any more, though it was not taken out for its own sake."""
-    store = session.open(Intent.CONTENT)
     finders = {"layer": store.layers.find, "image": store.images.find, "container": store.containers.find}
-    find = finders.get(subject.kind)
-    return find is not None and find(subject.id) is None and subject.id not in store.layers.trees()
+    for subject in (one.subject for one in report.serious if (one.subject.kind, one.subject.id) not in gone):
+        find = finders.get(subject.kind)  # it may have gone with another one, though not for its own sake
+        if find is None or find(subject.id) is not None or subject.id in store.layers.trees():
+            return True
+    return False

@@ -118,7 +118,8 @@ def _text_lines(found: Comparison, one: Difference) -> Iterator[str]:
     from cstore.cli.output.contents import shown_path
     from cstore.errors import CstoreError
 
-    if not any(_is_file(file) for file in (one.old, one.new)) or (one.what and "content" not in one.what):
+    files = [file for file in (one.old, one.new) if file is not None and file.format == stat.S_IFREG]
+    if not files or (one.what and "content" not in one.what):
         return
     try:
         texts = found.texts(one)
@@ -133,10 +134,6 @@ def _text_lines(found: Comparison, one: Difference) -> Iterator[str]:
         yield line.rstrip("\n")
         if not line.endswith("\n"):
             yield "\\ No newline at end of file"
-
-
-def _is_file(file: File | None) -> bool:
-    return file is not None and file.format == stat.S_IFREG
 
 
 def _lines(found: Comparison, differences: Iterator[Difference], *, content: bool) -> Iterator[str]:

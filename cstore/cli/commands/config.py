@@ -14,8 +14,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cstore.config import Origin
-
 _OWN_NAME = "50-cstore.conf"
 
 
@@ -74,18 +72,11 @@ def config(
     elif flags["--sources"]:
         _sources(session)
     else:
-        _print(session, first, format)
+        from cstore.config import FORMATS, go_view, load_file
 
-
-def _print(session: Session, file: str, generation: str) -> None:
-    from cstore.config import FORMATS, go_view, load_file
-
-    if file:
-        loaded = load_file(file)
-        session.warn(loaded.warnings)
-    else:
-        loaded = session.config
-    session.document(go_view(loaded, generation or FORMATS[0]))
+        shown = load_file(first) if first else session.config
+        session.warn(shown.warnings if first else ())
+        session.document(go_view(shown, format or FORMATS[0]))
 
 
 def _sources(session: Session) -> None:
@@ -96,7 +87,8 @@ def _sources(session: Session) -> None:
 
     def lines() -> Iterator[str]:
         for one in found:
-            yield from _lines_of(one)
+            yield f"{one.key} = {one.value}  ({one.place})"
+            yield from (f"    overrides {value}  ({place})" for value, place in one.overridden)
         yield from (f"ignored: {path}: {reason}" for path, reason in skipped)
         yield from (f"note: {one}" for one in said)
 
@@ -107,11 +99,6 @@ def _sources(session: Session) -> None:
         "notes": said,
     }
     session.show(View(lambda: document, lines))
-
-
-def _lines_of(one: Origin) -> list[str]:
-    told = [f"{one.key} = {one.value}  ({one.place})"]
-    return told + [f"    overrides {value}  ({place})" for value, place in one.overridden]
 
 
 def _explain(session: Session, written: str) -> None:

@@ -11,7 +11,7 @@ from cstore.cli.session import Intent, Session, View
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import Any
 
     from cstore.contents import Contents, File
@@ -36,10 +36,16 @@ def ls(session: Session, /, place: str, long: bool, recursive: bool, null: bool,
     """
     from cstore.cli.output import contents as output
     from cstore.cli.output.structured import Streamed
+    from cstore.contents import FileUnknown
 
     contents, path = opened_place(session, place, kind)
     with contents:
-        top = _listed(contents, path or b"/", follow=not long)
+        try:
+            top = contents.get(path or b"/", follow=not long)
+        except FileUnknown:
+            if long or not path or path.endswith(b"/"):
+                raise
+            top = contents.get(path, follow=False)  # as with ls(1), a link that leads nowhere is itself
         if top.format != modes.S_IFDIR:
             found: Iterator[File] = iter((top,))
             names = iter((top.path,))
@@ -48,40 +54,17 @@ def ls(session: Session, /, place: str, long: bool, recursive: bool, null: bool,
             found = contents.walk(top.path) if recursive else contents.list(top.path)
         head = {"item": output.item_document(_item(contents)), "path": output.shown_path(top.path)}
         files = (output.file_document(contents, file) for file in found)
+        plain = (output.relative(name, top.path) for name in names)
+        lines = (output.long_line(contents, file, output.relative(file.path, top.path)) for file in found)
         session.show(
             View(
                 lambda: Streamed(head, "files", files, output.tail_of(contents.problems)),
-                lambda: _lines(contents, found, top.path) if long else map(_relative(top.path), names),
+                lambda: lines if long else plain,
                 paths=True,
                 null=null,
             )
         )
         conclude(session, contents.problems)
-
-
-def _listed(contents: Contents, path: bytes, *, follow: bool) -> File:
-    """What a path leads to; as with ls(1), a link that leads nowhere is itself."""
-    from cstore.contents import FileUnknown
-
-    try:
-        return contents.get(path, follow=follow)
-    except FileUnknown:
-        if follow and not path.endswith(b"/"):
-            return contents.get(path, follow=False)
-        raise
-
-
-def _relative(top: bytes) -> Callable[[bytes], str]:
-    from cstore.cli.output.contents import relative
-
-    return lambda path: relative(path, top)
-
-
-def _lines(contents: Contents, found: Iterator[File], top: bytes) -> Iterator[str]:
-    from cstore.cli.output import contents as output
-
-    for file in found:
-        yield output.long_line(contents, file, output.relative(file.path, top))
 
 
 @command("cat", example="cstore cat debian:/etc/passwd\ncstore cat base:/etc/passwd web:/etc/passwd > both")

@@ -35,7 +35,11 @@ def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, no
     from cstore.cli.commands.contents import conclude
     from cstore.cli.output.progress import progress_bar
 
-    owner = _owner(chown)
+    owner = None
+    if chown:
+        uid, colon, gid = chown.partition(":")
+        user = _number(uid, "UID")
+        owner = user, _number(gid, "GID") if colon else user
     store = session.open(Intent.WRITE)
     unverified: list[str] = []
     with progress_bar("copying", None, quiet=quiet) as progress:
@@ -63,14 +67,6 @@ def _layer_path(store: Store, text: str) -> LayerPath:
     except UnknownItem:
         return LayerPath(path=path, layer=word)
     return LayerPath(path=found.path, layer=store.layer_of(found.item).id, item=text.removesuffix(f":{found.path}"))
-
-
-def _owner(text: str) -> tuple[int, int] | None:
-    if not text:
-        return None
-    uid, colon, gid = text.partition(":")
-    user = _number(uid, "UID")
-    return user, _number(gid, "GID") if colon else user
 
 
 def _number(text: str, noun: str) -> int:

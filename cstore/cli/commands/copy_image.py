@@ -125,19 +125,16 @@ class Report:
     def telling(self) -> Iterator[Tell]:
         """Give what hears the events of a copy, for a block."""
         from cstore.cli.output.transfers import told
-
-        with told(quiet=self._quiet) as tell:
-            yield self._through(tell)
-
-    def _through(self, tell: Tell) -> Tell:
         from cstore.transfer import Planned
 
-        def hear(event: Event) -> None:
-            if isinstance(event, Planned):
-                self._plan = event
-            tell(event)
+        with told(quiet=self._quiet) as tell:
 
-        return hear
+            def hear(event: Event) -> None:
+                if isinstance(event, Planned):
+                    self._plan = event
+                tell(event)
+
+            yield hear
 
     def copied(self, image: CopiedImage, *, dry_run: bool = False) -> None:
         """Say what was copied, or with `dry_run` what would be."""

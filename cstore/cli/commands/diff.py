@@ -5,10 +5,6 @@ from __future__ import annotations
 from cstore.cli.command import command, json_option, switch, text, word
 from cstore.cli.session import Intent, Session, View
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from cstore import Compression
-
 
 @command("changes", example="cstore changes app\ncstore changes app base\ncstore changes -0 app | xargs -0 -n 1 echo")
 @word("layer", "LAYER")
@@ -61,11 +57,21 @@ def diff(session: Session, /, layer: str, reference: str, file: str, quiet: bool
     Writes an imported layer byte for byte as it was imported, in its original compression unless an option chooses
     another. With REFERENCE, the archive contains the changes since REFERENCE instead of the parent.
     """
+    from cstore import Compression
     from cstore.cli.files import result_file
     from cstore.cli.output.progress import progress_bar
 
     store = session.open(Intent.CONTENT)
-    record, compression = store.layers.get(layer), _compression(forms)
+    record = store.layers.get(layer)
+    ranked = (
+        ("xz", Compression.XZ),
+        ("bzip2", Compression.BZIP2),
+        ("zstd", Compression.ZSTD),
+        ("gzip", Compression.GZIP),
+        ("uncompressed", Compression.NONE),
+    )
+    # The strongest that was asked for; else the one that the layer came in.
+    compression = next((compression for form, compression in ranked if forms[form]), None)
     compressed = record.compression if compression is None else compression
     total = record.diff_size if record.diff_digest and not (compressed or reference) else None
     with (
@@ -75,18 +81,16 @@ def diff(session: Session, /, layer: str, reference: str, file: str, quiet: bool
         store.layers.diff(record.id, sink, reference, compression)
 
 
-def _compression(forms: dict[str, bool]) -> Compression | None:
-    """The strongest that was asked for; None for the one that the layer came in."""
-    from cstore import Compression
+@command("applydiff-using-staging-dir", example="cstore applydiff-using-staging-dir app ./rootfs")
+@word("layer", "LAYER")
+@word("directory", "DIRECTORY")
+def applydiff_using_staging_dir(session: Session, layer: str, directory: str) -> None:
+    """Replace a layer's contents with a directory's.
 
-    ranked = (
-        ("xz", Compression.XZ),
-        ("bzip2", Compression.BZIP2),
-        ("zstd", Compression.ZSTD),
-        ("gzip", Compression.GZIP),
-        ("uncompressed", Compression.NONE),
-    )
-    return next((compression for form, compression in ranked if forms[form]), None)
+    If there is no LAYER, a layer of that ID is created without a parent. Needs the overlay driver, and
+    enable_partial_images = "true" among the pull_options in storage.conf.
+    """
+    session.open(Intent.WRITE).layers.put_directory(layer, directory)
 
 
 @command("applydiff", example="cstore applydiff -f update.tar.gz app")

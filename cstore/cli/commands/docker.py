@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from cstore.cli.files import FileSink
     from cstore.docker import DockerRoot
     from cstore.docker.root import DockerContainer, DockerImage
-    from cstore.store import Store
     from cstore.transfer import Imported
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -168,6 +167,10 @@ def docker_import(session: Session, /, root: str, docker_driver: str, images: tu
     result is what Podman would pull from the daemon. If an image cannot be imported, nothing of it remains, and the
     others are imported all the same. Prints a line for each name, or the ID of an image without a name.
     """
+    from cstore.cli.output.progress import progress_bar
+    from cstore.docker.root import import_notes
+    from cstore.transfer import import_docker_image
+
     source = _opened(session, root, docker_driver)
     chosen = _chosen(session, source, images, everything=wanted["all"])
     store = session.open(Intent.WRITE)
@@ -175,14 +178,17 @@ def docker_import(session: Session, /, root: str, docker_driver: str, images: tu
     told: list[object] = []
     for image, names in chosen:
         try:
-            imported = _import(source, image, names, store, **wanted)
+            with progress_bar("importing", None, quiet=wanted["quiet"]) as progress:
+                imported = import_docker_image(
+                    source, image, store, names=names, podman_names=wanted["podman_names"], progress=progress
+                )
         except CstoreError as error:
             session.complain(error, image.names[0] if image.names else image.id)
             continue
         done.append(imported)
         session.show(_shown(imported), into=told)
-    if wanted["notes"]:
-        _take_over_notes(source, done, store)
+    for one in done if wanted["notes"] else ():  # after all images are there: a parent may come after its child
+        import_notes(source.images[one.id], store)
     if wanted["all"]:
         _complain(session, source)
     session.whole(told)
@@ -193,31 +199,6 @@ def _shown(image: Imported) -> View:
     from cstore.cli.output import docker as output
 
     return View(lambda: output.imported_document(image), lambda: output.imported_lines(image))
-
-
-def _take_over_notes(source: DockerRoot, done: Sequence[Imported], store: Store) -> None:
-    """After all images are there: a parent may come after its child."""
-    from cstore.docker.root import import_notes
-
-    for one in done:
-        import_notes(source.images[one.id], store)
-
-
-def _import(
-    source: DockerRoot,
-    image: DockerImage,
-    names: Sequence[str],
-    store: Store,
-    *,
-    podman_names: bool,
-    quiet: bool,
-    **_: bool,
-) -> Imported:
-    from cstore.cli.output.progress import progress_bar
-    from cstore.transfer import import_docker_image
-
-    with progress_bar("importing", None, quiet=quiet) as progress:
-        return import_docker_image(source, image, store, names=names, podman_names=podman_names, progress=progress)
 
 
 def _chosen(

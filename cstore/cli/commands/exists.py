@@ -5,10 +5,6 @@ from __future__ import annotations
 from cstore.cli.command import command, json_option, switch, words
 from cstore.cli.session import Intent, Session, View
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from cstore import Store
-
 
 @command("exists", example="cstore exists --quiet base && echo there")
 @words("items", "ITEM")
@@ -26,7 +22,7 @@ def exists(session: Session, items: tuple[str, ...], quiet: bool, layer: bool, i
     store = session.open(Intent.RECORDS)
     asked = {"layer": layer, "image": image, "container": container}
     kinds = {kind for kind, wanted in asked.items() if wanted}
-    results = {item: _is_there(store, item, kinds) for item in items}
+    results = {item: (found := store.find(item)) is not None and kinds <= {found.kind} for item in items}
     lines = () if quiet else (f"{item}: {'true' if there else 'false'}" for item, there in results.items())
     session.show(View(lambda: _mapping(results), lambda: lines))
     session.failed |= not all(results.values())
@@ -36,8 +32,3 @@ def _mapping(results: dict[str, bool]) -> dict[str, bool]:
     from cstore.gojson import mapping
 
     return mapping(results)
-
-
-def _is_there(store: Store, item: str, kinds: set[str]) -> bool:
-    found = store.find(item)
-    return found is not None and kinds <= {found.kind}

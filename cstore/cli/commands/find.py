@@ -59,9 +59,16 @@ def find(session: Session, /, place: str, null: bool, kind: str, **wanted: Any) 
     if bool(place) == bool(wanted["all"]):
         raise InvalidOption("name an item or give --all, not both", hint="cstore find ITEM, or cstore find --all")
     problems: list[str] = []
-    found = _in_item(session, place, kind, criteria, problems) if place else _everywhere(session, criteria, problems)
+    found: Iterator[tuple[Image | None, Contents, File]]
+    if place:
+        found = _in_item(session, place, kind, criteria, problems)
+    else:
+        from cstore.contents import find_everywhere
+
+        found = find_everywhere(session.open(Intent.CONTENT), criteria, problems)
     documents = (_document(*one) for one in found)
-    lines = (_line(*one) for one in found) if place else _lines_everywhere(session, criteria, problems)
+    shown = (output.shown_path(file.path) for _, _, file in found)
+    lines = shown if place else _lines_everywhere(session, criteria, problems)
     session.show(
         View(
             lambda: Streamed({}, "files", documents, output.tail_of(problems)),
@@ -85,26 +92,12 @@ def _in_item(
         problems += contents.problems
 
 
-def _everywhere(
-    session: Session, criteria: Criteria, problems: list[str]
-) -> Iterator[tuple[Image | None, Contents, File]]:
-    from cstore.contents import find_everywhere
-
-    yield from find_everywhere(session.open(Intent.CONTENT), criteria, problems)
-
-
 def _lines_everywhere(session: Session, criteria: Criteria, problems: list[str]) -> Iterator[str]:
     from cstore.contents import paths_everywhere
 
     for image, paths in paths_everywhere(session.open(Intent.CONTENT), criteria, problems):
         start = f"{image.names[0] if image.names else image.id}:/"
         yield from (start + os.fsdecode(path) for path in paths)
-
-
-def _line(_image: Image | None, _contents: Contents, file: File) -> str:
-    from cstore.cli.output.contents import shown_path
-
-    return shown_path(file.path)
 
 
 def _document(image: Image | None, contents: Contents, file: File) -> dict[str, Any]:

@@ -38,9 +38,14 @@ def gc(session: Session, /, **wanted: Any) -> None:
     """
     from cstore.cli.output import plain, structured
 
-    dry_run = bool(wanted["dry_run"])
+    dry_run, age = bool(wanted["dry_run"]), None
     store = session.open(Intent.CONTENT if dry_run else Intent.WRITE)
-    age = _age(str(wanted["quarantine"])) if wanted["quarantine"] else None
+    if wanted["quarantine"]:
+        from cstore.check import parse_duration
+
+        age = parse_duration(str(wanted["quarantine"]))
+        if age < 0:
+            raise InvalidDuration(str(wanted["quarantine"]), "it is negative")
     if not dry_run and not _agreed(store, age, wanted):
         return
     found = store.gc(
@@ -63,10 +68,8 @@ def gc(session: Session, /, **wanted: Any) -> None:
             None if wanted["quiet"] else table,
         )
     )
-    if not (wanted["foreign"] or wanted["quiet"]):
-        _tell_foreign(session, store)
-    if not (wanted["partial"] or wanted["quiet"]):
-        _tell_partial(session, store, {each.path for each in found})
+    if not wanted["quiet"]:
+        _tell_kept(session, store, wanted, {each.path for each in found})
 
 
 def _agreed(store: Store, age: float | None, wanted: Mapping[str, Any]) -> bool:
@@ -86,29 +89,15 @@ def _agreed(store: Store, age: float | None, wanted: Mapping[str, Any]) -> bool:
     return not asked or agreed(f"{verb}?")
 
 
-def _tell_foreign(session: Session, store: Store) -> None:
-    found = store.foreign()
-    if not found:
-        return
-    names = ", ".join(each.path for each in found[:_MOST_NAMED])
-    more = f", and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    session.warn(
-        [f"kept, because no tool creates such names: {names}{more} (cstore gc --foreign moves them into quarantine)"]
-    )
-
-
-def _tell_partial(session: Session, store: Store, gone: AbstractSet[str]) -> None:
-    kept = [each for each in store.partial_blobs() if each.path not in gone]
-    if kept:
+def _tell_kept(session: Session, store: Store, wanted: Mapping[str, Any], gone: AbstractSet[str]) -> None:
+    """Say what only --foreign and --partial remove."""
+    if not wanted["foreign"] and (found := store.foreign()):
+        names = ", ".join(each.path for each in found[:_MOST_NAMED])
+        names += f", and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+        session.warn(
+            [f"kept, because no tool creates such names: {names} (cstore gc --foreign moves them into quarantine)"]
+        )
+    if not wanted["partial"] and (kept := [each for each in store.partial_blobs() if each.path not in gone]):
         size = sum(each.size for each in kept)
         downloads = "1 partial download" if len(kept) == 1 else f"{len(kept)} partial downloads"
         session.warn([f"kept {size} bytes of {downloads} (cstore gc --partial deletes them)"])
-
-
-def _age(text: str) -> float:
-    from cstore.check import parse_duration
-
-    age = parse_duration(text)
-    if age < 0:
-        raise InvalidDuration(text, "it is negative")
-    return age

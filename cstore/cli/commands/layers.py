@@ -109,19 +109,18 @@ def _some(
 
         return plain.layers([(layer.id, layer.names) for layer in found], views.holders(store))
 
-    listed = View(lambda: _documents(_whole(store, found)), lines)
+    def documents() -> object:
+        """Give the records, of which `found` may have outlines only."""
+        if len(found) <= _FEW:
+            return _documents([store.layers.get(each.id) for each in found])
+        records = {layer.id: layer for layer in reversed(store.layers.list())}
+        return _documents([records[each.id] for each in found])
+
+    listed = View(documents, lines)
     plainly = quick or query is None
     session.show(
         in_columns(session, listed, store, "layer", lambda: found, query, whole=wanted["no_trunc"], quiet=plainly)
     )
-
-
-def _whole(store: Store, found: Sequence[Listed]) -> Sequence[Layer]:
-    """Return the records of layers, of which `found` may have outlines only."""
-    if len(found) <= _FEW:
-        return [store.layers.get(each.id) for each in found]
-    records = {layer.id: layer for layer in reversed(store.layers.list())}
-    return [records[each.id] for each in found]
 
 
 @command("layer", example="cstore layer base")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
-    from cstore.transfer import LoadedImage, LoadRequest
+    from cstore.transfer import LoadedImage
 
 
 @command(
@@ -44,11 +44,23 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     """
     from cstore.cli.files import archive_source, size_of
     from cstore.cli.output.progress import progress_bar
-    from cstore.transfer import is_plain
+    from cstore.transfer import LoadRequest, is_plain
     from cstore.transfer import load as load_images
 
-    source_path = _one_path(path, wanted["input"])
-    request = _request(wanted)
+    option = wanted["input"]
+    if path and option:
+        from cstore.errors import UsageMistake
+
+        raise UsageMistake("there are two archives to load", hint=f"load them one after the other: {option}, {path}")
+    source_path = "" if (path or option) == "-" else path or option
+    request = LoadRequest(
+        format=wanted["format"],
+        names=wanted["name"],
+        platform=wanted["platform"],
+        all_platforms=wanted["all"],
+        podman_names=wanted["podman_names"],
+        tag=wanted["tag"],
+    )
     with archive_source(source_path, directory=True) as source:
         store = session.open(Intent.WRITE)
         shown = source_path or "standard input"
@@ -58,36 +70,10 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
             result = load_images(store, source, request, progress, shown=shown)
     session.warn(result.warnings)
     if result.waited and not quiet:
-        session.warn([_waited(result.waited, session.config.graph_root)])
+        waited = f"{result.waited} bytes of layers had to wait in a file in {session.config.graph_root}"
+        how = "one of cstore save --format oci-archive names them first; a file that is not compressed is read in place"
+        session.warn([f"{waited}: the archive names its layers after them ({how})"])
     session.show(View(lambda: _document(result.images), lambda: _lines(result.images)))
-
-
-def _waited(size: int, directory: str) -> str:
-    return (
-        f"{size} bytes of layers had to wait in a file in {directory}: the archive names its layers after them "
-        "(one of cstore save --format oci-archive names them first; a file that is not compressed is read in place)"
-    )
-
-
-def _one_path(path: str, option: str) -> str:
-    if path and option:
-        from cstore.errors import UsageMistake
-
-        raise UsageMistake("there are two archives to load", hint=f"load them one after the other: {option}, {path}")
-    return "" if (path or option) == "-" else path or option
-
-
-def _request(wanted: dict[str, Any]) -> LoadRequest:
-    from cstore.transfer import LoadRequest
-
-    return LoadRequest(
-        format=wanted["format"],
-        names=wanted["name"],
-        platform=wanted["platform"],
-        all_platforms=wanted["all"],
-        podman_names=wanted["podman_names"],
-        tag=wanted["tag"],
-    )
 
 
 def _lines(images: Iterable[LoadedImage]) -> Iterator[str]:

@@ -70,29 +70,24 @@ def unmount(session: Session, items: tuple[str, ...], force: bool) -> None:
     ITEM may also be a mount point. An item with other mounts stays mounted, and its ID is not printed. Images' IDs are
     never printed.
     """
+    from cstore.store import MOUNT_FIRST, ItemKind
+
     store = session.open(Intent.WRITE)
     results: list[object] = []
     for item in items:
         problem = ""
         said: tuple[str, ...] = ()
         try:
-            said = () if _unmount(store, item, force=force) else (f"{item} mountpoint unmounted",)
+            found = store.find(item, MOUNT_FIRST)
+            if found is not None and found.item_kind is ItemKind.IMAGES:
+                store.images.unmount(item, force=force)
+            elif not store.unmount(item, force=force):
+                said = (f"{item} mountpoint unmounted",)
         except errors.CstoreError as error:
             problem = error.go_text
             session.report(error, item)
         session.show(_view({"id": item, "error": problem}, *said), into=results)
     session.whole(results)
-
-
-def _unmount(store: Store, item: str, *, force: bool) -> bool:
-    """Unmount a container, a layer or an image, or what is at a mount point. Returns whether nothing is to be said."""
-    from cstore.store import MOUNT_FIRST, ItemKind
-
-    found = store.find(item, MOUNT_FIRST)
-    if found is not None and found.item_kind is ItemKind.IMAGES:
-        store.images.unmount(item, force=force)
-        return True
-    return store.unmount(item, force=force)
 
 
 @command("mounted", example="cstore mounted base")

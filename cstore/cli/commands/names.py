@@ -8,10 +8,6 @@ from cstore import errors
 from cstore.cli.command import command, json_option, texts, word, words
 from cstore.cli.session import Intent, Session, View
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from cstore import Store
-
 
 @command("get-names", example="cstore get-names 3ede")
 @word("item", "ITEM")
@@ -33,17 +29,13 @@ def set_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -
     this store; its layers stay there. Without --name, all names are removed, and standard error lists them.
     """
     item, store = _first(session, items), session.open(Intent.WRITE)
-    before = () if name else _names_now(store, item)
+    try:
+        before = () if name else store.names(item)
+    except errors.CstoreError:
+        before = ()  # whoever takes them away will hear of it
     _show(session, store.set_names(item, name))
     if before:
         session.warn([f"{item} has no name now, as no --name was given; it had {', '.join(before)}"])
-
-
-def _names_now(store: Store, item: str) -> tuple[str, ...]:
-    try:
-        return store.names(item)
-    except errors.CstoreError:
-        return ()  # whoever takes them away will hear of it
 
 
 @command("add-names", example="cstore add-names --name latest 3ede")

@@ -12,8 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from cstore.transfer import Place
-
 
 @command(
     "push",
@@ -41,26 +39,21 @@ def push(session: Session, /, image: str, destination: str, quiet: bool, **wante
     layer always compresses to the same bytes. Prints the digest of the manifest.
     """
     from cstore.store import result_at
-    from cstore.transfer import STORE, Place, opened_source, sink_of
+    from cstore.transfer import REGISTRY, STORE, Place, opened_source, parse_place, sink_of
 
     request, access = moving(request_of(wanted), wanted), access_of(wanted)
     store = session.open(Intent.CONTENT)
     report = Report(session, quiet=quiet)
     with opened_source(Place(STORE, reference=image, bare=True), store=store) as source, report.telling() as tell:
-        sink = sink_of(_goal(destination or source.name, image), store=store, access=access)
-        copied = sink.take(source, request, tell)
+        goal = destination or source.name
+        if not goal:
+            raise UsageMistake(f"{image} has no name that gives a destination", hint="name the destination")
+        place = parse_place(goal)
+        if place.transport == STORE and place.bare:  # what is no place of another kind is a name in a registry
+            place = Place(REGISTRY, reference=goal)
+        copied = sink_of(place, store=store, access=access).take(source, request, tell)
     if wanted["digestfile"] and not request.dry_run:
         with result_at(wanted["digestfile"], sync=session.config.sync) as file, open(file, "w", closefd=False) as text_:
             text_.write(copied.digest)
     report.copied(copied.with_(id=""), dry_run=request.dry_run)
     report.end()
-
-
-def _goal(text_: str, image: str) -> Place:
-    """Where an image goes: what is no place of another kind is a name in a registry."""
-    from cstore.transfer import REGISTRY, STORE, Place, parse_place
-
-    if not text_:
-        raise UsageMistake(f"{image} has no name that gives a destination", hint="name the destination")
-    place = parse_place(text_)
-    return Place(REGISTRY, reference=text_) if place.transport == STORE and place.bare else place

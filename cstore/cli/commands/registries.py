@@ -38,13 +38,19 @@ def login(session: Session, /, registry: str, **wanted: Any) -> None:
     terminal, prompts for whatever is missing. Without --username, tries stored credentials first.
     """
     from cstore.cli.registries import registry_access
-    from cstore.registry import check_login, keep_credentials, registry_key
+    from cstore.registry import check_login, find_credentials, keep_credentials, registry_key
 
     access, settings = registry_access(wanted)
     key = registry_key(registry or _first_searched(settings))
-    kept = _kept(settings, key)
+    host, _, path = key.partition("/")
+    kept = find_credentials(settings, host, path)
     if wanted["get_login"]:
-        _print_user(session, key, kept)
+        if kept is None:
+            raise _not_logged_in(key)
+        if session.json:
+            session.document({"version": VERSION, "registry": key, "user": kept.user})
+        else:
+            session.lines([kept.user])
         return
     given = bool(wanted["username"] or wanted["password"] or wanted["password_stdin"])
     if kept is not None and not given and _accepted(key, access.with_(credentials=kept), settings):
@@ -73,22 +79,6 @@ def _first_searched(settings: Settings) -> str:
     if not settings.registries.search:
         raise UsageMistake("no registry is given, and registries.conf has no search registry", hint="name it: quay.io")
     return settings.registries.search[0]
-
-
-def _kept(settings: Settings, key: str) -> Credentials | None:
-    from cstore.registry import find_credentials
-
-    host, _, path = key.partition("/")
-    return find_credentials(settings, host, path)
-
-
-def _print_user(session: Session, key: str, kept: Credentials | None) -> None:
-    if kept is None:
-        raise _not_logged_in(key)
-    if session.json:
-        session.document({"version": VERSION, "registry": key, "user": kept.user})
-    else:
-        session.lines([kept.user])
 
 
 def _accepted(key: str, access: Access, settings: Settings) -> bool:

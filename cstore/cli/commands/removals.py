@@ -67,13 +67,24 @@ def rm(session: Session, /, items: tuple[str, ...], **wanted: Any) -> None:
 def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes: bool, keep: str = "") -> None:
     """Show a plan, or do what it says if a person agrees, and say what came of it. What is refused ends it."""
     from cstore.cli.output import removals as output
+    from cstore.cli.output.asking import agreed, can_ask
 
     if plan.refused and not dry_run:
         plan = plan.with_(going=(), freed=0)
     elif not dry_run:
-        if not _agreed(plan, yes=yes):
-            return
-        plan = _kept(session, store, plan, keep) if keep else _removed(session, store, plan)
+        if not yes and plan.going and can_ask():
+            output.show(plan, dry_run=True, stderr=True)
+            if not agreed("Delete these?"):
+                return
+        if keep:
+            plan = _kept(session, store, plan, keep)
+        else:
+            from cstore.insight import remove
+
+            done = remove(store.context, plan)
+            for going, error in done.failed:
+                session.complain(error, going.id)
+            plan = plan.with_(going=done.going, freed=done.freed)
     session.show(
         View(
             lambda: output.document(plan, dry_run=dry_run),
@@ -93,16 +104,6 @@ def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes:
         session.warn_of_damage(plan.problems)
     else:  # what was asked for was done
         session.warn(plan.problems)
-
-
-def _removed(session: Session, store: Store, plan: Plan) -> Plan:
-    """Delete what a plan says; return the part of it that was done."""
-    from cstore.insight import remove
-
-    done = remove(store.context, plan)
-    for going, error in done.failed:
-        session.complain(error, going.id)
-    return plan.with_(going=done.going, freed=done.freed)
 
 
 def _kept(session: Session, store: Store, plan: Plan, days: str) -> Plan:
@@ -131,16 +132,6 @@ def _explain(session: Session, store: Store, refusal: Refusal) -> None:
     if not session.json:
         for line in output.lines(holders(store.context, Item(ItemKind(refusal.kind), refusal.id))):
             say(f"  {line}")
-
-
-def _agreed(plan: Plan, *, yes: bool) -> bool:
-    from cstore.cli.output import removals as output
-    from cstore.cli.output.asking import agreed, can_ask
-
-    if yes or not plan.going or not can_ask():
-        return True
-    output.show(plan, dry_run=True, stderr=True)
-    return agreed("Delete these?")
 
 
 @command(

@@ -11,12 +11,10 @@ from cstore.errors import NotAgreed, UsageMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from cstore.check.repair import Plan, Repaired, RepairOptions, Step
     from cstore.errors import CstoreError
-    from cstore.registry import Access
 
 FORMATS = ("text", "json")
 
@@ -84,10 +82,20 @@ def _repair(session: Session, wanted: dict[str, Any]) -> None:
 
     grouped = wanted["format"] == "text"
     asked = _Asking(session, yes=bool(wanted["yes"]), grouped=grouped)
+    access, names = None, dict[str, list[str]]()
+    if any(source.startswith("docker://") for source in wanted["from"]):
+        from cstore.cli.registries import registry_access
+
+        access = registry_access(wanted)[0]
+    for each in wanted["name"]:
+        image, equals, name = each.partition("=")
+        if not (image and equals and name):
+            raise UsageMistake(f"{each!r} is not of the form ID=NAME")
+        names.setdefault(image, []).append(name)
     options = RepairOptions(
         sources=wanted["from"],
-        access=_access(wanted),
-        names=_names(wanted["name"]),
+        access=access,
+        names=names,
         remove=bool(wanted["remove"]),
         dry_run=bool(wanted["dry_run"]),
         by="cstore repair" + (" --remove" if wanted["remove"] else ""),
@@ -105,25 +113,6 @@ def _repair(session: Session, wanted: dict[str, Any]) -> None:
         _show(session, result.plans[0], grouped=grouped)
     else:
         _conclude(session, result, options, grouped=grouped)
-
-
-def _access(wanted: dict[str, Any]) -> Access | None:
-    """How registries are spoken to, if one is a source."""
-    if not any(source.startswith("docker://") for source in wanted["from"]):
-        return None
-    from cstore.cli.registries import registry_access
-
-    return registry_access(wanted)[0]
-
-
-def _names(given: Sequence[str]) -> dict[str, list[str]]:
-    names: dict[str, list[str]] = {}
-    for each in given:
-        image, equals, name = each.partition("=")
-        if not (image and equals and name):
-            raise UsageMistake(f"{each!r} is not of the form ID=NAME")
-        names.setdefault(image, []).append(name)
-    return names
 
 
 def _show(session: Session, plan: Plan, *, grouped: bool) -> None:

@@ -7,12 +7,6 @@ import os
 from cstore.cli.command import command, switch, text, words
 from cstore.cli.session import Intent, Session
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from cstore import Compression
-    from cstore.transfer import SaveRequest
-
-
 _FORMATS = ("docker-archive", "oci-archive", "oci-dir")
 _COMPRESSIONS = ("gzip", "zstd", "none")
 
@@ -39,44 +33,32 @@ def save(session: Session, images: tuple[str, ...], output: str, format: str, co
     that name; one given by ID is saved without a name. OCI formats compress layers with gzip unless --compress chooses
     otherwise; a docker-archive is not compressed. The output appears only when it is complete.
     """
-    from cstore.transfer import DOCKER_ARCHIVE, OCI_DIRECTORY, SaveRequest
-
-    scratch = os.path.dirname(os.path.abspath(output)) if output and not output.startswith("/dev/") else ""
-    request = SaveRequest(images, format or DOCKER_ARCHIVE, _compression(compress), scratch)
-    if request.format == OCI_DIRECTORY:
-        _to_directory(session, request, output, quiet=quiet)
-    else:
-        _to_file(session, request, output, quiet=quiet)
-
-
-def _to_directory(session: Session, request: SaveRequest, output: str, *, quiet: bool) -> None:
-    from cstore.cli.output.progress import progress_bar
-    from cstore.errors import UsageMistake
-    from cstore.transfer import check_save, save_directory, size_of_save
-
-    if not output:
-        raise UsageMistake("an OCI layout is a directory", hint="name it with --output, or choose oci-archive")
-    store = session.open(Intent.CONTENT)
-    with progress_bar("saving", size_of_save(check_save(store, request)), quiet=quiet) as progress:
-        save_directory(store, request, output, progress)
-
-
-def _to_file(session: Session, request: SaveRequest, output: str, *, quiet: bool) -> None:
     from cstore.cli.files import result_file
     from cstore.cli.output.progress import progress_bar
-    from cstore.transfer import check_save, size_of_save
+    from cstore.errors import UsageMistake
+    from cstore.transfer import (
+        COMPRESSIONS,
+        DOCKER_ARCHIVE,
+        OCI_DIRECTORY,
+        SaveRequest,
+        check_save,
+        save_directory,
+        size_of_save,
+    )
     from cstore.transfer import save as save_images
 
+    scratch = os.path.dirname(os.path.abspath(output)) if output and not output.startswith("/dev/") else ""
+    request = SaveRequest(images, format or DOCKER_ARCHIVE, COMPRESSIONS[compress] if compress else None, scratch)
+    if request.format == OCI_DIRECTORY and not output:
+        raise UsageMistake("an OCI layout is a directory", hint="name it with --output, or choose oci-archive")
     store = session.open(Intent.CONTENT)
     total = size_of_save(check_save(store, request))
+    if request.format == OCI_DIRECTORY:
+        with progress_bar("saving", total, quiet=quiet) as progress:
+            save_directory(store, request, output, progress)
+        return
     with (
         result_file(output, sync=session.config.sync) as sink,
         progress_bar("saving", total, quiet=quiet or not output) as progress,
     ):
         save_images(store, request, sink, progress)
-
-
-def _compression(word: str) -> Compression | None:
-    from cstore.transfer import COMPRESSIONS
-
-    return COMPRESSIONS[word] if word else None

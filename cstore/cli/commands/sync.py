@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore.cli.session import Session
-    from cstore.transfer import Synced
 
 
 @command(
@@ -70,29 +69,23 @@ def sync(session: Session, /, source: str, destination: str, quiet: bool, **want
     with told(quiet=quiet or progress.style == "auto") as tell:
         for one in sync_images(here, there, request, tell, store=store, access=access):
             session.failed = session.failed or one.error is not None
-            documents.append(_document(one))
+            error = str(one.error) if one.error is not None else None
+            documents.append(
+                {
+                    "source": one.source or None,
+                    "destination": one.destination,
+                    "outcome": one.outcome,
+                    "digest": one.digest or None,
+                    "bytes": one.size,
+                    "error": error,
+                }
+            )
             if not session.json:
-                session.lines([_line(one)])
+                session.lines([f"{one.outcome}\t{one.destination}{'' if error is None else f': {error}'}"])
     if session.json:
         from cstore.cli.output.structured import VERSION
 
         session.document({"version": VERSION, "images": documents})
-
-
-def _line(one: Synced) -> str:
-    reason = f": {one.error}" if one.error is not None else ""
-    return f"{one.outcome}\t{one.destination}{reason}"
-
-
-def _document(one: Synced) -> dict[str, Any]:
-    return {
-        "source": one.source or None,
-        "destination": one.destination,
-        "outcome": one.outcome,
-        "digest": one.digest or None,
-        "bytes": one.size,
-        "error": str(one.error) if one.error is not None else None,
-    }
 
 
 def _lines(path: str) -> tuple[str, ...]:

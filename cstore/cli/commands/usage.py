@@ -91,11 +91,6 @@ def _everything(session: Session) -> None:
             beside=lambda: session.warn(found.notes),
         )
     )
-    _tell(session, found)
-
-
-def _tell(session: Session, found: Usage) -> None:
-    """Say what is not in the answer."""
     session.warn(f"cannot read {path}: {reason}" for path, reason in found.unread)
     session.failed = session.failed or bool(found.unread)
     session.warn_of_damage(found.problems)

@@ -21,13 +21,9 @@ def wipe(session: Session) -> None:
     store.wipe()
     session.whole("")
     if counts:
-        session.lines([f"deleted {_counted(counts)}"])
-
-
-def _counted(counts: list[int]) -> str:
-    nouns = ("container", "image", "layer")
-    told = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in zip(counts, nouns, strict=True)]
-    return f"{told[0]}, {told[1]} and {told[2]}"
+        nouns = ("container", "image", "layer")
+        told = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in zip(counts, nouns, strict=True)]
+        session.lines([f"deleted {told[0]}, {told[1]} and {told[2]}"])
 
 
 @command("shutdown", example="cstore shutdown --force")

@@ -75,6 +75,7 @@ def _document(holder: Holder) -> dict[str, Any]:
 def show(found: Iterable[Holding]) -> None:
     """Show a tree for each to a person, with the commands that let go: below it, whole, if one is too long for it."""
     from rich.text import Text
+    from rich.tree import Tree
 
     from cstore.cli.output.terminal import console
     from cstore.insight import flattened
@@ -83,27 +84,20 @@ def show(found: Iterable[Holding]) -> None:
     for each in found:
         held = list(flattened(each.holders))
         fits = all(_INDENT * (depth + 1) + len(visible(holder.command)) <= out.width for depth, holder in held)
-        out.print(_tree(each, with_commands=fits))
+        head = Text.assemble((f"{each.kind} {visible(short_id(each.id))}", "cyan"), (_names(each.names), "bold"))
+        if not each.holders:
+            head.append(_nothing(each), style="yellow" if each.unseen else "green")
+        tree = Tree(head, guide_style="dim")
+        for holder in each.holders:
+            _grow(tree, holder, with_commands=fits)
+        if each.unseen:
+            tree.add(Text(each.unseen, style="yellow"))
+        out.print(tree)
         commands = dict.fromkeys(holder.command for _, holder in reversed(held) if holder.command)
         if commands and not fits:
             out.print(Text("to let go:", style="dim"))
         for command in () if fits else commands:
             out.print(Text(visible(command), style="yellow"), soft_wrap=True)
-
-
-def _tree(found: Holding, *, with_commands: bool) -> Tree:
-    from rich.text import Text
-    from rich.tree import Tree
-
-    head = Text.assemble((f"{found.kind} {visible(short_id(found.id))}", "cyan"), (_names(found.names), "bold"))
-    if not found.holders:
-        head.append(_nothing(found), style="yellow" if found.unseen else "green")
-    tree = Tree(head, guide_style="dim")
-    for holder in found.holders:
-        _grow(tree, holder, with_commands=with_commands)
-    if found.unseen:
-        tree.add(Text(found.unseen, style="yellow"))
-    return tree
 
 
 def _grow(tree: Tree, holder: Holder, *, with_commands: bool) -> None:

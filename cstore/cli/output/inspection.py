@@ -6,11 +6,11 @@ from cstore.cli.output.structured import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
-    from cstore import IDMapEntry, Layer
-    from cstore.insight import Inspection, User
+    from cstore import IDMapEntry
+    from cstore.insight import Inspection
     from cstore.transfer import SeenImage
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
@@ -29,8 +29,19 @@ def document(found: Inspection) -> dict[str, Any]:
         "created": None if record.created == ZERO_TIME else record.created,
         "size": found.size,
         **own,
-        "layers": [_link(layer) for layer in found.layers],
-        "users": {f"{kind}s": _users(found.users, kind) for kind in ("image", "container", "layer")},
+        "layers": [
+            {
+                "id": layer.id,
+                "names": list(layer.names),
+                "diff_id": layer.diff_digest or None,
+                "size": layer.diff_size if layer.diff_digest and layer.diff_size >= 0 else None,
+            }
+            for layer in found.layers
+        ],
+        "users": {
+            f"{kind}s": [{"id": user.id, "names": list(user.names)} for user in found.users if user.kind == kind]
+            for kind in ("image", "container", "layer")
+        },
         "data": [{"name": each.name, "size": each.size, "digest": each.digest or None} for each in found.data],
         "mounts": [{"path": path, "count": count} for path, count in found.mounts.items()],
         "directories": dict(found.directories),
@@ -76,15 +87,6 @@ def _of_layer(found: Inspection, record: Any) -> dict[str, Any]:
         "uid_map": _ranges(record.uid_map),
         "gid_map": _ranges(record.gid_map),
     }
-
-
-def _link(layer: Layer) -> dict[str, Any]:
-    size = layer.diff_size if layer.diff_digest and layer.diff_size >= 0 else None
-    return {"id": layer.id, "names": list(layer.names), "diff_id": layer.diff_digest or None, "size": size}
-
-
-def _users(users: Iterable[User], kind: str) -> list[dict[str, Any]]:
-    return [{"id": user.id, "names": list(user.names)} for user in users if user.kind == kind]
 
 
 def _ranges(ranges: Sequence[IDMapEntry]) -> list[dict[str, int]]:

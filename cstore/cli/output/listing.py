@@ -41,23 +41,17 @@ class Shown(NamedTuple):
 def lines(listing: Listing, records: Sequence[Any], columns: Sequence[str]) -> Iterator[str]:
     """A line for each record, with tabs between its columns; "-" is a number that is not known."""
     for record in records:
-        yield "\t".join(_text(listing.cell(record, column)) for column in columns)
-
-
-def _text(cell: Cell) -> str:
-    if isinstance(cell, tuple):
-        return ",".join(map(visible, cell))
-    return "-" if cell is None else visible(str(cell))
+        cells = (listing.cell(record, column) for column in columns)
+        yield "\t".join(
+            ",".join(map(visible, cell)) if isinstance(cell, tuple) else "-" if cell is None else visible(str(cell))
+            for cell in cells
+        )
 
 
 def documents(listing: Listing, records: Sequence[Any], columns: Sequence[str]) -> list[dict[str, Any]]:
     """An object for each record, with its columns as keys."""
-    cells = ({column: listing.cell(record, column) for column in columns} for record in records)
-    return [{key.replace("-", "_"): _value(cell) for key, cell in row.items()} for row in cells]
-
-
-def _value(cell: Cell) -> object:
-    return list(cell) if isinstance(cell, tuple) else cell
+    rows = ({column.replace("-", "_"): listing.cell(record, column) for column in columns} for record in records)
+    return [{key: list(cell) if isinstance(cell, tuple) else cell for key, cell in row.items()} for row in rows]
 
 
 def show(listing: Listing, records: Sequence[Any], columns: Sequence[str] = (), *, whole: bool = False) -> None:
@@ -115,7 +109,8 @@ def _fits(table: Table, out: Console) -> bool:
 def _row(listing: Listing, record: Any, columns: Sequence[str], *, whole: bool) -> Row:
     cells = {column: listing.cell(record, column) for column in columns}
     if listing.kind == "layer" and "state" not in cells and "used-by" in cells:
-        cells["used-by"] = (*listing.holders.get(record.id, ()), *_mounted(listing, record))
+        holders = listing.holders.get(record.id, ())
+        cells["used-by"] = (*holders, "mounted") if record.id in listing.mounts else tuple(holders)
     return {column: _shown(column, cell, whole=whole) for column, cell in cells.items()}
 
 
@@ -135,7 +130,8 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
 
     from cstore.cli.output import styled
 
-    table = styled.titled_table(*map(_title, columns), right={"Layers", "Size", "Unique"})
+    titles = ("ID" if column == "id" else column.replace("-", " ").capitalize() for column in columns)
+    table = styled.titled_table(*titles, right={"Layers", "Size", "Unique"})
     for row in rows:
         table.add_row(
             *(
@@ -144,14 +140,6 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
             )
         )
     return table
-
-
-def _title(column: str) -> str:
-    return "ID" if column == "id" else column.replace("-", " ").capitalize()
-
-
-def _mounted(listing: Listing, record: Any) -> tuple[str, ...]:
-    return ("mounted",) if record.id in listing.mounts else ()
 
 
 def _shown(column: str, cell: Cell, *, whole: bool) -> Shown:

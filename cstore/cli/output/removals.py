@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from cstore.insight import Going, Plan
+    from cstore.insight import Plan
 
 
 def lines(plan: Plan) -> Iterator[str]:
@@ -25,7 +25,11 @@ def document(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
     return {
         "version": VERSION,
         "dry_run": dry_run,
-        "items": [_item(each) for each in plan.going],
+        "items": [
+            {"kind": each.kind, "id": each.id, "names": list(each.names), "disk": each.disk,
+             **({"goes_with": each.goes_with} if each.goes_with else {})}
+            for each in plan.going
+        ],
         "freed": plan.freed,
         "refused": [
             {"kind": each.kind, "id": each.id, "names": list(each.names), "reason": each.error.message,
@@ -34,11 +38,6 @@ def document(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
         ],
         "problems": list(plan.problems),
     }  # fmt: skip
-
-
-def _item(each: Going) -> dict[str, Any]:
-    document = {"kind": each.kind, "id": each.id, "names": list(each.names), "disk": each.disk}
-    return {**document, "goes_with": each.goes_with} if each.goes_with else document
 
 
 def show(plan: Plan, *, dry_run: bool, stderr: bool = False) -> None:

@@ -169,18 +169,12 @@ def summary(result: Repaired) -> Iterator[str]:
     if not result.done and not result.failed:
         yield "nothing needs repair" if result.healed else "nothing could be healed"
     else:
-        yield f"{_count(result.done, 'step')} done, {len(result.failed)} failed; {_state(result)}"
+        state = f"{_count(result.lost, 'record')} could not be rebuilt" if result.lost else "the store is sound"
+        state = f"{_count(result.serious, 'finding')} left; see cstore check" if result.serious else state
+        yield f"{_count(result.done, 'step')} done, {len(result.failed)} failed; {state}"
     if result.case:
         yield f"quarantine case with what was removed or changed: {result.case}"
         yield f"to undo: cstore repair --undo {result.case}"
-
-
-def _state(result: Repaired) -> str:
-    if result.serious:
-        return f"{_count(result.serious, 'finding')} left; see cstore check"
-    if result.lost:
-        return f"{_count(result.lost, 'record')} could not be rebuilt"
-    return "the store is sound"
 
 
 def _count(things: Sequence[object], noun: str) -> str:

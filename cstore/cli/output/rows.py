@@ -30,7 +30,12 @@ def print_rows(out: Console, table: Table, rows: Sequence[Sequence[Shown]]) -> b
     if any(width < cell_len(str(column.header)) for column, width in zip(table.columns, widths, strict=True)):
         return False
     right = [column.justify == "right" for column in table.columns]
-    looks: dict[str, tuple[str, str]] = {}
+    looks: dict[str, tuple[str, str]] = {}  # the escape sequences before and after a text in a style
+    for style in {cell.style for row in rows for cell in row}:
+        with out.capture() as capture:
+            out.print(Text("x", style=style), end="")
+        before, _, after = capture.get().partition("x")
+        looks[style] = before, after
     titles = [
         _placed(str(column.header), width, at_right)
         for column, width, at_right in zip(table.columns, widths, right, strict=True)
@@ -38,9 +43,6 @@ def print_rows(out: Console, table: Table, rows: Sequence[Sequence[Shown]]) -> b
     out.print(Text(_APART.join(titles), style="dim"), soft_wrap=True)
     written: list[str] = []
     for row in rows:
-        for cell in row:
-            if cell.style not in looks:
-                looks[cell.style] = _look(out, cell.style)
         written += _lines(row, widths, right, looks)
         if len(written) > _AT_ONCE:
             _write(out, written)
@@ -66,14 +68,6 @@ def _lines(
 def _placed(text: str, width: int, at_right: bool) -> str:
     space = " " * (width - cell_len(text))
     return space + text if at_right else text + space
-
-
-def _look(out: Console, style: str) -> tuple[str, str]:
-    """The escape sequences before and after a text in a style."""
-    with out.capture() as capture:
-        out.print(Text("x", style=style), end="")
-    before, _, after = capture.get().partition("x")
-    return before, after
 
 
 def _write(out: Console, lines: list[str]) -> None:

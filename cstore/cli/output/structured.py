@@ -83,6 +83,8 @@ def _write_streamed(document: Streamed) -> None:
 def _write_listed(value: Listed) -> None:
     from itertools import groupby, islice
 
+    from cstore.gojson import encode
+
     rest = iter(value.records)
     batch = list(islice(rest, _BATCH))
     if not batch:
@@ -92,17 +94,15 @@ def _write_listed(value: Listed) -> None:
     while batch:
         for texts, group in groupby(batch, lambda each: isinstance(each, bytes)):
             some = list(group)
-            write_json(between + (b",".join(some) if texts else _documents(some)))
+            if texts:
+                told = b",".join(some)
+            else:
+                plain = not any(record.flags for record in some)  # flags alone may be anything that JSON has
+                told = encode([record.document() for record in some], without_floats=plain).strip(b"\n")[1:-1]
+            write_json(between + told)
             between = b","
         batch = list(islice(rest, _BATCH))
     write_json(b"]\n")
-
-
-def _documents(records: Sequence[Any]) -> bytes:
-    from cstore.gojson import encode
-
-    plain = not any(record.flags for record in records)  # flags alone may be anything that JSON has
-    return encode([record.document() for record in records], without_floats=plain).strip(b"\n")[1:-1]
 
 
 def nothing_is_null(values: Sequence[Any]) -> list[Any] | None:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, JustifyMethod
 
-    from cstore import Change, IDMapEntry, Layer
+    from cstore import Change, IDMapEntry
     from cstore.cli.output.trees import Branch, LayerRow
-    from cstore.cli.output.views import ContainerFacts, Holder, ImageFacts
+    from cstore.cli.output.views import ContainerFacts, ImageFacts
     from cstore.insight import Inspection
-    from cstore.store import LayerOutline, Leftover
+    from cstore.store import Leftover
 
     Fact = tuple[str, str | tuple[str, ...]]
 
@@ -55,9 +55,9 @@ def _leaf(row: LayerRow | None) -> Text:
     if row.layer.names:
         leaf.append(f"  {visible(', '.join(row.layer.names))}", style="bold")
     if row.layer.diff_digest:
-        leaf.append(f"  {_size(row.layer)}", style="dim")
+        leaf.append(f"  {human_size(row.layer.diff_size)}", style="dim")
     for holder in (*row.images, *row.containers):
-        leaf.append(f"  ← {_shown(holder)}", style="green")
+        leaf.append(f"  ← {visible(holder.names[0] if holder.names else short_id(holder.id))}", style="green")
     if row.mount:
         leaf.append(f"  mounted at {visible(row.mount)}", style="yellow")
     return leaf
@@ -66,7 +66,42 @@ def _leaf(row: LayerRow | None) -> Text:
 def layer_details(found: Iterable[Inspection]) -> None:
     """Show all that is known of some layers."""
     for one in found:
-        _print_facts(_facts(one))
+        record: Any = one.record
+        sizes = {each.name: each.size for each in one.data}
+        items = tuple(name if size is None else f"{name} ({human_size(size)})" for name, size in sizes.items())
+        kind, packed = record.compression, record.compressed_digest
+        form = COMPRESSIONS[kind] if 0 <= kind < len(COMPRESSIONS) else str(kind)
+        mounts = (path if count < 2 else f"{path} ({count} times)" for path, count in one.mounts.items())
+        users = [f"{user.kind} {user.names[0] if user.names else short_id(user.id)}" for user in one.users]
+        more = len(users) - _MOST
+        if more > 0:
+            users[_MOST:] = [f"and {more} more: cstore inspect {record.id}"]
+        _print_facts(
+            [
+                ("ID", record.id),
+                ("Names", ", ".join(record.names)),
+                ("Parent", record.parent),
+                ("Created", f"{record.created} ({age(record.created)})"),
+                ("Size", f"{human_size(record.diff_size)} ({record.diff_size} bytes)" if record.diff_digest else ""),
+                ("Compressed", f"{human_size(record.compressed_size)}, {form}" if record.compressed_size else ""),
+                ("Digest", record.diff_digest),
+                ("Compressed digest", packed if packed != record.diff_digest else ""),
+                ("TOC digest", record.toc_digest),
+                ("Data", items),
+                ("Metadata", record.metadata),
+                ("Mount label", record.mount_label),
+                ("UID map", _ranges(record.uid_map)),
+                ("GID map", _ranges(record.gid_map)),
+                ("Directory", one.directories.get("tree", "")),
+                ("Mounted at", tuple(mounts)),
+                ("Read only", "yes" if one.read_only else ""),
+                ("Used by", tuple(users)),
+            ]
+        )
+
+
+_MOST = 20
+"""Users of a layer that are shown."""
 
 
 def _print_facts(facts: Iterable[Fact]) -> None:
@@ -80,49 +115,6 @@ def _print_facts(facts: Iterable[Fact]) -> None:
             out.print(line, soft_wrap=True)  # an ID copied from a narrow terminal is complete
 
 
-def _facts(one: Inspection) -> list[Fact]:
-    record: Any = one.record
-    sizes = {each.name: each.size for each in one.data}
-    items = tuple(name if size is None else f"{name} ({human_size(size)})" for name, size in sizes.items())
-    compressed = (
-        f"{human_size(record.compressed_size)}, {_compression(record.compression)}" if record.compressed_size else ""
-    )
-    return [
-        ("ID", record.id),
-        ("Names", ", ".join(record.names)),
-        ("Parent", record.parent),
-        ("Created", f"{record.created} ({age(record.created)})"),
-        ("Size", f"{human_size(record.diff_size)} ({record.diff_size} bytes)" if record.diff_digest else ""),
-        ("Compressed", compressed),
-        ("Digest", record.diff_digest),
-        ("Compressed digest", record.compressed_digest if record.compressed_digest != record.diff_digest else ""),
-        ("TOC digest", record.toc_digest),
-        ("Data", items),
-        ("Metadata", record.metadata),
-        ("Mount label", record.mount_label),
-        ("UID map", _ranges(record.uid_map)),
-        ("GID map", _ranges(record.gid_map)),
-        ("Directory", one.directories.get("tree", "")),
-        ("Mounted at", tuple(_times(path, count) for path, count in one.mounts.items())),
-        ("Read only", "yes" if one.read_only else ""),
-        ("Used by", _users(one)),
-    ]
-
-
-def _times(path: str, count: int) -> str:
-    return path if count < 2 else f"{path} ({count} times)"
-
-
-def _users(one: Inspection) -> tuple[str, ...]:
-    """Who needs a layer; of very many, the first ones."""
-    users = [f"{user.kind} {user.names[0] if user.names else short_id(user.id)}" for user in one.users]
-    more = len(users) - _MOST
-    return tuple(users) if more < 1 else (*users[:_MOST], f"and {more} more: cstore inspect {one.record.id}")
-
-
-_MOST = 20
-
-
 def _ranges(ranges: Sequence[IDMapEntry]) -> str:
     return "; ".join(f"{part.container_id}→{part.host_id}, {part.size} IDs" for part in ranges)
 
@@ -130,52 +122,48 @@ def _ranges(ranges: Sequence[IDMapEntry]) -> str:
 def image_details(found: Iterable[tuple[ImageFacts, int | str]]) -> None:
     """Show all that is recorded of some images, each with its size in bytes, or why that is not known."""
     for one, size in found:
-        _print_facts(_facts_of_image(one, size))
-
-
-def _facts_of_image(one: ImageFacts, size: int | str) -> list[Fact]:
-    record = one.image
-    items = tuple(f"{name} ({human_size(record.data_sizes.get(name, 0))})" for name in record.data_names)
-    return [
-        ("ID", record.id),
-        ("Names", record.names),
-        ("Earlier names", tuple(name for name in record.names_history if name not in record.names)),
-        ("Digests", one.digests),
-        ("Created", f"{record.created} ({age(record.created)})"),
-        ("Size", f"{human_size(size)} ({size} bytes)" if isinstance(size, int) else f"unknown: {size}"),
-        ("Top layer", record.layer),
-        ("Mapped layers", record.mapped_layers),
-        ("Data", items),
-        ("Metadata", record.metadata),
-        ("Read only", "yes" if one.read_only else ""),
-    ]
+        record = one.image
+        items = tuple(f"{name} ({human_size(record.data_sizes.get(name, 0))})" for name in record.data_names)
+        _print_facts(
+            [
+                ("ID", record.id),
+                ("Names", record.names),
+                ("Earlier names", tuple(name for name in record.names_history if name not in record.names)),
+                ("Digests", one.digests),
+                ("Created", f"{record.created} ({age(record.created)})"),
+                ("Size", f"{human_size(size)} ({size} bytes)" if isinstance(size, int) else f"unknown: {size}"),
+                ("Top layer", record.layer),
+                ("Mapped layers", record.mapped_layers),
+                ("Data", items),
+                ("Metadata", record.metadata),
+                ("Read only", "yes" if one.read_only else ""),
+            ]
+        )
 
 
 def container_details(found: Iterable[tuple[ContainerFacts, int | str]]) -> None:
     """Show all that is recorded of some containers, each with its size in bytes, or why that is not known."""
     for one, size in found:
-        _print_facts(_facts_of_container(one, size))
-
-
-def _facts_of_container(one: ContainerFacts, size: int | str) -> list[tuple[str, str]]:
-    record = one.container
-    items = tuple(f"{name} ({human_size(record.data_sizes.get(name, 0))})" for name in record.data_names)
-    return [
-        ("ID", record.id),
-        ("Names", ", ".join(record.names)),
-        ("Image", record.image),
-        ("Image names", ", ".join(one.image_names)),
-        ("Created", f"{record.created} ({age(record.created)})"),
-        ("Size", f"{human_size(size)} ({size} bytes)" if isinstance(size, int) else f"unknown: {size}"),
-        ("Layer", record.layer),
-        ("Mounted at", one.mount),
-        ("Data", ", ".join(items)),
-        ("Metadata", record.metadata),
-        ("UID map", _ranges(record.uid_map)),
-        ("GID map", _ranges(record.gid_map)),
-        ("Volatile", "yes" if record.flags.get("Volatile") is True else ""),
-        ("Mount label", str(record.flags.get("MountLabel", ""))),
-    ]
+        record = one.container
+        items = tuple(f"{name} ({human_size(record.data_sizes.get(name, 0))})" for name in record.data_names)
+        _print_facts(
+            [
+                ("ID", record.id),
+                ("Names", ", ".join(record.names)),
+                ("Image", record.image),
+                ("Image names", ", ".join(one.image_names)),
+                ("Created", f"{record.created} ({age(record.created)})"),
+                ("Size", f"{human_size(size)} ({size} bytes)" if isinstance(size, int) else f"unknown: {size}"),
+                ("Layer", record.layer),
+                ("Mounted at", one.mount),
+                ("Data", ", ".join(items)),
+                ("Metadata", record.metadata),
+                ("UID map", _ranges(record.uid_map)),
+                ("GID map", _ranges(record.gid_map)),
+                ("Volatile", "yes" if record.flags.get("Volatile") is True else ""),
+                ("Mount label", str(record.flags.get("MountLabel", ""))),
+            ]
+        )
 
 
 def changes(found: Sequence[Change]) -> None:
@@ -294,18 +282,6 @@ def shortened(text: str, width: int) -> str:
     while tail and cell_len(head) + 1 + cell_len(tail) > width:
         tail = tail[1:]
     return f"{head}…{tail}"
-
-
-def _shown(holder: Holder) -> str:
-    return visible(holder.names[0] if holder.names else short_id(holder.id))
-
-
-def _size(record: Layer | LayerOutline) -> str:
-    return human_size(record.diff_size) if record.diff_digest else ""
-
-
-def _compression(number: int) -> str:
-    return COMPRESSIONS[number] if 0 <= number < len(COMPRESSIONS) else str(number)
 
 
 def age(created: str) -> str:

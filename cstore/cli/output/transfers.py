@@ -37,7 +37,7 @@ _SHOWN = 19
 def told(*, quiet: bool = False) -> Iterator[Tell]:
     """Yield a receiver for the events of a copy, while the context lasts."""
     if quiet or progress.style == "none":
-        yield _nothing
+        yield lambda _: None
     elif progress.style == "json":
         yield _Documents().hear
     elif progress.style == "auto" and sys.stderr.isatty():
@@ -45,10 +45,6 @@ def told(*, quiet: bool = False) -> Iterator[Tell]:
             yield bars.hear
     else:
         yield _line
-
-
-def _nothing(_event: Event) -> None:
-    """Nobody wants to know."""
 
 
 def _line(event: Event) -> None:
@@ -78,29 +74,26 @@ class _Documents:
 
     def hear(self, event: Event) -> None:
         """Say an event, unless it is one of many of the same kind."""
-        from cstore.transfer import BlobProgress
+        from cstore.transfer import BlobDone, BlobPresent, Planned, Retried
 
-        if isinstance(event, BlobProgress):
+        document: dict[str, Any]
+        if isinstance(event, Planned):
+            document = {"event": "planned", **plan_document(event)}
+        elif isinstance(event, BlobDone):
+            document = {"event": "done", "digest": event.digest, "size": event.size}
+        elif isinstance(event, BlobPresent):
+            document = {"event": "present", "digest": event.digest, "size": event.size}
+        elif isinstance(event, Retried):
+            about = {"attempt": event.attempt, "wait": event.wait, "reason": event.reason}
+            document = {"event": "retry", "digest": event.digest or None, "action": event.action, **about}
+        else:
             before, now = self._said.get(event.digest, 0.0), monotonic()
             if now - before < progress.EVERY["json"] and event.done != event.size:
                 return
             self._said[event.digest] = now
-        progress.say_event(_document(event))
-
-
-def _document(event: Event) -> dict[str, Any]:
-    from cstore.transfer import BlobDone, BlobPresent, Planned, Retried
-
-    if isinstance(event, Planned):
-        return {"event": "planned", **plan_document(event)}
-    if isinstance(event, BlobDone):
-        return {"event": "done", "digest": event.digest, "size": event.size}
-    if isinstance(event, BlobPresent):
-        return {"event": "present", "digest": event.digest, "size": event.size}
-    if isinstance(event, Retried):
-        about = {"attempt": event.attempt, "wait": event.wait, "reason": event.reason}
-        return {"event": "retry", "digest": event.digest or None, "action": event.action, **about}
-    return {"event": "blob", "digest": event.digest, "done": event.done, "size": event.size, "kept": event.begun}
+            moved = {"done": event.done, "size": event.size, "kept": event.begun}
+            document = {"event": "blob", "digest": event.digest, **moved}
+        progress.say_event(document)
 
 
 class _Bars:

@@ -62,23 +62,17 @@ def branches(rows: Iterable[LayerRow]) -> list[Branch]:
     shown: list[Branch] = []
     for root in [*roots, *children]:
         if root in children:
-            shown += _branches_below(root, children)
-    return shown
-
-
-def _branches_below(root: str, children: dict[str, list[LayerRow]]) -> list[Branch]:
-    """Take everything below `root` out of `children`, top down, without recursion: chains may be long."""
-    shown = [Branch(root, None, ())]
-    waiting = _family(root, (), children)
-    while waiting:
-        branch = waiting.pop()
-        shown.append(branch)
-        waiting += _family(branch.name, branch.columns, children)
+            shown.append(Branch(root, None, ()))
+            waiting = _family(root, (), children)
+            while waiting:  # without recursion: chains may be long
+                branch = waiting.pop()
+                shown.append(branch)
+                waiting += _family(branch.name, branch.columns, children)
     return shown
 
 
 def _family(parent: str, columns: tuple[bool, ...], children: dict[str, list[LayerRow]]) -> list[Branch]:
-    """The children of one parent, last one first; each notes whether a sibling follows it."""
+    """Take the children of one parent out of `children`, last one first; each notes whether a sibling follows it."""
     rows = children.pop(parent, [])
     last = len(rows) - 1
     return [Branch(row.layer.id, row, (*columns, place < last)) for place, row in reversed(list(enumerate(rows)))]

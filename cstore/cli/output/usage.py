@@ -91,12 +91,9 @@ def usage_lines(found: Usage) -> Iterator[str]:
     for line in found.lines:
         numbers = (line.size, line.shared, line.unique)
         shown = "\t".join("-" if number < 0 else str(number) for number in numbers)
-        yield f"{line.kind}\t{line.disk}\t{shown}\t{visible(line.id or line.path) or '-'}\t{_names(line)}"
+        names = ",".join(map(visible, line.names))
+        yield f"{line.kind}\t{line.disk}\t{shown}\t{visible(line.id or line.path) or '-'}\t{names}"
     yield f"total\t{found.total}\t{found.du}\t-\t-\t{visible(' '.join(found.roots)) or '-'}\t"
-
-
-def _names(line: Line) -> str:
-    return ",".join(map(visible, line.names))
 
 
 def usage_document(found: Usage) -> dict[str, Any]:

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from cstore.report import ImageFacts, Report
+    from cstore.report import Report
 
 _ROOM = Box(0, 0, 1000, 500)
 _MOST = 300
@@ -39,7 +39,12 @@ def treemap(report: Report) -> str:
     order = sorted(totals, key=lambda group: -totals[group])
     if not order:
         return "<p>There are no bytes to show.</p>"
-    users = _users(report.images)
+    found: dict[str, list[str]] = {}
+    for image in report.images:
+        for part in image.slices:
+            found.setdefault(part.layer, []).append(name_of(image.names, image.id).rpartition("/")[2])
+    # For each layer, an image that needs it, and the number of others.
+    users = {layer: names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "") for layer, names in found.items()}
     boxes = squarified([totals[group] for group in order], _ROOM)
     drawn = "".join(
         _group(group, groups[group], box, report.total, users) for group, box in zip(order, boxes, strict=True)
@@ -71,24 +76,20 @@ def _group(group: str, blocks: Sequence[Block], room: Box, total: int, users: Ma
     if rest:
         items.append((sum(block.size for block in rest), f"{len(rest):,} others", counted(len(rest), "smaller block")))
         items.sort(key=lambda item: -item[0])
-    boxes = squarified([item[0] for item in items], room)
-    return "".join(
-        _block(group, box, name, f"{group}: {title}, {human_size(size)} ({percent(size, total)})")
-        for box, (size, name, title) in zip(boxes, items, strict=True)
-    )
-
-
-def _block(group: str, box: Box, name: str, title: str) -> str:
-    place = (
-        f'x="{percent(box.x, _ROOM.width)}" y="{percent(box.y, _ROOM.height)}" '
-        f'width="{percent(box.width, _ROOM.width)}" height="{percent(box.height, _ROOM.height)}"'
-    )
-    label = ""
-    if box.width > _ROOM.width * 0.05 and box.height > _ROOM.height * 0.04:
-        narrow = " class=n" if box.width < _ROOM.width * 0.2 else ""
-        label = f'<text x="5" y="15"{narrow}>{safe(cut(name, _LABEL))}</text>'
-    body = f'<title>{safe(title)}</title><rect width="100%" height="100%"/>{label}'
-    return f'<svg class="item g-{group}" {place}>{body}</svg>\n'
+    drawn = ""
+    for box, (size, name, title) in zip(squarified([item[0] for item in items], room), items, strict=True):
+        place = (
+            f'x="{percent(box.x, _ROOM.width)}" y="{percent(box.y, _ROOM.height)}" '
+            f'width="{percent(box.width, _ROOM.width)}" height="{percent(box.height, _ROOM.height)}"'
+        )
+        label = ""
+        if box.width > _ROOM.width * 0.05 and box.height > _ROOM.height * 0.04:
+            narrow = " class=n" if box.width < _ROOM.width * 0.2 else ""
+            label = f'<text x="5" y="15"{narrow}>{safe(cut(name, _LABEL))}</text>'
+        about = safe(f"{group}: {title}, {human_size(size)} ({percent(size, total)})")
+        body = f'<title>{about}</title><rect width="100%" height="100%"/>{label}'
+        drawn += f'<svg class="item g-{group}" {place}>{body}</svg>\n'
+    return drawn
 
 
 def _words(block: Block, users: Mapping[str, str]) -> tuple[str, str]:
@@ -101,15 +102,6 @@ def _words(block: Block, users: Mapping[str, str]) -> tuple[str, str]:
         return block.kind, block.kind
     name = name_of(block.names, block.id)
     return name.rpartition("/")[2] or name, f"{block.kind} {name}"
-
-
-def _users(images: Sequence[ImageFacts]) -> dict[str, str]:
-    """Return, for each layer, an image that needs it, and the number of others."""
-    found: dict[str, list[str]] = {}
-    for image in images:
-        for part in image.slices:
-            found.setdefault(part.layer, []).append(name_of(image.names, image.id).rpartition("/")[2])
-    return {layer: names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "") for layer, names in found.items()}
 
 
 # ── age against size ──

@@ -16,7 +16,6 @@ from cstore.report import GROUPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cstore.check import Finding
     from cstore.report import ImageFacts, Report
 
 _MOST_FINDINGS = 500
@@ -131,15 +130,12 @@ def _findings(report: Report) -> str:
     checked = report.checked
     if checked is None:
         return section("findings", "Findings", "<p>The store was not checked; cstore report --check does it.</p>")
-    rows = [
-        f'<tr>{cell(f"""<span class="tag s-{one.severity.value}">{one.severity.value}</span>""", one.severity.rank)}'
-        f"{cell(f'<b><bdi>{safe(findings.subject_of(one))}</bdi></b><br>{safe(one.sentence)}{_advice(one)}')}</tr>"
-        for one in sorted(checked.findings, key=lambda one: one.severity.rank)[:_MOST_FINDINGS]
-    ]
+    rows = []
+    for one in sorted(checked.findings, key=lambda one: one.severity.rank)[:_MOST_FINDINGS]:
+        severity = f'<span class="tag s-{one.severity.value}">{one.severity.value}</span>'
+        advice = f"<br><small>{safe(findings.advice(one))}</small>"
+        sentence = f"<b><bdi>{safe(findings.subject_of(one))}</bdi></b><br>{safe(one.sentence)}{advice}"
+        rows.append(f"<tr>{cell(severity, one.severity.rank)}{cell(sentence)}</tr>")
     told = f"<p>A quick check: {safe(findings.summary(checked))}.</p>"
     shown = table("findings", ("Severity", "Finding"), rows) if rows else ""
     return section("findings", "Findings", told, shown)
-
-
-def _advice(finding: Finding) -> str:
-    return f"<br><small>{safe(findings.advice(finding))}</small>"

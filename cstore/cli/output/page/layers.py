@@ -20,7 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cstore.report import ImageFacts, LayerFacts, Report, Slice
+    from cstore.report import LayerFacts, Report, Slice
 
 _MOST_IN_TREE = 60
 _MOST_IN_TABLE = 500
@@ -93,7 +93,10 @@ def _row(layer: LayerFacts, number: int, column: int, largest: int, most: int, t
     group = "shared" if layer.images > 1 else "unique" if layer.images else "unused"
     group = "container" if layer.containers and not layer.images else group
     length = percent(max(layer.size, 0) or largest / 400, largest)
-    words = (name_of(layer.names, layer.id), cut(top.strip(), _LABEL), f"{size_text(layer.size)},", _used(layer))
+    uses = [counted(layer.images, "image")] if layer.images else []
+    uses += [counted(layer.containers, "container")] if layer.containers else []
+    used = ", ".join(uses) or "not used"
+    words = (name_of(layer.names, layer.id), cut(top.strip(), _LABEL), f"{size_text(layer.size)},", used)
     text = " ".join(word for word in words if word)
     return (
         f'<circle cx="{left - 7}" cy="{at + 12}" r="3.5"/><text x="{left}" y="{at + 16}">{safe(text)}</text>'
@@ -113,28 +116,20 @@ def _line(layer: LayerFacts, number: int, column: int, rows: dict[str, int], col
     return f'<path d="M{left} {start}{end}"/>\n'
 
 
-def _used(layer: LayerFacts) -> str:
-    uses = [counted(layer.images, "image")] if layer.images else []
-    uses += [counted(layer.containers, "container")] if layer.containers else []
-    return ", ".join(uses) or "not used"
-
-
 def _as_table(layers: Sequence[LayerFacts]) -> str:
     ordered = sorted(layers, key=lambda layer: (-layer.size, layer.id))
-    rows = [_table_row(layer) for layer in ordered[:_MOST_IN_TABLE]]
+    rows = []
+    for layer in ordered[:_MOST_IN_TABLE]:
+        name, parent = safe(name_of(layer.names, layer.id)), safe(name_of((), layer.parent))
+        counts = cell(str(layer.images), right=True) + cell(str(layer.containers), right=True)
+        size = cell(size_text(layer.size), layer.size, right=True)
+        rows.append(f"<tr>{cell(f'<bdi>{name}</bdi>')}{size}{counts}{cell(f'<code>{parent}</code>')}</tr>")
     rest = ordered[_MOST_IN_TABLE:]
-    size = human_size(sum(max(layer.size, 0) for layer in rest))
-    more = f"; {counted(len(rest), 'smaller layer')} of {size} left out" if rest else ""
+    left_out = human_size(sum(max(layer.size, 0) for layer in rest))
+    more = f"; {counted(len(rest), 'smaller layer')} of {left_out} left out" if rest else ""
     titles = ("Layer", "Size", "Images", "Containers", "Parent")
     note = f"<p>{counted(len(layers), 'layer')} are too many for a drawing; this is a table{more}.</p>"
     return note + table("layers", titles, rows, right=frozenset({"Size", "Images", "Containers"}))
-
-
-def _table_row(layer: LayerFacts) -> str:
-    name, parent = safe(name_of(layer.names, layer.id)), safe(name_of((), layer.parent))
-    counts = cell(str(layer.images), right=True) + cell(str(layer.containers), right=True)
-    size = cell(size_text(layer.size), layer.size, right=True)
-    return f"<tr>{cell(f'<bdi>{name}</bdi>')}{size}{counts}{cell(f'<code>{parent}</code>')}</tr>"
 
 
 # ── waterfalls ──
@@ -146,7 +141,16 @@ def waterfalls(report: Report) -> str:
     shown, rest = images[:MOST_DRAWN], images[MOST_DRAWN:]
     most = max(_FEWEST_SLICES, _MOST_SLICES // max(len(shown), 1))
     is_open = len(shown) <= _MOST_OPEN
-    body = "".join(_waterfall(image, number, most, is_open=is_open) for number, image in shown)
+    body = ""
+    for number, image in shown:
+        wasted = sum(part.overwritten + part.deleted for part in image.slices)
+        facts = f"{size_text(image.size)}, {counted(len(image.slices), 'layer')}"
+        facts += f", {human_size(wasted)} wasted" if wasted else ""
+        name, rows = safe(name_of(image.names, image.id)), "".join(_slices(image.slices, most))
+        body += (
+            f"<details{' open' if is_open else ''}><summary><bdi>{name}</bdi> <small>{facts}</small></summary>"
+            f'<ol class="fall" id="w{number}">\n{rows or "<li>no layers</li>"}</ol></details>\n'
+        )
     scroll = body if is_open else f'<div class="scroll" tabindex="0" role="region" aria-label="Images">{body}</div>'
     told = f"{_key('ov', 'overwritten')} {_key('de', 'deleted')} by a layer above"
     told = "not searched, because only records were read" if report.quick else told
@@ -159,44 +163,29 @@ def _key(kind: str, word: str) -> str:
     return f'<span class="key">{pattern} {word}</span>'
 
 
-def _waterfall(image: ImageFacts, number: int, most: int, *, is_open: bool) -> str:
-    name = safe(name_of(image.names, image.id))
-    wasted = sum(part.overwritten + part.deleted for part in image.slices)
-    facts = f"{size_text(image.size)}, {counted(len(image.slices), 'layer')}"
-    facts += f", {human_size(wasted)} wasted" if wasted else ""
-    rows = "".join(_slices(image.slices, most)) or "<li>no layers</li>"
-    return (
-        f"<details{' open' if is_open else ''}><summary><bdi>{name}</bdi> <small>{facts}</small></summary>"
-        f'<ol class="fall" id="w{number}">\n{rows}</ol></details>\n'
-    )
-
-
 def _slices(slices: Sequence[Slice], most: int) -> Iterator[str]:
     """The rows of an image. Of very many layers, the smallest are left out, and said so."""
     total = sum(max(part.size, 0) for part in slices)
     kept = set(sorted(range(len(slices)), key=lambda place: -slices[place].size)[:most])
     before = 0
     for place, part in enumerate(slices):
-        if place in kept:
-            yield _slice(part, before, total, place + 1)
-        before += max(part.size, 0)
+        at, before = before, before + max(part.size, 0)
+        if place not in kept:
+            continue
+        length = max(part.size, 0, total / 400)
+        bars = f'<rect x="{percent(at, total)}" width="{percent(length, total)}" height="100%"/>'
+        wasted = ""
+        for kind, word, amount in (("ov", "overwritten", part.overwritten), ("de", "deleted", part.deleted)):
+            width = min(amount, before - at)  # a file's length may be more than what is kept of it
+            if width > 0:
+                bars += f'<rect class="{kind}" x="{percent(at, total)}" width="{percent(width, total)}" height="100%"/>'
+                wasted += f", {human_size(width)} {word}"
+                at += width
+        step = f"<span>{safe(shortened(part.step, _COMMAND))}</span>" if part.step else ""
+        layer = safe(name_of((), part.layer))
+        yield (
+            f'<li value="{place + 1}"><b>{size_text(part.size)}</b>{wasted} <code>{layer}</code>'
+            f'<svg class="bar" aria-hidden="true">{bars}</svg>{step}</li>\n'
+        )
     if len(slices) > most:
         yield f"<li>{counted(len(slices) - most, 'smaller layer')} left out</li>\n"
-
-
-def _slice(part: Slice, before: int, total: int, number: int) -> str:
-    size = max(part.size, 0)
-    bars = f'<rect x="{percent(before, total)}" width="{percent(max(size, total / 400), total)}" height="100%"/>'
-    wasted, at = "", before
-    for kind, word, amount in (("ov", "overwritten", part.overwritten), ("de", "deleted", part.deleted)):
-        amount = min(amount, before + size - at)  # noqa: PLW2901  - a file's length may be more than what is kept of it
-        if amount > 0:
-            bars += f'<rect class="{kind}" x="{percent(at, total)}" width="{percent(amount, total)}" height="100%"/>'
-            wasted += f", {human_size(amount)} {word}"
-            at += amount
-    step = f"<span>{safe(shortened(part.step, _COMMAND))}</span>" if part.step else ""
-    layer = safe(name_of((), part.layer))
-    return (
-        f'<li value="{number}"><b>{size_text(part.size)}</b>{wasted} <code>{layer}</code>'
-        f'<svg class="bar" aria-hidden="true">{bars}</svg>{step}</li>\n'
-    )

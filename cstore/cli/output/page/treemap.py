@@ -30,29 +30,19 @@ def squarified(sizes: Sequence[float], room: Box) -> list[Box]:
     found: list[Box] = []
     left = room
     while len(found) < len(areas):
-        start = len(found)
-        end = _end_of_row(areas, start, min(left.width, left.height))
+        start = end = len(found)
+        side, total, worst = min(left.width, left.height), 0.0, float("inf")
+        while end < len(areas):
+            grown = total + areas[end]
+            ratio = float("inf")  # the worst one of sides in a row of rectangles from the largest to the smallest
+            if areas[end] and side:
+                ratio = max(side * side * areas[start] / (grown * grown), grown * grown / (side * side * areas[end]))
+            if ratio > worst:
+                break
+            total, worst, end = grown, ratio, end + 1
         boxes, left = _row(areas[start:end], left, last=end == len(areas))
         found += boxes
     return found
-
-
-def _end_of_row(areas: list[float], start: int, side: float) -> int:
-    total, worst = 0.0, float("inf")
-    for place in range(start, len(areas)):
-        grown = total + areas[place]
-        ratio = _worst(areas[start], areas[place], grown, side)
-        if ratio > worst:
-            return place
-        total, worst = grown, ratio
-    return len(areas)
-
-
-def _worst(largest: float, smallest: float, total: float, side: float) -> float:
-    """The worst ratio of sides in a row of rectangles along a side."""
-    if not smallest or not side:
-        return float("inf")
-    return max(side * side * largest / (total * total), total * total / (side * side * smallest))
 
 
 def _row(areas: list[float], room: Box, *, last: bool) -> tuple[list[Box], Box]:
