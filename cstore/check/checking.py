@@ -78,7 +78,13 @@ class _Check:
         self._read(self._jobs)
         if found or any(self._problems.values()):
             found, snapshot = self._confirm({finding.key for finding in found})
-        self._remember()
+        if self._options.memory and self._deadline:
+            from cstore.check.memory import Memory
+
+            sound = [layer for layer, problems in self._problems.items() if not problems]
+            failure = Memory(self._options.memory).keep(self._jobs.values(), sound, time.time())
+            if failure:
+                self._notes.append(failure)
         if self._options.layer_mountable:
             from cstore.check.mountable import unmountable
 
@@ -102,16 +108,6 @@ class _Check:
         done = examine_all(ordered, workers=options.workers, deadline=self._deadline, progress=options.progress)
         self._problems.update(done.problems)
         self._unexamined = done.unexamined
-
-    def _remember(self) -> None:
-        if not (self._options.memory and self._deadline):
-            return
-        from cstore.check.memory import Memory
-
-        sound = [layer for layer, problems in self._problems.items() if not problems]
-        failure = Memory(self._options.memory).keep(self._jobs.values(), sound, time.time())
-        if failure:
-            self._notes.append(failure)
 
     # ── confirmation ──
 
@@ -189,11 +185,6 @@ def shared_locks(context: Context) -> Iterator[None]:
     paths = [path for item_kind in ItemKind for path in context.places[item_kind].locks]
     with ExitStack() as stack:
         for path in [*paths, context.layout.mountpoints_lock]:
-            if _is_regular(path):
+            if stat.S_ISREG(presence.mode_at(path)):  # anything else is a finding, and cannot be locked
                 stack.enter_context(LockFile(path).shared(context.lock_policy))
         yield
-
-
-def _is_regular(path: str) -> bool:
-    """Return whether a lock file exists. Anything else at its path is a finding, and cannot be locked."""
-    return stat.S_ISREG(presence.mode_at(path))
