@@ -151,9 +151,7 @@ class _Look:
             sentence = f"it has no item {MANIFEST!r}, where all tools look for its manifest"
             yield self._finding("image-manifest-missing", sentence, others=manifests)
         else:
-            data = self._read(MANIFEST)
-            if data is not None:  # None: item_findings reports it
-                yield from self._follow(data)
+            yield from self._follow()
 
     def _read(self, key: str) -> bytes | None:
         try:
@@ -164,7 +162,10 @@ class _Look:
         except (UnsafeID, CstoreError):
             return None
 
-    def _follow(self, data: bytes) -> Iterator[Finding]:
+    def _follow(self) -> Iterator[Finding]:
+        data = self._read(MANIFEST)
+        if data is None:
+            return  # item_findings reports it
         manifest = object_in(data)
         if manifest is None:
             yield self._finding("image-manifest-broken", "its manifest is not a JSON object")
