@@ -78,12 +78,18 @@ class _Check:
         self._read(self._jobs)
         if found or any(self._problems.values()):
             found, snapshot = self._confirm({finding.key for finding in found})
-        self._remember()
+        if self._options.memory and self._deadline:
+            from cstore.check.memory import Memory
+
+            sound = [layer for layer, problems in self._problems.items() if not problems]
+            failure = Memory(self._options.memory).keep(self._jobs.values(), sound, time.time())
+            if failure:
+                self._notes.append(failure)
         if self._options.layer_mountable:
             from cstore.check.mountable import unmountable
 
             found += unmountable(snapshot, scope.wants, self._notes)
-        return self._report(snapshot, scope, [*found, *self._of_contents(snapshot)])
+        return self._report(snapshot, scope, found)
 
     def _jobs_of(self, snapshot: StoreSnapshot, scope: Scope) -> dict[str, LayerJob]:
         if not self._options.layer_digests:
@@ -102,16 +108,6 @@ class _Check:
         done = examine_all(ordered, workers=options.workers, deadline=self._deadline, progress=options.progress)
         self._problems.update(done.problems)
         self._unexamined = done.unexamined
-
-    def _remember(self) -> None:
-        if not (self._options.memory and self._deadline):
-            return
-        from cstore.check.memory import Memory
-
-        sound = [layer for layer, problems in self._problems.items() if not problems]
-        failure = Memory(self._options.memory).keep(self._jobs.values(), sound, time.time())
-        if failure:
-            self._notes.append(failure)
 
     # ── confirmation ──
 
@@ -145,19 +141,17 @@ class _Check:
 
     # ── the result ──
 
-    def _of_contents(self, snapshot: StoreSnapshot) -> Iterator[Finding]:
+    def _report(self, snapshot: StoreSnapshot, scope: Scope, found: list[Finding]) -> Report:
+        """Return a report of the findings and of the problems of layers' contents."""
+        images, findings = snapshot.all_images, list(found)
         for layer, problems in self._problems.items():
-            _, read_only = snapshot.all_layers.get(layer, (None, False))
-            who = f"{'read-only ' if read_only else ''}layer {layer}: "
+            _, foreign = snapshot.all_layers.get(layer, (None, False))
+            who = f"{'read-only ' if foreign else ''}layer {layer}: "
             for kind, part, sentence, evidence, go_text in problems:
                 lines = "\n".join(who + line for line in go_text.split("\n")) if go_text else ""
                 proof = {"part": part, **evidence}
-                yield Finding(kind, Subject("layer", layer), sentence, proof, lines, read_only=read_only)
-
-    def _report(self, snapshot: StoreSnapshot, scope: Scope, findings: list[Finding]) -> Report:
-        images, read_only = snapshot.all_images, set()
-        read_only |= {("layer", layer.id) for layer, foreign in snapshot.all_layers.values() if foreign}
-        read_only |= {("image", image.id) for image, foreign in images.values() if foreign}
+                findings.append(Finding(kind, Subject("layer", layer), sentence, proof, lines, read_only=foreign))
+        findings = [placed(snapshot, finding) for finding in findings if finding.kind in KINDS]
         others = passed_over(self._context.layout) if scope.everything else ()
         chains = {}
         for image, _ in images.values():
@@ -165,7 +159,8 @@ class _Check:
                 continue
             tops = filter(None, (image.layer, *image.mapped_layers))
             chains[image.id] = tuple(dict.fromkeys(layer for top in tops for layer in snapshot.chain(top)))
-        findings = [placed(snapshot, finding) for finding in findings if finding.kind in KINDS]
+        read_only = {("layer", layer.id) for layer, foreign in snapshot.all_layers.values() if foreign}
+        read_only |= {("image", image.id) for image, foreign in images.values() if foreign}
         return Report(
             findings=in_order(findings),
             examined=tuple(self._problems),
@@ -189,11 +184,6 @@ def shared_locks(context: Context) -> Iterator[None]:
     paths = [path for item_kind in ItemKind for path in context.places[item_kind].locks]
     with ExitStack() as stack:
         for path in [*paths, context.layout.mountpoints_lock]:
-            if _is_regular(path):
+            if stat.S_ISREG(presence.mode_at(path)):  # anything else is a finding, and cannot be locked
                 stack.enter_context(LockFile(path).shared(context.lock_policy))
         yield
-
-
-def _is_regular(path: str) -> bool:
-    """Return whether a lock file exists. Anything else at its path is a finding, and cannot be locked."""
-    return stat.S_ISREG(presence.mode_at(path))

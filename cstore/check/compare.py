@@ -77,8 +77,17 @@ class Comparison:
                 yield from self._walk(place, inherited)
         yield from () if self._one_owner else self._unowned
         yield from () if self._no_capability else self._incapable
-        if not self._tree.vague:
-            yield from self._missing()
+        if self._tree.vague:
+            return
+        unmakeable = self._tolerance.unmakeable(self._tree.nodes, self._seen, self._changed)
+        for path, node in self._tree.nodes.items():
+            if path not in self._seen and node.format not in unmakeable:
+                go_text = f"-{_slashed(path, directory=node.format == stat.S_IFDIR)}{_CONTENT_MODIFIED}"
+                evidence: dict[str, object] = {"type": _TYPES.get(node.format, "?"), "size": node.size}
+                yield _problem("file-missing", path, f"{_shown(path)} is missing", evidence, go_text)
+        for path in () if self._shown is None else self._shown.lacking(self._seen):
+            sentence = f"the whiteout of {_shown(path)} is missing"
+            yield _problem("file-missing", path, sentence, {"type": "whiteout"}, "")
 
     def _walk(self, place: Tree, inherited: frozenset[bytes]) -> Iterator[Problem]:
         pending = [b""]
@@ -104,8 +113,11 @@ class Comparison:
         node = tree.nodes.get(path)
         if node is not None:
             yield from self._attributes(place, path, node, status)
-            if node.shared:
-                yield from self._other_names(place, path, node, status)
+            if node.shared:  # its names must be one file, or have equal contents: only one of them was read
+                first, known = self._named.setdefault(id(node), (path, status))
+                if known.st_ino != status.st_ino:
+                    yield from self._contents(place, path, status)
+                    yield from self._contents(place, first, known)
             return
         directory = stat.S_ISDIR(status.st_mode)
         if path in tree.allowed or path in tree.devices or (path in tree.implied and directory):
@@ -121,13 +133,6 @@ class Comparison:
                 {"type": _TYPES.get(stat.S_IFMT(status.st_mode), "?"), "size": status.st_size},
                 f"+{_slashed(path, directory=directory)}{_CONTENT_MODIFIED}",
             )  # fmt: skip
-
-    def _other_names(self, place: Tree, path: bytes, node: Node, status: os.stat_result) -> Iterator[Problem]:
-        """Check that all names of a file are one file, or have equal contents: only one of them was read."""
-        first, known = self._named.setdefault(id(node), (path, status))
-        if known.st_ino != status.st_ino:
-            yield from self._contents(place, path, status)
-            yield from self._contents(place, first, known)
 
     def _is_removal(self, path: bytes, status: os.stat_result) -> bool:
         """Return whether a file is a whiteout that the archive calls for, in any of its forms."""
@@ -208,15 +213,18 @@ class Comparison:
         if not tolerance.owners and not exempt:
             owners = [self._owner(each) for each in node.looks]
             for place, (name, now) in enumerate((("uid", status.st_uid), ("gid", status.st_gid))):
-                if all(owner[place] != now for owner in owners) and not self._is_out_of_reach(owners, place):
+                ungivable = tolerance.users and owners[-1][place] < 0  # by the user who wrote the layer
+                if not ungivable and all(owner[place] != now for owner in owners):
                     differs[name] = [owners[-1][place], now]
                     go_text.append(f"{name}:{owners[-1][place]}￫{now}")
         if node.size >= 0 and status.st_size != node.size:
             differs["size"] = [node.size, status.st_size]
             go_text.append(f"size:{node.size}￫{status.st_size}")
-        if not exempt and not stat.S_ISLNK(status.st_mode) and not _modes_fit(node, mode):
-            differs["mode"] = [f"{looks[0]:04o}", f"{mode:04o}"]
-            go_text.append(f"mode:{looks[0]:04o}￫{mode:04o}")
+        if not exempt and not stat.S_ISLNK(status.st_mode):
+            kept = ~0o070 if any(name == _ACL for name, _ in node.xattrs) else ~0  # the group's bits are the ACL's mask
+            if all(each[0] & kept != mode & kept for each in node.looks):
+                differs["mode"] = [f"{looks[0]:04o}", f"{mode:04o}"]
+                go_text.append(f"mode:{looks[0]:04o}￫{mode:04o}")
         unknown = path in self._tree.touched or (self._tree.vague and stat.S_ISDIR(status.st_mode))
         unknown |= tolerance.partial and not stat.S_ISREG(status.st_mode)
         unknown |= not node.format and stat.S_ISLNK(status.st_mode)  # a hard link to a symbolic link of another layer
@@ -240,10 +248,6 @@ class Comparison:
             self._owners[owner] = known
         return known
 
-    def _is_out_of_reach(self, owners: Sequence[tuple[int, int]], place: int) -> bool:
-        """Return whether the user who wrote the layer could not give the file to its owner."""
-        return self._tolerance.users and owners[-1][place] < 0
-
     def _compare_rest(
         self, place: Tree, path: bytes, node: Node, status: os.stat_result, differs: dict[str, list[object]]
     ) -> None:
@@ -258,26 +262,11 @@ class Comparison:
             self._compare_image(place, path, node, differs)
             return
         target = b"/proc/self/fd/%d/%b" % (place.descriptor(folder), base)
-        names = _names(target)
+        try:
+            names = [os.fsencode(name) for name in os.listxattr(target, follow_symlinks=False)]
+        except OSError:
+            names = []
         wanted = dict(node.xattrs) if node.xattrs else {}
-        if names or wanted:
-            self._compare_xattrs(target, names, wanted, differs)
-        if path in self._tree.opaque and not self._is_opaque(target, path) and self._is_seen(path):
-            differs["opaque"] = ["y", ""]
-
-    def _compare_image(self, place: BlobTree, path: bytes, node: Node, differs: dict[str, list[object]]) -> None:
-        """Compare extended attributes in a composefs layer's image, whose owners are those of the archive."""
-        found, wanted = place.attributes(path), dict(node.xattrs) if node.xattrs else {}
-        for name in sorted({*found, *wanted}):
-            was, now = wanted.get(name, b""), found.get(name, b"")
-            if was != now and (name in wanted or is_content(name)):
-                differs[f"xattr {_text(name)}"] = [was.hex(), now.hex()]
-        if path in self._tree.opaque and found.get(_OPAQUE[0].encode()) != OPAQUE_VALUE:
-            differs["opaque"] = ["y", ""]
-
-    def _compare_xattrs(
-        self, target: bytes, names: list[bytes], wanted: dict[bytes, bytes], differs: dict[str, list[object]]
-    ) -> None:
         for name, value in wanted.items():
             found = _value(target, name)
             if found and name == CAPABILITY:
@@ -291,6 +280,18 @@ class Comparison:
         for name in names:
             if name not in wanted and is_content(name):
                 differs[f"xattr {_text(name)}"] = ["", (_value(target, name) or b"").hex()]
+        if path in self._tree.opaque and not self._is_opaque(target, path) and self._is_seen(path):
+            differs["opaque"] = ["y", ""]
+
+    def _compare_image(self, place: BlobTree, path: bytes, node: Node, differs: dict[str, list[object]]) -> None:
+        """Compare extended attributes in a composefs layer's image, whose owners are those of the archive."""
+        found, wanted = place.attributes(path), dict(node.xattrs) if node.xattrs else {}
+        for name in sorted({*found, *wanted}):
+            was, now = wanted.get(name, b""), found.get(name, b"")
+            if was != now and (name in wanted or is_content(name)):
+                differs[f"xattr {_text(name)}"] = [was.hex(), now.hex()]
+        if path in self._tree.opaque and found.get(_OPAQUE[0].encode()) != OPAQUE_VALUE:
+            differs["opaque"] = ["y", ""]
 
     def _is_seen(self, path: bytes) -> bool:
         return self._shown is not None and self._shown.is_seen(path)
@@ -307,43 +308,26 @@ class Comparison:
         node = self._tree.nodes[path]
         if not stat.S_ISREG(status.st_mode) or node.checksum is None or status.st_size != node.size:
             return
-        folder, base = split_name(path)
+        from fastcrc import crc64
+
+        checksum: int | None = None
         try:
-            found = _checksum(place.open_file(folder, base))
+            descriptor = place.open_file(*split_name(path))
+            try:
+                while block := os.read(descriptor, _BLOCK):
+                    checksum = crc64.go_iso(block) if checksum is None else crc64.go_iso(block, checksum)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise SystemFailure("read", place.shown(path), error) from None
+        found = checksum or 0
         if found != node.checksum:
             evidence: dict[str, object] = {"found": f"{found:016x}", "recorded": f"{node.checksum:016x}"}
             yield _problem("file-changed", path, f"{_shown(path)} has other contents", evidence, "")
 
-    # ── missing files ──
-
-    def _missing(self) -> Iterator[Problem]:
-        unmakeable = self._tolerance.unmakeable(self._tree.nodes, self._seen, self._changed)
-        for path, node in self._tree.nodes.items():
-            if path not in self._seen and node.format not in unmakeable:
-                go_text = f"-{_slashed(path, directory=node.format == stat.S_IFDIR)}{_CONTENT_MODIFIED}"
-                evidence: dict[str, object] = {"type": _TYPES.get(node.format, "?"), "size": node.size}
-                yield _problem("file-missing", path, f"{_shown(path)} is missing", evidence, go_text)
-        for path in () if self._shown is None else self._shown.lacking(self._seen):
-            sentence = f"the whiteout of {_shown(path)} is missing"
-            yield _problem("file-missing", path, sentence, {"type": "whiteout"}, "")
-
 
 def _owners(status: os.stat_result) -> tuple[int, int]:
     return status.st_uid, status.st_gid
-
-
-def _modes_fit(node: Node, mode: int) -> bool:
-    ignored = 0o070 if any(name == _ACL for name, _ in node.xattrs) else 0  # the group's bits are the ACL's mask
-    return any(looks[0] & ~ignored == mode & ~ignored for looks in node.looks)
-
-
-def _names(target: bytes) -> list[bytes]:
-    try:
-        return [os.fsencode(name) for name in os.listxattr(target, follow_symlinks=False)]
-    except OSError:
-        return []
 
 
 def _value(target: bytes, name: bytes) -> bytes | None:
@@ -361,18 +345,6 @@ def is_content(name: bytes) -> bool:
     if name == CAPABILITY:
         return True
     return name.startswith(b"user.") and not name.startswith(_NO_CONTENT)
-
-
-def _checksum(descriptor: int) -> int:
-    from fastcrc import crc64
-
-    checksum: int | None = None
-    try:
-        while block := os.read(descriptor, _BLOCK):
-            checksum = crc64.go_iso(block) if checksum is None else crc64.go_iso(block, checksum)
-    finally:
-        os.close(descriptor)
-    return checksum or 0
 
 
 def _problem(kind: str, path: bytes, sentence: str, evidence: dict[str, object], go_text: str) -> Problem:

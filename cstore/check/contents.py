@@ -72,7 +72,7 @@ def examine(job: LayerJob, *, deadline: float = 0.0, tick: Callable[[int], None]
     """
     problems: list[Problem] = []
     count = 0
-    for problem in _Examination(job, deadline, tick).run():
+    for problem in _problems(job, deadline, tick):
         count += 1
         if count <= MOST_PROBLEMS:
             problems.append(problem)
@@ -82,100 +82,93 @@ def examine(job: LayerJob, *, deadline: float = 0.0, tick: Callable[[int], None]
     return problems
 
 
-class _Examination:
-    """The examination of one layer."""
-
-    def __init__(self, job: LayerJob, deadline: float, tick: Callable[[int], None] | None) -> None:
-        self._job, self._deadline, self._tick = job, deadline, tick
-
-    def run(self) -> Iterator[Problem]:
-        """Check the archive, then compare the directory with it as far as the archive could be rebuilt."""
-        job = self._job
-        tree = ExpectedTree()
-        image = next(filter(is_blob, job.own_roots), "")
-        if image and (flaw := image_flaw(image)):
-            yield "layer-unreadable", "", flaw, {"path": image}, ""
-            return
-        if not job.tar_split:
-            yield from self._contents_of(image, frozenset())
-            return
-        try:
-            with LayerStream(job.tar_split, job.roots, deadline=self._deadline, tick=self._tick) as stream:
-                _read(stream, tree)
-                foreign = job.size >= 0 and stream.size != job.size and stream.digest != job.digest
-                # An archive of another length is another archive: its file problems are no evidence about the layer.
-                bad = [] if foreign else [_of_file(job, problem) for problem in stream.problems]
-                verdict = list(self._judge(stream))
-        except (TarSplitDamaged, ArchiveError) as error:
-            yield self._broken(error)
-            return
-        except SystemFailure as error:
-            yield _unreadable(error)
-            return
-        yield from bad
-        yield from verdict
-        if job.compare and job.below is not None and not foreign:
-            named = {(problem[0], problem[1]) for problem in bad}
-            changed = {problem[1] for problem in bad}
-            for problem in self._differences(tree):
-                if (problem[0], problem[1]) not in named and problem[1] not in changed:
-                    yield problem
-            if image:
-                yield from self._contents_of(image, changed)
-
-    @staticmethod
-    def _contents_of(image: str, changed: Collection[str]) -> Iterator[Problem]:
-        """Yield problems of the content files of a composefs image, except for files known to have changed."""
-        try:
-            yield from (problem for problem in content_problems(image) if problem[1] not in changed)
-        except SystemFailure as error:
-            yield _unreadable(error)
-
-    def _broken(self, error: CstoreError) -> Problem:
+def _problems(job: LayerJob, deadline: float, tick: Callable[[int], None] | None) -> Iterator[Problem]:
+    """Check the archive, then compare the directory with it as far as the archive could be rebuilt."""
+    tree = ExpectedTree()
+    image = next(filter(is_blob, job.own_roots), "")
+    if image and (flaw := image_flaw(image)):
+        yield "layer-unreadable", "", flaw, {"path": image}, ""
+        return
+    if not job.tar_split:
+        yield from _contents_of(image, frozenset())
+        return
+    try:
+        with LayerStream(job.tar_split, job.roots, deadline=deadline, tick=tick) as stream:
+            _read(stream, tree)
+            foreign = job.size >= 0 and stream.size != job.size and stream.digest != job.digest
+            # An archive of another length is another archive: its file problems are no evidence about the layer.
+            bad = [] if foreign else [_of_file(job, problem) for problem in stream.problems]
+            verdict = list(_judge(job, stream))
+    except (TarSplitDamaged, ArchiveError) as error:
         reason = error.reason if isinstance(error, TarSplitDamaged) else f"its archive is invalid: {error.message}"
-        evidence: dict[str, object] = {"path": self._job.tar_split, "reason": reason}
-        return "tar-split-damaged", "", f"its tar-split is damaged: {reason}", evidence, error.go_text
+        evidence: dict[str, object] = {"path": job.tar_split, "reason": reason}
+        yield "tar-split-damaged", "", f"its tar-split is damaged: {reason}", evidence, error.go_text
+        return
+    except SystemFailure as error:
+        yield _unreadable(error)
+        return
+    yield from bad
+    yield from verdict
+    if job.compare and job.below is not None and not foreign:
+        named = {(problem[0], problem[1]) for problem in bad}
+        changed = {problem[1] for problem in bad}
+        for problem in _differences(job, tree):
+            if (problem[0], problem[1]) not in named and problem[1] not in changed:
+                yield problem
+        if image:
+            yield from _contents_of(image, changed)
 
-    def _judge(self, stream: LayerStream) -> Iterator[Problem]:
-        job, found = self._job, stream.digest
-        # If a file has changed, the digest cannot match, so a mismatch is no further evidence.
-        if job.digest.startswith("sha256:") and found != job.digest and not stream.problems:
-            evidence: dict[str, object] = {"found": found, "recorded": job.digest}
-            sentence = f"its files match the archive, but the archive has digest {found}, not {job.digest}"
-            yield "layer-digest", "", sentence, evidence, "layer content incorrect digest"
-        if job.size >= 0 and stream.size != job.size:
-            evidence = {"found": stream.size, "recorded": job.size}
-            go_text = f"read {stream.size} bytes instead of {job.size} bytes: layer content incorrect size"
-            yield "layer-size", "", f"its archive has {stream.size} bytes instead of {job.size}", evidence, go_text
 
-    def _differences(self, own: ExpectedTree) -> Iterator[Problem]:
-        job = self._job
-        tree, inherited = own, frozenset[bytes]()
-        if job.whole and job.below:
-            try:
-                tree = stacked([*(_headers(path) for path in job.below), own])
-            except CstoreError:
-                return  # reported as a finding about the ancestor
-            inherited = frozenset(tree.nodes.keys() - own.nodes.keys())
-        if job.rewritten:  # the copy may be above the original, whose whiteouts still apply
-            tree.vague = True
-            tree.opaque.clear()
+def _contents_of(image: str, changed: Collection[str]) -> Iterator[Problem]:
+    """Yield problems of the content files of a composefs image, except for files known to have changed."""
+    try:
+        yield from (problem for problem in content_problems(image) if problem[1] not in changed)
+    except SystemFailure as error:
+        yield _unreadable(error)
+
+
+def _judge(job: LayerJob, stream: LayerStream) -> Iterator[Problem]:
+    """Compare the digest and the length of a rebuilt archive with the record."""
+    found = stream.digest
+    # If a file has changed, the digest cannot match, so a mismatch is no further evidence.
+    if job.digest.startswith("sha256:") and found != job.digest and not stream.problems:
+        evidence: dict[str, object] = {"found": found, "recorded": job.digest}
+        sentence = f"its files match the archive, but the archive has digest {found}, not {job.digest}"
+        yield "layer-digest", "", sentence, evidence, "layer content incorrect digest"
+    if job.size >= 0 and stream.size != job.size:
+        evidence = {"found": stream.size, "recorded": job.size}
+        go_text = f"read {stream.size} bytes instead of {job.size} bytes: layer content incorrect size"
+        yield "layer-size", "", f"its archive has {stream.size} bytes instead of {job.size}", evidence, go_text
+
+
+def _differences(job: LayerJob, own: ExpectedTree) -> Iterator[Problem]:
+    """Compare the directory with its archive, and what a mount shows of it with both."""
+    tree, inherited = own, frozenset[bytes]()
+    if job.whole and job.below:
         try:
-            if job.whole:
-                yield from Comparison(tree, job.id_map, job.tolerance, None).run(job.own_roots, inherited)
-                return
-            with Shown(tree, job.roots[len(job.own_roots) :]) as shown, open_tree(job.own_roots[0]) as place:
-                yield from Comparison(tree, job.id_map, job.tolerance, shown).run(job.own_roots, inherited)
-                if not job.rewritten:
-                    yield from View(tree, place, shown, job.id_map, job.tolerance).problems()
-        except SystemFailure as error:
-            yield _unreadable(error)
-        except ArchiveError:
-            return  # reported as a finding about the layer below, whose image this is
+            tree = stacked([*(_headers(path) for path in job.below), own])
+        except CstoreError:
+            return  # reported as a finding about the ancestor
+        inherited = frozenset(tree.nodes.keys() - own.nodes.keys())
+    if job.rewritten:  # the copy may be above the original, whose whiteouts still apply
+        tree.vague = True
+        tree.opaque.clear()
+    try:
+        if job.whole:
+            yield from Comparison(tree, job.id_map, job.tolerance, None).run(job.own_roots, inherited)
+            return
+        with Shown(tree, job.roots[len(job.own_roots) :]) as shown, open_tree(job.own_roots[0]) as place:
+            yield from Comparison(tree, job.id_map, job.tolerance, shown).run(job.own_roots, inherited)
+            if not job.rewritten:
+                yield from View(tree, place, shown, job.id_map, job.tolerance).problems()
+    except SystemFailure as error:
+        yield _unreadable(error)
+    except ArchiveError:
+        return  # reported as a finding about the layer below, whose image this is
 
 
 def _read(stream: LayerStream, tree: ExpectedTree) -> None:
-    reader = TarReader(stream, _forget)
+    reader = TarReader(stream, lambda _: None)  # no data is kept
     while (entry := reader.next()) is not None:
         tree.add(entry)
     for _ in reader.rest():
@@ -195,10 +188,6 @@ def _unreadable(error: SystemFailure) -> Problem:
     if error.errno in _NOT_OURS:
         raise error
     return "layer-unreadable", "", error.message, {"errno": error.errno}, error.go_text
-
-
-def _forget(data: bytes) -> None:
-    """Discard data that a tar reader would have kept."""
 
 
 def _of_file(job: LayerJob, problem: FileProblem) -> Problem:

@@ -32,7 +32,16 @@ def driver_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool])
             continue
         if not snapshot.has_tree(layer.id):
             if layer.id not in snapshot.needed_elsewhere:
-                yield _without_tree(snapshot, layer.id, read_only=read_only)
+                path = snapshot.context.driver.path_of(layer.id)
+                if read_only:  # the driver searches its own home last
+                    inside = os.path.relpath(path, snapshot.layout.driver_home)
+                    path = os.path.join(snapshot.layout_of(layer.id).driver_home, inside)
+                who = f"{'read-only ' if read_only else ''}layer {layer.id}"
+                go_text = f"{who}: stat {path}: no such file or directory"
+                sentence = f"it has a record but no directory {path}"
+                yield of_layer(
+                    "layer-tree-missing", layer.id, sentence, path=path, read_only=read_only, go_text=go_text
+                )
             continue
         ancestors = snapshot.chain(layer.id)[1:]
         if any(flaw_of_part(ancestor) for ancestor in ancestors):
@@ -42,15 +51,6 @@ def driver_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool])
     for flaw in snapshot.inspector.strays():
         sentence = f"the short link leads to {flaw.found!r} and belongs to no layer"
         yield of_store("overlay-stray-link", flaw.path, sentence, found=flaw.found)
-
-
-def _without_tree(snapshot: StoreSnapshot, layer: str, *, read_only: bool) -> Finding:
-    path = snapshot.context.driver.path_of(layer)
-    if read_only:  # the driver searches its own home last
-        path = os.path.join(snapshot.layout_of(layer).driver_home, os.path.relpath(path, snapshot.layout.driver_home))
-    go_text = f"{'read-only ' if read_only else ''}layer {layer}: stat {path}: no such file or directory"
-    sentence = f"it has a record but no directory {path}"
-    return of_layer("layer-tree-missing", layer, sentence, path=path, read_only=read_only, go_text=go_text)
 
 
 def _of_flaw(driver: str, flaw: Flaw, *, read_only: bool) -> Finding:

@@ -134,7 +134,13 @@ class ExpectedTree:
         folder, base = split_name(plain)
         self._imply(folder)
         if is_whiteout_name(base):
-            self._remove(folder, base)
+            victim = victim_of(base)
+            if victim is None:
+                self.vague = True
+            elif base == OPAQUE_NAME:
+                self.opaque.add(folder)
+            else:
+                self.removed.add(join_name(folder, victim))
         elif entry.type == CHARACTER and not device_number(entry.device):
             self._put_removal(plain)
         else:
@@ -149,15 +155,6 @@ class ExpectedTree:
             self.implied.add(folder)
             folder = split_name(folder)[0]
 
-    def _remove(self, folder: bytes, base: bytes) -> None:
-        victim = victim_of(base)
-        if victim is None:
-            self.vague = True
-        elif base == OPAQUE_NAME:
-            self.opaque.add(folder)
-        else:
-            self.removed.add(join_name(folder, victim))
-
     def _put_removal(self, plain: bytes) -> None:
         """Put a device 0:0 in place of an earlier entry; programs create a device or a whiteout."""
         old = self.nodes.pop(plain, None)
@@ -166,10 +163,17 @@ class ExpectedTree:
 
     def _put(self, plain: bytes, entry: Entry) -> None:
         old = self.nodes.get(plain)
-        if entry.type == HARD_LINK and self._is_device(entry.link):
-            self._put_removal(plain)
-            return
-        node = self._linked(entry) if entry.type == HARD_LINK else Node(entry)
+        if entry.type == HARD_LINK:
+            try:
+                path = clean_name(entry.link)
+            except CstoreError:
+                path = b""
+            if path in self.devices and path not in self.nodes:
+                self._put_removal(plain)
+                return
+            node = self._linked(entry, path)
+        else:
+            node = Node(entry)
         directory = node.format == stat.S_IFDIR
         if plain in self.implied:
             self.vague |= not directory
@@ -178,18 +182,8 @@ class ExpectedTree:
             self.vague |= directory != (old.format == stat.S_IFDIR)
         self.nodes[plain] = node
 
-    def _is_device(self, link: bytes) -> bool:
-        try:
-            path = clean_name(link)
-        except CstoreError:
-            return False
-        return path in self.devices and path not in self.nodes
-
-    def _linked(self, entry: Entry) -> Node:
-        try:
-            path = clean_name(entry.link)
-        except CstoreError:
-            path = b""
+    def _linked(self, entry: Entry, path: bytes) -> Node:
+        """Return the file at `path`, to which a hard link leads, with the metadata of the link."""
         target = self.nodes.get(path) or self.outside.get(path)
         if target is None:
             if path:
@@ -270,8 +264,10 @@ class ExpectedTree:
         """Forget the paths that `upper` removes or replaces."""
         gone = upper.removed | upper.replaced | upper.devices
         for path, node in upper.nodes.items():
-            if node.format != stat.S_IFDIR and (path in self.implied or self._is_directory(path)):
-                gone.add(path)
+            if node.format != stat.S_IFDIR:
+                old = self.nodes.get(path)
+                if path in self.implied or (old is not None and old.format == stat.S_IFDIR):
+                    gone.add(path)
         if not gone and not upper.opaque:
             return
         for known in (self.nodes, self.implied):
@@ -280,10 +276,6 @@ class ExpectedTree:
                     del known[path]
                 else:
                     known.discard(path)
-
-    def _is_directory(self, path: bytes) -> bool:
-        node = self.nodes.get(path)
-        return node is not None and node.format == stat.S_IFDIR
 
 
 def _is_below(path: bytes, gone: set[bytes], emptied: set[bytes]) -> bool:

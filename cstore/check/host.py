@@ -71,8 +71,7 @@ def examine_host(store: Store | Context) -> HostReport:
     where = nearest_directory(context.config.graph_root)
     room = os.statvfs(where)
     facts = (
-        *_kernel(),
-        *_driver(context),
+        *_system(context),
         *_file_system(where),
         *_space(context, where, room),
         *_identity(),
@@ -92,7 +91,8 @@ def examine_host(store: Store | Context) -> HostReport:
     )
 
 
-def _kernel() -> Iterator[Fact]:
+def _system(context: Context) -> Iterator[Fact]:
+    """Report the kernel and whether the driver works on it."""
     release = os.uname().release
     old = tuple(int(part) for part in release.split("-")[0].split(".")[:2] if part.isdigit()) < (5, 11)
     if old and os.geteuid():
@@ -102,17 +102,13 @@ def _kernel() -> Iterator[Fact]:
         )  # fmt: skip
     else:
         yield Fact("kernel", Level.OK, f"Linux {release}")
-
-
-def _driver(context: Context) -> Iterator[Fact]:
-    name = context.driver.name
     try:
         context.driver.require()
         told = ", ".join(f"{key.lower()} {value}" for key, value in context.driver.status())
     except CstoreError as error:
         yield Fact("driver", Level.PROBLEM, error.message, error.hint)
-        return
-    yield Fact("driver", Level.OK, f"the {name} driver works{f': {told}' if told else ''}")
+    else:
+        yield Fact("driver", Level.OK, f"the {context.driver.name} driver works{f': {told}' if told else ''}")
 
 
 def _file_system(where: str) -> Iterator[Fact]:

@@ -60,7 +60,7 @@ class _Owner:
     def finding(self, problem: str, key: str, sentence: str, go_text: str, **evidence: object) -> Finding:
         """Return a finding about one data item."""
         who = f"{'read-only ' if self.read_only else ''}{self.noun} {self.id}"
-        line = f"{who}: data item {_go_quoted(key)}: {go_text}" if go_text else ""
+        line = f"{who}: data item {encode(key).decode()}: {go_text}" if go_text else ""
         found = {"part": key, "key": key, **evidence}
         kind, subject = f"{self.noun}-data-{problem}", Subject(self.noun, self.id)
         return Finding(kind, subject, f"its data item {key!r} {sentence}", found, line, read_only=self.read_only)
@@ -108,19 +108,12 @@ def _compare(owner: _Owner, key: str, descriptor: int) -> Iterator[Finding]:
     while block := os.read(descriptor, _BLOCK):
         hashing.update(block)
         head = head or block
-    if recorded and f"{algorithm}:{hashing.hexdigest()}" != recorded and not _is_signed(key, head):
-        found = f"{algorithm}:{hashing.hexdigest()}"
+    found = f"{algorithm}:{hashing.hexdigest()}"
+    if not recorded or found == recorded:
+        return
+    document = object_in(head) if key.startswith(MANIFEST) else None
+    if document is None or document.get("schemaVersion") != 1:  # the digest of schema 1 excludes its signatures
         yield owner.finding("digest", key, "has another digest than recorded", "", found=found, recorded=recorded)
-
-
-def _is_signed(key: str, data: bytes) -> bool:
-    """Return whether data is a manifest of schema 1, whose digest excludes its signatures."""
-    document = object_in(data) if key.startswith(MANIFEST) else None
-    return document is not None and document.get("schemaVersion") == 1
-
-
-def _go_quoted(text: str) -> str:
-    return encode(text).decode()
 
 
 # ── manifests ──
@@ -158,9 +151,7 @@ class _Look:
             sentence = f"it has no item {MANIFEST!r}, where all tools look for its manifest"
             yield self._finding("image-manifest-missing", sentence, others=manifests)
         else:
-            data = self._read(MANIFEST)
-            if data is not None:  # None: item_findings reports it
-                yield from self._follow(data)
+            yield from self._follow()
 
     def _read(self, key: str) -> bytes | None:
         try:
@@ -171,7 +162,10 @@ class _Look:
         except (UnsafeID, CstoreError):
             return None
 
-    def _follow(self, data: bytes) -> Iterator[Finding]:
+    def _follow(self) -> Iterator[Finding]:
+        data = self._read(MANIFEST)
+        if data is None:
+            return  # item_findings reports it
         manifest = object_in(data)
         if manifest is None:
             yield self._finding("image-manifest-broken", "its manifest is not a JSON object")
@@ -203,20 +197,14 @@ class _Look:
             yield self._finding("image-config-broken", error.message, part=digest)
             return
         for top in filter(None, dict.fromkeys((self._image.layer, *self._image.mapped_layers))):
-            recorded = self._diff_ids(top)
-            if recorded is not None and not fit(named, recorded):
+            records = [self._snapshot.all_layers.get(layer) for layer in self._snapshot.chain(top)]
+            recorded = [found[0].diff_digest for found in reversed(records) if found]
+            if all(records) and not fit(named, recorded):  # another finding reports a layer without a record
                 sentence = f"its config names {len(named)} layers by digest, but layer {top} is built from others"
                 yield self._finding("image-layers-differ", sentence, part=top, layer=top, config=named, found=recorded)
         if named and not self._image.layer:
             sentence = f"its config names {len(named)} layers, but its record lists none"
             yield self._finding("image-layers-differ", sentence, part="", layer="", config=named, found=[])
-
-    def _diff_ids(self, top: str) -> list[str] | None:
-        """Return the digests of a chain's layers, bottom first; None if a layer has no record."""
-        records = [self._snapshot.all_layers.get(layer) for layer in self._snapshot.chain(top)]
-        if not all(records):
-            return None
-        return [found[0].diff_digest for found in reversed(records) if found]
 
 
 def fit(named: list[str], recorded: list[str]) -> bool:

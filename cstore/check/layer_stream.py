@@ -65,7 +65,11 @@ class LayerStream:
         self._view = memoryview(bytearray(WINDOW))
         self._used = 0
         self._windows = self._produce()
-        self._hash = _sha256() if roots else None
+        self._hash: HASH | None = None
+        if roots:
+            import hashlib
+
+            self._hash = hashlib.sha256(usedforsecurity=False)
         self.problems: list[FileProblem] = []
         self.checksums: dict[bytes, int] = {}
         self.size = 0
@@ -99,9 +103,18 @@ class LayerStream:
                     self._used += len(payload)
                 else:
                     yield from self._copy(payload)
-            elif line.size:
-                self.checksums[line.name] = line.checksum or 0
-                yield from self._file(line) if self._trees else self._stand_in(line.size)
+                continue
+            if not line.size:
+                continue
+            self.checksums[line.name] = line.checksum or 0
+            descriptor = self._find(line) if self._trees else -1
+            if descriptor < 0:
+                yield from self._stand_in(line.size)
+                continue
+            try:
+                yield from self._contents(line, descriptor)
+            finally:
+                os.close(descriptor)
         if self._used:
             yield self._pass_on()
 
@@ -134,16 +147,6 @@ class LayerStream:
             step = min(size, WINDOW - self._used)
             self._used += step
             size -= step
-
-    def _file(self, entry: FileEntry) -> Iterator[memoryview]:
-        descriptor = self._find(entry)
-        if descriptor < 0:
-            yield from self._stand_in(entry.size)
-            return
-        try:
-            yield from self._contents(entry, descriptor)
-        finally:
-            os.close(descriptor)
 
     def _contents(self, entry: FileEntry, descriptor: int) -> Iterator[memoryview]:
         left, crc, checksum = entry.size, self._crc, None
@@ -193,27 +196,18 @@ class LayerStream:
             if not has_contents(descriptor):
                 os.close(descriptor)
                 continue
-            return self._fitting(entry, descriptor)
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                self._note(entry, "missing", "is no longer a regular file")
+            elif status.st_size != entry.size:
+                reason = f"has {status.st_size} bytes instead of {entry.size}"
+                self._note(entry, "resized", reason, found=status.st_size, recorded=entry.size)
+            else:
+                return descriptor
+            os.close(descriptor)
+            return -1
         self._note(entry, "missing", "is missing")
-        return -1
-
-    def _fitting(self, entry: FileEntry, descriptor: int) -> int:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            self._note(entry, "missing", "is no longer a regular file")
-        elif status.st_size != entry.size:
-            reason = f"has {status.st_size} bytes instead of {entry.size}"
-            self._note(entry, "resized", reason, found=status.st_size, recorded=entry.size)
-        else:
-            return descriptor
-        os.close(descriptor)
         return -1
 
     def _note(self, entry: FileEntry, problem: str, reason: str, **evidence: object) -> None:
         self.problems.append(FileProblem(entry.name, problem, f"{show_name(entry.name)!r} {reason}", evidence))
-
-
-def _sha256() -> HASH:
-    import hashlib
-
-    return hashlib.sha256(usedforsecurity=False)

@@ -71,20 +71,17 @@ def _lost_items(snapshot: StoreSnapshot) -> Iterator[Finding]:
     for item_kind, directory, known in kinds:
         if item_kind not in snapshot.suspect:
             continue
-        for name in _directories(directory):
+        try:
+            names = sorted(name for name in within.listdir(directory) if within.is_directory(directory, name))
+        except OSError:
+            continue
+        for name in names:
             if name not in known and len(name) == 64 and _HEX.issuperset(name):
                 path = os.path.join(directory, name)
                 sentence = "it has data but no record, because the record file is damaged"
                 yield Finding(
                     f"{item_kind.value}-record-lost", Subject(item_kind.value, name), sentence, {"path": path}
                 )
-
-
-def _directories(directory: str) -> list[str]:
-    try:
-        return sorted(name for name in within.listdir(directory) if within.is_directory(directory, name))
-    except OSError:
-        return []
 
 
 # ── mounts ──
@@ -101,28 +98,21 @@ def mount_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
         sentence = f"the mount table is damaged: {error.reason}"
         yield of_store("mount-table-damaged", path, sentence, reason=error.reason)
         return
-    if not _sees_all_mounts(snapshot):
+    try:
+        if os.stat(snapshot.layout.graph_root).st_uid != os.geteuid():
+            return
+    except OSError:
         return
     counted = {mount.id for mount in table}
     for mount in table:
         if mount.id in snapshot.layers and not snapshot.context.driver.is_mounted(mount.id, mount.path):
             sentence = f"its mount count is {mount.count}, but it is not mounted at {mount.path}"
             yield of_layer("mount-gone", mount.id, sentence, part=mount.path, path=mount.path, count=mount.count)
-    for place, layer in snapshot.inspector.mounts(_mount_points()).items():
+    try:
+        points = list(dict.fromkeys(mount.mount_point for mount in read_mounts()))
+    except (OSError, CstoreError):
+        points = []
+    for place, layer in snapshot.inspector.mounts(points).items():
         if layer not in counted and layer in snapshot.layers:
             sentence = f"it is mounted at {place}, but its mount is not counted"
             yield of_layer("mount-uncounted", layer, sentence, part=place, path=place)
-
-
-def _sees_all_mounts(snapshot: StoreSnapshot) -> bool:
-    try:
-        return os.stat(snapshot.layout.graph_root).st_uid == os.geteuid()
-    except OSError:
-        return False
-
-
-def _mount_points() -> list[str]:
-    try:
-        return list(dict.fromkeys(mount.mount_point for mount in read_mounts()))
-    except (OSError, CstoreError):
-        return []

@@ -26,19 +26,15 @@ def unmountable(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool], not
     for layer, read_only in snapshot.all_layers.values():
         if layer.incomplete or not wanted("layer", layer.id) or not snapshot.context.driver.exists(layer.id):
             continue  # another finding reports a missing directory
-        flaw = _flaw(snapshot, layer.id)
+        flaw = ""
+        try:
+            with snapshot.context.driver.tree_of(layer.id) as path, os.scandir(path) as entries:
+                next(entries, None)
+        except CstoreError as error:
+            flaw = error.message
+        except OSError as error:
+            flaw = os.strerror(error.errno or 0)
         if flaw and layer_by_id(Reader(snapshot.context), layer.id) is not None:
             sentence, evidence = f"it cannot be mounted: {flaw}", {"part": "mount", "reason": flaw}
             found.append(of_layer("layer-unreadable", layer.id, sentence, read_only=read_only, **evidence))
     return found
-
-
-def _flaw(snapshot: StoreSnapshot, layer: str) -> str:
-    try:
-        with snapshot.context.driver.tree_of(layer) as path, os.scandir(path) as entries:
-            next(entries, None)
-    except CstoreError as error:
-        return error.message
-    except OSError as error:
-        return os.strerror(error.errno or 0)
-    return ""

@@ -11,7 +11,6 @@ from cstore.drivers.staging import OWN
 from cstore.errors import ForeignThing
 from cstore.fs import within
 from cstore.ids import flaw_of_id
-from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,91 +24,73 @@ _OWNER_ALL = 0o700
 _MODE = 0o700
 
 
-class Place(Value):
-    """A directory of a store. `exact`: require the store's own mode and owner; users often create the roots by hand."""
-
-    path: str
-    exact: bool = True
-
-
 def place_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
     """Yield a finding for each flaw in the store's directories and lock files."""
+    layout = snapshot.layout
     try:
-        owner = os.stat(snapshot.layout.graph_root).st_uid
+        owner = os.stat(layout.graph_root).st_uid
     except OSError:
         owner = -1
-    for place in _places(snapshot):
-        yield from _directory(place, owner)
-    for lock, neighbour in _locks(snapshot):
-        yield from _lock(lock, neighbour)
-
-
-def _places(snapshot: StoreSnapshot) -> list[Place]:
-    layout = snapshot.layout
-    found = [Place(layout.graph_root, exact=False), Place(layout.run_root, exact=False)]
-    found += [Place(path) for path in (layout.driver_home, layout.layers, layout.containers)]
-    found.append(Place(os.path.join(layout.graph_root, f"{layout.driver}-images")))
+    for path in (layout.graph_root, layout.run_root):  # users often create the roots by hand
+        yield from _directory(path, owner, exact=False)
+    for path in (layout.driver_home, layout.layers, layout.containers):
+        yield from _directory(path, owner)
+    yield from _directory(os.path.join(layout.graph_root, f"{layout.driver}-images"), owner)
     if layout.image_store:  # others may use it as an additional store
-        found.append(Place(layout.image_store, exact=False))
-    return found
+        yield from _directory(layout.image_store, owner, exact=False)
+    yield from _locks(snapshot)
 
 
-def _locks(snapshot: StoreSnapshot) -> list[tuple[str, str]]:
-    """Return each lock file with a file that it guards: if that file exists, the lock file must have existed."""
-    layout = snapshot.layout
-    found = [(layout.storage_lock, ""), (layout.userns_lock, "")]
-    for place in snapshot.context.places.values():
-        files = list(place.files.values())
-        found += [(lock, _beside(lock, files)) for lock in place.locks]
-    return [*found, (layout.mountpoints_lock, layout.mountpoints)]
-
-
-def _beside(lock: str, files: list[str]) -> str:
-    folder = os.path.dirname(lock)
-    return next((path for path in files if os.path.dirname(path) == folder), "")
-
-
-def _directory(place: Place, owner: int) -> Iterator[Finding]:
+def _directory(path: str, owner: int, *, exact: bool = True) -> Iterator[Finding]:
+    """Check one directory. `exact`: require the store's own mode and owner."""
     try:
-        status = os.stat(place.path)
+        status = os.stat(path)
     except FileNotFoundError:
-        if presence.is_link(place.path):
-            yield of_store("place-wrong", place.path, "it is a dangling link but should be a directory")
+        if presence.is_link(path):
+            yield of_store("place-wrong", path, "it is a dangling link but should be a directory")
         return
     except OSError as error:
-        yield of_store("place-wrong", place.path, f"it cannot be examined: {os.strerror(error.errno or 0)}")
+        yield of_store("place-wrong", path, f"it cannot be examined: {os.strerror(error.errno or 0)}")
         return
     if not stat.S_ISDIR(status.st_mode):
-        yield of_store("place-wrong", place.path, "it is not a directory")
+        yield of_store("place-wrong", path, "it is not a directory")
         return
     mode = stat.S_IMODE(status.st_mode)
     evidence = {"mode": f"{mode:04o}", "expected": f"{_MODE:04o}"}
     sticky = bool(mode & stat.S_ISVTX)  # as with a graph root that is shared like /tmp
     if mode & _OTHERS_WRITE and not sticky:
-        yield of_store("place-mode", place.path, f"others can write to it (mode {mode:04o})", **evidence)
+        yield of_store("place-mode", path, f"others can write to it (mode {mode:04o})", **evidence)
     elif mode & _OWNER_ALL != _OWNER_ALL:
-        yield of_store("place-mode", place.path, f"its owner cannot use it (mode {mode:04o})", **evidence)
-    elif place.exact and mode & 0o777 != _MODE:
-        yield of_store("place-open", place.path, f"others can read it (mode {mode:04o})", **evidence)
-    if place.exact and owner >= 0 and status.st_uid != owner:
+        yield of_store("place-mode", path, f"its owner cannot use it (mode {mode:04o})", **evidence)
+    elif exact and mode & 0o777 != _MODE:
+        yield of_store("place-open", path, f"others can read it (mode {mode:04o})", **evidence)
+    if exact and owner >= 0 and status.st_uid != owner:
         sentence = f"it belongs to user {status.st_uid}, and the store to user {owner}"
-        yield of_store("place-owner", place.path, sentence, owner=status.st_uid, expected=owner)
+        yield of_store("place-owner", path, sentence, owner=status.st_uid, expected=owner)
 
 
-def _lock(path: str, neighbour: str) -> Iterator[Finding]:
-    try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        if neighbour and presence.is_there(neighbour):
-            sentence = f"the lock file for {os.path.basename(neighbour)} is missing"
-            yield of_store("lock-missing", path, sentence, guards=neighbour)
-        return
-    except OSError:
-        return  # another finding reports its directory
-    if stat.S_ISLNK(status.st_mode):
-        yield of_store("lock-wrong", path, "it is a symbolic link", problem="link")
-    elif not stat.S_ISREG(status.st_mode):
-        yield of_store("lock-wrong", path, "it is not a regular file", problem="kind")
+def _locks(snapshot: StoreSnapshot) -> Iterator[Finding]:
+    """Check each lock file. If a file that it guards is beside it, it must have existed."""
+    layout = snapshot.layout
+    locks = [(layout.storage_lock, ""), (layout.userns_lock, "")]
+    for place in snapshot.context.places.values():
+        for lock in place.locks:
+            beside = (path for path in place.files.values() if os.path.dirname(path) == os.path.dirname(lock))
+            locks.append((lock, next(beside, "")))
+    for path, neighbour in (*locks, (layout.mountpoints_lock, layout.mountpoints)):
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            if neighbour and presence.is_there(neighbour):
+                sentence = f"the lock file for {os.path.basename(neighbour)} is missing"
+                yield of_store("lock-missing", path, sentence, guards=neighbour)
+            continue
+        except OSError:
+            continue  # another finding reports its directory
+        if stat.S_ISLNK(status.st_mode):
+            yield of_store("lock-wrong", path, "it is a symbolic link", problem="link")
+        elif not stat.S_ISREG(status.st_mode):
+            yield of_store("lock-wrong", path, "it is not a regular file", problem="kind")
 
 
 # ── types of files ──
@@ -124,9 +105,24 @@ _PARTS = ("merged", "empty", "mapped", "work/work")
 def thing_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
     """Yield a finding for each path of the wrong type, without opening it. Other findings report records and locks."""
     for top, name in _folders(snapshot):
-        yield from _folder(top, name)
+        try:
+            within.require_directory(top, name, missing=True)
+        except ForeignThing as error:
+            if error.path == os.path.join(top, name):  # another finding reports a wrong parent directory
+                yield _finding(error)
+        except OSError:
+            continue  # another finding reports its top directory
     for top, name in _files(snapshot):
-        yield from _file(top, name)
+        try:
+            fd = within.open_file(top, name, limit=within.SMALL)
+        except ForeignThing as error:
+            odd = name.endswith(_JOURNAL) and error.found == "a directory"  # the data of a layer whose ID ends so
+            if error.path == os.path.join(top, name) and not odd:
+                yield _finding(error)
+        except OSError:
+            continue
+        else:
+            os.close(fd)
 
 
 def _folders(snapshot: StoreSnapshot) -> Iterator[tuple[str, str]]:
@@ -165,29 +161,6 @@ def _files(snapshot: StoreSnapshot) -> Iterator[tuple[str, str]]:
 
 def _cases(snapshot: StoreSnapshot) -> list[str]:
     return [name for name in within.names_in(*os.path.split(snapshot.layout.quarantine)) if name != "lock"]
-
-
-def _folder(top: str, name: str) -> Iterator[Finding]:
-    try:
-        within.require_directory(top, name, missing=True)
-    except ForeignThing as error:
-        if error.path == os.path.join(top, name):  # another finding reports a wrong parent directory
-            yield _finding(error)
-    except OSError:
-        return  # another finding reports its top directory
-
-
-def _file(top: str, name: str) -> Iterator[Finding]:
-    try:
-        fd = within.open_file(top, name, limit=within.SMALL)
-    except ForeignThing as error:
-        odd = name.endswith(_JOURNAL) and error.found == "a directory"  # the data of a layer whose ID ends so
-        if error.path == os.path.join(top, name) and not odd:
-            yield _finding(error)
-    except OSError:
-        return
-    else:
-        os.close(fd)
 
 
 def _finding(error: ForeignThing) -> Finding:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from cstore.check.findings import Finding, Subject, of_store
 from cstore.digests import check_digest
 from cstore.errors import CstoreError, InvalidDigest, UnsafeID
@@ -27,13 +25,23 @@ def record_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
         yield _of_flaw(item_kind, flaw, read_only=read_only)
     for item_kind in ItemKind:
         yield from _repeated_ids(snapshot, item_kind)
-    for item_kind, table in ((ItemKind.LAYERS, snapshot.layers), (ItemKind.IMAGES, snapshot.images)):
+    tables = (
+        (ItemKind.LAYERS, snapshot.layers),
+        (ItemKind.IMAGES, snapshot.images),
+        (ItemKind.CONTAINERS, snapshot.containers),
+    )
+    for item_kind, table in tables:
         yield from _repeated_names(item_kind, table.names_in_conflict())
-    yield from _repeated_names(ItemKind.CONTAINERS, snapshot.containers.names_in_conflict())
     for extra in snapshot.additional:
         for item_kind, found in ((ItemKind.LAYERS, extra.layers), (ItemKind.IMAGES, extra.images)):
             yield from _repeated_names(item_kind, found.names_in_conflict(), read_only=True)
-    yield from _unsafe(snapshot)
+    for item_kind, table in tables:
+        for identifier in table.ids():
+            try:
+                check_neighbour(identifier)
+            except UnsafeID as error:
+                sentence = f"the ID {identifier!r} cannot be used: {error.reason}"
+                yield Finding("unsafe-id", Subject(item_kind.value, identifier), sentence, {"reason": error.reason})
     yield from _digests(snapshot)
 
 
@@ -60,20 +68,16 @@ def _repeated_ids(snapshot: StoreSnapshot, item_kind: ItemKind) -> Iterator[Find
     """Read each file again, record by record, because a table hides duplicates."""
     holders: dict[str, list[str]] = {}
     for path in snapshot.context.places[item_kind].files.values():
-        for identifier, count in _ids_in(item_kind, path).items():
-            holders.setdefault(identifier, []).extend([path] * count)
+        try:
+            data, _ = read_file(path)
+        except CstoreError:
+            continue  # another finding reports it
+        for record in codec.decode(kind_of(item_kind).record, data).records if data else ():
+            holders.setdefault(record.id, []).append(path)
     for identifier, paths in holders.items():
         if len(paths) > 1:
             sentence = f"{len(paths)} {item_kind.value} records have the ID {identifier}; one of them hides the others"
             yield Finding("duplicate-id", Subject(item_kind.value, identifier), sentence, {"paths": paths})
-
-
-def _ids_in(item_kind: ItemKind, path: str) -> Counter[str]:
-    try:
-        data, _ = read_file(path)
-    except CstoreError:
-        return Counter()  # another finding reports it
-    return Counter(record.id for record in codec.decode(kind_of(item_kind).record, data).records) if data else Counter()
 
 
 def _repeated_names(
@@ -85,21 +89,6 @@ def _repeated_names(
         evidence = {"part": name, "name": name, "keeper": owner}
         subject = Subject(item_kind.value, conflict.loser)
         yield Finding("duplicate-name", subject, sentence, evidence, read_only=read_only)
-
-
-def _unsafe(snapshot: StoreSnapshot) -> Iterator[Finding]:
-    tables = (
-        (ItemKind.LAYERS, snapshot.layers),
-        (ItemKind.IMAGES, snapshot.images),
-        (ItemKind.CONTAINERS, snapshot.containers),
-    )
-    for item_kind, table in tables:
-        for identifier in table.ids():
-            try:
-                check_neighbour(identifier)
-            except UnsafeID as error:
-                sentence = f"the ID {identifier!r} cannot be used: {error.reason}"
-                yield Finding("unsafe-id", Subject(item_kind.value, identifier), sentence, {"reason": error.reason})
 
 
 def _digests(snapshot: StoreSnapshot) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import datetime
 
 from cstore import presence
@@ -18,13 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cstore.check.snapshot import StoreSnapshot
-    from cstore.records.model import Image, Layer
+    from cstore.records.model import Image
 
 
 def reference_findings(snapshot: StoreSnapshot, max_age: float) -> Iterator[Finding]:
     """Yield a finding for each broken reference, and for each layer unused for `max_age` seconds."""
     yield from _parents(snapshot)
-    yield from _unfinished(snapshot)
+    going = set(unfinished(snapshot)) - snapshot.needed_elsewhere
+    for layer in snapshot.layers:
+        if layer.incomplete and layer.id not in going:
+            sentence = "it is marked incomplete, but something uses it; the Go tools would remove it"
+            yield of_layer("layer-unfinished-in-use", layer.id, sentence, tree=snapshot.has_tree(layer.id))
+        elif layer.incomplete:
+            yield of_layer("layer-unfinished", layer.id, "it was never completed; the next change removes it")
     for image, read_only in snapshot.all_images.values():
         yield from _layers_of_image(snapshot, image, read_only=read_only)
     yield from _containers(snapshot)
@@ -40,10 +47,6 @@ _ELSEWHERE = Remedy(
 def _advice(snapshot: StoreSnapshot, layer: str) -> dict[str, Remedy]:
     """Return advice for a missing layer that has no directory here."""
     return {} if snapshot.has_tree(layer) else {"advice": _ELSEWHERE}
-
-
-def _has_data(snapshot: StoreSnapshot, image: str) -> bool:
-    return bool(flaw_of_part(image)) or presence.is_there(snapshot.layout.image_data(image))
 
 
 def _parents(snapshot: StoreSnapshot) -> Iterator[Finding]:
@@ -63,26 +66,13 @@ def _parents(snapshot: StoreSnapshot) -> Iterator[Finding]:
                 **_advice(snapshot, layer.parent),
                 go_text=f"layer {layer.parent}: layer is missing",
             )
-        elif (cycle := _cycle(snapshot, layer)) is not None:
+            continue
+        chain = snapshot.chain(layer.id)
+        last, _ = snapshot.all_layers.get(chain[-1], (None, False))
+        if last is not None and last.parent == layer.id:
+            cycle = [*chain, layer.id]
             sentence = f"it is its own ancestor: {' → '.join(cycle)}"
             yield of_layer("layer-cycle", layer.id, sentence, cycle=cycle, read_only=read_only)
-
-
-def _cycle(snapshot: StoreSnapshot, layer: Layer) -> list[str] | None:
-    """Return the path from a layer back to itself, if there is one."""
-    chain = snapshot.chain(layer.id)
-    last, _ = snapshot.all_layers.get(chain[-1], (None, False))
-    return [*chain, layer.id] if last is not None and last.parent == layer.id else None
-
-
-def _unfinished(snapshot: StoreSnapshot) -> Iterator[Finding]:
-    going = set(unfinished(snapshot)) - snapshot.needed_elsewhere
-    for layer in snapshot.layers:
-        if layer.incomplete and layer.id not in going:
-            sentence = "it is marked incomplete, but something uses it; the Go tools would remove it"
-            yield of_layer("layer-unfinished-in-use", layer.id, sentence, tree=snapshot.has_tree(layer.id))
-        elif layer.incomplete:
-            yield of_layer("layer-unfinished", layer.id, "it was never completed; the next change removes it")
 
 
 def _layers_of_image(snapshot: StoreSnapshot, image: Image, *, read_only: bool) -> Iterator[Finding]:
@@ -112,14 +102,14 @@ def _containers(snapshot: StoreSnapshot) -> Iterator[Finding]:
             yield of_container("container-layer-missing", container.id, sentence, layer=layer, tree=tree)
         image = container.image
         if image and image not in snapshot.all_images:
-            go_text = f"image {image}: image missing"
+            has_data = flaw_of_part(image) or presence.is_there(snapshot.layout.image_data(image))
             yield of_container(
                 "container-image-missing",
                 container.id,
                 f"its image {image} has no record",
                 image=image,
-                go_text=go_text,
-                **({} if _has_data(snapshot, image) else {"advice": _ELSEWHERE}),
+                go_text=f"image {image}: image missing",
+                **({} if has_data else {"advice": _ELSEWHERE}),
             )
 
 
@@ -133,21 +123,14 @@ def _unreferenced(snapshot: StoreSnapshot, max_age: float) -> Iterator[Finding]:
     for layer in snapshot.layers:
         if layer.id in used or layer.incomplete:
             continue
-        age = now - _seconds(layer.created)
-        if age >= max_age:
+        created = 0.0  # unless it is known
+        if layer.created not in {"", ZERO_TIME}:
+            with suppress(ValueError, OverflowError):
+                created = datetime.fromisoformat(layer.created).timestamp()
+        if now - created >= max_age:
             go_text = f"layer {layer.id}: layer not referenced by any images or containers"
             sentence = "no image and no container uses it"
             yield of_layer("layer-unreferenced", layer.id, sentence, created=layer.created, go_text=go_text)
-
-
-def _seconds(created: str) -> float:
-    """Return a time of creation in seconds since 1970; 0 if it is unknown."""
-    if created in {"", ZERO_TIME}:
-        return 0.0
-    try:
-        return datetime.fromisoformat(created).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 def lost_records(snapshot: StoreSnapshot) -> Iterator[Finding]:

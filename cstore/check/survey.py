@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from cstore.check.driver_state import driver_findings
 from cstore.check.items import item_findings, manifest_findings
 from cstore.check.layer_jobs import tar_split_findings
@@ -14,8 +16,6 @@ from cstore.store.lookup import find_image, find_layer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cstore.check.findings import Finding
     from cstore.check.options import CheckOptions
     from cstore.check.snapshot import StoreSnapshot
@@ -63,23 +63,21 @@ def survey(snapshot: StoreSnapshot, scope: Scope, options: CheckOptions) -> list
     Raises:
         SystemFailure: this process may not read something.
     """
+    looks = [
+        record_findings(snapshot),
+        reference_findings(snapshot, options.max_age),
+        driver_findings(snapshot, scope.wants),
+        tar_split_findings(snapshot, scope.wants),
+        item_findings(snapshot, lambda kind, item: options.data_of(kind) and scope.wants(kind, item)),
+    ]
+    if options.image_data:
+        looks.append(manifest_findings(snapshot, scope.wants))
+    if scope.everything:
+        looks += [
+            mount_findings(snapshot), leftover_findings(snapshot), place_findings(snapshot), thing_findings(snapshot),
+        ]  # fmt: skip
     found: dict[tuple[str, str, str, str], Finding] = {}
-    for finding in _all(snapshot, scope, options):
+    for finding in chain.from_iterable(looks):
         if scope.heeds(finding):
             found.setdefault(finding.key, finding)
     return list(found.values())
-
-
-def _all(snapshot: StoreSnapshot, scope: Scope, options: CheckOptions) -> Iterator[Finding]:
-    yield from record_findings(snapshot)
-    yield from reference_findings(snapshot, options.max_age)
-    yield from driver_findings(snapshot, scope.wants)
-    yield from tar_split_findings(snapshot, scope.wants)
-    yield from item_findings(snapshot, lambda kind, item: options.data_of(kind) and scope.wants(kind, item))
-    if options.image_data:
-        yield from manifest_findings(snapshot, scope.wants)
-    if scope.everything:
-        yield from mount_findings(snapshot)
-        yield from leftover_findings(snapshot)
-        yield from place_findings(snapshot)
-        yield from thing_findings(snapshot)

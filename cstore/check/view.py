@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import ExitStack, suppress
-from itertools import islice
+from itertools import chain, islice
 from typing import Self
 
 from cstore import presence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from cstore.archive.composefs import Tree
     from cstore.check.compare import Problem
-    from cstore.check.expected import ExpectedTree, Looks, Tolerance
+    from cstore.check.expected import ExpectedTree, Tolerance
     from cstore.idmap import IDMap
 
 
@@ -48,18 +48,11 @@ class View:
         Raises:
             SystemFailure: a directory cannot be read.
         """
-        found = list(islice(self._differences(), _NAMED + 1))
+        found = list(islice(chain(self._not_hidden(), self._broken(), self._changed()), _NAMED + 1))
         if found:
             more = ", and more" if len(found) > _NAMED else ""
             sentence = f"a mount differs from the archive: {'; '.join(found[:_NAMED])}{more}"
             yield "layer-view", "", sentence, {"differs": found[:_NAMED]}, ""
-
-    def _differences(self) -> Iterator[str]:
-        yield from self._not_hidden()
-        yield from self._broken()
-        if not (self._tolerance.masked or self._tolerance.owners or self._tolerance.users):
-            yield from self._implied()
-            yield from self._root()
 
     def _not_hidden(self) -> Iterator[str]:
         """Yield paths that the archive removes but a mount still shows."""
@@ -88,8 +81,10 @@ class View:
             if not merges or self._is_opaque(folder):
                 yield f"{_shown(path)} is listed as a broken device"
 
-    def _implied(self) -> Iterator[str]:
-        """Yield directories without an archive entry that differ from those in lower layers."""
+    def _changed(self) -> Iterator[str]:
+        """Yield directories without an archive entry that differ from those in lower layers, and a wrong root."""
+        if self._tolerance.masked or self._tolerance.owners or self._tolerance.users:
+            return
         for path in sorted(self._tree.implied):
             below, own = self._shown.find(path), self._status(path)
             if below is None or own is None or not stat.S_ISDIR(own.st_mode) or not stat.S_ISDIR(below.st_mode):
@@ -97,22 +92,14 @@ class View:
             if not self._shown.is_hidden(path) and not self._is_new(path):
                 yield from _unlike(path, own, (stat.S_IMODE(below.st_mode), below.st_uid, below.st_gid))
 
-    def _root(self) -> Iterator[str]:
         if self._tree.root is not None:
             own = self._place.root_status()
-            looks = self._looks(self._tree.root)
-            # The Go tools set the root to 0555, whatever the archive says, so its write bit is ignored.
-            differs = 0 if looks is None else (looks[0] ^ own.st_mode) & _MODE & ~stat.S_IWUSR
-            if looks is not None and (differs or _moved(own, looks)):
-                yield from _unlike(b"", own, looks)
-
-    def _looks(self, looks: Looks) -> tuple[int, int, int] | None:
-        mode, *owner, _ = looks
-        try:
-            uid, gid = self._id_map.to_host(*owner)
-        except InvalidIDMap:
-            return None
-        return mode, uid, gid
+            mode, *owner, _ = self._tree.root
+            with suppress(InvalidIDMap):
+                uid, gid = self._id_map.to_host(*owner)
+                # The Go tools set the root to 0555, whatever the archive says, so its write bit is ignored.
+                if (mode ^ own.st_mode) & _MODE & ~stat.S_IWUSR or (own.st_uid, own.st_gid) != (uid, gid):
+                    yield from _unlike(b"", own, (mode, uid, gid))
 
     def _is_new(self, path: bytes) -> bool:
         """Return whether the layer replaces a directory or one of its parents."""
@@ -139,10 +126,6 @@ class View:
     def _has_marker(self, folder: bytes) -> bool:
         """Return whether a mount program's marker makes a directory opaque."""
         return any(self._status(join_name(folder, marker)) is not None for marker in PROGRAMS_MARKERS)
-
-
-def _moved(own: os.stat_result, wanted: tuple[int, int, int]) -> bool:
-    return (own.st_uid, own.st_gid) != wanted[1:]
 
 
 def _unlike(path: bytes, own: os.stat_result, wanted: tuple[int, int, int]) -> Iterator[str]:

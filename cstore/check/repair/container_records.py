@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cstore.check.repair.image_files import keys_in
@@ -82,7 +83,11 @@ class ContainerRecords:
 
     def _record(self, container: str, layer: str, images: Mapping[str, str]) -> Rebuilt:
         hint = self._survivors.hint(ItemKind.CONTAINERS, container)
-        data = self._data(container)
+        directory = self._survivors.container_directories.get(container, "")
+        data = {}
+        for key in keys_in(directory, "container"):
+            with suppress(CstoreError):
+                data[key] = bigdata.read_item(directory, key, noun="container")
         below = self._layers[layer]
         fields = {
             "names": self._names(container),
@@ -99,16 +104,6 @@ class ContainerRecords:
         }
         evidence = "the remains of its record" if hint else "its directory, and the layer that its files name"
         return Rebuilt(Container(id=container, **fields), Location.STABLE, evidence)
-
-    def _data(self, container: str) -> dict[str, bytes]:
-        directory = self._survivors.container_directories.get(container, "")
-        found = {}
-        for key in keys_in(directory, "container"):
-            try:
-                found[key] = bigdata.read_item(directory, key, noun="container")
-            except CstoreError:
-                continue
-        return found
 
     def _names(self, container: str) -> tuple[str, ...]:
         """Return the container's name from the settings of an engine that knows the container by its ID."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cstore.check.repair.survivors import Survivors
-    from cstore.records.model import Container, Image
+    from cstore.records.model import Container
 
 
 def find_parent(survivors: Survivors, layer: str, containers: Mapping[str, Container | None]) -> str | None:
@@ -44,40 +44,32 @@ def find_parent(survivors: Survivors, layer: str, containers: Mapping[str, Conta
     if told is not None:
         return told
     others = [other for other in (*survivors.snapshot.all_layers, *survivors.lost_layers) if other != layer]
-    found = _by_name(survivors, layer, others)
-    if found is None:
-        found = _by_digest(survivors, layer, others)
+    found = _by_digest(survivors, layer, others)
     container = containers.get(layer)
     if found is None and container is not None:
         image, _ = survivors.snapshot.all_images.get(container.image, (None, False))
-        found = _base_of(container, image) if image else None
+        if image is not None:
+            mapped = container.id_map != IDENTITY and len(image.mapped_layers) == 1
+            found = image.mapped_layers[0] if mapped else image.layer
     if found is None:
         imported = [other for other in others if survivors.has_tar_split(other)]
         found = _by_tree(survivors, layer, imported)
     return found
 
 
-def _base_of(container: Container, image: Image) -> str:
-    """Return the layer below a container's own: the image's, or its only mapped layer if the owners are mapped."""
-    if container.id_map != IDENTITY and len(image.mapped_layers) == 1:
-        return image.mapped_layers[0]
-    return image.layer
-
-
-def _by_name(survivors: Survivors, layer: str, others: Sequence[str]) -> str | None:
-    """Find the parent from whose ID the layer's ID was computed; None if there is none."""
-    digest = survivors.digest_of(layer)
-    return next((parent for parent in ("", *others) if digest and next_layer_id(parent, digest) == layer), None)
-
-
 def _by_digest(survivors: Survivors, layer: str, others: Sequence[str]) -> str | None:
-    """Find the only layer with the digest that a config names below this layer's digest."""
+    """Find the parent from whose ID the layer's was computed, or the only one with the digest that a config names."""
     digest = survivors.digest_of(layer)
+    if not digest:
+        return None
+    for parent in ("", *others):
+        if next_layer_id(parent, digest) == layer:
+            return parent
     below = {
         files.diff_ids[place - 1] if place else ""
         for files in survivors.image_files.values()
         for place, diff_id in enumerate(files.diff_ids)
-        if digest and diff_id == digest
+        if diff_id == digest
     }
     if len(below) != 1:
         return None

@@ -12,7 +12,7 @@ from cstore.archive.composefs import contents_of
 from cstore.archive.names import split_name
 from cstore.archive.override import ATTRIBUTE, Override, override_of
 from cstore.check.compare import is_content
-from cstore.check.expected import ExpectedTree, Node, stacked
+from cstore.check.expected import Node, stacked
 from cstore.check.repair.heal_images import is_image_layer, plan_in_place
 from cstore.check.repair.owners import owners_shifted_to, read_headers
 from cstore.check.repair.plan import Action, Step, Unrepairable, counted, unrepairable
@@ -99,25 +99,16 @@ def anew(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepaira
     expected = record.diff_digest if record else ""
     expected_layer = repair_view.survivors.expected_layers.get(layer)
     if layer not in repair_view.remakes:
-        repair_view.remakes[layer] = _remade(
-            repair_view, finding, expected or (expected_layer.diff_id if expected_layer else "")
-        )
-    planned = repair_view.remakes[layer]
-    if isinstance(planned, Step):
-        yield planned
-    else:
-        yield unrepairable(finding, planned)
-
-
-def _remade(repair_view: RepairView, finding: Finding, expected: str) -> Step | str:
-    """Plan to repair a composefs layer in place if possible, else to rebuild the layer; or return why neither works."""
-    if not is_image_layer(repair_view, finding):
-        return plan_remake(repair_view, finding, expected)
-    planned = plan_in_place(repair_view, finding) or plan_remake(repair_view, finding, expected)
-    if isinstance(planned, Step) and planned.action is Action.REMAKE_LAYER:
-        plain = "as a plain layer, because no source has the missing parts of the composefs layer"
-        return planned.with_(what=f"{planned.what} ({plain})")
-    return planned
+        expected = expected or (expected_layer.diff_id if expected_layer else "")
+        composed = is_image_layer(repair_view, finding)
+        planned: Step | str | None = plan_in_place(repair_view, finding) if composed else None
+        planned = planned or plan_remake(repair_view, finding, expected)
+        if composed and isinstance(planned, Step) and planned.action is Action.REMAKE_LAYER:
+            plain = "as a plain layer, because no source has the missing parts of the composefs layer"
+            planned = planned.with_(what=f"{planned.what} ({plain})")
+        repair_view.remakes[layer] = planned
+    outcome = repair_view.remakes[layer]
+    yield outcome if isinstance(outcome, Step) else unrepairable(finding, outcome)
 
 
 def unexpected(repair_view: RepairView, findings: Sequence[Finding]) -> Iterator[Step | Unrepairable]:
@@ -216,12 +207,16 @@ def _set_all(repair: RepairContext, record: Layer, paths: Sequence[bytes]) -> No
     if not paths:
         return
     snapshot = StoreSnapshot(repair.context)
-    nodes = _expected(snapshot, record).nodes
+    tree = read_headers(snapshot.layout.tar_split(record.id))
+    if snapshot.inspector.whole:
+        chain = snapshot.chain(record.id)[:0:-1]
+        splits = [snapshot.layout_of(layer).tar_split(layer) for layer in chain]
+        tree = stacked([*(read_headers(path) for path in splits if presence.exists(path)), tree])
     root = snapshot.inspector.own_roots(record.id)[0]
     if is_blob(root):
         return  # times of content directories do not count
     for path in paths:
-        node = nodes.get(path)
+        node = tree.nodes.get(path)
         if node is None:
             continue
         try:
@@ -230,17 +225,6 @@ def _set_all(repair: RepairContext, record: Layer, paths: Sequence[bytes]) -> No
             continue  # it is gone by now; the next check reports it
         except OSError as error:
             raise SystemFailure("set the attributes of", os.path.join(root, os.fsdecode(path)), error) from None
-
-
-def _expected(snapshot: StoreSnapshot, record: Layer) -> ExpectedTree:
-    own = read_headers(snapshot.layout.tar_split(record.id))
-    if not snapshot.inspector.whole:
-        return own
-    chain = snapshot.chain(record.id)[:0:-1]
-    below = [
-        read_headers(path) for layer in chain if presence.exists(path := snapshot.layout_of(layer).tar_split(layer))
-    ]
-    return stacked([*below, own])
 
 
 def _set(root: str, path: bytes, node: Node, id_map: IDMap) -> None:

@@ -24,7 +24,7 @@ from cstore.kernel.mountinfo import read_mounts
 from cstore.records.mounts import MountTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cstore.check.findings import Finding
     from cstore.check.repair.repair_context import RepairContext
@@ -108,15 +108,16 @@ def stray_link(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unr
     path = finding.subject.path
     if any(part in repair_view.snapshot.all_layers for part in str(finding.evidence.get("found", "")).split("/")):
         return
-    act = partial(_aside, path)
+    act = partial(_aside, path, "it belonged to no layer", lambda now: (flaw.path for flaw in now.inspector.strays()))
     what = f"move {path} into quarantine"
     yield Step(Action.TAKE_OUT, finding.subject, what, finding.sentence, "no layer has this short link", act)
 
 
-def _aside(path: str, repair: RepairContext) -> None:
+def _aside(path: str, why: str, find: Callable[[StoreSnapshot], Iterator[str]], repair: RepairContext) -> None:
+    """Quarantine a path, if `find` yields it again under the lock."""
     with repair.locked():
-        if any(flaw.path == path for flaw in StoreSnapshot(repair.context).inspector.strays()):
-            repair.quarantine.keep(path, "it belonged to no layer")
+        if path in find(StoreSnapshot(repair.context)):
+            repair.quarantine.keep(path, why)
 
 
 def subvolume(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
@@ -182,20 +183,16 @@ def _recount(repair: RepairContext) -> None:
 
 
 def _sound_table(path: str) -> MountTable:
-    try:
+    """Load the mount table. Remove a damaged one: a reboot empties the run root anyway, and it holds only counts."""
+    with suppress(RecordsDamaged):
         return MountTable.load(path)
-    except RecordsDamaged:
-        _remove(path)  # a reboot empties the run root anyway, and the file holds only counts
-        return MountTable(path)
-
-
-def _remove(path: str) -> None:
     try:
         within.unlink(path)
     except IsADirectoryError:
         remove_tree(path)
     except OSError as error:
         raise SystemFailure("remove", path, error) from None
+    return MountTable(path)
 
 
 # ── places ──
@@ -223,28 +220,20 @@ def thing(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepair
     """Plan to quarantine a path of the wrong type; later steps recreate what belongs there."""
     del repair_view
     path = finding.subject.path
-    act = partial(_put_thing_aside, path)
+    why = "it was not a file or directory of the store"
+    act = partial(_aside, path, why, lambda now: (found.subject.path for found in thing_findings(now)))
     what = f"move {path} into quarantine"
     yield Step(Action.PUT_ASIDE, finding.subject, what, finding.sentence, "it is never followed", act)
-
-
-def _put_thing_aside(path: str, repair: RepairContext) -> None:
-    with repair.locked():
-        if any(found.subject.path == path for found in thing_findings(StoreSnapshot(repair.context))):
-            repair.quarantine.keep(path, "it was not a file or directory of the store")
 
 
 def mode(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """Plan to restore the mode of a directory of the store."""
     del repair_view
     path, expected = finding.subject.path, str(finding.evidence["expected"])
-    act = partial(_set_mode, path, int(expected, 8))
-    yield Step(Action.SET_MODE, finding.subject, f"set the mode of {path} to {expected}", finding.sentence, "", act)
-
-
-def _set_mode(path: str, wanted: int, repair: RepairContext) -> None:
-    del repair
-    set_mode(path, wanted)
+    what, wanted = f"set the mode of {path} to {expected}", int(expected, 8)
+    yield Step(
+        Action.SET_MODE, finding.subject, what, finding.sentence, "", lambda _: set_mode(path, wanted),
+    )  # fmt: skip
 
 
 def owner(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from cstore.check.findings import Finding
     from cstore.check.repair.repair_context import RepairContext
     from cstore.check.repair.repair_view import RepairView
-    from cstore.check.repair.sources import StoredLayer
     from cstore.records.model import Layer
 
 _WHY = "it was damaged"
@@ -101,7 +100,12 @@ def _wanted(repair_view: RepairView, record: Layer, finding: Finding) -> Wanted 
     contents = _lacking(repair_view, record, own, own) if keeps else None
     if contents:
         return Wanted("", contents)
-    for image in filter(None, map(_sound_image, repair_view.sources.like(record))):
+    for stored in repair_view.sources.like(record):
+        context = stored.store.context
+        image = os.path.join(context.driver.path_of(stored.record.id), COMPOSEFS_IMAGE)
+        job = layer_job(StoreSnapshot(context), stored.record, compare=True) if _is_file(image) else None
+        if job is None or any(problem[0] != "file-unexpected" for problem in examine(job)):
+            continue  # image and contents do not match its tar-split
         contents = _lacking(repair_view, record, own, image)
         if contents is not None:
             return Wanted(image, contents)
@@ -125,15 +129,6 @@ def _lacking(repair_view: RepairView, record: Layer, own: str, image: str) -> di
 
 def _digest(name: str) -> str:
     return f"sha256:{name.replace('/', '')}"
-
-
-def _sound_image(stored: StoredLayer) -> str:
-    """Return the image of another store's layer if image and contents match its tar-split; else ""."""
-    context = stored.store.context
-    image = os.path.join(context.driver.path_of(stored.record.id), COMPOSEFS_IMAGE)
-    job = layer_job(StoreSnapshot(context), stored.record, compare=True) if _is_file(image) else None
-    sound = job is not None and all(problem[0] == "file-unexpected" for problem in examine(job))
-    return image if sound else ""
 
 
 def _sound_copy(repair_view: RepairView, layer: str, name: str, beside: str) -> str | None:

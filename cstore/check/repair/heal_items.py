@@ -22,11 +22,7 @@ if TYPE_CHECKING:
     from cstore.check.findings import Finding
     from cstore.check.repair.repair_context import RepairContext
     from cstore.check.repair.repair_view import RepairView
-    from cstore.records.model import Container, Image
-
-
-def _unrepairable(finding: Finding, reason: str) -> Unrepairable:
-    return unrepairable(finding, reason)
+    from cstore.records.model import Image
 
 
 def image_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
@@ -38,18 +34,23 @@ def image_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unr
     named = key.removeprefix(f"{MANIFEST}-") if key.startswith((f"{MANIFEST}-sha256:", "sha256:")) else ""
     present = files.read(key) if files else None
     if present is not None and named == digest_of(present) and digest != named:
-        yield from _correct(finding, image, key)
+        what, evidence = (
+            f"record the size and digest that item {key!r} has",
+            "the item has the digest that its key names",
+        )
+        act = partial(_correct, ItemKind.IMAGES, image, key)
+        yield Step(Action.RECORD_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
         return
     data, evidence = _bytes_of(repair_view, files, digest or named)
     if named and digest_of(data or b"") != named:
         data = None  # the key has the right digest, so the record is wrong
     if data is None:
         lost = digest or named
-        yield _unrepairable(finding, f"no copy with the digest {lost} exists" if lost else "no digest is recorded")
+        yield unrepairable(finding, f"no copy with the digest {lost} exists" if lost else "no digest is recorded")
         return
     what = f"restore data item {key!r} of image {image}"
-    act = _writer_of(record, files, key, data)
-    yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
+    writing = _writer_of(record, files, key, data)
+    yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, writing, (key,))
 
 
 def _bytes_of(repair_view: RepairView, files: ImageFiles | None, digest: str) -> tuple[bytes | None, str]:
@@ -66,23 +67,15 @@ def _bytes_of(repair_view: RepairView, files: ImageFiles | None, digest: str) ->
     data = repair_view.sources.blob(digest)
     if data is not None:
         return data, "a source has it"
-    made = _made_up(repair_view, files)
-    if made is not None and digest_of(made) == digest:
-        return made, "it is the manifest that skopeo and Podman create for such an image"
-    return None, ""
-
-
-def _made_up(repair_view: RepairView, files: ImageFiles | None) -> bytes | None:
-    """Recreate the manifest of an image that was imported without one, if its config and layers exist."""
     if files is None or files.config is None:
-        return None
-    sizes = []
-    for layer, diff_id in zip(layer_ids(files.diff_ids), files.diff_ids, strict=True):
-        record, _ = repair_view.snapshot.all_layers.get(layer, (None, False))
-        if record is None:
-            return None
-        sizes.append((diff_id, record.diff_size))
-    return made_up_manifest(files.config.raw, sizes)
+        return None, ""
+    known = repair_view.snapshot.all_layers
+    layers = list(zip(layer_ids(files.diff_ids), files.diff_ids, strict=True))
+    if all(layer in known for layer, _ in layers):
+        made = made_up_manifest(files.config.raw, [(diff_id, known[layer][0].diff_size) for layer, diff_id in layers])
+        if digest_of(made) == digest:
+            return made, "it is the manifest that skopeo and Podman create for such an image"
+    return None, ""
 
 
 def _writer_of(
@@ -118,20 +111,15 @@ def _with_item(record: Any, key: str, data: bytes) -> Any:
     )
 
 
-def _correct(finding: Finding, image: str, key: str) -> Iterator[Step]:
-    """Plan to correct the record, because the item matches the digest in its key."""
-    what = f"record the size and digest that item {key!r} has"
-    act = partial(_correct_image, image, key)
-    evidence = "the item has the digest that its key names"
-    yield Step(Action.RECORD_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
+def _correct(item_kind: ItemKind, identifier: str, key: str, repair: RepairContext) -> None:
+    """Record the size and digest that an item of an image or a container has."""
 
+    def change(record: Any) -> Any:
+        layout = repair.context.layout
+        place = layout.image_data if item_kind is ItemKind.IMAGES else layout.container_data
+        return _with_item(record, key, bigdata.read_item(place(identifier), key, noun=item_kind.value))
 
-def _correct_image(image: str, key: str, repair: RepairContext) -> None:
-    def change(record: Image) -> Any:
-        data = bigdata.read_item(repair.context.layout.image_data(image), key, noun="image")
-        return _with_item(record, key, data)
-
-    repair.change(ItemKind.IMAGES, image, "size or digest of an item were wrong", change)
+    repair.change(item_kind, identifier, "size or digest of an item were wrong", change)
 
 
 def manifest(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
@@ -145,7 +133,7 @@ def manifest(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrep
         data = next((raw for raw in files.manifests.values() if has_layers(raw)), None)
         evidence = "it is another manifest of the image"
     if data is None:
-        yield _unrepairable(finding, "no copy of it is left")
+        yield unrepairable(finding, "no copy of it is left")
         return
     what = f"rebuild the manifest of image {image}"
     act = _writer_of(record, files, MANIFEST, data)
@@ -176,7 +164,7 @@ def config(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepai
             yield Step(Action.WRITE_ITEM, finding.subject, what, finding.sentence, evidence, act, (MANIFEST,))
             return
     if data is None:
-        yield _unrepairable(finding, "no copy of it is left")
+        yield unrepairable(finding, "no copy of it is left")
         return
     what = f"rebuild the config {digest} of image {image}"
     act = _writer_of(record, files, digest, data)
@@ -189,7 +177,7 @@ def layer_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unr
     record = repair_view.snapshot.layers.get(layer)
     data = repair_view.sources.layer_item(layer, record.diff_digest, key) if record else None
     if data is None:
-        yield _unrepairable(finding, "it has no recorded digest, and no source has a layer with it")
+        yield unrepairable(finding, "it has no recorded digest, and no source has a layer with it")
         return
     what = f"restore data item {key!r} of layer {layer}"
     act, evidence = partial(_write_layer_item, layer, key, data), "a source has the layer with this ID"
@@ -212,21 +200,13 @@ def container_item(repair_view: RepairView, finding: Finding) -> Iterator[Step |
     """Plan to record the actual size and digest of a container's item, because the item is the only copy."""
     container, key = finding.subject.id, str(finding.evidence["key"])
     if finding.kind in {"container-data-missing", "container-data-unreadable"}:
-        yield _unrepairable(finding, "there is no other copy of it")
+        yield unrepairable(finding, "there is no other copy of it")
         return
     del repair_view
     what = f"record the size and digest that item {key!r} has"
     evidence = "the item is the only copy; the journal keeps the old record"
-    act = partial(_correct_container, container, key)
+    act = partial(_correct, ItemKind.CONTAINERS, container, key)
     yield Step(Action.RECORD_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
-
-
-def _correct_container(container: str, key: str, repair: RepairContext) -> None:
-    def change(record: Container) -> Any:
-        data = bigdata.read_item(repair.context.layout.container_data(container), key, noun="container")
-        return _with_item(record, key, data)
-
-    repair.change(ItemKind.CONTAINERS, container, "size or digest of an item were wrong", change)
 
 
 HEALERS = {

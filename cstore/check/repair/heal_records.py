@@ -34,10 +34,6 @@ def _step(finding: Finding, action: Action, what: str, evidence: str, act: Calla
     return Step(action, finding.subject, what, finding.sentence, evidence, act)
 
 
-def _give_up(finding: Finding, reason: str) -> Unrepairable:
-    return unrepairable(finding, reason)
-
-
 def lost_record(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unrepairable]:
     """Plan to rebuild the record of a layer, image or container that still has data."""
     wanted = finding.evidence.get("layer") or finding.evidence.get("parent") or finding.evidence.get("image")
@@ -53,7 +49,7 @@ def lost_record(repair_view: RepairView, finding: Finding) -> Iterator[Step | Un
                 yield Step(Action.ADD_RECORD, subject, what, finding.sentence, one.evidence, act, advice=advice)
                 return
     reasons = {lost: reason for rows in rebuilding.lost.values() for lost, reason in rows}
-    yield _give_up(finding, reasons.get(identifier, "nothing of it remains in the store"))
+    yield unrepairable(finding, reasons.get(identifier, "nothing of it remains in the store"))
 
 
 def _add(item_kind: ItemKind, made: Any, repair_context: RepairContext) -> None:
@@ -81,7 +77,7 @@ def container_layer(repair_view: RepairView, finding: Finding) -> Iterator[Step 
     free = [found for found in writable_layers(repair_view.survivors) if repair_view.snapshot.all_layers.get(found)]
     fitting = [found for found in free if repair_view.snapshot.all_layers[found][0].parent == top]
     if len(fitting) != 1:
-        yield _give_up(finding, "its files are gone, or several layers could be its own")
+        yield unrepairable(finding, "its files are gone, or several layers could be its own")
         return
     own = fitting[0]
 
@@ -109,7 +105,7 @@ def container_image(repair_view: RepairView, finding: Finding) -> Iterator[Step 
     tops = {found.layer: found.id for found in repair_view.snapshot.images if found.layer}
     other = tops.get(layer.parent, "") if layer else ""
     if not other:
-        yield _give_up(finding, "the image is missing; the container has all its files and works without it")
+        yield unrepairable(finding, "the image is missing; the container has all its files and works without it")
         return
 
     def name_other(found: Container) -> Container:
@@ -196,7 +192,9 @@ def wrong_parent(repair_view: RepairView, finding: Finding) -> Iterator[Step | U
         return
     told = repair_view.true_parent(layer)
     if told is None or told == parent or (told and told not in repair_view.snapshot.all_layers):
-        yield _give_up(finding, "its parent is missing" if told else "nothing in the store says what its parent was")
+        yield unrepairable(
+            finding, "its parent is missing" if told else "nothing in the store says what its parent was"
+        )
         return
     yield _parent_again(repair_view, finding, layer, told)
 
@@ -218,7 +216,7 @@ def unfinished_in_use(repair_view: RepairView, finding: Finding) -> Iterator[Ste
     layer = finding.subject.id
     record = repair_view.snapshot.layers.get(layer)
     if record is None or not finding.evidence.get("tree"):
-        yield _give_up(finding, "it has no directory")
+        yield unrepairable(finding, "it has no directory")
         return
     fields = repair_view.contents(layer)
     facts = repair_view.survivors.facts(layer)
@@ -259,7 +257,7 @@ def wrong_digest(repair_view: RepairView, finding: Finding) -> Iterator[Step | U
         yield from anew(repair_view, finding)
         return
     if not found:
-        yield _give_up(finding, "nothing shows whether the record or the tar-split is correct")
+        yield unrepairable(finding, "nothing shows whether the record or the tar-split is correct")
         return
     fields = repair_view.contents(layer)
 
@@ -291,7 +289,7 @@ def image_layers(repair_view: RepairView, finding: Finding) -> Iterator[Step | U
         steps = list(_parents_again(repair_view, finding))
         yield from steps
         if not steps:
-            yield _give_up(finding, "no layer in the store fits the config")
+            yield unrepairable(finding, "no layer in the store fits the config")
         return
 
     record = repair_view.snapshot.images.get(image)

@@ -89,23 +89,17 @@ def _rows(kind: type[Any], data: bytes) -> Iterator[tuple[str, dict[str, Any]]]:
                     yield identifier, fields
         if found.flaw is None:
             return
-        yield from _broken_row(kind, data, found.elements[-1].offset + 1 if found.elements else 0)
+        start = data.find(_BEGINNING, found.elements[-1].offset + 1 if found.elements else 0)
+        if start >= 0:  # the fields before the damage, without the damaged one
+            text = data[start:].partition(b"\0")[0].decode(errors="replace")
+            fields = _sound_fields(kind, dict(_pairs(text)))
+            identifier = fields.pop("id", "")
+            if identifier:
+                yield identifier, fields
         # At least 2: otherwise a record that is damaged at its first byte would be read again and again.
         behind = max(found.flaw.offset or 0, found.elements[-1].offset + 1 if found.elements else 1, 2)
         start = data.find(_BEGINNING, behind)
         data = b"[" + data[start:] if start > 0 else b""
-
-
-def _broken_row(kind: type[Any], data: bytes, behind: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Read the fields before the damage in the first record after an offset, without the damaged field."""
-    start = data.find(_BEGINNING, behind)
-    if start < 0:
-        return
-    text = data[start:].partition(b"\0")[0].decode(errors="replace")
-    fields = _sound_fields(kind, dict(_pairs(text)))
-    identifier = fields.pop("id", "")
-    if identifier:
-        yield identifier, fields
 
 
 def _pairs(text: str) -> Iterator[tuple[str, Any]]:

@@ -45,7 +45,13 @@ class ImageRecords:
                 self.lost.append((image, "no config and no container of it remains that names its layers"))
                 continue
             found.append(self._record(files, hint))
-        return _without_shared_names(found)
+        taken: set[str] = set()
+        kept = []
+        for one in found:  # the first of several records with a name keeps it
+            names = tuple(name for name in one.record.names if name not in taken)
+            taken.update(names)
+            kept.append(one.with_(record=one.record.with_(names=names)))
+        return kept
 
     def _record(self, files: ImageFiles, hint: dict[str, Any]) -> Rebuilt:
         data = {key: content for key in files.keys if (content := files.read(key)) is not None}
@@ -74,9 +80,16 @@ class ImageRecords:
     def names_of(self, image: str, hint: Mapping[str, Any]) -> tuple[str, ...]:
         """Return an image's names: given by the user, else from its old record, else from its containers."""
         given = [name for key, names in self._names.items() if key and image.startswith(key) for name in names]
-        noted = given or list(hint.get("names", ())) or self._noted_by_containers(image)
-        free = (name for name in noted if self._snapshot_holder(name) in {"", image})
-        return tuple(dict.fromkeys(free))
+        noted: list[Any] = given or list(hint.get("names", ()))
+        snapshot = self._survivors.snapshot
+        for container in [] if noted else snapshot.containers:  # Podman and Buildah store it in their metadata
+            metadata = object_in(container.metadata)
+            if metadata is not None and image in (metadata.get("image-id"), container.image):
+                name = metadata.get("image-name")
+                if isinstance(name, str) and name and not image.startswith(name):
+                    noted.append(name)
+        holders = {name: snapshot.images.named(name) for name in noted}
+        return tuple(name for name, holder in holders.items() if holder is None or holder.id == image)
 
     def _mapped_layers_of(self, top: str) -> tuple[str, ...]:
         """Return the unused, unnamed mapped layers of the top layer: same parent and archive, but with an ID map."""
@@ -92,19 +105,6 @@ class ImageRecords:
         )
         return tuple(mapped_layer.id for mapped_layer in nobodys if mapped_layer.id != top and mapped_layer.uid_map)
 
-    def _snapshot_holder(self, name: str) -> str:
-        found = self._survivors.snapshot.images.named(name)
-        return "" if found is None else found.id
-
-    def _noted_by_containers(self, image: str) -> list[str]:
-        """Return the image names in the metadata that Podman and Buildah store in container records."""
-        noted: list[Any] = []
-        for container in self._survivors.snapshot.containers:
-            metadata = object_in(container.metadata)
-            if metadata is not None and image in (metadata.get("image-id"), container.image):
-                noted.append(metadata.get("image-name"))
-        return [name for name in noted if isinstance(name, str) and name and not image.startswith(name)]
-
 
 def top_layer(diff_ids: Sequence[str], layers: Mapping[str, Layer]) -> str:
     """Find the top layer of the chain with these DiffIDs (bottom first), whatever its IDs are; "" if there is none."""
@@ -119,14 +119,3 @@ def top_layer(diff_ids: Sequence[str], layers: Mapping[str, Layer]) -> str:
     for diff_id in diff_ids:
         below = {layer.id for layer in layers.values() if layer.parent in below and layer.diff_digest == diff_id}
     return min(below, key=lambda layer: (not layer or bool(layers[layer].uid_map), layer), default="")  # mapped last
-
-
-def _without_shared_names(found: list[Rebuilt]) -> list[Rebuilt]:
-    """Give a name that several records would have to the first one only."""
-    taken: set[str] = set()
-    kept = []
-    for one in found:
-        names = tuple(name for name in one.record.names if name not in taken)
-        taken.update(names)
-        kept.append(one.with_(record=one.record.with_(names=names)))
-    return kept

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from cstore.archive.compression import Compression
@@ -49,11 +50,15 @@ class LayerRecords:
 
     def rebuild(self) -> list[Rebuilt]:
         """Rebuild the record of each lost layer that was complete, parents before children."""
-        lost = set(self._survivors.lost_layers)
-        parents = {layer: self._parent(layer) for layer in lost}
+        survivors, lost = self._survivors, set(self._survivors.lost_layers)
+        parents: dict[str, str | None] = {}
+        for layer in lost:
+            hint = survivors.hint(ItemKind.LAYERS, layer)
+            parents[layer] = str(hint.get("parent", "")) if hint else find_parent(survivors, layer, self._containers)
         wanted = self._wanted(lost, parents)
-        for layer in sorted(layer for layer in wanted if parents[layer] is None and self._has_unknown_parent(layer)):
-            wanted.remove(layer)
+        orphans = [layer for layer in wanted if parents[layer] is None] if self._snapshot.inspector.whole else []
+        for layer in sorted(filter(survivors.has_tar_split, orphans)):
+            wanted.remove(layer)  # a wrong parent would make its sound files look unexpected
             self.lost.append((layer, "nothing says what its parent was"))
         self._told = self._told_by_configs(parents)
         given_up = {layer for layer, _ in self.lost}
@@ -71,8 +76,15 @@ class LayerRecords:
 
     def _wanted(self, lost: set[str], parents: Mapping[str, str | None]) -> set[str]:
         """Choose the trees that were complete layers: imported, named by other evidence, or ancestors of these."""
-        named = self._named()
-        wanted = {layer for layer in lost if layer in named or self._was_whole(layer)}
+        snapshot, survivors = self._snapshot, self._survivors
+        wanted = {layer for image in snapshot.images for layer in (image.layer, *image.mapped_layers)}
+        wanted |= {layer.parent for layer in snapshot.layers} | set(survivors.expected_layers) | set(self._containers)
+        wanted &= lost
+        for layer in lost - wanted:
+            hint = survivors.hint(ItemKind.LAYERS, layer)
+            unfinished = hint.get("flags", {}).get("incomplete") is True
+            if not unfinished and (hint or survivors.has_tar_split(layer)):
+                wanted.add(layer)
         pending = list(wanted)
         while pending:
             parent = parents.get(pending.pop())
@@ -80,22 +92,6 @@ class LayerRecords:
                 wanted.add(parent)
                 pending.append(parent)
         return wanted
-
-    def _has_unknown_parent(self, layer: str) -> bool:
-        """Return whether a wrong parent would make sound files of a layer look unexpected."""
-        return self._snapshot.inspector.whole and self._survivors.has_tar_split(layer)
-
-    def _named(self) -> set[str]:
-        """Return all layers that a record or a config names."""
-        snapshot = self._snapshot
-        tops = {layer for image in snapshot.images for layer in (image.layer, *image.mapped_layers)}
-        parents = {layer.parent for layer in snapshot.layers}
-        return tops | parents | set(self._survivors.expected_layers) | set(self._containers)
-
-    def _was_whole(self, layer: str) -> bool:
-        hint = self._survivors.hint(ItemKind.LAYERS, layer)
-        unfinished = hint.get("flags", {}).get("incomplete") is True
-        return not unfinished and (bool(hint) or self._survivors.has_tar_split(layer))
 
     def _told_by_configs(self, parents: Mapping[str, str | None]) -> dict[str, str]:
         """Match the chain of each image with its config, and return the DiffIDs of the layers."""
@@ -116,11 +112,6 @@ class LayerRecords:
 
     # ── contents ──
 
-    def _parent(self, layer: str) -> str | None:
-        """Find a layer's parent from the remains of its record, or else from other evidence."""
-        hint = self._survivors.hint(ItemKind.LAYERS, layer)
-        return str(hint.get("parent", "")) if hint else find_parent(self._survivors, layer, self._containers)
-
     def _record(self, layer: str, parent: str | None) -> Rebuilt:
         survivors = self._survivors
         hint = survivors.hint(ItemKind.LAYERS, layer)
@@ -140,7 +131,10 @@ class LayerRecords:
             "data_names": tuple(keys_in(self._snapshot.layout.layer_data(layer), "layer")),
             "flags": {key: value for key, value in hint.get("flags", {}).items() if key != "incomplete"},
         }
-        return Rebuilt(Layer(id=layer, **fields), self._location(layer), ", ".join(filter(None, witnesses)))
+        image_store, path = self._snapshot.layout.image_store, self._snapshot.context.driver.path_of(layer)
+        in_image_store = image_store and path.startswith(image_store.rstrip("/") + "/")
+        location = Location.IMAGE_STORE if in_image_store else Location.STABLE
+        return Rebuilt(Layer(id=layer, **fields), location, ", ".join(filter(None, witnesses)))
 
     def contents_of(self, layer: str) -> dict[str, Any]:
         """Return the record fields that describe a layer's archive. If files have changed, use a config's DiffID."""
@@ -156,7 +150,10 @@ class LayerRecords:
 
     def _mapping(self, layer: str) -> dict[str, Any]:
         """Return the ID map: that of its container, or else one that explains the owners of its files."""
-        container = self._containers.get(layer) or self._container_above(layer)
+        container = self._containers.get(layer)
+        if container is None and self._survivors.template_of(layer):  # a mapped layer has the ID map of those above it
+            parent_of = self._survivors.driver_repair.parent_of
+            container = next((above for own, above in self._containers.items() if parent_of(own) == layer), None)
         if container is not None:
             can_shift = self._snapshot.context.driver.can_shift(container.id_map)
             return {} if can_shift else _entries(container.id_map)
@@ -168,29 +165,15 @@ class LayerRecords:
         uids, gids = (parse_ranges(f"0:{start}:65536") for start in first)
         return _entries(known or IDMap(uids, gids))
 
-    def _container_above(self, layer: str) -> Container | None:
-        """Return a container whose own layer is a child of this mapped layer: both share an ID map."""
-        if not self._survivors.template_of(layer):
-            return None
-        driver_repair = self._survivors.driver_repair
-        above = (container for own, container in self._containers.items() if driver_repair.parent_of(own) == layer)
-        return next(above, None)
-
     def _created(self, layer: str) -> str:
         """Return when the layer was created, by the file that was written last."""
         try:
             seconds = os.stat(self._snapshot.layout.tar_split(layer)).st_mtime
         except OSError:
-            seconds = self._survivors.driver_repair.age_of(layer) or _changed(
-                self._snapshot.context.driver.path_of(layer)
-            )
+            seconds = self._survivors.driver_repair.age_of(layer)
+            with suppress(OSError):
+                seconds = seconds or os.lstat(self._snapshot.context.driver.path_of(layer)).st_ctime
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-    def _location(self, layer: str) -> Location:
-        layout = self._snapshot.layout
-        path = self._snapshot.context.driver.path_of(layer)
-        in_image_store = layout.image_store and path.startswith(layout.image_store.rstrip("/") + "/")
-        return Location.IMAGE_STORE if in_image_store else Location.STABLE
 
 
 def _entries(id_map: IDMap) -> dict[str, Any]:
@@ -212,13 +195,6 @@ def _delivery(blob: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     compression = next((each.value for each in Compression if kind.endswith(each.label)), 0)  # (store-format 4.1)
     return {"compressed_digest": digest, "compressed_size": size, "compression": compression}
-
-
-def _changed(path: str) -> float:
-    try:
-        return os.lstat(path).st_ctime
-    except OSError:
-        return 0.0
 
 
 def _parents_first(layers: Iterable[str], parents: Mapping[str, str | None]) -> list[str]:

@@ -46,8 +46,12 @@ def make_plan(repair_view: RepairView, findings: Sequence[Finding]) -> Plan:
         outcomes = [*heal_record_files(repair_view.survivors, whys, repair_view.names)]
         own = [finding for finding in own if finding.kind in _FIRST]
     else:
-        foreign = (finding for finding in findings if finding.read_only)
-        outcomes = [_of_another_store(finding) for finding in foreign if finding.severity.is_serious]
+        outcomes = []
+        for finding in findings:
+            if finding.read_only and finding.severity.is_serious:
+                reason = f"it is in the additional store {finding.store}, which is read-only here"
+                remedy = f"repair it there: {finding.remedy.command}"
+                outcomes.append(Unrepairable(finding.subject, finding.sentence, reason, remedy))
     groups: dict[tuple[GroupHealer, str], list[Finding]] = {}
     for finding in own:
         if (together := GROUP_HEALERS.get(finding.kind)) is not None:
@@ -72,12 +76,6 @@ def _judged(
     return found
 
 
-def _of_another_store(finding: Finding) -> Unrepairable:
-    """Return the damage in an additional store as unrepairable, because that store is read-only here."""
-    reason = f"it is in the additional store {finding.store}, which is read-only here"
-    return Unrepairable(finding.subject, finding.sentence, reason, f"repair it there: {finding.remedy.command}")
-
-
 def _ordered(repair_view: RepairView, outcomes: Iterable[Step | Unrepairable]) -> Plan:
     """Order the steps and remove duplicates; a layer that is rebuilt or added needs no other repair of its contents."""
     steps: dict[object, Step] = {}
@@ -95,11 +93,7 @@ def _ordered(repair_view: RepairView, outcomes: Iterable[Step | Unrepairable]) -
     ]
     if any(step.phase == Phase.DRIVER for step in kept):
         kept = [step for step in kept if step.phase != Phase.ASIDE]  # the repair may give these a layer
-    kept.sort(key=lambda step: (step.phase, _depth(repair_view, step)))
+    chain = repair_view.snapshot.chain  # parents are repaired before children
+    kept.sort(key=lambda step: (step.phase, len(chain(step.subject.id)) if step.subject.kind == "layer" else 0))
     stays = (one for one in unrepairable.values() if one.subject.kind != "layer" or one.subject.id not in anew)
     return Plan(tuple(kept), tuple(stays))
-
-
-def _depth(repair_view: RepairView, step: Step) -> int:
-    """Return the length of a layer's chain: parents are repaired before children."""
-    return len(repair_view.snapshot.chain(step.subject.id)) if step.subject.kind == "layer" else 0

@@ -44,9 +44,11 @@ def put_aside(repair_view: RepairView, finding: Finding) -> Iterator[Step]:
         return
     subject = finding.subject
     if finding.kind in _LEFTOVERS:
-        act = partial(_path_aside, subject.path)
-        what = f"move {subject.path} into quarantine"
-        yield Step(Action.TAKE_OUT, subject, what, finding.sentence, "nothing owns it", act)
+        what, why = f"move {subject.path} into quarantine", "nothing owned it"
+        yield Step(
+            Action.TAKE_OUT, subject, what, finding.sentence, "nothing owns it",
+            lambda repair: repair.aside(subject.path, why),
+        )  # fmt: skip
     elif finding.kind == "layer-unaccounted":
         what = f"move the directory of layer {subject.id} into quarantine"
         act = partial(layer_aside, subject.id)
@@ -55,10 +57,6 @@ def put_aside(repair_view: RepairView, finding: Finding) -> Iterator[Step]:
         what = f"move {subject.kind} {subject.id} and everything it owns into quarantine"
         act = partial(_TAKERS[subject.kind], subject.id)
         yield Step(Action.TAKE_OUT, subject, what, finding.sentence, "it cannot be healed", act)
-
-
-def _path_aside(path: str, repair: RepairContext) -> None:
-    repair.aside(path, "nothing owned it")
 
 
 def layer_aside(layer: str, repair: RepairContext, why: str = _WHY) -> None:
@@ -87,9 +85,14 @@ def _promise_layer(layer: str, repair: RepairContext, writer: Writer, why: str) 
         if mounts.get(layer) is not None:
             writer.driver.unmount(layer)
             mounts.drop(layer)
-    paths: list[str] = []
+    try:
+        paths = repair.driver_repair.belongings(layer)
+    except SystemFailure:
+        raise  # a retry may succeed; paths that are not journaled now would be deleted
+    except CstoreError:
+        paths = []
     with suppress(UnsafeID):  # an item with an unsafe ID owns no path
-        paths = [*_belongings(repair, layer), writer.layout.tar_split(layer), writer.layout.layer_data(layer)]
+        paths = [*paths, writer.layout.tar_split(layer), writer.layout.layer_data(layer)]
     promised = [repair.quarantine.promise(path, why) for path in paths]
     if record is not None:
         repair.quarantine.changed(ItemKind.LAYERS, writer.layers.location(layer), record, None, why)
@@ -100,15 +103,6 @@ def _promise_layer(layer: str, repair: RepairContext, writer: Writer, why: str) 
 def _fulfil(repair: RepairContext, promised: Iterable[Kept]) -> None:
     for kept in promised:
         repair.quarantine.fulfil(kept)
-
-
-def _belongings(repair: RepairContext, layer: str) -> list[str]:
-    try:
-        return repair.driver_repair.belongings(layer)
-    except SystemFailure:
-        raise  # a retry may succeed; paths that are not journaled now would be deleted
-    except CstoreError:
-        return []
 
 
 def image_aside(image: str, repair: RepairContext, why: str = _WHY, *, unused: bool = False) -> None:

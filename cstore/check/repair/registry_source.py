@@ -50,7 +50,9 @@ class RegistryImage:
 
     def _read(self, repository: Repository, raw: bytes) -> None:
         self.documents.append(raw)
-        document = _object(raw, self.given)
+        document = object_in(raw)
+        if document is None:
+            raise SourceUnusable(self.given, "its manifest is not a JSON object")
         for entry in _objects(document, "manifests")[:_MOST_IMAGES]:
             self._read(repository, repository.manifest(str(entry.get("digest"))).raw)
         config = document.get("config")
@@ -86,13 +88,6 @@ class RegistryImage:
                 append(into, buffer[:count])
         if digest_from(hashed) != digest:
             raise SourceUnusable(self.given, f"it returns another blob instead of {digest}")
-
-
-def _object(raw: bytes, given: str) -> dict[str, Any]:
-    found = object_in(raw)
-    if found is None:
-        raise SourceUnusable(given, "its manifest is not a JSON object")
-    return found
 
 
 def _objects(document: dict[str, Any], key: str) -> list[dict[str, Any]]:

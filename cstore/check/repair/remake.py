@@ -167,19 +167,18 @@ class Reassembly:
         for line in read_lines(tar_split):
             if not isinstance(line, FileEntry):
                 yield line.payload
-            elif line.size:
-                yield from _contents(line, roots, donors.get(line.name, ""))
-
-
-def _contents(entry: FileEntry, roots: Sequence[str], donor: str) -> Iterator[bytes]:
-    fd = within.open_path(donor, _READ) if donor else _find(entry, roots)
-    try:
-        left = entry.size
-        while left and (block := os.read(fd, min(left, _BLOCK))):
-            left -= len(block)
-            yield block
-    finally:
-        os.close(fd)
+                continue
+            left = line.size
+            if not left:
+                continue
+            donor = donors.get(line.name, "")
+            fd = within.open_path(donor, _READ) if donor else _find(line, roots)
+            try:
+                while left and (block := os.read(fd, min(left, _BLOCK))):
+                    left -= len(block)
+                    yield block
+            finally:
+                os.close(fd)
 
 
 def _find(entry: FileEntry, roots: Sequence[str]) -> int:

@@ -157,7 +157,8 @@ class _Repair:
             for _ in range(_MOST_ROUNDS):
                 plan = self._plan(report)
                 new = [step for step in plan.steps if step.key not in tried]
-                if not new or not self._agreed(plan.with_(steps=tuple(new))):
+                agree = self._options.agree
+                if not new or (agree is not None and not agree(plan.with_(steps=tuple(new)))):
                     break
                 tried.update(step.key for step in new)
                 self._carry_out(new, repair)
@@ -181,9 +182,6 @@ class _Repair:
         plan = make_plan(repair_view, [each for each in report.findings if told is None or each.key in told])
         self._plans.append(plan)
         return plan
-
-    def _agreed(self, plan: Plan) -> bool:
-        return self._options.agree is None or self._options.agree(plan)
 
     def _carry_out(self, steps: Sequence[Step], repair: RepairContext) -> None:
         """Carry out the steps in order; a failure does not stop the others."""

@@ -234,28 +234,39 @@ class Sources:
             return
         self._looked = True
         for path in self.given:
-            if path.startswith(REGISTRY):
-                self._look_at_registry(path)
-            elif presence.is_directory(path) and (drivers := _drivers_of(path)):
-                others = [driver for driver in drivers if self._is_other(path, driver)]
-                self._stores += [(path, _open_store(path, driver)) for driver in others]
-            elif presence.is_directory(path):
+            if path.startswith(REGISTRY):  # its documents are fetched now, and its layers when they are needed
+                from cstore.check.repair.registry_source import RegistryImage
+
+                image = RegistryImage(path, self._access)
+                self._images.append(image)
+                for document in image.documents:
+                    copy = self._kept()
+                    self._append(copy, document)
+                    self._note(Piece(f"/proc/self/fd/{copy.fileno()}", path))
+            elif not presence.is_directory(path):
+                self._look_into(path, path)
+            elif not self._look_at_stores(path):
                 for folder, _, names in os.walk(path):
                     for name in sorted(names):
                         self._look_into(os.path.join(folder, name), path)
-            else:
-                self._look_into(path, path)
 
-    def _look_at_registry(self, given: str) -> None:
-        """Fetch an image's documents, and make its layers available."""
-        from cstore.check.repair.registry_source import RegistryImage
+    def _look_at_stores(self, path: str) -> bool:
+        """Open the stores in a directory, except the one under repair; return whether it is a graph root.
 
-        image = RegistryImage(given, self._access)
-        self._images.append(image)
-        for document in image.documents:
-            copy = self._kept()
-            self._append(copy, document)
-            self._note(Piece(f"/proc/self/fd/{copy.fileno()}", given))
+        A graph root can have one store per driver.
+        """
+        from cstore.config import Overrides, load_config
+        from cstore.drivers.registry import DRIVERS
+        from cstore.store.store import open_store
+
+        own = self._context.layout
+        drivers = [name for name in DRIVERS if presence.is_directory(os.path.join(path, f"{name}-layers"))]
+        for driver in drivers:
+            if driver != own.driver or not os.path.samefile(path, own.graph_root):
+                run_root = os.path.join(path, ".no-run-root")  # only read, so this directory is never created
+                config = load_config(Overrides(graph_root=path, run_root=run_root, driver=driver))
+                self._stores.append((path, open_store(config, degraded=True)))
+        return bool(drivers)
 
     def _fetch(self, diff_id: str) -> None:
         """Fetch the layer with this DiffID into a scratch file, if an image in a registry has it."""
@@ -271,11 +282,6 @@ class Sources:
         copy = self._scratch()
         self._copies.append(copy)
         return copy
-
-    def _is_other(self, path: str, driver: str) -> bool:
-        """Return whether a store differs from the one under repair: a graph root can have one store per driver."""
-        layout = self._context.layout
-        return driver != layout.driver or not os.path.samefile(path, layout.graph_root)
 
     def _look_into(self, path: str, given: str) -> None:
         """Note a file by its digests, and the members of a tar by theirs."""
@@ -358,18 +364,3 @@ class Sources:
             store.layers.diff(layer, FileSink(file.fileno()), compression=Compression.NONE)
             os.lseek(file.fileno(), 0, os.SEEK_SET)
             yield file.fileno()
-
-
-def _drivers_of(path: str) -> list[str]:
-    """Return the drivers of the stores in a directory; none if it is not a graph root."""
-    from cstore.drivers.registry import DRIVERS
-
-    return [name for name in DRIVERS if presence.is_directory(os.path.join(path, f"{name}-layers"))]
-
-
-def _open_store(path: str, driver: str) -> Store:
-    from cstore.config import Overrides, load_config
-    from cstore.store.store import open_store
-
-    run_root = os.path.join(path, ".no-run-root")  # the source is only read, so this directory is never created
-    return open_store(load_config(Overrides(graph_root=path, run_root=run_root, driver=driver)), degraded=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from cstore import presence
@@ -73,22 +74,21 @@ class Survivors:
 
     def facts(self, layer: str) -> ArchiveFacts | None:
         """Return the facts of a layer's archive from its tar-split and files; None without a readable tar-split."""
-        if layer not in self._facts:
-            self._facts[layer] = None
-            path = self.snapshot.layout.tar_split(layer)
-            if presence.exists(path):
-                try:
-                    roots = self.snapshot.context.driver.content_roots(layer)
-                except CstoreError:
-                    roots = self._own_roots(layer)  # its ancestors cannot be found
-                self._facts[layer] = archive_facts(path, roots) if roots else None
-        return self._facts[layer]
-
-    def _own_roots(self, layer: str) -> Sequence[str]:
+        if layer in self._facts:
+            return self._facts[layer]
+        self._facts[layer] = None
+        path = self.snapshot.layout.tar_split(layer)
+        if not presence.exists(path):
+            return None
+        roots: Sequence[str] = ()
         try:
-            return self.snapshot.inspector.own_roots(layer)
+            roots = self.snapshot.context.driver.content_roots(layer)
         except CstoreError:
-            return ()
+            with suppress(CstoreError):  # its ancestors cannot be found
+                roots = self.snapshot.inspector.own_roots(layer)
+        if roots:
+            self._facts[layer] = archive_facts(path, roots)
+        return self._facts[layer]
 
     def template_of(self, layer: str) -> str:
         """Return the layer of which a layer is a mapped copy; "" if it is no copy.
