@@ -108,7 +108,9 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
     except errors.CstoreError as error:
         return REFUSED, (type(error).__name__, error.args, vars(error))
     except OSError as error:
-        return _answer_for(error, entries.unfinished or order)
+        if error.errno in _SYSTEM_ERRORS:
+            return SYSTEM, error.errno
+        return _refuse(entries.unfinished or order, os.strerror(error.errno).lower() if error.errno else str(error))
     except OverflowError as error:
         return _refuse(order, str(error))
     return DONE, clearing.displaced.report.pack()
@@ -139,13 +141,6 @@ def _read_batch(stream: BinaryIO) -> list[Order]:
         os._exit(1)  # the parent closed the pipe
     batch: list[Order] = marshal.loads(stream.read(int.from_bytes(head, "little")))  # noqa: S302  - our parent's
     return batch
-
-
-def _answer_for(error: OSError, order: Order) -> tuple[int, Any]:
-    """Return the answer for an error: a failure of the system, or a refused entry."""
-    if error.errno in _SYSTEM_ERRORS:
-        return SYSTEM, error.errno
-    return _refuse(order, os.strerror(error.errno).lower() if error.errno else str(error))
 
 
 def _refuse(order: Order, reason: str) -> tuple[int, Any]:
@@ -214,24 +209,23 @@ class MetadataCopier:
             if error.errno not in GONE:
                 raise
             return
-        if target.path == path:
-            self._set_metadata(path, target.fd, *self._below.directory(path))
-
-    def _set_metadata(self, path: bytes, target: int, tree: Tree, folder: bytes) -> None:
+        if target.path != path:
+            return
+        tree, folder = self._below.directory(path)
         status = _status(tree, folder)
         meant = override_in(tree.attributes(folder))
         meant = meant or Override(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
         if self._terms.force_mask >= 0:
-            os.setxattr(target, ATTRIBUTE, Override(meant.uid, meant.gid, meant.mode, stat.S_IFDIR).text())
+            os.setxattr(target.fd, ATTRIBUTE, Override(meant.uid, meant.gid, meant.mode, stat.S_IFDIR).text())
         else:
             try:
-                os.fchown(target, meant.uid, meant.gid)
+                os.fchown(target.fd, meant.uid, meant.gid)
             except OSError as error:
                 if error.errno not in _NO_SUCH_OWNER:  # another user's store, in a user namespace
                     raise
-            os.fchmod(target, meant.mode)
-        self._clearing.set_xattrs(target, path, _attributes(tree, folder))
-        _set_times(target, status)
+            os.fchmod(target.fd, meant.mode)
+        self._clearing.set_xattrs(target.fd, path, _attributes(tree, folder))
+        _set_times(target.fd, status)
 
 
 def _attributes(tree: Tree, folder: bytes) -> tuple[tuple[bytes, bytes], ...]:
