@@ -75,7 +75,8 @@ def candidates(
     for number in wanted:
         paths = [path for answer in answers for path in answer[0].get(number, ())]
         useless = len(paths) > _MOST or any(number in answer[1] for answer in answers)
-        found[number] = None if useless else Candidates(sorted(paths, key=in_order), _is_sure(chain, number, criteria))
+        sure = not (chain.is_masked(number) or chain.has_files_for_marks or criteria.reads_files)
+        found[number] = None if useless else Candidates(sorted(paths, key=in_order), sure)
     problems += [problem for answer in answers for problem in answer[2]]
     return found
 
@@ -91,10 +92,6 @@ def _wanted(chain: Chain, number: int, criteria: Criteria) -> Wanted:
         chain.map_of(number)  # read now, because the worker processes read no records
     # Types, modes and owners may be stored in attributes.
     return looked_for._replace(format=0, fits=None) if chain.is_masked(number) else looked_for
-
-
-def _is_sure(chain: Chain, number: int, criteria: Criteria) -> bool:
-    return not (chain.is_masked(number) or chain.has_files_for_marks or criteria.reads_files)
 
 
 class _Asked(NamedTuple):

@@ -126,7 +126,13 @@ class _Everywhere:
     def _seen_from(self, contents: Contents, number: int, deeper: list[_Spot]) -> list[_Spot]:
         """Return the matches in a layer, and those of lower layers that it does not hide."""
         chain, left = contents.chain, list[_Spot]()
-        own, alone = self._fitting(contents, number), chain.alone(number)
+        layer = self._layers[chain.roots[number].path]
+        asked, own = [b""] if self._criteria.path_test()(b"") else [], list[bytes]()  # the root is no candidate
+        if layer is not None:
+            asked, own = (asked, layer.paths) if layer.sure else (asked + layer.paths, own)
+        here = Contents(chain, contents.item, number)
+        own = [file.path for file in at(here, asked) if is_fit(here, file, self._criteria)] + own
+        alone = chain.alone(number)
         top = _names_at_the_top(chain, number) if deeper else frozenset()
         for spot in deeper:
             if top and spot.path.partition(b"/")[0] not in top:
@@ -144,16 +150,6 @@ class _Everywhere:
         found = sorted([*left, *(_Spot(path, height) for path in own)], key=lambda spot: in_order(spot.path))
         self._kept += len(found)
         return found
-
-    def _fitting(self, contents: Contents, number: int) -> list[bytes]:
-        """Return the matching paths in a layer, including its root."""
-        here = Contents(contents.chain, contents.item, number)
-        layer = self._layers[contents.chain.roots[number].path]
-        asked = [b""] if self._criteria.path_test()(b"") else []
-        sure = list[bytes]()
-        if layer is not None:
-            asked, sure = (asked, layer.paths) if layer.sure else (asked + layer.paths, sure)
-        return [file.path for file in at(here, asked) if is_fit(here, file, self._criteria)] + sure
 
 
 def _names_at_the_top(chain: Chain, number: int) -> frozenset[bytes]:

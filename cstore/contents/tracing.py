@@ -149,8 +149,19 @@ class History:
         self._store, self._tables = store, Reader(store.context)
         self._steps: dict[str, dict[str, object]] = {}
         image = None if item is None else self._image_of(item)
-        if image is not None:
-            self._enter(image)
+        if image is None:
+            return
+        from cstore.oci.config import parse_config
+
+        try:
+            config = parse_config(store.images.get_data(image.id, f"sha256:{image.id}"))
+        except CstoreError:
+            return  # created by hand, or damaged: the steps are unknown
+        layers = self._chain(image)[::-1]
+        steps = [step.document() for step in config.history if not step.empty_layer]
+        if len(steps) == len(layers):
+            self._steps = dict(zip(layers, steps, strict=True))
+            self._steps |= dict.fromkeys(image.mapped_layers, steps[-1] if steps else {})
 
     def of(self, layer: str) -> dict[str, object]:
         """Return the step that created a layer; empty if unknown."""
@@ -166,16 +177,3 @@ class History:
 
     def _chain(self, image: Image) -> list[str]:
         return line(lambda layer: layer_by_id(self._tables, layer), image.layer)
-
-    def _enter(self, image: Image) -> None:
-        from cstore.oci.config import parse_config
-
-        try:
-            config = parse_config(self._store.images.get_data(image.id, f"sha256:{image.id}"))
-        except CstoreError:
-            return  # created by hand, or damaged: the steps are unknown
-        layers = self._chain(image)[::-1]
-        steps = [step.document() for step in config.history if not step.empty_layer]
-        if len(steps) == len(layers):
-            self._steps = dict(zip(layers, steps, strict=True))
-            self._steps |= dict.fromkeys(image.mapped_layers, steps[-1] if steps else {})
