@@ -13,14 +13,14 @@ import os
 
 from cstore import errors
 from cstore.archive.whiteout import WhiteoutForm
-from cstore.contexts import ExitStack, contextmanager
+from cstore.contexts import ExitStack
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from cstore.archive.compression import Compression
     from cstore.archive.streams import ReadInto
@@ -127,8 +127,14 @@ def apply_archive(
     except OSError as error:
         raise errors.SystemFailure("unpack into", tree, error) from error
     try:
-        with _paused_collector():
+        # The garbage collector wastes time here: unpacking makes many small objects, but no cycles.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
             applied, report = _unpack(source, tree, root_fd, tar_split, options, owners, progress)
+        finally:
+            if collects:
+                gc.enable()
         if report or report.name:
             from cstore.archive.unpacking.amend import amend
 
@@ -229,15 +235,3 @@ def _terms(options: ApplyOptions, owners: Owners, cleanup: ExitStack) -> Terms:
         again=options.again,
         donor=donor,
     )
-
-
-@contextmanager
-def _paused_collector() -> Iterator[None]:
-    """Pause the garbage collector, which wastes time here: unpacking makes many small objects, but no cycles."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

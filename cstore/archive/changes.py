@@ -185,9 +185,12 @@ class _Comparison:
             new.st_mode != old.st_mode
             or new.st_rdev != old.st_rdev
             or (new.st_size != old.st_size and not stat.S_ISDIR(new.st_mode))
-            or _times_differ(new.st_mtime_ns, old.st_mtime_ns)
             or not self._same_owner(new, old)
         ):
+            return True
+        time, before = new.st_mtime_ns, old.st_mtime_ns
+        # If either time has no fraction, only the seconds count.
+        if time != before and (time // _SECOND != before // _SECOND or (time % _SECOND and before % _SECOND)):
             return True
         try:
             if stat.S_ISLNK(new.st_mode):
@@ -204,13 +207,6 @@ class _Comparison:
             return xattrs.inside(found, self._maps[0]) != xattrs.inside(found_before, self._maps[1])
         except errors.InvalidIDMap:
             return True
-
-
-def _times_differ(new: int, old: int) -> bool:
-    """Compare times to the nanosecond, or to the second if either one has no fraction."""
-    if new == old:
-        return False
-    return new // _SECOND != old // _SECOND or bool(new % _SECOND and old % _SECOND)
 
 
 def _owner_test(new_map: IDMap, old_map: IDMap) -> Callable[[os.stat_result, os.stat_result], bool]:

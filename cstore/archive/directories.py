@@ -71,10 +71,9 @@ class Directories(Closing):
         found = self._open.get(path)
         if found is not None:
             return found
-        return self._descend(path) if path else self._root
-
-    def _descend(self, path: bytes) -> int:
-        """Open `path` from its nearest open ancestor, keeping the directories in between open."""
+        if not path:
+            return self._root
+        # From the nearest open ancestor, keeping the directories in between open.
         end = len(path)
         current: int | None = None
         while end > 0 and current is None:

@@ -273,10 +273,8 @@ class Union:
         found = self._open[path]
         for name in reversed(further):
             found = self._narrow(found, name)
-            # A walk does not return to the siblings of the folders above.
-            for other in [
-                known for known in self._open if known and known != path and not path.startswith(known + b"/")
-            ]:
+            # Forget all other folders but the ancestors: a walk does not return to their siblings.
+            for other in [known for known in self._open if known and not (path + b"/").startswith(known + b"/")]:
                 del self._open[other]
             path = join_name(path, name)
             self._open[path] = found

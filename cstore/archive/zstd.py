@@ -121,7 +121,16 @@ class _FrameFollower:
     def _process_header(self, header: bytes) -> None:
         """Process a complete header."""
         if self._part is _Part.MAGIC:
-            self._begin_frame(header)
+            self._frames += 1
+            if header == _MAGIC:
+                self._content = True
+                self._part = _Part.DESCRIPTOR
+            elif header[0] & 0xF0 == 0x50 and header[1:] == _SKIPPABLE_TAIL:
+                self._part = _Part.SKIPPABLE_SIZE
+            elif (other := foreign(header)) is not None and not self._content:
+                raise other  # the skippable frames before it did not belong to a zstd stream
+            else:
+                raise CompressionFailed("zstd", "other data follows its end")
         elif self._part is _Part.SKIPPABLE_SIZE:
             self._skip = int.from_bytes(header, "little")
             self._part = _Part.MAGIC
@@ -141,18 +150,6 @@ class _FrameFollower:
             if last:
                 self._skip += self._checksum
                 self._part = _Part.MAGIC
-
-    def _begin_frame(self, magic: bytes) -> None:
-        self._frames += 1
-        if magic == _MAGIC:
-            self._content = True
-            self._part = _Part.DESCRIPTOR
-        elif magic[0] & 0xF0 == 0x50 and magic[1:] == _SKIPPABLE_TAIL:
-            self._part = _Part.SKIPPABLE_SIZE
-        elif (other := foreign(magic)) is not None and not self._content:
-            raise other  # the skippable frames before it did not belong to a zstd stream
-        else:
-            raise CompressionFailed("zstd", "other data follows its end")
 
     def _drain_padding(self, piece: memoryview, place: int) -> int:
         """Read the rest of the raw stream, which must be zeros; return `place`, where the frames ended."""

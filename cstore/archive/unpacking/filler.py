@@ -26,7 +26,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
-    from types import TracebackType
     from typing import Any, BinaryIO, NoReturn
 
     from cstore.archive.composefs import Tree
@@ -61,8 +60,12 @@ def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: mem
         message = (SYSTEM, error.errno or 0)
     except MemoryError:
         message = (SYSTEM, errno.ENOMEM)
-    except BaseException:  # noqa: BLE001  - an exception must not unwind into the parent's frames
-        message = (BROKEN, _describe_failure())
+    except BaseException as error:  # noqa: BLE001  - an exception must not unwind into the parent's frames
+        places, step = [], error.__traceback__
+        while step is not None:  # the traceback module cannot be imported here
+            places.append(f"{step.tb_frame.f_code.co_filename}:{step.tb_lineno}")
+            step = step.tb_next
+        message = (BROKEN, f"{type(error).__name__}: {error} ({' → '.join(places)})")
     finally:
         try:
             _write(outgoing, bytes((ANSWER,)) + marshal.dumps(message))
@@ -149,17 +152,6 @@ def _refuse(order: Order, reason: str) -> tuple[int, Any]:
         name = order[1]
     error = errors.EntryFailed(show_name(name or b"/"), reason)
     return REFUSED, (type(error).__name__, error.args, vars(error))
-
-
-def _describe_failure() -> str:
-    """Return a traceback in one line; the traceback module cannot be imported here."""
-    kind, error, trace = sys.exc_info()
-    places = []
-    step: TracebackType | None = trace
-    while step is not None:
-        places.append(f"{step.tb_frame.f_code.co_filename}:{step.tb_lineno}")
-        step = step.tb_next
-    return f"{kind.__name__ if kind else ''}: {error} ({' → '.join(places)})"
 
 
 def _write(fd: int, data: bytes) -> None:

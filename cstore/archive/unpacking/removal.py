@@ -19,8 +19,6 @@ from cstore.archive.whiteout import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cstore.archive.unpacking.displaced import Displaced
     from cstore.archive.unpacking.lowers import Below
     from cstore.archive.unpacking.orders import Order, Terms
@@ -46,7 +44,12 @@ class Removal:
         self._times = (0, 0)  # of the current entry
         self._marked: list[tuple[bytes, bytes]] = []  # pairs of a directory and a name that a mark in it hides
         if self._files and os.listdir(paths.root.fd):
-            self._marked += _marks_in(paths.root.fd)
+            self._marked += [
+                (os.fsencode(folder)[2:], name[len(WHITEOUT_PREFIX) :])
+                for folder, _, names, _ in os.fwalk(b".", dir_fd=paths.root.fd)
+                for name in map(os.fsencode, names)
+                if is_whiteout_name(name) and not name.startswith(WHITEOUT_PREFIX + b".")
+            ]
 
     # ── whiteouts ──
 
@@ -173,11 +176,3 @@ class Removal:
             base = os.fsencode(name)
             if path or base != self._displaced.report.name:
                 self._remove(fd, base, join_name(path, base))
-
-
-def _marks_in(root: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the marks in a tree that are files: the directory of each, and the name that it hides."""
-    for folder, _, names, _ in os.fwalk(b".", dir_fd=root):
-        for name in map(os.fsencode, names):
-            if is_whiteout_name(name) and not name.startswith(WHITEOUT_PREFIX + b"."):
-                yield os.fsencode(folder)[2:], name[len(WHITEOUT_PREFIX) :]
