@@ -13,23 +13,20 @@ import os
 
 from cstore import errors
 from cstore.archive.whiteout import WhiteoutForm
-from cstore.contexts import ExitStack, contextmanager
+from cstore.contexts import ExitStack
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from cstore.archive.compression import Compression
     from cstore.archive.streams import ReadInto
-    from cstore.archive.unpacking.dispatch import Dispatcher
     from cstore.archive.unpacking.displaced import DisplacedReport
-    from cstore.archive.unpacking.intake import Intake
     from cstore.archive.unpacking.orders import Terms
     from cstore.archive.unpacking.owners import Owners
-    from cstore.archive.unpacking.sharing import Donor
 
 __all__ = ["Applied", "ApplyOptions", "WhiteoutForm", "apply_archive"]
 
@@ -125,16 +122,32 @@ def apply_archive(
     from cstore.archive.unpacking.owners import Owners
 
     owners = Owners(options.id_map)
-    root_fd = _open_tree(tree)
     try:
-        with _paused_collector():
+        root_fd = within.open_folder(tree, os.O_RDONLY)
+    except OSError as error:
+        raise errors.SystemFailure("unpack into", tree, error) from error
+    try:
+        # The garbage collector wastes time here: unpacking makes many small objects, but no cycles.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
             applied, report = _unpack(source, tree, root_fd, tar_split, options, owners, progress)
+        finally:
+            if collects:
+                gc.enable()
         if report or report.name:
             from cstore.archive.unpacking.amend import amend
 
             amend(tar_split, tree, report, sync=options.sync)
         if options.sync:
-            _sync(root_fd, tree, options, applied)
+            from cstore.fs.tree.sync import FEW, sync_tree
+
+            # Files that were copied from a parent before may be in memory only.
+            alone = not options.again and (not options.has_lower or bool(options.lowers))
+            try:
+                sync_tree(root_fd, applied.entries + 1 if alone else FEW + 1, applied.content_size)
+            except OSError as error:
+                raise errors.SystemFailure("write", tree, error) from error
     finally:
         os.close(root_fd)
     return applied
@@ -177,9 +190,19 @@ def _unpack(
             packer.flush()
         intake.finish()
         report = worker.finish()
-        applied = _summarise(intake, owners, dispatcher, options.known_compressed)
-        repeated = report.displaced[0][1] if report.displaced else b""
-        return applied.with_(repeated=repeated), report
+        applied = Applied(
+            compression=intake.compression,
+            compressed_digest=intake.compressed_digest,
+            compressed_size=options.known_compressed[1] if options.known_compressed else intake.compressed_size,
+            diff_digest=intake.digest,
+            diff_size=intake.size,
+            uids=owners.uids,
+            gids=owners.gids,
+            content_size=dispatcher.content_size,
+            entries=dispatcher.entries,
+            repeated=report.displaced[0][1] if report.displaced else b"",
+        )
+        return applied, report
 
 
 def _terms(options: ApplyOptions, owners: Owners, cleanup: ExitStack) -> Terms:
@@ -189,6 +212,17 @@ def _terms(options: ApplyOptions, owners: Owners, cleanup: ExitStack) -> Terms:
     lowers = cleanup.enter_context(opened(options.lowers, os.O_RDONLY))
     for lower in lowers:
         lower.hold()  # report an invalid image now, before the fork
+    donor = None
+    if options.donor:
+        from cstore.archive.unpacking.sharing import Donor
+
+        try:
+            fd = within.open_folder(options.donor, os.O_RDONLY)
+        except (OSError, errors.CstoreError):
+            pass  # the tree is only a hint
+        else:
+            cleanup.callback(os.close, fd)
+            donor = Donor(fd)
     return Terms(
         form=options.form,
         has_lower=options.has_lower,
@@ -199,61 +233,5 @@ def _terms(options: ApplyOptions, owners: Owners, cleanup: ExitStack) -> Terms:
         unseen=options.unseen,
         force_mask=options.force_mask,
         again=options.again,
-        donor=_donor(options.donor, cleanup) if options.donor else None,
+        donor=donor,
     )
-
-
-def _donor(path: str, cleanup: ExitStack) -> Donor | None:
-    """Open the tree to share blocks with; None if that fails, because the tree is only a hint."""
-    from cstore.archive.unpacking.sharing import Donor
-
-    try:
-        fd = within.open_folder(path, os.O_RDONLY)
-    except (OSError, errors.CstoreError):
-        return None
-    cleanup.callback(os.close, fd)
-    return Donor(fd)
-
-
-def _summarise(intake: Intake, owners: Owners, dispatcher: Dispatcher, known: tuple[str, int] | None) -> Applied:
-    return Applied(
-        compression=intake.compression,
-        compressed_digest=intake.compressed_digest,
-        compressed_size=known[1] if known else intake.compressed_size,
-        diff_digest=intake.digest,
-        diff_size=intake.size,
-        uids=owners.uids,
-        gids=owners.gids,
-        content_size=dispatcher.content_size,
-        entries=dispatcher.entries,
-    )
-
-
-def _open_tree(tree: str) -> int:
-    try:
-        return within.open_folder(tree, os.O_RDONLY)
-    except OSError as error:
-        raise errors.SystemFailure("unpack into", tree, error) from error
-
-
-def _sync(root_fd: int, tree: str, options: ApplyOptions, applied: Applied) -> None:
-    """Flush the tree to disk, including files copied from a parent before, which may be in memory only."""
-    from cstore.fs.tree.sync import FEW, sync_tree
-
-    alone = not options.again and (not options.has_lower or bool(options.lowers))
-    try:
-        sync_tree(root_fd, applied.entries + 1 if alone else FEW + 1, applied.content_size)
-    except OSError as error:
-        raise errors.SystemFailure("write", tree, error) from error
-
-
-@contextmanager
-def _paused_collector() -> Iterator[None]:
-    """Pause the garbage collector, which wastes time here: unpacking makes many small objects, but no cycles."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -185,36 +185,28 @@ class _Comparison:
             new.st_mode != old.st_mode
             or new.st_rdev != old.st_rdev
             or (new.st_size != old.st_size and not stat.S_ISDIR(new.st_mode))
-            or _times_differ(new.st_mtime_ns, old.st_mtime_ns)
             or not self._same_owner(new, old)
         ):
             return True
+        time, before = new.st_mtime_ns, old.st_mtime_ns
+        # If either time has no fraction, only the seconds count.
+        if time != before and (time // _SECOND != before // _SECOND or (time % _SECOND and before % _SECOND)):
+            return True
         try:
-            return (stat.S_ISLNK(new.st_mode) and self._targets_differ(folder, name)) or self._attributes_differ(
-                xattrs.compared(self._new, folder, name, new.st_mode),
-                xattrs.compared(self._old, folder, name, old.st_mode),
-            )
+            if stat.S_ISLNK(new.st_mode):
+                target = os.readlink(name, dir_fd=self._new.descriptor(folder))
+                if target != os.readlink(name, dir_fd=self._old.descriptor(folder)):
+                    return True
+            found = xattrs.compared(self._new, folder, name, new.st_mode)
+            found_before = xattrs.compared(self._old, folder, name, old.st_mode)
         except OSError as error:
             raise errors.SystemFailure("read", self._new.shown(join_name(folder, name)), error) from error
-
-    def _attributes_differ(self, new: xattrs.Attributes, old: xattrs.Attributes) -> bool:
-        if new == old or not any(self._maps):
-            return new != old
+        if found == found_before or not any(self._maps):
+            return found != found_before
         try:
-            return xattrs.inside(new, self._maps[0]) != xattrs.inside(old, self._maps[1])
+            return xattrs.inside(found, self._maps[0]) != xattrs.inside(found_before, self._maps[1])
         except errors.InvalidIDMap:
             return True
-
-    def _targets_differ(self, folder: bytes, name: bytes) -> bool:
-        new = os.readlink(name, dir_fd=self._new.descriptor(folder))
-        return new != os.readlink(name, dir_fd=self._old.descriptor(folder))
-
-
-def _times_differ(new: int, old: int) -> bool:
-    """Compare times to the nanosecond, or to the second if either one has no fraction."""
-    if new == old:
-        return False
-    return new // _SECOND != old // _SECOND or bool(new % _SECOND and old % _SECOND)
 
 
 def _owner_test(new_map: IDMap, old_map: IDMap) -> Callable[[os.stat_result, os.stat_result], bool]:
@@ -227,15 +219,11 @@ def _owner_test(new_map: IDMap, old_map: IDMap) -> Callable[[os.stat_result, os.
             return key[:2] == key[2:]
         answer = known.get(key)
         if answer is None:
-            answer = known[key] = _inside(new_map, old_map, key)
+            try:
+                answer = new_map.to_container(*key[:2]) == old_map.to_container(*key[2:])
+            except errors.InvalidIDMap:
+                answer = key[:2] == key[2:]
+            known[key] = answer
         return answer
 
     return same
-
-
-def _inside(new_map: IDMap, old_map: IDMap, owners: tuple[int, int, int, int]) -> bool:
-    new, old = owners[:2], owners[2:]
-    try:
-        return new_map.to_container(*new) == old_map.to_container(*old)
-    except errors.InvalidIDMap:
-        return new == old

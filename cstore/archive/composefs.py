@@ -67,18 +67,15 @@ def opened(paths: Sequence[str], access: int) -> Iterator[list[Tree]]:
     """
     each = max(2, _DESCRIPTORS // max(len(paths), 1))
     if paths:
-        _allow_descriptors(len(paths) * (each + 1) + _DESCRIPTORS)
+        import resource
+
+        # A long chain needs more than the usual limit of open files, as far as the hard limit allows.
+        wanted = len(paths) * (each + 1) + _DESCRIPTORS
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
     with ExitStack() as stack:
         yield [enter_tree(stack, path, access, each) for path in paths]
-
-
-def _allow_descriptors(wanted: int) -> None:
-    """Raise the limit of open files to the number that a long chain needs, as far as the hard limit allows."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard), hard))
 
 
 def content_name(attributes: dict[bytes, bytes]) -> str:
@@ -103,11 +100,6 @@ def require_own_contents(image: Image) -> None:
         if REDIRECT in attributes and not content_name(attributes):
             where, shown = os.fsdecode(attributes[REDIRECT]), show_name(path)
             raise image.flaw(f"the contents of '/{shown}' are outside its layer: {where!r}")
-
-
-def _meant(name: bytes) -> bytes:
-    """Return an attribute's name in the layer; in the image, overlay's own attributes have their prefix twice."""
-    return name.replace(b".overlay.overlay.", b".overlay.", 1) if name.startswith(_ESCAPED) else name
 
 
 def is_hiding(path: bytes, node: Node) -> bool:
@@ -201,7 +193,12 @@ class BlobTree(Closing):
     def attributes(self, path: bytes) -> dict[bytes, bytes]:
         """Return the extended attributes at a path, without those that refer to contents."""
         found = self.image.attributes(self._find(path))
-        return {_meant(name): value for name, value in found.items() if name not in {REDIRECT, METACOPY}}
+        return {
+            # In the image, overlay's own attributes have their prefix twice.
+            name.replace(b".overlay.overlay.", b".overlay.", 1) if name.startswith(_ESCAPED) else name: value
+            for name, value in found.items()
+            if name not in {REDIRECT, METACOPY}
+        }
 
     def content(self, path: bytes) -> str:
         """Return the path of a file's contents below the contents directory; "" if the image holds them."""
@@ -225,14 +222,11 @@ class BlobTree(Closing):
             raise _failure(errno.ELOOP if stat.S_ISLNK(node.mode) else errno.ENXIO)
         content = content_name(self.image.attributes(node))
         if content:
-            return self._open_content(content)
+            return self._contents.open_file(*split_name(os.fsencode(content)))
         fd = os.memfd_create("content", os.MFD_CLOEXEC)
         os.write(fd, self.image.data(node, _LARGEST_INLINE))
         os.lseek(fd, 0, os.SEEK_SET)
         return fd
-
-    def _open_content(self, content: str) -> int:
-        return self._contents.open_file(*split_name(os.fsencode(content)))
 
     @cached_property
     def _contents(self) -> Directories:

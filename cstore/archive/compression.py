@@ -86,17 +86,13 @@ def open_decoder(compression: Compression, raw: ReadInto, size: int | None = Non
     """
     if compression is Compression.NONE:
         return raw
-    return _FORMATS[compression].decoder(raw, size, window)
+    if compression is Compression.ZSTD:
+        from cstore.archive.zstd import ZstdDecoder
 
-
-def _gzip_decoder(raw: ReadInto, size: int | None, _: int) -> Decoder:
-    return _GzipDecoder(raw) if size is None or size > _SOON_READ else _MemberDecoder(raw, Compression.GZIP)
-
-
-def _zstd_decoder(raw: ReadInto, _: int | None, window: int) -> Decoder:
-    from cstore.archive.zstd import ZstdDecoder
-
-    return ZstdDecoder(raw, window, INPUT_SIZE)
+        return ZstdDecoder(raw, window, INPUT_SIZE)
+    if compression is Compression.GZIP and (size is None or size > _SOON_READ):
+        return _GzipDecoder(raw)
+    return _MemberDecoder(raw, compression, window if compression is Compression.XZ else 0)
 
 
 # ── gzip ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -306,32 +302,22 @@ def open_encoder(compression: Compression, level: int | None = None) -> Encoder:
         raise errors.InvalidOption(
             f"{compression.label} has no compression level {chosen}", hint=f"choose one from {lowest} to {highest}"
         )
-    return form.encoder(chosen)
+    if compression is Compression.BZIP2:
+        import bz2
 
+        return bz2.BZ2Compressor(chosen)
+    if compression is Compression.GZIP:
+        from isal import isal_zlib
 
-def _bzip2_encoder(level: int) -> Encoder:
-    import bz2
+        # 16 + 15: a gzip header (isal writes no name and no time) and the full window.
+        return isal_zlib.compressobj(chosen, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
+    if compression is Compression.XZ:
+        import lzma
 
-    return bz2.BZ2Compressor(level)
-
-
-def _gzip_encoder(level: int) -> Encoder:
-    from isal import isal_zlib
-
-    # 16 + 15: a gzip header (isal writes no name and no time) and the full window.
-    return isal_zlib.compressobj(level, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
-
-
-def _xz_encoder(level: int) -> Encoder:
-    import lzma
-
-    return lzma.LZMACompressor(lzma.FORMAT_XZ, check=lzma.CHECK_CRC64, preset=level)
-
-
-def _zstd_encoder(level: int) -> Encoder:
+        return lzma.LZMACompressor(lzma.FORMAT_XZ, check=lzma.CHECK_CRC64, preset=chosen)
     import zstandard
 
-    return zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+    return zstandard.ZstdCompressor(level=chosen, write_checksum=True).compressobj()
 
 
 class _PlainEncoder:
@@ -352,32 +338,19 @@ class _Format(NamedTuple):
     Attributes:
         label, suffix, magic: see `Compression`; `magic` is the first bytes of a stream.
         levels: lowest, default and highest compression level.
-        decoder: takes the compressed stream, its size in bytes or None, and the bytes its window may take or 0.
-        encoder: takes the level.
     """
 
     label: str
     suffix: str
     magic: bytes
     levels: tuple[int, int, int]
-    decoder: Callable[[ReadInto, int | None, int], Decoder]
-    encoder: Callable[[int], Encoder]
 
 
 _FORMATS: dict[Compression, _Format] = {
-    Compression.BZIP2: _Format(
-        "bzip2", "tar.bz2", b"BZh", (1, 9, 9), lambda raw, *_: _MemberDecoder(raw, Compression.BZIP2), _bzip2_encoder
-    ),
+    Compression.BZIP2: _Format("bzip2", "tar.bz2", b"BZh", (1, 9, 9)),
     # Level 3, the highest, takes nearly three times as long and makes archives only 1 % smaller.
-    Compression.GZIP: _Format("gzip", "tar.gz", b"\x1f\x8b\x08", (0, 2, 3), _gzip_decoder, _gzip_encoder),
+    Compression.GZIP: _Format("gzip", "tar.gz", b"\x1f\x8b\x08", (0, 2, 3)),
     # xz's default level, 6, takes 94 MiB of memory; level 4 takes half of that and makes archives 10 % larger.
-    Compression.XZ: _Format(
-        "xz",
-        "tar.xz",
-        b"\xfd7zXZ\x00",
-        (0, 4, 9),
-        lambda raw, _, window: _MemberDecoder(raw, Compression.XZ, window),
-        _xz_encoder,
-    ),
-    Compression.ZSTD: _Format("zstd", "tar.zst", b"\x28\xb5\x2f\xfd", (1, 3, 22), _zstd_decoder, _zstd_encoder),
+    Compression.XZ: _Format("xz", "tar.xz", b"\xfd7zXZ\x00", (0, 4, 9)),
+    Compression.ZSTD: _Format("zstd", "tar.zst", b"\x28\xb5\x2f\xfd", (1, 3, 22)),
 }

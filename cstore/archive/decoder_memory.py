@@ -14,12 +14,10 @@ _LARGEST_WINDOW = 1 << 31
 
 
 def largest_window() -> int:
-    """Return the bytes that a decoder may use for its window: up to 2 GiB, limited by free memory."""
-    return max(USUAL_WINDOW, min(_LARGEST_WINDOW, _free_memory()))
+    """Return the bytes that a decoder may use for its window: up to 2 GiB, limited by free memory.
 
-
-def _free_memory() -> int:
-    """Return the bytes of memory available in the system and in this process's control group."""
+    The memory is that of the system and of this process's control group.
+    """
     free = [0]
     with suppress(OSError, ValueError), open("/proc/meminfo") as lines:
         free = [int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:")] or [0]
@@ -27,7 +25,7 @@ def _free_memory() -> int:
         most = int(limit.read())
         with open("/sys/fs/cgroup/memory.current") as used:
             free.append(most - int(used.read()))
-    return min(free)
+    return max(USUAL_WINDOW, min(_LARGEST_WINDOW, *free))
 
 
 def window_failure(label: str, window: int) -> CompressionFailed:

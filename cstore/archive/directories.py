@@ -71,10 +71,9 @@ class Directories(Closing):
         found = self._open.get(path)
         if found is not None:
             return found
-        return self._descend(path) if path else self._root
-
-    def _descend(self, path: bytes) -> int:
-        """Open `path` from its nearest open ancestor, keeping the directories in between open."""
+        if not path:
+            return self._root
+        # From the nearest open ancestor, keeping the directories in between open.
         end = len(path)
         current: int | None = None
         while end > 0 and current is None:
@@ -86,26 +85,15 @@ class Directories(Closing):
             start = end + 1 if end else 0
             following = path.find(b"/", start)
             end = len(path) if following < 0 else following
-            current = self._enter(current, path, start, end)
+            name = path[start:end]
+            if name in {b"", b".", b".."}:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            opened = open_quietly(name, self._flags, current)
+            if len(self._open) >= self._at_once:
+                oldest = next(known for known, descriptor in self._open.items() if descriptor != current)
+                os.close(self._open.pop(oldest))
+            current = self._open[path[:end]] = opened
         return current
-
-    def _enter(self, parent: int, path: bytes, start: int, end: int) -> int:
-        """Open the directory whose name is `path[start:end]`."""
-        name = path[start:end]
-        if name in {b"", b".", b".."}:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        opened = open_quietly(name, self._flags, parent)
-        if len(self._open) >= self._at_once:
-            self._close_oldest(keep=parent)
-        self._open[path[:end]] = opened
-        return opened
-
-    def _close_oldest(self, keep: int) -> None:
-        for path, descriptor in self._open.items():
-            if descriptor != keep:
-                del self._open[path]
-                os.close(descriptor)
-                return
 
     def names(self, folder: bytes) -> Listing:
         """Return the contents of a directory; see `names_in`.
@@ -172,11 +160,17 @@ class Directories(Closing):
                     folders.append(entry.name.encode(*_NAMES))
                     if only and only != stat.S_IFDIR:
                         continue
-                elif only and (only == stat.S_IFDIR or not _is(entry, only)):
+                elif only and (
+                    only == stat.S_IFDIR
+                    or not (entry.is_symlink() if only == stat.S_IFLNK else entry.is_file(follow_symlinks=False))
+                ):
                     continue
                 if is_named is not None and not is_named(entry.name):
                     continue
-                if fits is not None or not _is_plain(entry):
+                # The type of a file, directory or link rules out a whiteout.
+                if fits is not None or not (
+                    entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False) or entry.is_symlink()
+                ):
                     try:
                         status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
@@ -268,15 +262,6 @@ class Directories(Closing):
             os.close(descriptor)
         self._open.clear()
         os.close(self._root)
-
-
-def _is_plain(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry's type rules out a whiteout."""
-    return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False) or entry.is_symlink()
-
-
-def _is(entry: os.DirEntry[str], format_: int) -> bool:
-    return entry.is_symlink() if format_ == stat.S_IFLNK else entry.is_file(follow_symlinks=False)
 
 
 def _attributes(target: int | str) -> dict[bytes, bytes]:

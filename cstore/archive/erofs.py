@@ -233,24 +233,22 @@ class Image(Closing):
         data = self.data(node, len(self._data))
         found: dict[bytes, int] = {}
         for start in range(0, len(data), self._block):
-            self._read_names(data[start : start + self._block], found)
+            block = data[start : start + self._block]
+            if len(block) < _ENTRY.size:
+                raise self.flaw("a directory is truncated")
+            first = _ENTRY.unpack_from(block)[1]
+            if first % _ENTRY.size or not _ENTRY.size <= first <= len(block):
+                raise self.flaw("a directory is invalid")
+            entries = [_ENTRY.unpack_from(block, place) for place in range(0, first, _ENTRY.size)]
+            ends = [entry[1] for entry in entries[1:]] + [len(block)]
+            for (nid, begin, _, _), end in zip(entries, ends, strict=True):
+                name = block[begin:end].split(b"\0", 1)[0]
+                if begin > end or not name or b"/" in name:
+                    raise self.flaw("a directory has an invalid name")
+                found[name] = nid
         for name in (b".", b".."):
             found.pop(name, None)
         return found
-
-    def _read_names(self, block: bytes, found: dict[bytes, int]) -> None:
-        if len(block) < _ENTRY.size:
-            raise self.flaw("a directory is truncated")
-        first = _ENTRY.unpack_from(block)[1]
-        if first % _ENTRY.size or not _ENTRY.size <= first <= len(block):
-            raise self.flaw("a directory is invalid")
-        entries = [_ENTRY.unpack_from(block, place) for place in range(0, first, _ENTRY.size)]
-        ends = [entry[1] for entry in entries[1:]] + [len(block)]
-        for (nid, start, _, _), end in zip(entries, ends, strict=True):
-            name = block[start:end].split(b"\0", 1)[0]
-            if start > end or not name or b"/" in name:
-                raise self.flaw("a directory has an invalid name")
-            found[name] = nid
 
     def walk(self) -> Iterator[tuple[bytes, Node]]:
         """Yield every path with its inode: first the root, then depth-first, in byte order of the names.

@@ -112,7 +112,7 @@ def pack_changes(
         Unsupported: a tar cannot hold an entry's extended attributes.
     """
     moment = int((time.time() if now is None else now) + 0.5)
-    ordered = sorted(changes, key=_by_parts if base is None else _by_path)
+    ordered = sorted(changes, key=lambda change: change.path.split(b"/") if base is None else [change.path])
     with Directories(tree) as directories, PipelinedSink(sink) as out:
         packing = _Packing(directories, out, id_map, WhiteoutForm.PLAIN, lambda _: False)
         for change in ordered:
@@ -123,14 +123,6 @@ def pack_changes(
             else:
                 packing.add(folder, name, Kind.OTHER)
         out.write(writer.END)
-
-
-def _by_path(change: Change) -> bytes:
-    return change.path
-
-
-def _by_parts(change: Change) -> list[bytes]:
-    return change.path.split(b"/")
 
 
 def _walk(tree: Directories, *, one_device: bool = False) -> Iterator[tuple[bytes, bytes, Kind]]:
@@ -231,22 +223,18 @@ class _Packing:
         if entry.xattrs:
             self._override(entry)
         self._out.write(header_blocks(entry))
-        if self._is_opaque(descriptor) and self._hides(path):
+        mark = self._form.opaque_xattr
+        try:
+            opaque = bool(mark) and os.getxattr(descriptor, mark) == OPAQUE_VALUE
+        except OSError as error:
+            if error.errno not in {errno.ENODATA, errno.ENOTSUP}:
+                raise
+            opaque = False
+        if opaque and self._hides(path):
             marker = join_name(path, OPAQUE_NAME)
             self._out.write(
                 header_blocks(Entry(marker, writer.REGULAR, entry.mode & 0o777, entry.uid, entry.gid, mtime=0))
             )
-
-    def _is_opaque(self, descriptor: int) -> bool:
-        name = self._form.opaque_xattr
-        if not name:
-            return False
-        try:
-            return os.getxattr(descriptor, name) == OPAQUE_VALUE
-        except OSError as error:
-            if error.errno in {errno.ENODATA, errno.ENOTSUP}:
-                return False
-            raise
 
     def _add_whiteout(self, folder: bytes, name: bytes, path: bytes, status: os.stat_result) -> None:
         """Write a whiteout. Many may be links to one device, and the Go tool's headers name the first of them."""
@@ -269,7 +257,8 @@ class _Packing:
         if kind == writer.SYMLINK:
             entry.linkname = os.readlink(name, dir_fd=self._tree.descriptor(folder))
         elif kind != writer.FIFO:
-            entry.device = _device(status.st_rdev)
+            number = status.st_rdev  # split as the Go tool does (archive 8.2)
+            entry.device = number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00
         self._link(entry, status)
         self._out.write(header_blocks(entry))
 
@@ -332,8 +321,3 @@ class _Packing:
         if left:
             raise _Changed(f"it lost {left} bytes while the layer was read")
         out.write(writer.padding(size))
-
-
-def _device(number: int) -> tuple[int, int]:
-    """Split a device number as the Go tool does (archive 8.2)."""
-    return number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00

@@ -119,23 +119,20 @@ class PipelinedSink:
             self._raise_failure()
             return
         if self._thread is None:
-            self._start()
+            from queue import SimpleQueue
+
+            from cstore.kernel.threads import start_thread
+
+            self._free: SimpleQueue[bytearray] = SimpleQueue()
+            self._filled: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
+            for _ in range(self._buffers - 1):
+                self._free.put(bytearray(BUFFER_SIZE))
+            self._thread = start_thread(self._drain)
         self._filled.put((self._current, self._used))
         self._current = self._free.get()
         self._view = memoryview(self._current)
         self._used = 0
         self._raise_failure()
-
-    def _start(self) -> None:
-        from queue import SimpleQueue
-
-        from cstore.kernel.threads import start_thread
-
-        self._free: SimpleQueue[bytearray] = SimpleQueue()
-        self._filled: SimpleQueue[tuple[bytearray, int] | None] = SimpleQueue()
-        for _ in range(self._buffers - 1):
-            self._free.put(bytearray(BUFFER_SIZE))
-        self._thread = start_thread(self._drain)
 
     def _stop(self) -> None:
         if self._thread is not None:

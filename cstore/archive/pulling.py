@@ -73,7 +73,11 @@ class PulledStream(io.RawIOBase):
         """
         self._checkClosed()
         if self._produce is not None:
-            self._start(self._produce)
+            import threading
+
+            # The thread must not keep this stream alive: unreferenced, it is closed.
+            channel, produce, self._produce = self._channel, self._produce, None
+            threading.Thread(target=channel.run, args=(produce,), name="cstore-stream", daemon=True).start()
         if not self._rest and not self._ended:
             piece = self._channel.pieces.get()
             self._ended = piece is None
@@ -93,10 +97,3 @@ class PulledStream(io.RawIOBase):
             while not self._ended:
                 self._ended = self._channel.pieces.get() is None
         super().close()
-
-    def _start(self, produce: Callable[[Sink], None]) -> None:
-        import threading
-
-        self._produce = None
-        channel = self._channel  # the thread must not keep this stream alive: unreferenced, it is closed
-        threading.Thread(target=channel.run, args=(produce,), name="cstore-stream", daemon=True).start()

@@ -99,28 +99,23 @@ class _Rebuilding:
                 raise self._damaged(entry, "is no longer a regular file")
             if status.st_size != entry.size:
                 raise self._damaged(entry, f"has {status.st_size} bytes instead of {entry.size}")
-            checksum = self._copy(descriptor, entry)
+            out, crc, left = self._out, self._crc, entry.size
+            checksum: int | None = None
+            while left:  # the last bytes stay buffered until more is written
+                room = out.room(left)
+                count = os.readv(descriptor, (room,))
+                if not count:
+                    raise self._damaged(entry, "was truncated while it was read")
+                piece = room if count == len(room) else room[:count]
+                checksum = crc(piece) if checksum is None else crc(piece, checksum)
+                out.advance(count)
+                left -= count
         except OSError as error:
             raise errors.SystemFailure("read", tree.shown(entry.name), error) from error
         finally:
             os.close(descriptor)
         if checksum != entry.checksum:
             raise self._damaged(entry, "has other contents")
-
-    def _copy(self, descriptor: int, entry: FileEntry) -> int:
-        """Copy a file to the output and return its checksum. Its last bytes stay buffered until more is written."""
-        out, crc, left = self._out, self._crc, entry.size
-        checksum: int | None = None
-        while left:
-            room = out.room(left)
-            count = os.readv(descriptor, (room,))
-            if not count:
-                raise self._damaged(entry, "was truncated while it was read")
-            piece = room if count == len(room) else room[:count]
-            checksum = crc(piece) if checksum is None else crc(piece, checksum)
-            out.advance(count)
-            left -= count
-        return checksum or 0
 
     def _find(self, entry: FileEntry) -> tuple[int, Tree]:
         """Open the nearest file with an entry's name; return its descriptor and its tree."""

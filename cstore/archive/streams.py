@@ -172,7 +172,12 @@ class FileSink:
         """
         rest = memoryview(data)
         if not self._widened and len(data) > _PIPE_SIZE:
-            self._widen()
+            import fcntl
+
+            # A pipe that holds a whole buffer does not wake up its reader for every 64 KiB.
+            self._widened = True
+            with suppress(OSError):  # not a pipe, or the user's quota of pipe memory is exceeded
+                fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, BUFFER_SIZE)
         while rest:
             try:
                 rest = rest[os.write(self._fd, rest) :]
@@ -181,14 +186,6 @@ class FileSink:
             except OSError as error:
                 hint = "the program that reads it has exited" if error.errno == errno.EPIPE else ""
                 raise errors.SystemFailure("write", self._name, error, hint=hint) from error
-
-    def _widen(self) -> None:
-        """Enlarge a pipe to hold a whole buffer, so that the reader does not wake up for every 64 KiB."""
-        import fcntl
-
-        self._widened = True
-        with suppress(OSError):  # not a pipe, or the user's quota of pipe memory is exceeded
-            fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, BUFFER_SIZE)
 
 
 class CountingSink:

@@ -194,29 +194,22 @@ class SplitFile:
             self._thread.join()
             if kind is None:
                 self._raise_failure()
-                self._finish()
+                self._put(self._compressor.flush() if self._compressor else _compressor(0).flush())
+                if self._sync:
+                    os.fdatasync(self._fd)
+        except OSError as failure:
+            raise errors.SystemFailure("write", self._path, failure) from failure
         finally:
-            self._close()
-
-    def _close(self) -> None:
-        try:
-            os.close(self._fd)
-        except OSError as error:  # some file systems report a failed write only here
-            raise errors.SystemFailure("write", self._path, error) from error
+            try:
+                os.close(self._fd)
+            except OSError as failure:  # some file systems report a failed write only here
+                raise errors.SystemFailure("write", self._path, failure) from failure
 
     def _raise_failure(self) -> None:
         if isinstance(self._failure, OSError):
             raise errors.SystemFailure("write", self._path, self._failure) from self._failure
         if self._failure is not None:
             raise self._failure
-
-    def _finish(self) -> None:
-        try:
-            self._put(self._compressor.flush() if self._compressor else _compressor(0).flush())
-            if self._sync:
-                os.fdatasync(self._fd)
-        except OSError as error:
-            raise errors.SystemFailure("write", self._path, error) from error
 
     def _drain(self) -> None:
         # After a failure, keep emptying the queue: the producer must not wait for room in it.
@@ -260,7 +253,22 @@ def read_line(text: bytes, path: str, *, few: bool) -> Segment | FileEntry:
     Raises:
         TarSplitDamaged: the line is invalid.
     """
-    return (_read_common(text) if few else None) or _read_line(text, path)
+    if few and (line := _read_common(text)) is not None:
+        return line
+    import msgspec
+
+    try:
+        if not _decoders:
+            _decoders.append(_make_decoder())
+        return _to_line(_decoders[0](text))
+    except (msgspec.MsgspecError, ValueError) as error:
+        lines = (line for piece in read_pieces(path) for line in piece[:-1].split(b"\n"))
+        number = next(number for number, line in enumerate(lines, 1) if line == text)
+        raise errors.TarSplitDamaged(path, f"line {number}: {error}") from None
+
+
+_decoders: list[Callable[[bytes], Any]] = []
+"""The decoder of lines in any spelling, after its first use."""
 
 
 def _read_common(text: bytes) -> Segment | FileEntry | None:
@@ -295,32 +303,6 @@ def _number(text: bytes, end: bytes) -> int | None:
     digits = text[1:-1]
     usual = text[:1] == b":" and text[-1:] == end and digits.isdigit() and len(digits) <= _MOST_DIGITS
     return int(digits) if usual and (digits[:1] != b"0" or digits == b"0") else None
-
-
-def _read_line(text: bytes, path: str) -> Segment | FileEntry:
-    """Read a line in any spelling.
-
-    Raises:
-        TarSplitDamaged: the line is invalid.
-    """
-    import msgspec
-
-    try:
-        return _to_line(_line_decoder()(text))
-    except (msgspec.MsgspecError, ValueError) as error:
-        lines = (line for piece in read_pieces(path) for line in piece[:-1].split(b"\n"))
-        number = next(number for number, line in enumerate(lines, 1) if line == text)
-        raise errors.TarSplitDamaged(path, f"line {number}: {error}") from None
-
-
-_decoders: list[Callable[[bytes], Any]] = []
-"""The line decoder, after its first use."""
-
-
-def _line_decoder() -> Callable[[bytes], Any]:
-    if not _decoders:
-        _decoders.append(_make_decoder())
-    return _decoders[0]
 
 
 def _make_decoder() -> Callable[[bytes], Any]:

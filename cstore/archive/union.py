@@ -273,15 +273,12 @@ class Union:
         found = self._open[path]
         for name in reversed(further):
             found = self._narrow(found, name)
-            self._forget_others(path)
+            # Forget all other folders but the ancestors: a walk does not return to their siblings.
+            for other in [known for known in self._open if known and not (path + b"/").startswith(known + b"/")]:
+                del self._open[other]
             path = join_name(path, name)
             self._open[path] = found
         return found
-
-    def _forget_others(self, above: bytes) -> None:
-        """Forget all folders except `above` and its ancestors: a walk does not return to their siblings."""
-        for path in [path for path in self._open if path and path != above and not above.startswith(path + b"/")]:
-            del self._open[path]
 
     def _narrow(self, places: Sequence[_LowerPath], name: bytes) -> list[_LowerPath]:
         """Descend into `name` in each of `places`, until one of them hides the rest."""

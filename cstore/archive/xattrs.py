@@ -38,7 +38,12 @@ def archived(target: int | bytes) -> Attributes:
     names = _names(target)
     if not names:
         return ()
-    return _values(target, [name for name in names if name in _SECURITY or _is_users(name)])
+    kept = [
+        name
+        for name in names
+        if name in _SECURITY or (name.startswith("user.") and not name.startswith("user.overlay."))
+    ]
+    return _values(target, kept)
 
 
 def compared(tree: Directories, folder: bytes, name: bytes, mode: int) -> Attributes:
@@ -102,10 +107,6 @@ def _compared(target: int | bytes) -> Attributes:
     if not names:
         return ()
     return _values(target, sorted(name for name in names if name == "security.capability" or name.startswith("user.")))
-
-
-def _is_users(name: str) -> bool:
-    return name.startswith("user.") and not name.startswith("user.overlay.")
 
 
 def _names(target: int | bytes) -> list[str]:

@@ -121,36 +121,35 @@ class _FrameFollower:
     def _process_header(self, header: bytes) -> None:
         """Process a complete header."""
         if self._part is _Part.MAGIC:
-            self._begin_frame(header)
+            self._frames += 1
+            if header == _MAGIC:
+                self._content = True
+                self._part = _Part.DESCRIPTOR
+            elif header[0] & 0xF0 == 0x50 and header[1:] == _SKIPPABLE_TAIL:
+                self._part = _Part.SKIPPABLE_SIZE
+            elif (other := foreign(header)) is not None and not self._content:
+                raise other  # the skippable frames before it did not belong to a zstd stream
+            else:
+                raise CompressionFailed("zstd", "other data follows its end")
         elif self._part is _Part.SKIPPABLE_SIZE:
             self._skip = int.from_bytes(header, "little")
             self._part = _Part.MAGIC
         elif self._part is _Part.DESCRIPTOR:
-            self._skip, self._checksum = _read_descriptor(header[0])
+            flags = header[0]
+            single_segment = flags >> 5 & 1
+            window, dictionary, content_size = 1 - single_segment, flags & 3, flags >> 6
+            self._skip = window + (0, 1, 2, 4)[dictionary] + (single_segment, 2, 4, 8)[content_size]
+            self._checksum = 4 * (flags >> 2 & 1)
             self._part = _Part.BLOCK
         else:
-            self._begin_block(int.from_bytes(header, "little"))
-
-    def _begin_frame(self, magic: bytes) -> None:
-        self._frames += 1
-        if magic == _MAGIC:
-            self._content = True
-            self._part = _Part.DESCRIPTOR
-        elif magic[0] & 0xF0 == 0x50 and magic[1:] == _SKIPPABLE_TAIL:
-            self._part = _Part.SKIPPABLE_SIZE
-        elif (other := foreign(magic)) is not None and not self._content:
-            raise other  # the skippable frames before it did not belong to a zstd stream
-        else:
-            raise CompressionFailed("zstd", "other data follows its end")
-
-    def _begin_block(self, header: int) -> None:
-        last, form, size = header & 1, header >> 1 & 3, header >> 3
-        if form == _RESERVED_BLOCK:
-            raise CompressionFailed("zstd", "it has a block of an unknown type")
-        self._skip = 1 if form == _RLE_BLOCK else size
-        if last:
-            self._skip += self._checksum
-            self._part = _Part.MAGIC
+            block = int.from_bytes(header, "little")
+            last, form, size = block & 1, block >> 1 & 3, block >> 3
+            if form == _RESERVED_BLOCK:
+                raise CompressionFailed("zstd", "it has a block of an unknown type")
+            self._skip = 1 if form == _RLE_BLOCK else size
+            if last:
+                self._skip += self._checksum
+                self._part = _Part.MAGIC
 
     def _drain_padding(self, piece: memoryview, place: int) -> int:
         """Read the rest of the raw stream, which must be zeros; return `place`, where the frames ended."""
@@ -161,12 +160,3 @@ class _FrameFollower:
             if bytes(room[:count]).strip(b"\0"):
                 raise CompressionFailed("zstd", "other data follows its end")
         return place
-
-
-def _read_descriptor(descriptor: int) -> tuple[int, int]:
-    """Return the size of a frame header after its descriptor, and that of the checksum after the last block."""
-    single_segment = descriptor >> 5 & 1
-    window = 1 - single_segment
-    dictionary = (0, 1, 2, 4)[descriptor & 3]
-    content_size = (single_segment, 2, 4, 8)[descriptor >> 6]
-    return window + dictionary + content_size, 4 * (descriptor >> 2 & 1)

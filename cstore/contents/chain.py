@@ -67,7 +67,10 @@ class Chain(Closing):
         self._inspector, self._top = inspector, layer.id
         self._stack, self.problems, self._lost = ExitStack(), list[str](), list[str]()
         self.roots: list[Root] = []
-        ancestors = self._ancestors(layer)
+        found, problem = chain_of_layer(self._tables, layer.id)
+        self.problems += [problem] if problem else []
+        lost = {each.parent for each in (layer, *found.values())} - found.keys() - {"", layer.id}
+        ancestors = [*(each for each in found if each != layer.id), *lost]
         parts = inspector.parts(layer.id, lambda: ancestors)
         if not parts[0].roots and parts[0].problem:
             reason = f"layer {layer.id} cannot be read: {parts[0].problem}"
@@ -86,13 +89,6 @@ class Chain(Closing):
     def note_lost(self) -> None:
         """Report missing layers as problems: if single layers are examined, or layers contain only changes."""
         self.problems += [problem for problem in self._lost if problem not in self.problems]
-
-    def _ancestors(self, layer: Layer) -> list[str]:
-        found, problem = chain_of_layer(self._tables, layer.id)
-        self.problems += [problem] if problem else []
-        known = [each for each in found if each != layer.id]
-        lost = {each.parent for each in (layer, *found.values())} - found.keys() - {"", layer.id}
-        return [*known, *lost]
 
     def _open_all(self) -> None:
         there = []

@@ -56,17 +56,8 @@ class Comparison:
 
     def run(self) -> Iterator[Difference]:
         """Yield all differences, depth-first, sorted in each directory. Directories that both share are not read."""
-        yield from self._pair(b"", self._old.find(self._tops[0]), self._new.find(self._tops[1]))
-        for contents in (self._old, self._new):
-            self.problems += [problem for problem in contents.problems if problem not in self.problems]
-
-    def _paths(self, path: bytes) -> tuple[bytes, bytes]:
-        old, new = self._tops
-        return (_below(old, path), _below(new, path))
-
-    def _pair(self, path: bytes, old: File | None, new: File | None) -> Iterator[Difference]:
-        """Compare one path and everything below, without recursion: directories may be deep."""
-        stack = [iter([(path, old, new)])]
+        # Without recursion: directories may be deep.
+        stack = [iter([(b"", self._old.find(self._tops[0]), self._new.find(self._tops[1]))])]
         while stack:
             each = next(stack[-1], None)
             if each is None:
@@ -79,6 +70,12 @@ class Comparison:
             folders = [file is not None and file.format == stat.S_IFDIR for file in (old, new)]
             if any(folders) and not (all(folders) and self._shared(path)):
                 stack.append(self._children(path, *folders))
+        for contents in (self._old, self._new):
+            self.problems += [problem for problem in contents.problems if problem not in self.problems]
+
+    def _paths(self, path: bytes) -> tuple[bytes, bytes]:
+        old, new = self._tops
+        return (_below(old, path), _below(new, path))
 
     def _children(self, path: bytes, in_old: bool, in_new: bool) -> Iterator[tuple[bytes, File | None, File | None]]:
         old_path, new_path = self._paths(path)
@@ -106,19 +103,15 @@ class Comparison:
         if old is None or new is None:
             change = ADDED if old is None else REMOVED
             return None if old is new else Difference(path, change, old, new)
-        if self._same_place(old, new):
-            return None
+        roots = self._old.chain.roots[old.number].path, self._new.chain.roots[new.number].path
+        if roots[0] == roots[1] and old.found[1:3] == new.found[1:3]:
+            return None  # the same file of the same layer
         try:
             what = tuple(self._changes(old, new))
         except CstoreError as error:
             self.problems.append(error.message)
             return None
         return Difference(path, CHANGED, old, new, what) if what else None
-
-    def _same_place(self, old: File, new: File) -> bool:
-        """Return whether both are the same file of the same layer."""
-        roots = self._old.chain.roots[old.number].path, self._new.chain.roots[new.number].path
-        return roots[0] == roots[1] and old.found[1:3] == new.found[1:3]
 
     def _changes(self, old: File, new: File) -> Iterator[str]:
         """Yield the properties in which two files differ."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import TypeVar
 
-    from cstore.archive.composefs import Tree
     from cstore.archive.union import Found
     from cstore.store import Item, Store
 
@@ -122,7 +121,7 @@ class Contents(Closing):
                 links += 1
                 if links > _MOST_LINKS:
                     raise FileUnknown(_shown(path), "too many symbolic links")
-                target = self._tree(found).link(found.folder, found.name)
+                target = self.chain.tree(found.number + self.view.offset).link(found.folder, found.name)
                 here = [] if target.startswith(b"/") else here
                 pending.extendleft(reversed(target.split(b"/")))
             elif not last and not stat.S_ISDIR(found.status.st_mode):
@@ -228,7 +227,11 @@ class Contents(Closing):
         number = file.number
         if self.chain.whole:
             for deeper in range(number + 1, len(self.chain.roots)):
-                below = self._in_layer(deeper, file.path)
+                try:
+                    below = Contents(self.chain, self.item, deeper).find(file.path)
+                except errors.CstoreError as error:
+                    self.problems.append(error.message)
+                    break
                 if below is None or not alike(file, below) or self.target(file) != self.target(below):
                     break
                 number = deeper
@@ -239,17 +242,7 @@ class Contents(Closing):
         self.chain.note_lost()
         return self.chain.layer_of(self.origin(file))
 
-    def _in_layer(self, number: int, path: bytes) -> File | None:
-        try:
-            return Contents(self.chain, self.item, number).find(path)
-        except errors.CstoreError as error:
-            self.problems.append(error.message)
-            return None
-
     # ── contents of files ──
-
-    def _tree(self, found: Found) -> Tree:
-        return self.chain.tree(found.number + self.view.offset)
 
     def target(self, file: File) -> bytes:
         """Return the target of a symbolic link; b"" for other files.
@@ -286,7 +279,9 @@ class Contents(Closing):
                 return {}
             raise errors.SystemFailure("read", tree.shown(path), error) from error
         return {
-            _unescaped(name): self._attribute(file, name, value)
+            name.replace(b".overlay.overlay.", b".overlay.", 1) if name.startswith(_ESCAPED) else name: self._attribute(
+                file, name, value
+            )
             for name, value in sorted(found.items())
             if not self._is_mark(name)
         }
@@ -353,7 +348,3 @@ def alike(one: File, other: File) -> bool:
 
 def _shown(path: bytes) -> str:
     return "/" + show_name(path.lstrip(b"/"))
-
-
-def _unescaped(name: bytes) -> bytes:
-    return name.replace(b".overlay.overlay.", b".overlay.", 1) if name.startswith(_ESCAPED) else name

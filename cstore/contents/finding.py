@@ -93,31 +93,23 @@ class Criteria(Value, kw_only=True):
     @property
     def asks_for_more(self) -> bool:
         """Whether more of the status than the type matters."""
-        return self._is_bounded or bool(self.any_of_mode or self.all_of_mode)
+        asked = (self.smallest, self.largest, self.newer, self.older, self.mode, self.uid, self.gid)
+        return any(bound is not None for bound in asked) or bool(self.any_of_mode or self.all_of_mode)
 
     @property
     def asks_for_names_only(self) -> bool:
         """Whether names alone determine matches."""
         return not (self.asks_for_more or self.formats or self.reads_files)
 
-    @property
-    def _is_bounded(self) -> bool:
-        asked = (self.smallest, self.largest, self.newer, self.older, self.mode, self.uid, self.gid)
-        return any(bound is not None for bound in asked)
-
     def in_directory(self, owner: Callable[[tuple[int, int]], tuple[int, int]]) -> Wanted:
         """Return the test for a directory of a layer; `owner` maps an owner on disk to the one inside a container."""
         formats = frozenset({stat.S_IFREG}) if self.is_sized else self.formats
         only = next(iter(formats)) if len(formats) == 1 and formats <= _TOLD_BY_DIRECTORIES else 0
         test = self.status_test(owner) if self.asks_for_more or (formats and not only) else None
-        return Wanted(only, self._text_test(), test)
-
-    def _text_test(self) -> Callable[[str], object] | None:
-        if self.name is None:
-            return None
-        if _MAGIC.isdisjoint(self.name):
-            return os.fsdecode(self.name).__eq__
-        return _pattern(self.name).match
+        named: Callable[[str], object] | None = None
+        if self.name is not None:
+            named = os.fsdecode(self.name).__eq__ if _MAGIC.isdisjoint(self.name) else _pattern(self.name).match
+        return Wanted(only, named, test)
 
     def status_test(self, owner: Callable[[tuple[int, int]], tuple[int, int]]) -> Callable[[os.stat_result], object]:
         """Return a function that tells whether type, size, time, mode and owner on disk match."""

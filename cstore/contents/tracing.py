@@ -58,9 +58,9 @@ def blame(store: Store, contents: Contents, path: bytes) -> list[Event]:
     plain = _plain(contents, path)
     steps = History(store, contents.item)
     events = []
-    for layer, found in _events(contents, plain):
-        record = layer_by_id(Reader(store.context), layer)
-        step = steps.of(layer)
+    for found in _events(contents, plain):
+        record = layer_by_id(Reader(store.context), found.layer)
+        step = steps.of(found.layer)
         when = str(step.get("created") or ("" if record is None else record.created))
         texts = {name: str(step.get(name) or "") for name in ("created_by", "comment")}
         events.append(found.with_(created=when, **texts))
@@ -85,7 +85,7 @@ def _plain(contents: Contents, path: bytes) -> bytes:
     raise FileUnknown("/" + path.decode(errors="backslashreplace"))
 
 
-def _events(contents: Contents, path: bytes) -> Iterator[tuple[str, Event]]:
+def _events(contents: Contents, path: bytes) -> Iterator[Event]:
     chain = contents.chain
     chain.note_lost()
     starts = [n for n, root in enumerate(chain.roots) if n == 0 or root.layer != chain.roots[n - 1].layer]
@@ -98,26 +98,20 @@ def _events(contents: Contents, path: bytes) -> Iterator[tuple[str, Event]]:
         place += 1
         lower = Contents(chain, contents.item, starts[place]) if place < len(starts) else None
         below = lower.find(path) if lower is not None else None
-        event = _event(layer, path, (lower, below), (upper, seen))
-        if event is not None:
-            yield layer, event
+        if seen is None:
+            if below is not None:
+                yield Event(layer, REMOVED)
+        elif below is None or lower is None:
+            yield Event(layer, ADDED, (), seen)
+        else:
+            # A directory's time changes when entries are created in it.
+            comparison = Comparison(lower, upper, times=seen.format != stat.S_IFDIR)
+            found = comparison.judge(path, below, seen)
+            upper.problems += comparison.problems
+            if found is not None:
+                yield Event(layer, CHANGED, found.what, seen)
         if lower is not None:
             upper, seen = lower, below
-
-
-def _event(
-    layer: str, path: bytes, old: tuple[Contents | None, File | None], new: tuple[Contents, File | None]
-) -> Event | None:
-    (lower, below), (upper, seen) = old, new
-    if seen is None:
-        return Event(layer, REMOVED) if below is not None else None
-    if below is None or lower is None:
-        return Event(layer, ADDED, (), seen)
-    # A directory's time changes when entries are created in it.
-    comparison = Comparison(lower, upper, times=seen.format != stat.S_IFDIR)
-    found = comparison.judge(path, below, seen)
-    upper.problems += comparison.problems
-    return Event(layer, CHANGED, found.what, seen) if found is not None else None
 
 
 @checked
@@ -149,8 +143,19 @@ class History:
         self._store, self._tables = store, Reader(store.context)
         self._steps: dict[str, dict[str, object]] = {}
         image = None if item is None else self._image_of(item)
-        if image is not None:
-            self._enter(image)
+        if image is None:
+            return
+        from cstore.oci.config import parse_config
+
+        try:
+            config = parse_config(store.images.get_data(image.id, f"sha256:{image.id}"))
+        except CstoreError:
+            return  # created by hand, or damaged: the steps are unknown
+        layers = self._chain(image)[::-1]
+        steps = [step.document() for step in config.history if not step.empty_layer]
+        if len(steps) == len(layers):
+            self._steps = dict(zip(layers, steps, strict=True))
+            self._steps |= dict.fromkeys(image.mapped_layers, steps[-1] if steps else {})
 
     def of(self, layer: str) -> dict[str, object]:
         """Return the step that created a layer; empty if unknown."""
@@ -166,16 +171,3 @@ class History:
 
     def _chain(self, image: Image) -> list[str]:
         return line(lambda layer: layer_by_id(self._tables, layer), image.layer)
-
-    def _enter(self, image: Image) -> None:
-        from cstore.oci.config import parse_config
-
-        try:
-            config = parse_config(self._store.images.get_data(image.id, f"sha256:{image.id}"))
-        except CstoreError:
-            return  # created by hand, or damaged: the steps are unknown
-        layers = self._chain(image)[::-1]
-        steps = [step.document() for step in config.history if not step.empty_layer]
-        if len(steps) == len(layers):
-            self._steps = dict(zip(layers, steps, strict=True))
-            self._steps |= dict.fromkeys(image.mapped_layers, steps[-1] if steps else {})

@@ -69,8 +69,17 @@ def _of_whole_trees(contents: Contents) -> Iterator[Waste]:
 
 
 def _of_changes(contents: Contents) -> Iterator[Waste]:
-    seen = _seen(contents)
-    for number, root in enumerate(contents.chain.roots):
+    """Yield the files of layers, except the topmost one, that nothing shows; each inode of a layer once."""
+    roots = contents.chain.roots
+    seen: dict[str, set[int]] = {root.path: set() for root in roots}
+    for file in contents.walk(wanted=lambda found: stat.S_ISREG(found.status.st_mode) and found.status.st_size):
+        status = file.found.status
+        if not status.st_blocks:  # possibly metadata only: what counts is the data
+            for tree, each in contents.view.union.copies(file.path):
+                seen[tree.root].add(each.status.st_ino)
+        elif file.number:
+            seen[roots[file.number].path].add(status.st_ino)
+    for number, root in enumerate(roots):
         if number == 0:
             continue  # nothing is above it
         shown = seen[root.path]
@@ -81,20 +90,6 @@ def _of_changes(contents: Contents) -> Iterator[Waste]:
             path = join_name(folder, name)
             reason = OVERWRITTEN if contents.find(path) is not None else DELETED
             yield Waste(root.layer, path, size, reason, (root.path, folder, name))
-
-
-def _seen(contents: Contents) -> dict[str, set[int]]:
-    """Return the inodes of visible files, by directory except the first; for metadata-only files, those of the data."""
-    roots = contents.chain.roots
-    inodes: dict[str, set[int]] = {root.path: set() for root in roots}
-    for file in contents.walk(wanted=lambda found: stat.S_ISREG(found.status.st_mode) and found.status.st_size):
-        status = file.found.status
-        if not status.st_blocks:  # possibly metadata only
-            for tree, each in contents.view.union.copies(file.path):
-                inodes[tree.root].add(each.status.st_ino)
-        elif file.number:
-            inodes[roots[file.number].path].add(status.st_ino)
-    return inodes
 
 
 def _files_in(contents: Contents, number: int) -> Iterator[tuple[bytes, bytes, int, int]]:

@@ -130,8 +130,8 @@ def test_what_layers_above_hide_is_found_nowhere(
     ):
         alone = {image: told("find", *words, image).ok().lines for image in images}
         for sharing, most in ((250, 100_000), (1, 100_000), (250, 0)):
-            monkeypatch.setattr("cstore.contents.candidates._WORTH_SHARING", sharing)
-            monkeypatch.setattr("cstore.contents.candidates._MOST", most)
+            monkeypatch.setattr("cstore.contents.everywhere._WORTH_SHARING", sharing)
+            monkeypatch.setattr("cstore.contents.everywhere._MOST", most)
             together = told("find", "--all", *words).ok().lines
 
             assert len(together) == sum(map(len, alone.values())), words

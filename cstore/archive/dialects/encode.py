@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cstore.archive.tar.writer import (
     BLOCK,
@@ -20,6 +20,9 @@ from cstore.archive.tar.writer import (
     pax_record,
     pax_time,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _NAME, _PREFIX = 100, 155
 _ID_LIMIT = 8**7
@@ -165,14 +168,6 @@ def _gnu(entry: Named) -> bytes:
     return _gnu_with(entry, 0o644, owner, owner)
 
 
-def _python_gnu(entry: Named) -> bytes:
-    return _gnu_with(entry, 0, b"", b"")
-
-
-def _bsd_gnu(entry: Named) -> bytes:
-    return _gnu_with(entry, 0, b"root", b"wheel", libarchive=True)
-
-
 def _gnu_ustar(entry: Named) -> bytes:
     name, prefix = entry.name, b""
     if len(name) > _NAME:
@@ -265,14 +260,14 @@ def _renamed(entry: Named, name: bytes, link: bytes | None = None) -> Named:
     return other
 
 
-_ENCODERS = {
+_ENCODERS: dict[Form, Callable[[Named], bytes]] = {
     Form.GO: _go,
     Form.GNU: _gnu,
     Form.GNU_USTAR: _gnu_ustar,
     Form.GNU_POSIX: _gnu_posix,
     Form.PYTHON_PAX: _python_pax,
-    Form.PYTHON_GNU: _python_gnu,
+    Form.PYTHON_GNU: lambda entry: _gnu_with(entry, 0, b"", b""),
     Form.BSD_PAX: _bsd_pax,
     Form.BSD_USTAR: _bsd_ustar,
-    Form.BSD_GNU: _bsd_gnu,
+    Form.BSD_GNU: lambda entry: _gnu_with(entry, 0, b"root", b"wheel", libarchive=True),
 }

@@ -121,7 +121,9 @@ class _Layout:
             first = sorted((node for node in order if node.whiteout), key=lambda node: node.path)
             order = [*first, *(node for node in order if not node.whiteout)]
         for node in order if dialect.root is None else (self._scan.root, *order):
-            if dialect.given_only and self._is_implied(node):
+            # The unpacking program created a directory for its contents, if its time is not one of the archive's.
+            implied = node.is_directory and node.parent is not None and 0 < self._begun <= node.status.st_mtime_ns
+            if dialect.given_only and implied:
                 continue
             entry = self._entry(node)
             body = node if entry.type == writer.REGULAR and not node.whiteout else None
@@ -133,10 +135,6 @@ class _Layout:
                 pieces.append(Piece(encode(dialect.form, marker), None, 0, False))
         return pieces
 
-    def _is_implied(self, node: Node) -> bool:
-        """Return whether the unpacking program created a directory for its contents: its time is not an archive's."""
-        return node.is_directory and node.parent is not None and 0 < self._begun <= node.status.st_mtime_ns
-
     def _entry(self, node: Node) -> Named:
         dialect, status = self._dialect, node.status
         mode = status.st_mode if dialect.type_bits else status.st_mode & 0o7777
@@ -146,7 +144,10 @@ class _Layout:
         if node.parent is None and self._guess.root is not None:
             mode = mode & ~0o7777 | self._guess.root[0]
             seconds, nanoseconds = self._guess.root[1], 0
-        entry = Named(self._name(node), writer.TYPES[stat.S_IFMT(status.st_mode)], mode, *node.owner, 0, seconds)
+        name = dialect.prefix + node.path + (b"/" if node.is_directory and dialect.slash else b"")
+        if node.parent is None:
+            name = dialect.root or b""
+        entry = Named(name, writer.TYPES[stat.S_IFMT(status.st_mode)], mode, *node.owner, 0, seconds)
         entry.nanoseconds = nanoseconds if dialect.time is Time.EXACT else 0
         entry.user, entry.group = _names(dialect.owners, *node.owner)
         entry.numeric = dialect.owners is Owners.NONE
@@ -164,12 +165,6 @@ class _Layout:
             entry.size = status.st_size
         entry.xattrs = tuple(pair for pair in node.xattrs if _is_written(dialect.attributes, pair[0]))
         return entry
-
-    def _name(self, node: Node) -> bytes:
-        dialect = self._dialect
-        if node.parent is None:
-            return dialect.root or b""
-        return dialect.prefix + node.path + (b"/" if node.is_directory and dialect.slash else b"")
 
     def _turn_to_whiteout(self, node: Node, entry: Named) -> None:
         dialect, raw = self._dialect, entry.name

@@ -116,20 +116,15 @@ def _moments(nodes: Sequence[Node]) -> Iterator[dict[Node, _Moment]]:
             groups.setdefault(node.status.st_ino, []).append(node)
     choices = [_of_group(group, nodes) for group in groups.values() if len(group) > 1]
     plain = {node: (node.birth, node.status.st_ino, 0) for node in nodes}
-    for chosen in _likeliest_first(choices):
-        moments = dict(plain)
-        for each in chosen:
-            moments.update(each)
-        yield moments
-
-
-def _likeliest_first(choices: list[list[dict[Node, _Moment]]]) -> Iterator[list[dict[Node, _Moment]]]:
-    """Yield combinations of one choice from each list, the likeliest first; each list begins with its likeliest."""
     while prod(map(len, choices)) > _MOST_CHOICES:
         longest = max(choices, key=len)
         del longest[len(longest) // 2 :]
+    # Each group's choices begin with the likeliest.
     for numbers in sorted(product(*(range(len(each)) for each in choices)), key=sum):
-        yield [each[number] for each, number in zip(choices, numbers, strict=True)]
+        moments = dict(plain)
+        for each, number in zip(choices, numbers, strict=True):
+            moments.update(each[number])
+        yield moments
 
 
 def _of_group(group: list[Node], nodes: Sequence[Node]) -> list[dict[Node, _Moment]]:
@@ -142,17 +137,18 @@ def _of_group(group: list[Node], nodes: Sequence[Node]) -> list[dict[Node, _Mome
             continue  # the directory did not exist yet
         places = [_places(node, nodes, last_change) for node in between]
         ends = [(last_change + near, inode, 1) for near in (0, 1, -1)]
-        ends += [(last_change, beside, 1) for beside in _beside(last, nodes, last_change)]
+        # The last name may follow any inode that was created in the same directory and clock tick.
+        ends += [
+            (last_change, beside, 1)
+            for beside in sorted(
+                other.status.st_ino for other in nodes if other.parent is last.parent and other.birth == last_change
+            )
+        ]
         for chosen in islice(product(*places), _MOST_PLACES):
             early = {first: first.birth, **dict(zip(between, chosen, strict=True))}
             moments = {node: (birth, inode, 0) for node, birth in early.items()}
             found += [(rank, {**moments, last: end}) for rank, end in enumerate(ends)]
     return [each for _, each in sorted(found, key=lambda each: each[0])]
-
-
-def _beside(node: Node, nodes: Sequence[Node], birth: int) -> list[int]:
-    """Return the inodes created in the same directory and clock tick: the name may follow any of them."""
-    return sorted(other.status.st_ino for other in nodes if other.parent is node.parent and other.birth == birth)
 
 
 def _places(node: Node, nodes: Sequence[Node], end: int) -> list[int]:

@@ -105,7 +105,12 @@ class Scan:
         self.root = self._node(b"", None)
         self._walk(self.root)
         removed = {change.path[1:] for change in changes or () if change.kind is ChangeKind.DELETE}
-        self._add_removals(self._without_emptied(removed) if emptied else removed)
+        folders = {node.path: node for node in (self.root, *self.nodes)}
+        for path in sorted(self._without_emptied(removed) if emptied else removed):
+            # A whole tree has no whiteouts, so each has the status of its directory.
+            above = folders.get(split_name(path)[0])
+            if above is not None:
+                self.nodes.append(Node(path, above.status, (0, 0), whiteout=True, listed=len(self.nodes), parent=above))
 
     def _walk(self, root: Node) -> None:
         stack = [(root, iter(self._names(root)))]
@@ -137,16 +142,6 @@ class Scan:
                         left -= every
         return left
 
-    def _add_removals(self, paths: Collection[bytes]) -> None:
-        """Add whiteouts for removed paths of a whole tree, with the statuses of their directories."""
-        folders = {node.path: node for node in (self.root, *self.nodes)}
-        for path in sorted(paths):
-            parent = folders.get(split_name(path)[0])
-            if parent is not None:
-                self.nodes.append(
-                    Node(path, parent.status, (0, 0), whiteout=True, listed=len(self.nodes), parent=parent)
-                )
-
     def _names(self, folder: Node) -> list[bytes]:
         with os.scandir(self.place(folder)) as entries:
             return [entry.name for entry in entries]
@@ -165,7 +160,9 @@ class Scan:
         node = Node(path, status, owner, whiteout=whiteout, birth=birth_time(place), parent=parent)
         if stat.S_ISLNK(status.st_mode):
             node.link = os.readlink(place)
-        names = _attribute_names(place)
+        names: list[str] = []
+        with suppress(OSError):
+            names = sorted(os.listxattr(place, follow_symlinks=False))
         if names:
             found = ((os.fsencode(name), os.getxattr(place, name, follow_symlinks=False)) for name in names)
             every = tuple(found)
@@ -193,10 +190,3 @@ def _with_folders(changes: Collection[Change]) -> set[bytes]:
             found.add(path)
             path = split_name(path)[0]
     return found
-
-
-def _attribute_names(place: bytes) -> list[str]:
-    try:
-        return sorted(os.listxattr(place, follow_symlinks=False))
-    except OSError:
-        return []

@@ -154,7 +154,13 @@ class Search:
 
     def _tries(self, dialect: Dialect) -> Iterator[tuple[Sequence[Node], Guess]]:
         """Yield the guesses for a dialect: each combination of root, order of the files, and time of the whiteouts."""
-        seconds = self._seconds() if self._whiteouts and not dialect.whiteout_zero else [None]
+        seconds: list[int | None] = [None]
+        if self._whiteouts and not dialect.whiteout_zero:
+            marks = [node for node in self._scan.nodes if node.whiteout]
+            parents = {node.parent.seconds for node in marks if node.parent is not None and node.parent.path}
+            latest = sorted(parents) or [max(node.seconds for node in marks)]
+            # First those before any of their directories changed.
+            seconds = [*(latest[0] - back for back in range(_MOST_SECONDS)), *latest[1:]]
         roots: list[tuple[int, int] | None] = [None]
         if dialect.root is not None:
             roots += islice(self._roots(), _MOST_ROOTS)
@@ -162,16 +168,6 @@ class Search:
             for order in orders(dialect.order, self._scan.nodes):
                 for second in seconds:
                     yield order, Guess(root, second)
-
-    def _seconds(self) -> list[int | None]:
-        """Return possible times of the whiteouts in seconds: first those before any of their directories changed."""
-        parents = {
-            node.parent.seconds
-            for node in self._scan.nodes
-            if node.whiteout and node.parent is not None and node.parent.path
-        }
-        latest = sorted(parents) or [max(node.seconds for node in self._scan.nodes if node.whiteout)]
-        return [*(latest[0] - back for back in range(_MOST_SECONDS)), *latest[1:]]
 
     def _roots(self) -> Iterator[tuple[int, int]]:
         """Yield possible modes and times of the root's entry, which most programs do not apply when they unpack."""

@@ -40,11 +40,12 @@ def parse_records(body: bytes, offset: int) -> dict[bytes, bytes]:
     try:
         while place < len(body):
             key, value, place = _parse_record(body, place)
-            if key in {_SPARSE_OFFSET, _SPARSE_LENGTH}:
-                _check_pair(key, value, len(pairs))
-                pairs.append(value)
-            else:
+            if key not in {_SPARSE_OFFSET, _SPARSE_LENGTH}:
                 records[key] = value
+                continue
+            if (key == _SPARSE_OFFSET) != (len(pairs) % 2 == 0) or b"," in value:
+                raise ValueError("has an unordered sparse map")  # noqa: TRY301  - as for a record that is invalid
+            pairs.append(value)
     except ValueError as error:
         raise errors.ArchiveMalformed(f"its PAX header {error}", offset) from None
     if pairs:
@@ -68,11 +69,6 @@ def _parse_record(body: bytes, place: int) -> tuple[bytes, bytes, int]:
     if b"\0" in (value if key in _NO_NUL_IN_VALUE else key):
         raise ValueError("has a NUL byte in a wrong place")
     return key, value, end
-
-
-def _check_pair(key: bytes, value: bytes, count: int) -> None:
-    if (key == _SPARSE_OFFSET) != (count % 2 == 0) or b"," in value:
-        raise ValueError("has an unordered sparse map")
 
 
 def parse_decimal(text: bytes) -> int:
@@ -108,6 +104,18 @@ def parse_time(text: bytes) -> int:
 
 # ── applying records ──────────────────────────────────────────────────────────────────────────────────────────────────
 
+_FIELDS: dict[bytes, tuple[str, Callable[[bytes], object]]] = {
+    b"path": ("name", bytes),
+    b"linkpath": ("link", bytes),
+    b"uid": ("uid", parse_decimal),
+    b"gid": ("gid", parse_decimal),
+    b"size": ("size", parse_decimal),
+    b"mtime": ("mtime", parse_time),
+    b"atime": ("atime", parse_time),
+    b"ctime": ("", parse_time),
+}
+"""Key of a record: the attribute of an entry that it sets, "" if it must only be valid, and how its value is read."""
+
 
 def apply_records(entry: Entry, records: dict[bytes, bytes], offset: int) -> None:
     """Apply the records of an extended header to the entry that follows it. Unknown keys are ignored.
@@ -121,53 +129,12 @@ def apply_records(entry: Entry, records: dict[bytes, bytes], offset: int) -> Non
             if key.startswith(XATTR_PREFIX):
                 # An attribute with an empty value is valid.
                 xattrs.append((key[len(XATTR_PREFIX) :], value))
-            elif value and key in _SETTERS:
-                _SETTERS[key](entry, value)
+            elif value and key in _FIELDS:
+                attribute, read = _FIELDS[key]
+                meant = read(value)
+                if attribute:
+                    setattr(entry, attribute, meant)
     except ValueError as error:
         raise errors.ArchiveMalformed(f"its PAX header {error}", offset) from None
     if xattrs:
         entry.xattrs = xattrs
-
-
-def _set_path(entry: Entry, value: bytes) -> None:
-    entry.name = value
-
-
-def _set_link(entry: Entry, value: bytes) -> None:
-    entry.link = value
-
-
-def _set_uid(entry: Entry, value: bytes) -> None:
-    entry.uid = parse_decimal(value)
-
-
-def _set_gid(entry: Entry, value: bytes) -> None:
-    entry.gid = parse_decimal(value)
-
-
-def _set_size(entry: Entry, value: bytes) -> None:
-    entry.size = parse_decimal(value)
-
-
-def _set_mtime(entry: Entry, value: bytes) -> None:
-    entry.mtime = parse_time(value)
-
-
-def _set_atime(entry: Entry, value: bytes) -> None:
-    entry.atime = parse_time(value)
-
-
-def _check_ctime(_: Entry, value: bytes) -> None:
-    parse_time(value)
-
-
-_SETTERS: dict[bytes, Callable[[Entry, bytes], None]] = {
-    b"path": _set_path,
-    b"linkpath": _set_link,
-    b"uid": _set_uid,
-    b"gid": _set_gid,
-    b"size": _set_size,
-    b"mtime": _set_mtime,
-    b"atime": _set_atime,
-    b"ctime": _check_ctime,
-}

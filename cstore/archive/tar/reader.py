@@ -150,7 +150,11 @@ class TarReader:
             self._begin_body(entry, offset)
             if entry.type not in _SPECIAL:
                 return self._finish(entry, block, records, (long_name, long_link), offset)
-            body = self._special_body(offset)
+            if self.left > LARGEST_SPECIAL:
+                raise errors.ArchiveMalformed(
+                    f"an extended header of {self.left} bytes", offset, go_text="archive/tar: header field too long"
+                )
+            body = self._read_kept(self.left, of_body=True)
             if entry.type == PAX_HEADER:
                 records = parse_records(body, offset)
             elif entry.type == GNU_LONG_NAME:
@@ -184,7 +188,7 @@ class TarReader:
         if entry.type == DUMP_DIRECTORY:
             entry.type = DIRECTORY  # one with a body
         if entry.type == GNU_SPARSE:
-            entry.sparse = read_gnu_map(entry, block, self._map_block, offset)
+            entry.sparse = read_gnu_map(entry, block, lambda: self._read_kept(BLOCK, of_body=False), offset)
         elif records:
             entry.sparse = read_pax_map(entry, records, self._body_block, offset)
         if entry.sparse is not None:
@@ -225,16 +229,6 @@ class TarReader:
         return block
 
     # ── bodies that are headers ──
-
-    def _special_body(self, offset: int) -> bytes:
-        if self.left > LARGEST_SPECIAL:
-            raise errors.ArchiveMalformed(
-                f"an extended header of {self.left} bytes", offset, go_text="archive/tar: header field too long"
-            )
-        return self._read_kept(self.left, of_body=True)
-
-    def _map_block(self) -> bytes:
-        return self._read_kept(BLOCK, of_body=False)
 
     def _body_block(self) -> bytes:
         if self.left < BLOCK:

@@ -92,18 +92,16 @@ def read_pax_map(
     try:
         if size:
             entry.size = parse_decimal(size)
-        return _read_body_map(next_block) if in_body else _read_record_map(records)
+        if in_body:
+            return _read_body_map(next_block)
+        count = parse_decimal(records.get(b"GNU.sparse.numblocks", b""))
+        text = records.get(SPARSE_MAP, b"")
+        numbers = text.split(b",") if text else []
+        if count < 0 or len(numbers) != 2 * count:
+            raise ValueError("has fewer parts than it says")  # noqa: TRY301  - as for a number that is none
+        return _pair_up(parse_decimal(number) for number in numbers)
     except ValueError as error:
         raise errors.ArchiveMalformed(f"the map of a sparse file {error}", offset) from None
-
-
-def _read_record_map(records: dict[bytes, bytes]) -> SparseMap:
-    count = parse_decimal(records.get(b"GNU.sparse.numblocks", b""))
-    text = records.get(SPARSE_MAP, b"")
-    numbers = text.split(b",") if text else []
-    if count < 0 or len(numbers) != 2 * count:
-        raise ValueError("has fewer parts than it says")
-    return _pair_up(parse_decimal(number) for number in numbers)
 
 
 def _read_body_map(next_block: Callable[[], bytes]) -> SparseMap:

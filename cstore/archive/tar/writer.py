@@ -156,7 +156,16 @@ def _seal(head: bytes, tail: bytes) -> bytes:
 
 def _extended_header(entry: Entry) -> bytes:
     """Build the PAX header with the values that the main header cannot hold."""
-    body = b"".join(pax_record(key, value) for key, value in sorted(_records(entry).items()))
+    records = {b"SCHILY.xattr." + name: value for name, value in entry.xattrs}
+    texts = ((b"path", entry.name), (b"linkpath", entry.linkname))
+    records |= {key: text for key, text in texts if len(text) > _NAME_SIZE or not text.isascii()}
+    owners = ((b"uid", entry.uid), (b"gid", entry.gid))
+    records |= {key: b"%d" % number for key, number in owners if number >= _ID_LIMIT}
+    if entry.size >= _LONG_LIMIT:
+        records[b"size"] = b"%d" % entry.size
+    if entry.nanoseconds or not 0 <= entry.mtime < _LONG_LIMIT:
+        records[b"mtime"] = pax_time(entry.mtime, entry.nanoseconds)
+    body = b"".join(pax_record(key, value) for key, value in sorted(records.items()))
     if len(body) > _LARGEST_PAX:
         raise Unsupported(
             f"{entry.name!r} cannot be written to a tar: its name and extended attributes take {len(body)} bytes",
@@ -168,19 +177,6 @@ def _extended_header(entry: Entry) -> bytes:
     name = _ascii(name)[:_NAME_SIZE].rstrip(b"/")
     head = _EXTENDED_HEAD % (name.ljust(_NAME_SIZE, b"\0"), len(body))
     return _seal(head, _EXTENDED_TAIL) + body + padding(len(body))
-
-
-def _records(entry: Entry) -> dict[bytes, bytes]:
-    records = {b"SCHILY.xattr." + name: value for name, value in entry.xattrs}
-    texts = ((b"path", entry.name), (b"linkpath", entry.linkname))
-    records |= {key: text for key, text in texts if len(text) > _NAME_SIZE or not text.isascii()}
-    owners = ((b"uid", entry.uid), (b"gid", entry.gid))
-    records |= {key: b"%d" % number for key, number in owners if number >= _ID_LIMIT}
-    if entry.size >= _LONG_LIMIT:
-        records[b"size"] = b"%d" % entry.size
-    if entry.nanoseconds or not 0 <= entry.mtime < _LONG_LIMIT:
-        records[b"mtime"] = pax_time(entry.mtime, entry.nanoseconds)
-    return records
 
 
 def pax_record(key: bytes, value: bytes) -> bytes:

@@ -35,7 +35,17 @@ def amend(tar_split: str, tree: str, report: DisplacedReport, *, sync: bool) -> 
     if report:
         _rewrite(tar_split, tree, report, sync=sync)
     if report.name:
-        _remove_displaced(tree, report.name)
+        displaced = os.path.join(tree, os.fsdecode(report.name))
+        try:
+            root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                status = os.fstat(root)
+                remove_tree(displaced)
+                os.utime(root, ns=(status.st_atime_ns, status.st_mtime_ns))
+            finally:
+                os.close(root)
+        except OSError as error:
+            raise SystemFailure("remove", displaced, error) from error
 
 
 def _rewrite(tar_split: str, tree: str, report: DisplacedReport, *, sync: bool) -> None:
@@ -121,17 +131,3 @@ def _read_verified(displaced: int, path: bytes, line: FileEntry) -> Iterator[byt
         os.close(fd)
     if (checksum, size) != (line.checksum, line.size):
         raise TarSplitDamaged(os.fsdecode(line.name), "a displaced file changed while the archive was unpacked")
-
-
-def _remove_displaced(tree: str, name: bytes) -> None:
-    """Remove the displaced files, and preserve the root's times."""
-    try:
-        root = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            status = os.fstat(root)
-            remove_tree(os.path.join(tree, os.fsdecode(name)))
-            os.utime(root, ns=(status.st_atime_ns, status.st_mtime_ns))
-        finally:
-            os.close(root)
-    except OSError as error:
-        raise SystemFailure("remove", os.path.join(tree, os.fsdecode(name)), error) from error

@@ -5,12 +5,14 @@ All checks that do not need the tree are made here, before anything is changed: 
 
 from __future__ import annotations
 
+import os
 import stat
 
 from fastcrc import crc64
 
 from cstore import errors
 from cstore.archive.names import clean_name, climbs, show_name, split_name
+from cstore.archive.override import ATTRIBUTE, Override
 from cstore.archive.tar.header import (
     BLOCK_DEVICE,
     CHARACTER,
@@ -24,7 +26,6 @@ from cstore.archive.tar.header import (
 )
 from cstore.archive.unpacking import orders as codes
 from cstore.archive.unpacking.attributes import to_set
-from cstore.archive.unpacking.masking import masked
 from cstore.archive.whiteout import (
     HARDLINK_DIRECTORY,
     METADATA_PREFIX,
@@ -36,13 +37,14 @@ from cstore.archive.whiteout import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from cstore.archive.tar.header import Entry
     from cstore.archive.tar.reader import TarReader
     from cstore.archive.tarsplit import Packer
     from cstore.archive.unpacking.intake import RingWindows
-    from cstore.archive.unpacking.orders import Terms
+    from cstore.archive.unpacking.orders import Order, Terms
     from cstore.archive.unpacking.owners import Owners
 
 _LATEST = (1 << 63) - 1
@@ -73,7 +75,7 @@ class Dispatcher:
         self._terms = terms
         self._order = windows.orders.append
         if terms.force_mask >= 0:
-            self._order = masked(self._order, terms.force_mask)
+            self._order = _masked(self._order, terms.force_mask)
         self._bare_names: set[bytes] = set()
 
     def run(self) -> None:
@@ -150,10 +152,20 @@ class Dispatcher:
         if entry.type == DIRECTORY:
             self._order((codes.DIRECTORY, *head))
         elif entry.type in {REGULAR, GNU_SPARSE}:
-            self._write_file(entry, head)
-            return
+            # It is empty, sparse, or has a name that other programs would not resolve.
+            if entry.sparse is not None or (entry.stored and climbs(entry.name)):
+                self._write_inline_file(entry, head)
+                return
+            if entry.stored:
+                self._write_long_file(entry, head, self._reader.take(entry.stored))
+                return
+            self._order((codes.FILE, *head, 0, 0))
         elif entry.type == SYMLINK:
-            self._link_symbolically(entry, head)
+            if not entry.link:
+                raise errors.EntryFailed(show_name(entry.name), "it is a symbolic link without a target")
+            # Unlike the times of other entries, those of a link are not limited.
+            times = (max(entry.atime, entry.mtime), entry.mtime)
+            self._order((codes.SYMLINK, *head[:5], times, *head[6:], entry.link))
         elif entry.type == HARD_LINK:
             self._order((codes.HARD_LINK, *head, *self._target_of(entry)))
         elif entry.type in _NODES:
@@ -162,13 +174,6 @@ class Dispatcher:
         else:
             raise errors.EntryFailed(show_name(entry.name), f"the entry type {chr(entry.type)!r} is unknown")
         packer.bare(entry.name)
-
-    def _link_symbolically(self, entry: Entry, head: tuple[Any, ...]) -> None:
-        if not entry.link:
-            raise errors.EntryFailed(show_name(entry.name), "it is a symbolic link without a target")
-        # Unlike the times of other entries, those of a link are not limited.
-        times = (max(entry.atime, entry.mtime), entry.mtime)
-        self._order((codes.SYMLINK, *head[:5], times, *head[6:], entry.link))
 
     def _target_of(self, entry: Entry) -> tuple[bytes, bytes]:
         """Return the directory and name of a hard link's target."""
@@ -230,16 +235,6 @@ class Dispatcher:
 
     # ── bodies ──
 
-    def _write_file(self, entry: Entry, head: tuple[Any, ...]) -> None:
-        """Order a file that is empty, sparse, or has a name that other programs would not resolve."""
-        if not entry.stored and entry.sparse is None:
-            self._order((codes.FILE, *head, 0, 0))
-            self._packer.bare(entry.name)
-        elif entry.sparse is not None or climbs(entry.name):
-            self._write_inline_file(entry, head)
-        else:
-            self._write_long_file(entry, head, self._reader.take(entry.stored))
-
     def _write_long_file(self, entry: Entry, head: tuple[Any, ...], body: memoryview) -> None:
         """Order a file whose contents span windows."""
         reader, windows = self._reader, self._windows
@@ -288,3 +283,44 @@ def _times(entry: Entry) -> tuple[int, int]:
         mtime = 0
     atime = entry.atime
     return (atime if mtime < atime <= _LATEST else mtime, mtime)
+
+
+# ── force_mask ──
+#
+# The same owner and mode for all files, with the intended ones in an attribute.
+
+_KINDS = {codes.FILE: stat.S_IFREG, codes.BEGIN: stat.S_IFREG, codes.DIRECTORY: stat.S_IFDIR}
+_NOTHING = (0, 0)  # offset and size in the ring of an empty file
+
+
+def _masked(give: Callable[[Order], None], mask: int) -> Callable[[Order], None]:
+    """Return a function that passes orders to `give`, changed to create files with mode `mask` and our own owner.
+
+    Devices and fifos become empty files. Symbolic links get the owner only, because they cannot have such
+    attributes; hard links share those of their target.
+    """
+    own = os.geteuid(), os.getegid()
+
+    def give_masked(order: Order) -> None:
+        code = order[0]
+        if code in _KINDS:
+            give(_disguised(order, mask, own, _KINDS[code]))
+        elif code == codes.NODE:
+            *head, kind, number = order
+            device = (os.major(number), os.minor(number))
+            disguised = _disguised(tuple(head), mask, own, kind, device)
+            give((codes.FILE, *disguised[1:], *_NOTHING))
+        elif code == codes.SYMLINK:
+            give((*order[:4], *own, *order[6:]))
+        elif code == codes.WHITEOUT:
+            give((*order[:3], *own, *order[5:]))
+        else:
+            give(order)
+
+    return give_masked
+
+
+def _disguised(order: Order, mask: int, own: tuple[int, int], kind: int, device: tuple[int, int] = (0, 0)) -> Order:
+    code, folder, base, mode, uid, gid, times, xattrs, *rest = order
+    meant = Override(uid, gid, mode, kind, device).text()
+    return (code, folder, base, mask, *own, times, (*xattrs, (ATTRIBUTE, meant)), *rest)

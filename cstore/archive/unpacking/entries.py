@@ -1,4 +1,4 @@
-"""Create files, directories, links and nodes with their metadata (archive 3)."""
+"""Create files, directories, links and nodes with their metadata (archive 3), the times of directories last."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 import stat
 
 from cstore import errors
-from cstore.archive.names import join_name, show_name
-from cstore.archive.unpacking.paths import Missing, strip_acls, strip_attributes
-from cstore.archive.unpacking.times import DirectoryTimes
+from cstore.archive.names import join_name, show_name, split_name
+from cstore.archive.unpacking.paths import GONE, Missing, strip_acls, strip_attributes
+from cstore.archive.unpacking.seen import PathList
 from cstore.archive.whiteout import is_whiteout_device, make_opaque
 
 TYPE_CHECKING = False
@@ -180,27 +180,23 @@ class Entries:
         self.times.add(path, times)
         # A plain new directory needs no more system calls.
         plain = fresh and folder.faithful and not (opaque or xattrs or mode & _NOT_AT_CREATION)
-        if not plain or uid != self._uid or gid != self._gid:
-            self._finish_directory(folder, order, inherited=fresh and folder.default_acl, opaque=opaque, bare=foreign)
-            self._paths.refresh(path)
-
-    def _finish_directory(self, folder: Folder, order: Order, *, inherited: bool, opaque: bool, bare: bool) -> None:
-        """Set a directory's metadata; `bare`: remove the attributes that another layer gave it first."""
-        _, folder_path, base, mode, uid, gid, _, xattrs, _ = order
-        path = join_name(folder_path, base)
+        if plain and uid == self._uid and gid == self._gid:
+            return
+        named = join_name(folder_path, base)
         fd = os.open(base, _OPEN_DIRECTORY, dir_fd=folder.fd)
         try:
-            if bare:
+            if foreign:
                 strip_attributes(fd)
-            if inherited:
+            if fresh and folder.default_acl:
                 strip_acls(fd)
-            self._clearing.own(fd, path, uid, gid)
+            self._clearing.own(fd, named, uid, gid)
             os.fchmod(fd, mode)
-            self._clearing.set_xattrs(fd, path, xattrs)
+            self._clearing.set_xattrs(fd, named, xattrs)
             if opaque:
                 make_opaque(fd, self._terms.form)
         finally:
             os.close(fd)
+        self._paths.refresh(path)
 
     def _root(self, order: Order) -> None:
         """Set the root's metadata."""
@@ -271,7 +267,11 @@ class Entries:
             self._refuse_target(order, "is a directory")
         if self._terms.form.opaque_xattr and is_whiteout_device(found):
             self._refuse_target(order, "was removed by this layer")
-        if self._is_link_to(found, folder, base):
+        try:
+            linked = os.path.samestat(os.stat(base, dir_fd=folder.fd, follow_symlinks=False), found)
+        except FileNotFoundError:
+            linked = False
+        if linked:
             self._clearing.displaced.drop(order[8])
         else:
             ends = {"src_dir_fd": target.fd, "dst_dir_fd": folder.fd}
@@ -285,15 +285,6 @@ class Entries:
         if folder.fd < 0:  # closed to make room for the other
             folder = self._folder(order)
         return folder, target
-
-    @staticmethod
-    def _is_link_to(target: os.stat_result, folder: Folder, base: bytes) -> bool:
-        """Return whether a name is already a link to that file."""
-        try:
-            there = os.stat(base, dir_fd=folder.fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return os.path.samestat(there, target)
 
     @staticmethod
     def _refuse_target(order: Order, reason: str) -> NoReturn:
@@ -316,3 +307,49 @@ class Entries:
                 os.chmod(base, mode, dir_fd=folder.fd)
             os.utime(base, ns=times, dir_fd=folder.fd, follow_symlinks=False)
         self._clearing.set_xattrs_of_name(folder, base, path, xattrs)
+
+
+# ── times of directories ──
+#
+# They are set after the last change in the directories.
+
+Times = tuple[int, int]
+"""Access and modification time, in nanoseconds."""
+
+
+class DirectoryTimes:
+    """The times of listed directories, in the order of the archive."""
+
+    def __init__(self) -> None:
+        self._listed: PathList[Times] = PathList()
+
+    def add(self, path: bytes, times: Times) -> None:
+        """Record the times of the directory with this plain path."""
+        self._listed.add(path, times)
+
+    def set_found(self, paths: Paths) -> None:
+        """Restore the times of unlisted directories that existed before."""
+        for path, times in paths.found:
+            if not paths.is_new(path):
+                _set(paths, path, times, sure=False)
+
+    def set_listed(self, paths: Paths, *, displaced: bool) -> None:
+        """Set the times of listed directories. `displaced`: a path may no longer be a directory."""
+        for path, times in self._listed:
+            _set(paths, path, times, sure=not displaced)
+
+
+def _set(paths: Paths, path: bytes, times: Times, *, sure: bool) -> None:
+    if not path:
+        os.utime(paths.root.fd, ns=times)
+        return
+    folder_path, base = split_name(path)
+    try:
+        folder = paths.folder(folder_path, Missing.REFUSED)
+        if folder.path == folder_path and (
+            sure or stat.S_ISDIR(os.stat(base, dir_fd=folder.fd, follow_symlinks=False).st_mode)
+        ):
+            os.utime(base, ns=times, dir_fd=folder.fd, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in GONE:
+            raise

@@ -26,7 +26,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
-    from types import TracebackType
     from typing import Any, BinaryIO, NoReturn
 
     from cstore.archive.composefs import Tree
@@ -61,8 +60,12 @@ def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: mem
         message = (SYSTEM, error.errno or 0)
     except MemoryError:
         message = (SYSTEM, errno.ENOMEM)
-    except BaseException:  # noqa: BLE001  - an exception must not unwind into the parent's frames
-        message = (BROKEN, _describe_failure())
+    except BaseException as error:  # noqa: BLE001  - an exception must not unwind into the parent's frames
+        places, step = [], error.__traceback__
+        while step is not None:  # the traceback module cannot be imported here
+            places.append(f"{step.tb_frame.f_code.co_filename}:{step.tb_lineno}")
+            step = step.tb_next
+        message = (BROKEN, f"{type(error).__name__}: {error} ({' → '.join(places)})")
     finally:
         try:
             _write(outgoing, bytes((ANSWER,)) + marshal.dumps(message))
@@ -108,7 +111,9 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
     except errors.CstoreError as error:
         return REFUSED, (type(error).__name__, error.args, vars(error))
     except OSError as error:
-        return _answer_for(error, entries.unfinished or order)
+        if error.errno in _SYSTEM_ERRORS:
+            return SYSTEM, error.errno
+        return _refuse(entries.unfinished or order, os.strerror(error.errno).lower() if error.errno else str(error))
     except OverflowError as error:
         return _refuse(order, str(error))
     return DONE, clearing.displaced.report.pack()
@@ -141,30 +146,12 @@ def _read_batch(stream: BinaryIO) -> list[Order]:
     return batch
 
 
-def _answer_for(error: OSError, order: Order) -> tuple[int, Any]:
-    """Return the answer for an error: a failure of the system, or a refused entry."""
-    if error.errno in _SYSTEM_ERRORS:
-        return SYSTEM, error.errno
-    return _refuse(order, os.strerror(error.errno).lower() if error.errno else str(error))
-
-
 def _refuse(order: Order, reason: str) -> tuple[int, Any]:
     name = join_name(order[1], order[2]) if codes.FIRST_CREATING <= order[0] <= codes.LAST_CREATING else b""
     if order[0] in {codes.WHITEOUT, codes.OPAQUE}:
         name = order[1]
     error = errors.EntryFailed(show_name(name or b"/"), reason)
     return REFUSED, (type(error).__name__, error.args, vars(error))
-
-
-def _describe_failure() -> str:
-    """Return a traceback in one line; the traceback module cannot be imported here."""
-    kind, error, trace = sys.exc_info()
-    places = []
-    step: TracebackType | None = trace
-    while step is not None:
-        places.append(f"{step.tb_frame.f_code.co_filename}:{step.tb_lineno}")
-        step = step.tb_next
-    return f"{kind.__name__ if kind else ''}: {error} ({' → '.join(places)})"
 
 
 def _write(fd: int, data: bytes) -> None:
@@ -214,24 +201,23 @@ class MetadataCopier:
             if error.errno not in GONE:
                 raise
             return
-        if target.path == path:
-            self._set_metadata(path, target.fd, *self._below.directory(path))
-
-    def _set_metadata(self, path: bytes, target: int, tree: Tree, folder: bytes) -> None:
+        if target.path != path:
+            return
+        tree, folder = self._below.directory(path)
         status = _status(tree, folder)
         meant = override_in(tree.attributes(folder))
         meant = meant or Override(status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
         if self._terms.force_mask >= 0:
-            os.setxattr(target, ATTRIBUTE, Override(meant.uid, meant.gid, meant.mode, stat.S_IFDIR).text())
+            os.setxattr(target.fd, ATTRIBUTE, Override(meant.uid, meant.gid, meant.mode, stat.S_IFDIR).text())
         else:
             try:
-                os.fchown(target, meant.uid, meant.gid)
+                os.fchown(target.fd, meant.uid, meant.gid)
             except OSError as error:
                 if error.errno not in _NO_SUCH_OWNER:  # another user's store, in a user namespace
                     raise
-            os.fchmod(target, meant.mode)
-        self._clearing.set_xattrs(target, path, _attributes(tree, folder))
-        _set_times(target, status)
+            os.fchmod(target.fd, meant.mode)
+        self._clearing.set_xattrs(target.fd, path, _attributes(tree, folder))
+        _set_times(target.fd, status)
 
 
 def _attributes(tree: Tree, folder: bytes) -> tuple[tuple[bytes, bytes], ...]:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from queue import SimpleQueue
 
-    from cstore.archive.compression import Decoder
     from cstore.archive.streams import ReadInto
     from cstore.archive.unpacking.orders import Order
     from cstore.archive.unpacking.worker import Worker
@@ -150,7 +149,11 @@ class Intake:
 
     def _read(self) -> None:
         try:
-            decoder = self._open()
+            self.compression = sniff(self._source.peek(LONGEST_MAGIC))
+            # Hash an uncompressed stream only once, and do not compute a digest that the caller knows.
+            hashed = self.compression is not Compression.NONE and not self._known_digest
+            self._compressed = CountingReader(self._source, "sha256" if hashed else None)
+            decoder = open_decoder(self.compression, self._compressed, window=self._window)
             while (slot := self._free.get()) is not None and not self._closing:
                 count = fill(decoder, self._ring[slot * SLOT_SIZE : (slot + 1) * SLOT_SIZE])
                 self.size += count
@@ -164,14 +167,6 @@ class Intake:
             self._failure = error
         self._to_hash.put(None)
         self._filled.put(None)
-
-    def _open(self) -> Decoder:
-        """Detect the compression and open its decoder."""
-        self.compression = sniff(self._source.peek(LONGEST_MAGIC))
-        # Hash an uncompressed stream only once, and do not compute a digest that the caller knows.
-        hashed = self.compression is not Compression.NONE and not self._known_digest
-        self._compressed = CountingReader(self._source, "sha256" if hashed else None)
-        return open_decoder(self.compression, self._compressed, window=self._window)
 
     def _hash_all(self) -> None:
         try:

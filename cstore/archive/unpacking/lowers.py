@@ -150,7 +150,19 @@ class CopyUp:
         if found is None or stat.S_ISDIR(found.st_mode):
             return None
         target = self._paths.folder(folder).fd
-        _copy(*self._below.holder(path), target, base)
+        tree, above = self._below.holder(path)
+        status = tree.status(above, base)
+        if stat.S_ISREG(status.st_mode):
+            _copy_regular(tree, above, target, base, status)
+        else:
+            if stat.S_ISLNK(status.st_mode):
+                os.symlink(tree.link(above, base), base, dir_fd=target)
+            else:
+                os.mknod(base, status.st_mode, status.st_rdev, dir_fd=target)
+            os.chown(base, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
+            if not stat.S_ISLNK(status.st_mode):
+                os.chmod(base, stat.S_IMODE(status.st_mode), dir_fd=target)
+            os.utime(base, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=target, follow_symlinks=False)
         if found.st_nlink > 1:
             self._link_namesakes(path, target, base)
         return folder
@@ -201,23 +213,8 @@ class CopyUp:
             return tree.link(above, part)
 
 
-def _copy(tree: Tree, folder: bytes, target: int, base: bytes) -> None:
-    """Copy a file that is not a directory from a tree's directory to another directory."""
-    status = tree.status(folder, base)
-    if stat.S_ISREG(status.st_mode):
-        _copy_regular(tree, folder, target, base, status)
-        return
-    if stat.S_ISLNK(status.st_mode):
-        os.symlink(tree.link(folder, base), base, dir_fd=target)
-    else:
-        os.mknod(base, status.st_mode, status.st_rdev, dir_fd=target)
-    os.chown(base, status.st_uid, status.st_gid, dir_fd=target, follow_symlinks=False)
-    if not stat.S_ISLNK(status.st_mode):
-        os.chmod(base, stat.S_IMODE(status.st_mode), dir_fd=target)
-    os.utime(base, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=target, follow_symlinks=False)
-
-
 def _copy_regular(tree: Tree, folder: bytes, target: int, base: bytes, status: os.stat_result) -> None:
+    """Copy a file with its contents and attributes from a tree's directory to another directory."""
     path = join_name(folder, base)
     read = tree.open_file(folder, base)
     try:

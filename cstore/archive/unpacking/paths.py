@@ -28,9 +28,9 @@ from cstore.values import IntChoice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cstore.archive.unpacking.entries import Times
     from cstore.archive.unpacking.lowers import Below
     from cstore.archive.unpacking.orders import Terms
-    from cstore.archive.unpacking.times import Times
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 ACCESS_ACL, _DEFAULT_ACL = "system.posix_acl_access", "system.posix_acl_default"
@@ -69,17 +69,13 @@ class Folder:
         self.path = path
         status = os.fstat(fd)
         self.times = status.st_atime_ns, status.st_mtime_ns
-        self.default_acl = _has_default_acl(fd)
+        try:
+            os.getxattr(fd, _DEFAULT_ACL)
+            self.default_acl = True
+        except OSError:
+            self.default_acl = False
         # With set-group-ID, or a mount option with the same effect, new files inherit the directory's group.
         self.faithful = status.st_gid == own_group and not status.st_mode & stat.S_ISGID and not self.default_acl
-
-
-def _has_default_acl(fd: int) -> bool:
-    try:
-        os.getxattr(fd, _DEFAULT_ACL)
-    except OSError:
-        return False
-    return True
 
 
 class Paths:
@@ -211,7 +207,9 @@ class Paths:
                     current = self.root
                 pending.extend((piece, True) for piece in reversed(step.split(b"/")))
         if current.path != path and not foreign:
-            self._remember_alias(path, current.path)
+            if len(self._aliases) >= _MOST_ALIASES:
+                self._aliases.clear()
+            self._aliases[path] = current.path
         return current
 
     def _nearest(self, path: bytes) -> tuple[Folder, bytes]:
@@ -226,29 +224,25 @@ class Paths:
     def _enter(
         self, current: Folder, part: bytes, inside: bytes, missing: Missing, *, revive: bool, links: bool
     ) -> Folder | bytes:
-        """Resolve one name: return its directory, or the target of a link."""
+        """Resolve one name: return its directory, made in place of another file if need be, or a link's target."""
         try:
             folder = self._add_open(os.open(part, _OPEN, dir_fd=current.fd), inside)
         except FileNotFoundError:
             if missing is Missing.REFUSED or (missing is Missing.SHOWN and not self._is_shown(inside)):
                 raise
+            return self._make(current, part, inside, opaque=False)
         except OSError as error:
             if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
                 raise
-            return self._pass(current, part, inside, missing, revive=revive, links=links)
         else:
             self._note_found(folder)
             return folder
-        return self._make(current, part, inside, opaque=False)
-
-    def _pass(
-        self, current: Folder, part: bytes, inside: bytes, missing: Missing, *, revive: bool, links: bool
-    ) -> Folder | bytes:
-        """Return the target of a link to follow, or replace the file by a directory."""
         target, ours = link_text(current.fd, part), self.is_ours(inside)
         if target is not None and (ours or links):
             return target
-        whiteout = bool(self._terms.form.opaque_xattr) and _is_whiteout(current.fd, part)
+        whiteout = bool(self._terms.form.opaque_xattr) and is_whiteout_device(
+            os.stat(part, dir_fd=current.fd, follow_symlinks=False)
+        )
         if missing is not Missing.MADE or (not revive if whiteout else ours):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), inside)
         os.unlink(part, dir_fd=current.fd)
@@ -322,11 +316,6 @@ class Paths:
         os.close(folder.fd)
         folder.fd = -1
 
-    def _remember_alias(self, path: bytes, plain: bytes) -> None:
-        if len(self._aliases) >= _MOST_ALIASES:
-            self._aliases.clear()
-        self._aliases[path] = plain
-
 
 def link_text(fd: int, name: bytes) -> bytes | None:
     """Return the target of a symbolic link; None if the name is not a link."""
@@ -336,10 +325,6 @@ def link_text(fd: int, name: bytes) -> bytes | None:
         if error.errno == errno.EINVAL:
             return None
         raise
-
-
-def _is_whiteout(fd: int, name: bytes) -> bool:
-    return is_whiteout_device(os.stat(name, dir_fd=fd, follow_symlinks=False))
 
 
 def strip_attributes(fd: int) -> None:

@@ -19,8 +19,6 @@ from cstore.archive.whiteout import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cstore.archive.unpacking.displaced import Displaced
     from cstore.archive.unpacking.lowers import Below
     from cstore.archive.unpacking.orders import Order, Terms
@@ -46,7 +44,12 @@ class Removal:
         self._times = (0, 0)  # of the current entry
         self._marked: list[tuple[bytes, bytes]] = []  # pairs of a directory and a name that a mark in it hides
         if self._files and os.listdir(paths.root.fd):
-            self._marked += _marks_in(paths.root.fd)
+            self._marked += [
+                (os.fsencode(folder)[2:], name[len(WHITEOUT_PREFIX) :])
+                for folder, _, names, _ in os.fwalk(b".", dir_fd=paths.root.fd)
+                for name in map(os.fsencode, names)
+                if is_whiteout_name(name) and not name.startswith(WHITEOUT_PREFIX + b".")
+            ]
 
     # ── whiteouts ──
 
@@ -71,13 +74,12 @@ class Removal:
         left = self._remove(folder.fd, victim, path)
         if self._terms.form is WhiteoutForm.PLAIN:
             return
-        hidden = self._below.look(path)
-        if hidden is not None and left is None:
-            self._mark(folder, victim, owner)
-        elif hidden is not None and left is not None and stat.S_ISDIR(left):
-            make_opaque(self._paths.folder(path).fd, self._terms.form, self._times)
-
-    def _mark(self, folder: Folder, victim: bytes, owner: tuple[int, int]) -> None:
+        if self._below.look(path) is None:
+            return
+        if left is not None:
+            if stat.S_ISDIR(left):
+                make_opaque(self._paths.folder(path).fd, self._terms.form, self._times)
+            return
         mark = whiteout_name(victim) if self._files else victim
         if self._files:
             make_mark(mark, folder.fd, self._times)
@@ -157,33 +159,20 @@ class Removal:
             self._remove_contents(inside, path)
         finally:
             os.close(inside)
-        if not unpacked:
-            if self._remove_directory(fd, base, path):
-                return None
+        if unpacked:
+            return mode
+        try:
+            os.rmdir(base, dir_fd=fd)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:  # unpacked files are left in it
+                raise
             self._paths.renew(path)
-        return mode
+            return mode
+        self._paths.forget(path)
+        return None
 
     def _remove_contents(self, fd: int, path: bytes) -> None:
         for name in os.listdir(fd):
             base = os.fsencode(name)
             if path or base != self._displaced.report.name:
                 self._remove(fd, base, join_name(path, base))
-
-    def _remove_directory(self, fd: int, base: bytes, path: bytes) -> bool:
-        """Remove a directory unless unpacked files are left in it; return whether it was removed."""
-        try:
-            os.rmdir(base, dir_fd=fd)
-        except OSError as error:
-            if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
-                return False
-            raise
-        self._paths.forget(path)
-        return True
-
-
-def _marks_in(root: int) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the marks in a tree that are files: the directory of each, and the name that it hides."""
-    for folder, _, names, _ in os.fwalk(b".", dir_fd=root):
-        for name in map(os.fsencode, names):
-            if is_whiteout_name(name) and not name.startswith(WHITEOUT_PREFIX + b"."):
-                yield os.fsencode(folder)[2:], name[len(WHITEOUT_PREFIX) :]

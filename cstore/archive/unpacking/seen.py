@@ -46,12 +46,10 @@ class SeenPaths:
 
     def __contains__(self, path: bytes) -> bool:
         number = hash(path) & _MASK
-        return number in self._fresh or any(_holds(numbers, number) for numbers in self._sorted)
-
-
-def _holds(numbers: memoryview[int], number: int) -> bool:
-    place = bisect_left(numbers, number)
-    return place < len(numbers) and numbers[place] == number
+        return number in self._fresh or any(
+            (place := bisect_left(numbers, number)) < len(numbers) and numbers[place] == number
+            for numbers in self._sorted
+        )
 
 
 class Numbers:

@@ -71,15 +71,6 @@ class Donor:
             os.close(self._source)
             self._source = -1
 
-    def _equals(self, fd: int, data: bytes, at: int) -> bool:
-        """Return whether a clone has these bytes at an offset."""
-        if self._source >= 0:
-            same = os.pread(self._source, len(data), at) == data
-            if same and _state(os.fstat(self._source)) == self._state:
-                return True
-            self._forget()  # it differs or has changed, so compare with the clone from now on
-        return os.pread(fd, len(data), at) == data
-
     def pass_equal(self, fd: int, data: memoryview) -> bool:
         """Compare `data` with a file at its position; if they are equal, seek past them and return True.
 
@@ -89,7 +80,12 @@ class Donor:
         start = os.lseek(fd, 0, os.SEEK_CUR)
         for at in range(0, len(data), _PIECE):
             piece = bytes(data[at : at + _PIECE])  # comparing memoryviews is slow
-            if not self._equals(fd, piece, start + at):
+            if self._source >= 0:
+                same = os.pread(self._source, len(piece), start + at) == piece
+                if same and _state(os.fstat(self._source)) == self._state:
+                    continue
+                self._forget()  # it differs or has changed, so compare with the clone from now on
+            if os.pread(fd, len(piece), start + at) != piece:
                 return False
         os.lseek(fd, start + len(data), os.SEEK_SET)
         return True

@@ -97,7 +97,12 @@ class Worker:
         """Raise the error that ended the process. Call this only after it ended by itself."""
         kind, value = self._outcome()
         if kind == REFUSED:
-            raise _rebuild(value)
+            name, arguments, attributes = value
+            refusal: type[errors.CstoreError] = getattr(errors, name)
+            error = refusal.__new__(refusal)
+            error.args = arguments
+            vars(error).update(attributes)
+            raise error
         if kind == SYSTEM:
             raise errors.SystemFailure("unpack into", self._tree, OSError(value, os.strerror(value)))
         if kind == BROKEN:
@@ -106,7 +111,9 @@ class Worker:
 
     def end(self) -> None:
         """Stop the process and the thread, and close the pipes."""
-        self._kill()
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            self._reap()
         if self._listener is not None:
             self._listener.join()
         os.close(self._orders)
@@ -116,20 +123,11 @@ class Worker:
         if self._listener is not None:
             self._listener.join()
         if self._report is None:
-            raise self._early_end()
+            status = self._reap()
+            text = f"the process that does it was killed by signal {-status}" if status < 0 else "the process has ended"
+            raise errors.SystemFailure("unpack into", self._tree, OSError(text))
         outcome: tuple[int, Any] = marshal.loads(self._report)  # noqa: S302  - written by our own child
         return outcome
-
-    def _early_end(self) -> errors.SystemFailure:
-        """Return the error for a process that ended without an answer."""
-        status = self._reap()
-        text = f"the process that does it was killed by signal {-status}" if status < 0 else "the process has ended"
-        return errors.SystemFailure("unpack into", self._tree, OSError(text))
-
-    def _kill(self) -> None:
-        if self._pid:
-            os.kill(self._pid, signal.SIGKILL)
-            self._reap()
 
     def _reap(self) -> int:
         pid, self._pid = self._pid, 0
@@ -142,7 +140,7 @@ class Worker:
                 for slot in slots:
                     release(slot)
                 if answer:
-                    self._report = report + _read_to_end(self._answers)
+                    self._report = report + b"".join(iter(lambda: os.read(self._answers, 1 << 16), b""))
                     return
         finally:
             gone()
@@ -170,20 +168,3 @@ def _widen(pipe: int) -> None:
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.EBUSY, errno.EINVAL}:
             raise
-
-
-def _read_to_end(fd: int) -> bytes:
-    parts = []
-    while part := os.read(fd, 1 << 16):
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _rebuild(parts: tuple[str, tuple[Any, ...], dict[str, Any]]) -> errors.CstoreError:
-    """Recreate an error from its name, arguments and attributes."""
-    name, arguments, attributes = parts
-    kind: type[errors.CstoreError] = getattr(errors, name)
-    error = kind.__new__(kind)
-    error.args = arguments
-    vars(error).update(attributes)
-    return error
