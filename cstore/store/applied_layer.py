@@ -150,23 +150,20 @@ def attach(
         from cstore.store.far_layers import far_fields
 
         return record.with_(**far_fields(request.far))
-    return record if plan.template is None else _like(writer, record, plan.template)
-
-
-def _like(writer: Writer, record: Layer, template: Layer) -> Layer:
-    """Copy the template's tar-split and description of contents (semantics 5)."""
+    if plan.template is None:
+        return record
     from cstore.fs.atomic import write_file
 
-    source = writer.layout.tar_split(template.id)
+    # The template's tar-split and description of contents are copied (semantics 5).
+    source = layout.tar_split(plan.template.id)
     try:
         with open(within.open_file(*os.path.split(source)), "rb") as stream:
-            parts = iter(lambda: stream.read(1 << 20), b"")
-            write_file(writer.layout.tar_split(record.id), parts, sync=writer.context.sync)
+            write_file(layout.tar_split(record.id), iter(lambda: stream.read(1 << 20), b""), sync=sync)
     except FileNotFoundError:
         pass
     except OSError as error:
         raise errors.SystemFailure("read", source, error) from None
-    return record.with_(metadata=template.metadata, **contents_of(template))
+    return record.with_(metadata=plan.template.metadata, **contents_of(plan.template))
 
 
 # ── expected archives ──

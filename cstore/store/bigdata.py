@@ -33,8 +33,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _hashlib import HASH
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from io import BufferedReader
     from typing import Any
 
@@ -69,7 +68,14 @@ def get_data(context: Context, item_kind: ItemKind, ref: str, key: str) -> bytes
         UnknownItem: no item of that kind matches `ref` (the kind's own class).
         DataItemUnknown: it has no such data item.
     """
-    return _read(_owner(context, item_kind, ref), item_kind, key)
+    owner = _owner(context, item_kind, ref)
+    with _open(owner, item_kind, key) as file:
+        try:
+            return file.read()
+        except OSError as error:
+            directory = item_directory(owner.layout, item_kind, owner.record.id)
+            path = os.path.join(directory, file_name(key, item_kind.value))
+            raise SystemFailure("read the data item", path, error) from None
 
 
 def open_data(context: Context, item_kind: ItemKind, ref: str, key: str) -> BufferedReader:
@@ -105,8 +111,11 @@ def data_digest(context: Context, item_kind: ItemKind, ref: str, key: str) -> st
     recorded = "" if isinstance(owner.record, Layer) else owner.record.data_digests.get(key, "")
     if recorded:
         return recorded
-    with _open(owner, item_kind, key) as file:
-        return digest_from(_hashed(file))
+    found = new_hash()
+    with _open(owner, item_kind, key) as file, memoryview(bytearray(BUFFER_SIZE)) as buffer:
+        while count := file.readinto(buffer):
+            found.update(buffer[:count])
+    return digest_from(found)
 
 
 def set_data(context: Context, item_kind: ItemKind, ref: str, key: str, data: Source, digest: str = "") -> None:
@@ -129,7 +138,12 @@ def set_data(context: Context, item_kind: ItemKind, ref: str, key: str, data: So
         changed = with_item(record, key, item.size, digest or item.digest)
         directory = item_directory(context.layout, item_kind, record.id)
         if changed == record:
-            _write(directory, key, item.pieces(), item_kind, sync=context.sync)
+            try:
+                write_item(directory, key, item.pieces(), noun=item_kind.value, sync=context.sync)
+            except BaseException:
+                with suppress(OSError):  # a directory that was created for the item and stayed empty
+                    within.rmdir(directory)
+                raise
             return
         top, own = os.path.split(directory)
         if within.is_directory(top, f"{own}/{file_name(key, item_kind.value)}"):
@@ -150,7 +164,16 @@ def delete_data(context: Context, item_kind: ItemKind, ref: str, key: str) -> No
     _get_own(Reader(context), item_kind, ref)
     with writing(context, item_kind, freeing=True) as writer:
         record = _get_own(writer, item_kind, ref)
-        changed = _without_item(record, key, item_kind)
+        if key not in record.data_names:
+            raise DataItemUnknown(item_kind.value, record.id, key)
+        described = any(name.startswith(MANIFEST) for name in record.data_names)
+        if isinstance(record, Image) and described and key.startswith((MANIFEST, "sha256:")):
+            raise DataItemNeeded(record.id, key)
+        fields: dict[str, Any] = {"data_names": tuple(name for name in record.data_names if name != key)}
+        if not isinstance(record, Layer):
+            for field in ("data_sizes", "data_digests"):
+                fields[field] = {name: value for name, value in getattr(record, field).items() if name != key}
+        changed = record.with_(**fields)
         begin_removal(writer, item_kind, record.id, key)
         _save(writer, item_kind, changed)
 
@@ -165,20 +188,6 @@ def _save(writer: Writer, item_kind: ItemKind, changed: Any) -> None:
             conclude(writer, item_kind)
         raise
     conclude(writer, item_kind)
-
-
-def _without_item(record: Any, key: str, item_kind: ItemKind) -> Any:
-    """Return the record without an item."""
-    if key not in record.data_names:
-        raise DataItemUnknown(item_kind.value, record.id, key)
-    names = tuple(name for name in record.data_names if name != key)
-    if isinstance(record, Layer):
-        return record.with_(data_names=names)
-    described = any(name.startswith(MANIFEST) for name in record.data_names)
-    if isinstance(record, Image) and described and key.startswith((MANIFEST, "sha256:")):
-        raise DataItemNeeded(record.id, key)
-    sizes, digests = ({name: of[name] for name in of if name != key} for of in (record.data_sizes, record.data_digests))
-    return record.with_(data_names=names, data_sizes=sizes, data_digests=digests)
 
 
 class _Item(Value):
@@ -319,17 +328,6 @@ def _get_own(tables: Tables, item_kind: ItemKind, ref: str) -> Any:
     return finders[item_kind](tables, ref)
 
 
-def _read(owner: _Owner, item_kind: ItemKind, key: str) -> bytes:
-    with _open(owner, item_kind, key) as file:
-        try:
-            return file.read()
-        except OSError as error:
-            path = os.path.join(
-                item_directory(owner.layout, item_kind, owner.record.id), file_name(key, item_kind.value)
-            )
-            raise SystemFailure("read the data item", path, error) from None
-
-
 def _open(owner: _Owner, item_kind: ItemKind, key: str) -> BufferedReader:
     noun = item_kind.value
     if not key:
@@ -340,21 +338,3 @@ def _open(owner: _Owner, item_kind: ItemKind, key: str) -> BufferedReader:
         return open(open_item(directory, key, noun=noun, path=path), "rb")
     except InvalidDataName:
         raise DataItemUnknown(noun, owner.record.id, key) from None
-
-
-def _hashed(file: BufferedReader) -> HASH:
-    found = new_hash()
-    with memoryview(bytearray(BUFFER_SIZE)) as buffer:
-        while count := file.readinto(buffer):
-            found.update(buffer[:count])
-    return found
-
-
-def _write(directory: str, key: str, data: Iterable[bytes], item_kind: ItemKind, *, sync: bool) -> None:
-    """Write the item; remove its directory if it was created for it and stayed empty."""
-    try:
-        write_item(directory, key, data, noun=item_kind.value, sync=sync)
-    except BaseException:
-        with suppress(OSError):
-            within.rmdir(directory)
-        raise

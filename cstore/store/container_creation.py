@@ -130,7 +130,12 @@ def create_container(
     _check_new(Reader(context), request)  # an invalid request leaves no trace, not even a store
     with _id_ranges(context, request):
         image = get_image(Reader(context), request.image) if request.image else None
-        id_map = _choose_map(context, request, image)
+        if request.auto_map is None:
+            id_map = wanted_map(request, default_map(context))
+        else:
+            from cstore.store.userns import choose_map
+
+            id_map = choose_map(context, request.auto_map, image)
         check_possible(id_map)
         base = _find_base(context, request, image, id_map)
         with _unpacked(context, directory) as kept:
@@ -185,14 +190,6 @@ def _id_ranges(context: Context, request: NewContainer) -> Iterator[None]:
         yield
 
 
-def _choose_map(context: Context, request: NewContainer, image: Image | None) -> IDMap:
-    if request.auto_map is None:
-        return wanted_map(request, default_map(context))
-    from cstore.store.userns import choose_map
-
-    return choose_map(context, request.auto_map, image)
-
-
 # ── the layer ──
 
 
@@ -237,21 +234,17 @@ def _create(
         )
         with writing(context, *item_kinds, prepared=True) as writer:
             names = _check_new(writer, request)
-            _check_still_there(writer, request, image, base)
+            # The lock prevents the removal of image and base layer from here on.
+            if image is not None and get_image(writer, image.id).layer != image.layer:
+                raise ImageUnknown(request.image)
+            if base.layer is not None:
+                found = find_layer(writer, base.id)
+                if found is None or found.created != base.layer.created:
+                    raise LayerUnknown(base.id)
             container, layer = _records(writer, request, image, id_map, base)
             return _publish(writer, request, container.with_(names=names), layer, staged, kept)
     finally:
         staged.staging.remove()
-
-
-def _check_still_there(writer: Writer, request: NewContainer, image: Image | None, base: _Base) -> None:
-    """Check that image and base layer are unchanged, now that the lock prevents their removal."""
-    if image is not None and get_image(writer, image.id).layer != image.layer:
-        raise ImageUnknown(request.image)
-    if base.layer is not None:
-        found = find_layer(writer, base.id)
-        if found is None or found.created != base.layer.created:
-            raise LayerUnknown(base.id)
 
 
 def _records(
@@ -264,25 +257,21 @@ def _records(
         created=now(),
         **map_fields(base.own_map),
     )
+    flags = {**request.flags, "MountLabel": request.mount_label, "ProcessLabel": request.process_label}
+    if request.mount_options:
+        flags["MountOpts"] = list(request.mount_options)
+    if request.volatile or writer.layout.transient:
+        flags["Volatile"] = True
     container = Container(
         id=request.id or new_id(lambda candidate: candidate in writer.containers),
         image="" if image is None else image.id,
         layer=layer.id,
         metadata=request.metadata,
         created=request.created or now(),
-        flags=_flags(writer, request),
+        flags=flags,
         **map_fields(id_map),
     )
     return container, layer
-
-
-def _flags(writer: Writer, request: NewContainer) -> dict[str, Any]:
-    flags = {**request.flags, "MountLabel": request.mount_label, "ProcessLabel": request.process_label}
-    if request.mount_options:
-        flags["MountOpts"] = list(request.mount_options)
-    if request.volatile or writer.layout.transient:
-        flags["Volatile"] = True
-    return flags
 
 
 def _publish(
@@ -312,7 +301,14 @@ def _publish(
         writer.save(ItemKind.CONTAINERS)
     except BaseException:
         with suppress(CstoreError):  # report the first error; the next writer completes this by the journal
-            _withdraw(writer, container.id, layer.id)
+            from cstore.store.removal import discard_container_data, withdraw
+
+            if container.id in writer.containers:
+                writer.containers.remove(container.id)
+            writer.save(ItemKind.CONTAINERS)
+            withdraw(writer, layer.id)
+            discard_container_data(writer, container.id)
+            journal.end(writer)
         raise
     journal.end(writer)
     return container
@@ -358,15 +354,3 @@ def _give_directory(writer: Writer, container: str, kept: str) -> None:
     if writer.context.sync:
         sync_directory(os.path.dirname(path))
         sync_directory(os.path.dirname(os.path.dirname(path)))
-
-
-def _withdraw(writer: Writer, container: str, layer: str) -> None:
-    """Remove a container that could not be completed."""
-    from cstore.store.removal import discard_container_data, withdraw
-
-    if container in writer.containers:
-        writer.containers.remove(container)
-    writer.save(ItemKind.CONTAINERS)
-    withdraw(writer, layer)
-    discard_container_data(writer, container)
-    journal.end(writer)

@@ -176,6 +176,7 @@ def size(context: Context, ref: str) -> int:
         ContainerUnknown: there is no such container.
         LayerUnknown: its layer is missing.
     """
+    from cstore.fs.tree import usage
     from cstore.store.content import diff_size
 
     tables, layout = Reader(context), context.layout
@@ -186,10 +187,5 @@ def size(context: Context, ref: str) -> int:
         missing.go_text = f'locating layer with ID "{container.layer}": {missing.go_text}'
         raise missing
     kept = (layout.container_directory(container.id), layout.container_run_directory(container.id))
-    return diff_size(context, layer.id) + sum(container.data_sizes.values()) + sum(map(_bytes_in, kept))
-
-
-def _bytes_in(path: str) -> int:
-    from cstore.fs.tree import usage
-
-    return usage(path).bytes if presence.is_directory(path) else 0
+    own = diff_size(context, layer.id) + sum(container.data_sizes.values())
+    return own + sum(usage(path).bytes for path in kept if presence.is_directory(path))

@@ -62,21 +62,17 @@ def conclude(writer: Writer) -> None:
     """Complete the operation of a dead writer. A failure is left to the next writer, so as not to block this one."""
     with suppress(CstoreError):
         pair = _read(writer.layout.container_journal)
-        if pair is not None:
-            _settle(writer, pair)
-            end(writer)
+        if pair is None:
+            return
+        if container_of_layer(writer, pair.layer) is None:
+            from cstore.store.removal import discard_container_data, remove_layer
 
-
-def _settle(writer: Writer, pair: Pair) -> None:
-    from cstore.store.removal import discard_container_data, remove_layer
-
-    if container_of_layer(writer, pair.layer) is not None:
-        return
-    trace("removed what a dead process left of container %s", pair.container)
-    if writer.layers.get(pair.layer) is not None:
-        remove_layer(writer, pair.layer)
-    if pair.container not in writer.containers:
-        discard_container_data(writer, pair.container)
+            trace("removed what a dead process left of container %s", pair.container)
+            if writer.layers.get(pair.layer) is not None:
+                remove_layer(writer, pair.layer)
+            if pair.container not in writer.containers:
+                discard_container_data(writer, pair.container)
+        end(writer)
 
 
 def _read(path: str) -> Pair | None:

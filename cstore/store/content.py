@@ -51,6 +51,7 @@ def _apply(
 ) -> int:
     from cstore.store.applied_layer import archive_fields, fill
     from cstore.store.maps import explained
+    from cstore.store.mounting import mount_point
     from cstore.store.replacing import replace_contents
     from cstore.store.session import prepare, writing
 
@@ -61,7 +62,10 @@ def _apply(
     staged = context.driver.stage_again(layer.id, layer.parent or None)
     try:
         if not keep:
-            _empty(staged.tree)
+            from cstore.fs.tree import remove_tree
+
+            for name in within.listdir(staged.tree):
+                remove_tree(os.path.join(staged.tree, name))
         with explained(layer.id_map):
             applied_layer = fill(
                 context, staged, source, layer.id_map, progress, again=keep and bool(layer.diff_digest)
@@ -71,7 +75,9 @@ def _apply(
                 current = writer.layers.get(layer.id)
                 if current is None:
                     raise errors.LayerUnknown(ref)
-                if _contents(context, layer.id) != before or _written_since(context, layer.id, age):
+                if _contents(context, layer.id) != before or (
+                    mount_point(context, layer.id) and _newest_change(context, layer.id) > age
+                ):
                     from cstore.errors import LayerChanged
 
                     raise LayerChanged(layer.id)
@@ -82,13 +88,6 @@ def _apply(
     finally:
         staged.staging.remove()
     return applied_layer.applied.content_size
-
-
-def _empty(tree: str) -> None:
-    from cstore.fs.tree import remove_tree
-
-    for name in within.listdir(tree):
-        remove_tree(os.path.join(tree, name))
 
 
 def _contents(context: Context, layer: str) -> tuple[int, int]:
@@ -105,12 +104,6 @@ def _newest_change(context: Context, layer: str) -> int:
     from cstore.fs.tree import newest_change
 
     return newest_change(context.driver.content_roots(layer)[0])
-
-
-def _written_since(context: Context, layer: str, moment: int) -> bool:
-    from cstore.store.mounting import mount_point
-
-    return bool(mount_point(context, layer)) and _newest_change(context, layer) > moment
 
 
 def changes(context: Context, ref: str, against: str = "", *, whole: bool = False) -> list[Change]:
@@ -154,11 +147,18 @@ def write_diff(
         ContentDamaged: a file differs from the imported one.
         TarSplitDamaged: the tar-split file cannot be read.
     """
-    from cstore.archive.streams import compressed
+    from cstore.archive.compression import Compression
+    from cstore.archive.streams import CountingSink, compressed
 
     compared = _compared(context, ref, against)
     layer, base = compared.layer, compared.base
-    chosen = _recorded_compression(layer) if compression is None else compression
+    try:
+        chosen = Compression(layer.compression) if compression is None else compression
+    except ValueError:
+        raise errors.Unsupported(
+            f"layer {layer.id} is recorded with compression {layer.compression}, which cstore does not know",
+            hint="choose a compression, or --uncompressed",
+        ) from None
     if base == (layer.parent or None) and (blob := context.driver.far_blob(layer.id)):
         from cstore.store.far_layers import write_blob
 
@@ -166,38 +166,19 @@ def write_diff(
         return
     with compressed(sink, chosen) as plain:
         tar_split = layout_of_layer(Reader(context), context.layout, layer.id).tar_split(layer.id)
-        if base == (layer.parent or None) and presence.exists(tar_split):
-            _rebuild(context, layer, tar_split, plain)
-        else:
+        if base != (layer.parent or None) or not presence.exists(tar_split):
             compared.require_base()
             context.driver.write_diff(layer.id, base, plain, compared.layer_map, compared.base_map)
+            return
+        from cstore.archive.rebuild import rebuild
 
-
-def _recorded_compression(layer: Layer) -> Compression:
-    from cstore.archive.compression import Compression
-
-    try:
-        return Compression(layer.compression)
-    except ValueError:
-        raise errors.Unsupported(
-            f"layer {layer.id} is recorded with compression {layer.compression}, which cstore does not know",
-            hint="choose a compression, or --uncompressed",
-        ) from None
-
-
-def _rebuild(context: Context, layer: Layer, tar_split: str, sink: Sink) -> None:
-    """Rebuild the imported tar.
-
-    Each file is compared with its own checksum, and the headers with that of the tar-split file, so the digest of the
-    whole would be expensive and find nothing more. These checks only miss a tar-split file of another length.
-    """
-    from cstore.archive.rebuild import rebuild
-    from cstore.archive.streams import CountingSink
-
-    counted = CountingSink(sink)
-    rebuild(tar_split, context.driver.content_roots(layer.id), counted, layer.id)
-    if layer.diff_digest and counted.count != layer.diff_size:
-        raise errors.TarSplitDamaged(tar_split, f"it has {counted.count} bytes, but the record says {layer.diff_size}")
+        # Each file is compared with its own checksum, and the headers with that of the tar-split file, so the digest of
+        # the whole would find nothing more. These checks only miss a tar-split file of another length.
+        counted = CountingSink(plain)
+        rebuild(tar_split, context.driver.content_roots(layer.id), counted, layer.id)
+        if layer.diff_digest and counted.count != layer.diff_size:
+            told = f"it has {counted.count} bytes, but the record says {layer.diff_size}"
+            raise errors.TarSplitDamaged(tar_split, told)
 
 
 class _Compared:

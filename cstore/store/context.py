@@ -141,6 +141,7 @@ def open_context(
     degraded: bool,
 ) -> Context:
     """Determine the parts of a store; see `library.open_store`."""
+    from cstore.config import drivers_with_records
     from cstore.drivers.registry import choose_drivers
 
     config = _with(config, graph_root, run_root, driver)
@@ -150,15 +151,23 @@ def open_context(
     config, layout, place, make_driver = (
         _prepare_driver(config, names[0]) if len(names) == 1 else _first_usable(config, names)
     )
-    config = _told_of_others(config, layout.driver)
-    additional = _additional(layout, config)
+    present = drivers_with_records(config.graph_root)
+    if present and layout.driver not in present:
+        others = " and ".join(present)
+        told = f"{config.graph_root} holds a store of {others}, which is ignored because the driver is {layout.driver}"
+        config = config.with_(warnings=(*config.warnings, f"{told}; name it with --storage-driver {present[0]}"))
+    paths = _named_stores(_own_left_out(config), layout.driver)
+    additional = [Additional(Layout(path, layout.run_root, layout.driver)) for path in paths]
+    if layout.image_store:  # images from before the image store was configured
+        own = Layout(layout.graph_root, layout.run_root, layout.driver, home_name=layout.home_name)
+        additional.insert(0, Additional(own, images_only=True))
     used = [each.layout.graph_root for each in additional if not each.images_only]
     named = _named_stores(config.driver_options, layout.driver)
     if named or layout.image_store:
         from cstore.store.neighbours import notices
 
         config = config.with_(warnings=(*config.warnings, *notices(layout, named, used)))
-    context = Context(config, layout, place, make_driver, lock_policy, additional)
+    context = Context(config, layout, place, make_driver, lock_policy, tuple(additional))
     context.degraded = degraded
     return context
 
@@ -173,18 +182,6 @@ def _with(config: StoreConfig | None, graph_root: str, run_root: str, driver_nam
     said = {"graph_root": graph_root, "run_root": run_root, "driver": driver_name}
     said = {name: value for name, value in said.items() if value}
     return config.with_(**said, given=config.given.with_(**said)) if said else config
-
-
-def _told_of_others(config: StoreConfig, driver: str) -> StoreConfig:
-    """Add a warning if the graph root has no store of this driver, but one of another."""
-    from cstore.config import drivers_with_records
-
-    present = drivers_with_records(config.graph_root)
-    if not present or driver in present:
-        return config
-    others = " and ".join(present)
-    told = f"{config.graph_root} holds a store of {others}, which is ignored because the driver is {driver}"
-    return config.with_(warnings=(*config.warnings, f"{told}; name it with --storage-driver {present[0]}"))
 
 
 def _first_usable(config: StoreConfig, names: Sequence[str]) -> Prepared:
@@ -240,13 +237,3 @@ def _named_stores(options: Sequence[str], driver: str) -> tuple[str, ...]:
     from cstore.config.driver_options import additional_image_stores
 
     return additional_image_stores(options, driver)
-
-
-def _additional(layout: Layout, config: StoreConfig) -> tuple[Additional, ...]:
-    """Return the stores to search after the store's own."""
-    paths = _named_stores(_own_left_out(config), layout.driver)
-    stores = [Additional(Layout(path, layout.run_root, layout.driver)) for path in paths]
-    if layout.image_store:  # images from before the image store was configured
-        own = Layout(layout.graph_root, layout.run_root, layout.driver, home_name=layout.home_name)
-        stores.insert(0, Additional(own, images_only=True))
-    return tuple(stores)

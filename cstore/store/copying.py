@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from cstore import presence
@@ -121,12 +121,10 @@ def copy(
         if context.sync:
             from cstore.fs.atomic import sync_filesystem
 
-            sync_filesystem(f"/proc/self/fd/{into.root_fd}/." if target.layer else _directory_of(target.path))
-
-
-def _directory_of(path: str) -> str:
-    """Return the directory on the host into which a copy was written."""
-    return path if presence.is_directory(path) else os.path.dirname(os.path.abspath(path))
+            path = f"/proc/self/fd/{into.root_fd}/." if target.layer else target.path
+            if not target.layer and not presence.is_directory(path):
+                path = os.path.dirname(os.path.abspath(path))
+            sync_filesystem(path)
 
 
 # ── the two sides ──
@@ -147,15 +145,18 @@ def _source_side(context: Context, source: LayerPath, target: LayerPath, into: _
     """Yield the side of a source; the target's if both are in one layer, which is mounted only once."""
     if source.layer == target.layer:
         yield into
-    elif source.layer and target.layer and _same_layer(context, source.layer, target.layer):
-        yield into.with_(name=source.side)
-    else:
-        side = _shown(context, source) if source.layer else None
-        if side is not None:
-            yield side
+        return
+    if source.layer and target.layer:
+        one, other = (find_layer(Reader(context), ref) for ref in (source.layer, target.layer))
+        if one is not None and other is not None and one.id == other.id:
+            yield into.with_(name=source.side)
             return
-        with _opened(context, source, writing=False) as side:
-            yield side
+    side = _shown(context, source) if source.layer else None
+    if side is not None:
+        yield side
+        return
+    with _opened(context, source, writing=False) as side:
+        yield side
 
 
 def _shown(context: Context, source: LayerPath) -> _Side | None:
@@ -174,12 +175,6 @@ def _shown(context: Context, source: LayerPath) -> _Side | None:
         return None
     roots = tuple(open_inspector(context.driver, context.driver_place).seen_roots(layer.id))
     return _Side(-1, source.side, layer.id_map, roots) if roots else None
-
-
-def _same_layer(context: Context, one: str, other: str) -> bool:
-    found = (find_layer(Reader(context), ref) for ref in (one, other))
-    first, second = (None if layer is None else layer.id for layer in found)
-    return first is not None and first == second
 
 
 @contextmanager
@@ -226,8 +221,15 @@ def _copy(source: LayerPath, out_of: _Side, target: LayerPath, making: _Making) 
             return
         fds.append(found.fd)
         target = _named_in(source, target, making.into)
-        if target.layer or not _copied_through(found, from_name, target, owner, sync=making.sync):
-            _copy_file(found, from_name, target, making, owner)
+        if not target.layer:
+            from cstore.store.host_files import place_through
+
+            if presence.is_directory(target.path):
+                raise _is_directory(target.path)
+            place = target.path.rstrip("/") or "/"
+            if place_through(found.fd, found.copy, from_name, place, owner, sync=making.sync):
+                return
+        _copy_file(found, from_name, target, making, owner)
     except CstoreError as error:
         error.go_text = f'error copying "{from_name}" to "{to_name}": {error.go_text}'
         raise
@@ -304,14 +306,6 @@ def _named_in(source: LayerPath, target: LayerPath, into: _Side) -> LayerPath:
     return target if name in {"", ".", ".."} else target.with_(path=os.path.join(target.path or "/", name))
 
 
-def _copied_through(found: _Found, name: str, target: LayerPath, owner: Owner, *, sync: bool) -> bool:
-    from cstore.store.host_files import place_through
-
-    if presence.is_directory(target.path):
-        raise _is_directory(target.path)
-    return place_through(found.fd, found.copy, name, target.path.rstrip("/") or "/", owner, sync=sync)
-
-
 def _copy_file(found: _Found, name: str, target: LayerPath, making: _Making, owner: Owner) -> None:
     from cstore.fs.tree.merge import place_file
 
@@ -323,19 +317,12 @@ def _copy_file(found: _Found, name: str, target: LayerPath, making: _Making, own
         raise _is_directory(where)
     folder_fd = _open_folder(folder or b"/", into, _NEW_PARENT, into.id_map.to_host(*_ROOT), where)
     try:
-        if _is_there(os.fsdecode(last), folder_fd):
-            raise _is_directory(where)
+        with suppress(OSError):
+            if stat.S_ISDIR(os.stat(last, dir_fd=folder_fd, follow_symlinks=False).st_mode):
+                raise _is_directory(where)
         place_file(name, found.copy, folder_fd, os.fsdecode(last), owner, sync=making.sync)
     finally:
         os.close(folder_fd)
-
-
-def _is_there(name: str, folder_fd: int) -> bool:
-    """Return whether the name is that of a directory."""
-    try:
-        return stat.S_ISDIR(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode)
-    except OSError:
-        return False
 
 
 def _is_directory(where: str) -> SystemFailure:

@@ -223,8 +223,16 @@ def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
     plan = _plan_layer(Reader(context), wanted, context, chosen_id="")
     check_reachable(plan.id_map)
     prepare(context)
+    options = TreeOptions(
+        id_map=plan.id_map,
+        parent_map=IDENTITY if plan.source is None else plan.source.id_map,
+        mount_label=request.mount_label,
+        read_only=request.read_only,
+        storage_options=request.storage_options,
+        far=request.far,
+    )
     with explained(plan.id_map):
-        staged = context.driver.stage(plan.source.id if plan.source else None, _tree_options(request, plan))
+        staged = context.driver.stage(plan.source.id if plan.source else None, options)
     return StagedLayer(request, plan, staged)
 
 
@@ -306,18 +314,6 @@ def _passes(tables: Tables, holder: Layer) -> bool:
     return holder.incomplete and not isinstance(tables, Writer)
 
 
-def _tree_options(request: NewLayer, plan: LayerPlan) -> TreeOptions:
-    source_map = IDENTITY if plan.source is None else plan.source.id_map
-    return TreeOptions(
-        id_map=plan.id_map,
-        parent_map=source_map,
-        mount_label=request.mount_label,
-        read_only=request.read_only,
-        storage_options=request.storage_options,
-        far=request.far,
-    )
-
-
 def _publish(
     context: Context, request: NewLayer, before: LayerPlan, staged: StagedTree, applied_layer: AppliedLayer | None
 ) -> Layer:
@@ -343,24 +339,13 @@ def add_incomplete(writer: Writer, request: NewLayer, before: LayerPlan) -> tupl
 
     Return the record without the flag, and the current plan; raises what `create_layer` does.
     """
-    plan = _plan_layer(writer, request, writer.context, chosen_id=_still_free(writer, request, before.id))
+    # Only a random ID may change, if another layer has taken it.
+    planned = not request.id and writer.layers.get(before.id) is None
+    chosen_id = before.id if planned else check_new_id(writer, request.id)
+    plan = _plan_layer(writer, request, writer.context, chosen_id)
     if not plan.agrees_with(before):
         raise errors.LayerUnknown(request.template or request.parent)
-    record = _record_of(request, plan)
-    writer.layers.add(record.with_(flags={**record.flags, "incomplete": True}), _location_of(writer.context, request))
-    return record, plan
-
-
-def _still_free(writer: Writer, request: NewLayer, planned: str) -> str:
-    """Return the planned ID, unless another layer has taken it; only a random ID may change."""
-    if not request.id and writer.layers.get(planned) is None:
-        return planned
-    return check_new_id(writer, request.id)
-
-
-def _record_of(request: NewLayer, plan: LayerPlan) -> Layer:
-    """Return the record of a layer before its contents are known."""
-    return Layer(
+    record = Layer(
         id=plan.id,
         names=plan.names,
         parent=plan.parent.id if plan.parent else "",
@@ -372,10 +357,9 @@ def _record_of(request: NewLayer, plan: LayerPlan) -> Layer:
         flags=dict(request.flags),
         **map_fields(plan.id_map),
     )
-
-
-def _location_of(context: Context, request: NewLayer) -> Location:
-    """Return the location for the record of a new layer."""
     if request.volatile:
-        return volatile_location(context.layout, ItemKind.LAYERS)
-    return Location.IMAGE_STORE if request.read_only and context.layout.image_store else Location.STABLE
+        location = volatile_location(writer.layout, ItemKind.LAYERS)
+    else:
+        location = Location.IMAGE_STORE if request.read_only and writer.layout.image_store else Location.STABLE
+    writer.layers.add(record.with_(flags={**record.flags, "incomplete": True}), location)
+    return record, plan

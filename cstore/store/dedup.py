@@ -12,11 +12,10 @@ __all__ = ["Sharing", "dedup"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from cstore.records.model import Layer
     from cstore.store.context import Context
-    from cstore.store.lookup import Tables
 
 
 def dedup(
@@ -40,26 +39,18 @@ def dedup(
     if not dry_run:
         leave_to_its_user(context.layout)
     search = Duplicates(method, dry_run=dry_run, progress=progress)
-    for root in _roots(context):
-        search.add(root)
-    return search.share()
-
-
-def _roots(context: Context) -> Iterator[str]:
-    """Yield the directory with each layer's own files."""
-    for layer in _image_layers(Reader(context)):
-        try:
-            yield context.driver.content_roots(layer)[0]
-        except CstoreError:
-            continue  # `check` reports a layer without contents
-
-
-def _image_layers(tables: Tables) -> list[str]:
-    """Return the store's own layers that images use, from the oldest record to the newest."""
+    tables = Reader(context)
     for table in (tables.layers, tables.images):
         table.verify()
     wanted: dict[str, Layer] = {}
     for image in tables.images:
         for top in (image.layer, *image.mapped_layers):
             wanted.update(follow(tables.layers.get, top, wanted)[0])
-    return [layer.id for layer in tables.layers if layer.id in wanted and not layer.incomplete]
+    # The store's own layers that images use, from the oldest record to the newest.
+    for layer in [layer.id for layer in tables.layers if layer.id in wanted and not layer.incomplete]:
+        try:
+            root = context.driver.content_roots(layer)[0]
+        except CstoreError:
+            continue  # `check` reports a layer without contents
+        search.add(root)
+    return search.share()

@@ -214,18 +214,15 @@ class _Written:
                 taken = self._file.write(rest)
                 if not self._tells and not isinstance(taken, int):
                     return  # it took all
-                rest = rest[_some(_waited(taken, self._name), self._name) :]
+                count = _waited(taken, self._name)
+                if not isinstance(count, int) or count <= 0:  # or writing would make no progress
+                    raise errors.InvalidOption(
+                        f"{self._name}: write returned {count!r}",
+                        hint="return how many bytes were taken, or None for all",
+                    )
+                rest = rest[count:]
         except OSError as error:
             raise errors.SystemFailure("write", self._name, error) from error
-
-
-def _some(count: object, name: str) -> int:
-    """Return the number of accepted bytes, which must be positive, so that writing makes progress."""
-    if not isinstance(count, int) or count <= 0:
-        raise errors.InvalidOption(
-            f"{name}: write returned {count!r}", hint="return how many bytes were taken, or None for all"
-        )
-    return count
 
 
 @contextmanager

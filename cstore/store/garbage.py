@@ -41,7 +41,6 @@ from cstore.values import Value
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
-    from cstore.drivers.inspection import Inspector
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
     from cstore.store.quarantine import QuarantineWriter
@@ -85,10 +84,13 @@ def collect(
     if not dry_run:
         leave_to_its_user(context.layout)
     old = _purged(context, quarantine_age, dry_run=dry_run)
-    half = [*_half_kept(context, dry_run=dry_run), *_half_fetched(context, dry_run=dry_run, of_any_age=partial)]
+    half = _half_written(context, dry_run=dry_run, of_any_age=partial)
     if dry_run:
         awaited = unfinished_moves(context)
-        found = [each for each in _found_twice(context) if foreign or each.kind != _FOREIGN or each.path in awaited]
+        # Others may be at work, so look twice: by the second look, a new item has its record.
+        first = {leftover.path for leftover in _found_once(context)}
+        found = [each for each in _found_once(context) if each.path in first] if first else []
+        found = [each for each in found if foreign or each.kind != _FOREIGN or each.path in awaited]
         return [*_staged(context), *found, *half, *old]
     tables = Trusted(context)
     staged, unfinished = list(_staged(context)), list(_unfinished(context, tables))
@@ -153,26 +155,18 @@ def _purged(context: Context, age: float | None, *, dry_run: bool) -> list[Lefto
     return [Leftover(case.directory, "quarantine", sizes.get(case.id, 0)) for case in found]
 
 
-def _half_kept(context: Context, *, dry_run: bool) -> list[Leftover]:
-    """Remove files from the quarantine that killed repairs were still writing; or find them."""
+def _half_written(context: Context, *, dry_run: bool, of_any_age: bool) -> list[Leftover]:
+    """Remove files that killed repairs were writing into the quarantine, and partial blobs; or find them."""
+    from cstore.store.partial import WEEK, PartialBlobs
     from cstore.store.quarantine import broken_off, tidy
 
-    found = [each for path in broken_off(context) for each in _leftover(path, "temporary")]
-    gone = set() if dry_run or not found else set(tidy(context))
-    return [each for each in found if dry_run or each.path in gone]
-
-
-def _half_fetched(context: Context, *, dry_run: bool, of_any_age: bool) -> list[Leftover]:
-    from cstore.store.partial import WEEK, PartialBlobs
-
-    found = PartialBlobs(context).collect(0.0 if of_any_age else WEEK, dry_run=dry_run)
-    return [Leftover(blob.path, "partial", blob.on_disk) for blob in found]
-
-
-def _found_twice(context: Context) -> list[Leftover]:
-    """Look twice, because others may be at work: by the second look, a new item has its record."""
-    first = {leftover.path for leftover in _found_once(context)}
-    return [leftover for leftover in _found_once(context) if leftover.path in first] if first else []
+    kept = [each for path in broken_off(context) for each in _leftover(path, "temporary")]
+    gone = set() if dry_run or not kept else set(tidy(context))
+    fetched = PartialBlobs(context).collect(0.0 if of_any_age else WEEK, dry_run=dry_run)
+    return [
+        *(each for each in kept if dry_run or each.path in gone),
+        *(Leftover(blob.path, "partial", blob.on_disk) for blob in fetched),
+    ]
 
 
 def _found_once(context: Context) -> Iterator[Leftover]:
@@ -237,7 +231,9 @@ def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
     inspector = open_inspector(context.driver, context.driver_place)
     for layer in trees:
         if layer not in kept:
-            yield from _tree_leftover(context, layer, kind="layer" if _is_ours(layer, inspector) else _FOREIGN)
+            # A tool created it, unlike an administrator's backup beside the layers.
+            ours = _ITEM_DIRECTORY.fullmatch(layer) or inspector.bears_marks(layer)
+            yield from _tree_leftover(context, layer, kind="layer" if ours else _FOREIGN)
     for flaw in inspector.strays():
         if kept.isdisjoint(flaw.found.split("/")):
             yield from _leftover(flaw.path, "link")
@@ -252,11 +248,6 @@ def _unrecorded(context: Context, tables: Tables) -> Iterator[Leftover]:
     yield from _item_directories(layout.containers, containers)
     for item_kind in ItemKind:
         yield from _loose_items(context, tables, item_kind)
-
-
-def _is_ours(layer: str, inspector: Inspector) -> bool:
-    """Return whether a tool created a tree without a record, unlike an administrator's backup beside the layers."""
-    return bool(_ITEM_DIRECTORY.fullmatch(layer)) or inspector.bears_marks(layer)
 
 
 def _tree_leftover(context: Context, layer: str, kind: str = "layer") -> Iterator[Leftover]:

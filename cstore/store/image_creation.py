@@ -12,13 +12,14 @@ from contextlib import suppress
 from cstore.digests import check_digest
 from cstore.errors import CstoreError, IDTaken, InvalidTime, NameTaken
 from cstore.ids import check_id, new_id, unique_names
+from cstore.records.bigdata import read_item
 from cstore.records.codec import now
 from cstore.records.images import digests, with_digest
 from cstore.records.model import Image
 from cstore.store.bigdata import clear_items, store_items, with_items
 from cstore.store.lookup import get_layer
 from cstore.store.places import ItemKind
-from cstore.store.reading import Reader
+from cstore.store.reading import Reader, load_table
 from cstore.store.session import writing
 from cstore.values import Value
 
@@ -66,7 +67,10 @@ def create_image(context: Context, request: NewImage) -> Image:
         InvalidDigest, InvalidTime: a digest or the time is invalid.
         InvalidDataName: a data item cannot have that name.
     """
-    _check(request)
+    for digest in (*filter(None, [request.digest]), *request.data_digests.values()):
+        check_digest(digest)
+    if request.created:
+        check_time(request.created)
     _plan(Reader(context), request)  # an invalid request leaves no trace, not even a store
     with writing(context, ItemKind.IMAGES) as writer:
         return _publish(writer, _plan(writer, request))
@@ -79,15 +83,6 @@ class _Plan(Value):
     names: tuple[str, ...]
     moved: tuple[str, ...]
     data: Mapping[str, bytes]
-
-
-def _check(request: NewImage) -> None:
-    if request.digest:
-        check_digest(request.digest)
-    for digest in request.data_digests.values():
-        check_digest(digest)
-    if request.created:
-        check_time(request.created)
 
 
 def check_time(text: str) -> str:
@@ -156,14 +151,9 @@ def _pulled_up(extra: ExtraStore, chosen: str, request: NewImage, layer: str, na
         created=request.created or theirs.created,
         flags={**theirs.flags, **request.flags},
     )
-    data = {**_data_of(extra, theirs), **request.data}
+    files = {key: read_item(extra.layout.image_data(chosen), key, noun="image") for key in theirs.data_names}
+    data = {**files, **request.data}
     return _Plan(with_items(image, request.data, request.data_digests), (), unique_names((*names, *theirs.names)), data)
-
-
-def _data_of(extra: ExtraStore, image: Image) -> dict[str, bytes]:
-    from cstore.records.bigdata import read_item
-
-    return {key: read_item(extra.layout.image_data(image.id), key, noun="image") for key in image.data_names}
 
 
 def _publish(writer: Writer, plan: _Plan) -> Image:
@@ -177,25 +167,14 @@ def _publish(writer: Writer, plan: _Plan) -> Image:
         writer.save(ItemKind.IMAGES)
     except BaseException:
         with suppress(CstoreError):  # report the first error; a record that stays must keep its data
-            _withdraw(writer, plan, image.id)
+            recorded = image.id in load_table(writer.context, ItemKind.IMAGES, degraded=False)
+            if recorded and not plan.moved:
+                writer.images.remove(image.id)
+                writer.save(ItemKind.IMAGES)
+            if not (recorded and plan.moved):  # names taken from other images could not be returned in one step
+                clear_items(writer, ItemKind.IMAGES, image.id)
         raise
     return image
-
-
-def _withdraw(writer: Writer, plan: _Plan, image: str) -> None:
-    """Remove an image that could not be completed, its record first.
-
-    If it has taken names from other images and is on disk, it stays, because the names could not be returned in one
-    step.
-    """
-    from cstore.store.reading import load_table
-
-    if image in load_table(writer.context, ItemKind.IMAGES, degraded=False):
-        if plan.moved:
-            return
-        writer.images.remove(image)
-        writer.save(ItemKind.IMAGES)
-    clear_items(writer, ItemKind.IMAGES, image)
 
 
 def pull_up(writer: Writer, image: str, rename: Callable[[tuple[str, ...]], tuple[str, ...]]) -> Image | None:

@@ -37,21 +37,20 @@ def image_size(context: Context, ref: str) -> int:
         if problem and end not in found:  # the better reason than a size that is not known, and found sooner
             raise LayerMissing(end)
         layers.update(found)
-    return sum(_size(context, tables, layer) for layer in layers.values()) + sum(image.data_sizes.values())
-
-
-def _size(context: Context, tables: Tables, layer: Layer) -> int:
-    recorded = recorded_size(layer)
-    if recorded is not None:
-        return recorded
-    parent = layer_by_id(tables, layer.parent) if layer.parent else None
-    try:
-        return context.driver.diff_size(
-            layer.id, layer.parent or None, layer.id_map, IDENTITY if parent is None else parent.id_map
-        )
-    except CstoreError as error:
-        error.go_text = f'size/digest of layer with ID "{layer.id}" could not be calculated: {error.go_text}'
-        raise
+    total = sum(image.data_sizes.values())
+    for layer in layers.values():
+        recorded = recorded_size(layer)
+        if recorded is not None:
+            total += recorded
+            continue
+        parent = layer_by_id(tables, layer.parent) if layer.parent else None
+        parent_map = IDENTITY if parent is None else parent.id_map
+        try:
+            total += context.driver.diff_size(layer.id, layer.parent or None, layer.id_map, parent_map)
+        except CstoreError as error:
+            error.go_text = f'size/digest of layer with ID "{layer.id}" could not be calculated: {error.go_text}'
+            raise
+    return total
 
 
 def recorded_size(layer: Layer | LayerOutline) -> int | None:
@@ -72,17 +71,16 @@ def outlines(tables: Tables, images: Iterable[Image]) -> list[Outline]:
     for layers in [*(extra.layers for extra in reversed(tables.additional)), tables.layers]:
         parents.update(layers.columns("id", "parent"))  # the store's own count where an ID is there twice
         known.update(sizes(layers))
-    return [_outline(image, parents, known) for image in images]
-
-
-def _outline(image: Image, parents: dict[str, str], known: dict[str, int | None]) -> Outline:
-    total: int | None = sum(image.data_sizes.values())
-    seen: set[str] = {""}
-    for top in (image.layer, *image.mapped_layers):
-        layer = top
-        while layer not in seen:
-            seen.add(layer)
-            size = known.get(layer)
-            total = None if total is None or size is None else total + size
-            layer = parents.get(layer, "")
-    return Outline(len(seen) - 1, total)
+    found = []
+    for image in images:
+        total: int | None = sum(image.data_sizes.values())
+        seen: set[str] = {""}
+        for top in (image.layer, *image.mapped_layers):
+            layer = top
+            while layer not in seen:
+                seen.add(layer)
+                size = known.get(layer)
+                total = None if total is None or size is None else total + size
+                layer = parents.get(layer, "")
+        found.append(Outline(len(seen) - 1, total))
+    return found

@@ -18,9 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cstore.records.model import Image, Layer
+    from cstore.records.model import Image
     from cstore.store.context import Context
-    from cstore.store.lookup import Tables
 
 
 def mount_image(
@@ -86,7 +85,13 @@ def unmount_image(context: Context, ref: str, *, force: bool = False) -> bool:
     if not (is_made(context.layout) or context.additional):
         raise ImageUnknown(ref)
     with mounting(context, freeing=True) as writer, writer.mounts() as mounts:
-        layer = _mounted_layer(writer, _with_layers(get_image(writer, ref)))
+        image = _with_layers(get_image(writer, ref))
+        found = (layer_by_id(writer, each) for each in (image.layer, *image.mapped_layers))
+        layers = [layer for layer in found if layer is not None]
+        if not layers:
+            raise LayerUnknown(image.layer)
+        # `mount_image` mounts one without an ID map if there is one, else the top layer.
+        layer = next((layer for layer in layers if not layer.id_map), layers[0])
         return count_down(context, mounts, layer.id, force=force)
 
 
@@ -94,11 +99,3 @@ def _with_layers(image: Image) -> Image:
     if not (image.layer or image.mapped_layers):
         raise ImageWithoutLayers(image.id)
     return image
-
-
-def _mounted_layer(tables: Tables, image: Image) -> Layer:
-    """Return the layer that `mount_image` mounts: one without an ID map if there is one, else the top layer."""
-    layers = [layer for each in (image.layer, *image.mapped_layers) if (layer := layer_by_id(tables, each)) is not None]
-    if not layers:
-        raise LayerUnknown(image.layer)
-    return next((layer for layer in layers if not layer.id_map), layers[0])

@@ -157,20 +157,15 @@ class _Found(Value):
 
 def are_left(layout: Layout) -> bool:
     """Return whether an intent has no living owner. Cheap; needs no lock."""
-    return any(map(_has_no_owner, _paths(layout)))
-
-
-def _has_no_owner(path: str) -> bool:
-    try:
-        fd = _open(path)
-    except (OSError, ForeignThing):
-        return False
-    try:
-        return conflicting_process(fd, exclusive=True) is None
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
+    for path in _paths(layout):
+        with suppress(OSError, ForeignThing):
+            fd = _open(path)
+            try:
+                if conflicting_process(fd, exclusive=True) is None:
+                    return True
+            finally:
+                os.close(fd)
+    return False
 
 
 def conclude(writer: Writer) -> list[CstoreError]:
@@ -194,7 +189,8 @@ def conclude(writer: Writer) -> list[CstoreError]:
                     failures.append(error)
     finally:
         for each in found:
-            _close(each)
+            if each.fd >= 0:
+                os.close(each.fd)
     return failures
 
 
@@ -241,34 +237,30 @@ def _steps(fd: int) -> tuple[dict[str, Any], ...]:
     return tuple(steps)
 
 
-def _close(found: _Found) -> None:
-    if found.fd >= 0:
-        os.close(found.fd)
-
-
 def _settle(writer: Writer, intent: _Found, claimed: set[str]) -> None:
-    from cstore.store.removal import discard_image_data
-
     trace("settled the unfinished work of a dead process: %r", intent.steps)
     _unmount(writer, intent.steps)
     if intent.values("complete"):
         _give_names(writer, intent.steps)
         return
+    from cstore.store.removal import discard_image_data
+
     for image in intent.values("image"):
-        _drop_image(writer, image)
+        record = writer.images.get(image)
+        if record is not None and not record.names and all(each.image != image for each in writer.containers):
+            writer.images.remove(image)
+            writer.save(ItemKind.IMAGES)
     for image in (*intent.values("image"), *intent.values("data")):
         if image not in writer.images:
             discard_image_data(writer, image)
-    going = [*intent.layers("layers"), *(layer for layer in intent.layers("free") if _is_free(writer, layer))]
+    going = intent.layers("layers")
+    for layer in intent.layers("free"):
+        found = writer.layers.get(layer)
+        with writer.mounts() as mounts:
+            mounted = mounts.get(layer)
+        if found is not None and not found.names and (mounted is None or not mounted.count):
+            going.append(layer)
     _drop_unneeded(writer, [layer for layer in going if layer not in claimed])
-
-
-def _is_free(writer: Writer, layer: str) -> bool:
-    """Return whether a layer has no name and is not mounted, so that nobody uses it."""
-    record = writer.layers.get(layer)
-    with writer.mounts() as mounts:
-        mounted = mounts.get(layer)
-    return record is not None and not record.names and (mounted is None or not mounted.count)
 
 
 def _unmount(writer: Writer, steps: Sequence[dict[str, Any]]) -> None:
@@ -291,14 +283,6 @@ def _give_names(writer: Writer, steps: Sequence[dict[str, Any]]) -> None:
         names = step.get("names")
         if image is not None and isinstance(names, list):
             writer.images.assign_names(image.id, unique_names((*map(str, names), *image.names)))
-    writer.save(ItemKind.IMAGES)
-
-
-def _drop_image(writer: Writer, image: str) -> None:
-    record = writer.images.get(image)
-    if record is None or record.names or any(container.image == image for container in writer.containers):
-        return
-    writer.images.remove(image)
     writer.save(ItemKind.IMAGES)
 
 

@@ -60,18 +60,14 @@ def _word(container: Container) -> str:
 
 
 def _maker(context: Context, container: Container) -> str:
-    facts = _facts(container.metadata)
+    facts: Any = {}
+    with suppress(ValueError):
+        facts = load(container.metadata.encode()) if container.metadata else {}
+    if not isinstance(facts, dict):
+        facts = {}
     if facts.get("pod-id"):
         return "crio"
     with suppress(UnsafeID):
         if presence.is_there(os.path.join(context.layout.container_directory(container.id), "buildah.json")):
             return "buildah"
     return "podman" if facts.keys() & {"image-name", "image-id", "created-at"} else ""
-
-
-def _facts(metadata: str) -> dict[str, Any]:
-    try:
-        found = load(metadata.encode()) if metadata else {}
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

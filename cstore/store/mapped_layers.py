@@ -48,7 +48,12 @@ def base_layer(context: Context, image: Image, id_map: IDMap, label: str = "") -
     image = tables.images.get(image.id) or image
     candidates = _candidates(tables, image)
     if not candidates:
-        raise _nowhere(tables, image)
+        top = find_layer(tables, image.layer)
+        error = LayerUnknown(top.parent if top is not None else image.layer)
+        error.hint = (
+            f"image {image.id} needs it; an additional image store that is not configured may have it: see check"
+        )
+        raise error
     fitting = _fitting(candidates, wanted)
     if fitting is not None:
         return fitting, False
@@ -70,14 +75,6 @@ def _candidates(tables: Tables, image: Image) -> list[Layer]:
             if not layer.parent or find_layer(tables, layer.parent) is not None:
                 found.append(layer)
     return found
-
-
-def _nowhere(tables: Tables, image: Image) -> LayerUnknown:
-    """Return the error for an image without a usable layer; it names the missing layer or parent."""
-    top = find_layer(tables, image.layer)
-    error = LayerUnknown(top.parent if top is not None else image.layer)
-    error.hint = f"image {image.id} needs it; an additional image store that is not configured may have it: see check"
-    return error
 
 
 def _fitting(candidates: list[Layer], wanted: IDMap) -> Layer | None:

@@ -131,7 +131,12 @@ def explained(id_map: IDMap) -> Iterator[None]:
 
         owner = getattr(error, "owner", None)
         if isinstance(error, EntryFailed) and owner is not None:
-            error.go_text = _go_phrase(error.name, owner)
+            error.go_text = (
+                "potentially insufficient UIDs or GIDs available in user namespace "
+                f"(requested {owner[0]}:{owner[1]} for {error.name}): "
+                'Check /etc/subuid and /etc/subgid if configured locally and run "podman system migrate": '
+                f"lchown {error.name}: invalid argument"
+            )
             error.hint = _advice(id_map, owner, mapped=error.needs == "the ID map") or error.hint
         elif isinstance(error, errors.IDNotMapped) and error.side == "container":
             ranges = id_map.uids if error.noun == "UID" else id_map.gids
@@ -164,27 +169,20 @@ def check_reachable(id_map: IDMap) -> None:
                 )
 
 
-def _go_phrase(name: str, owner: tuple[int, int]) -> str:
-    uid, gid = owner
-    return (
-        f"potentially insufficient UIDs or GIDs available in user namespace (requested {uid}:{gid} for {name}): "
-        'Check /etc/subuid and /etc/subgid if configured locally and run "podman system migrate": '
-        f"lchown {name}: invalid argument"
-    )
-
-
 def _advice(id_map: IDMap, owner: tuple[int, int], *, mapped: bool) -> str:
     """Return a hint for each missing user and group."""
     try:
-        if mapped:
-            have = id_map
-        else:
+        have, reason = id_map, ""
+        if not mapped:
+            from cstore.config import rootless_identity
             from cstore.kernel.namespaces import own_ranges
+            from cstore.store.rootless import obstacle
 
+            # What prevents this user from having more IDs, whatever /etc/subuid contains.
             have = own_ranges()
+            reason = "start this container with more IDs" if rootless_identity().uid == 0 else obstacle()
         kinds = (("UID", owner[0], have.uids), ("GID", owner[1], have.gids))
         missing = [kind for kind in kinds if not _covers(kind[2], kind[1])]
-        reason = "" if mapped else _obstacle()
         if reason:
             numbers = " and ".join(f"{noun} {number}" for noun, number, _ in missing)
             without = "import the files without their owners, with --storage-opt DRIVER.ignore_chown_errors=true"
@@ -224,16 +222,6 @@ def _room_in_namespace(noun: str, number: int, ranges: Sequence[IDRange]) -> str
     count = number + 1 - present if present > 1 else max(_USUAL_COUNT, number)
     line = line_to_add(login_name(rootless_identity().uid), count, path)
     return f"add the line {line} to {path}: {noun} {number} is needed"
-
-
-def _obstacle() -> str:
-    """Return what prevents this user from having more IDs, whatever /etc/subuid contains; "" if nothing does."""
-    from cstore.config import rootless_identity
-    from cstore.store.rootless import obstacle
-
-    if rootless_identity().uid == 0:
-        return "start this container with more IDs"
-    return obstacle()
 
 
 def _file_of(noun: str) -> str:

@@ -156,19 +156,15 @@ def unmount(context: Context, ref: str, *, force: bool = False) -> bool:
 def count_down(context: Context, mounts: MountTable, layer: str, *, force: bool) -> bool:
     """Decrease a mount count, or with `force` drop it; unmount at 0. Return whether the layer is still mounted."""
     recorded = mounts.get(layer)
-    if recorded is not None and recorded.count > 1 and not force and _may_be_mounted(context, layer, recorded.path):
-        mounts.set(layer, recorded.path, recorded.count - 1)
-        return True
+    if recorded is not None and recorded.count > 1 and not force:
+        from cstore.store.rootless import alone
+
+        if alone() or context.driver.is_mounted(layer, recorded.path):  # others' mounts are invisible
+            mounts.set(layer, recorded.path, recorded.count - 1)
+            return True
     context.driver.unmount(layer)
     mounts.drop(layer)
     return False
-
-
-def _may_be_mounted(context: Context, layer: str, path: str) -> bool:
-    """Return whether a recorded mount exists or may exist, invisible, in another mount namespace."""
-    from cstore.store.rootless import alone
-
-    return alone() or context.driver.is_mounted(layer, path)
 
 
 def _layer_or_mount_point(context: Context, tables: Tables, ref: str) -> Layer:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore.store.context import Context
-    from cstore.store.lookup import Item
-    from cstore.store.session import Writer
 
 _OF_THE_STORE = frozenset({"incomplete"})
 
@@ -140,19 +138,13 @@ def _change(
         table = writer.table(item.item_kind)
         record = table.get(item.id)
         if record is None:
-            return _change_pulled_up(writer, item, ref, change)
+            from cstore.store.image_creation import pull_up
+
+            image = pull_up(writer, item.id, change) if item.item_kind is ItemKind.IMAGES else None
+            if image is None:
+                raise errors.LayerUnknown(ref)
+            return image.names
         names = change(record.names)
         table.assign_names(item.id, names)
         writer.save(item.item_kind)
         return names
-
-
-def _change_pulled_up(
-    writer: Writer, item: Item, ref: str, change: Callable[[tuple[str, ...]], tuple[str, ...]]
-) -> tuple[str, ...]:
-    from cstore.store.image_creation import pull_up
-
-    image = pull_up(writer, item.id, change) if item.item_kind is ItemKind.IMAGES else None
-    if image is None:
-        raise errors.LayerUnknown(ref)
-    return image.names

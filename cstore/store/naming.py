@@ -58,7 +58,10 @@ def resolve(tables: Tables, text: str, kind: str = "", *, by_layer: bool = False
         AmbiguousItem: several items match.
         InvalidOption: there is no such kind.
     """
-    item_kind = _item_kind(kind)
+    try:
+        item_kind = ItemKind(kind) if kind else None
+    except ValueError:
+        raise errors.InvalidOption(f"{kind!r} is not a kind of item", hint="write layer, image or container") from None
     found = candidates(tables, text, item_kind)
     if by_layer and len(found) > 1 and len({_layer_id(tables, item) for item in found}) == 1:
         found = sorted(
@@ -67,7 +70,11 @@ def resolve(tables: Tables, text: str, kind: str = "", *, by_layer: bool = False
     if len(found) == 1:
         return found[0]
     if found:
-        raise errors.AmbiguousItem(text, [_described(tables, item) for item in found])
+        named = []
+        for item in found:
+            record = known_exactly(tables, item.id, item.item_kind)
+            named.append({"kind": item.kind, "id": item.id, "names": [] if record is None else list(record.names)})
+        raise errors.AmbiguousItem(text, named)
     error = _UNKNOWN[item_kind](text)
     error.hint = error.hint if item_kind else "see cstore images, cstore containers or cstore layers"
     raise error
@@ -125,18 +132,6 @@ def _layer_id(tables: Tables, item: Item) -> str:
     return "" if record is None else str(record.layer)
 
 
-def _item_kind(kind: str) -> ItemKind | None:
-    try:
-        return ItemKind(kind) if kind else None
-    except ValueError:
-        raise errors.InvalidOption(f"{kind!r} is not a kind of item", hint="write layer, image or container") from None
-
-
-def _described(tables: Tables, item: Item) -> dict[str, object]:
-    record = known_exactly(tables, item.id, item.item_kind)
-    return {"kind": item.kind, "id": item.id, "names": list(record.names) if record is not None else []}
-
-
 # ── ways to resolve ──
 
 
@@ -178,16 +173,13 @@ def _by_digest(tables: Tables, text: str, item_kinds: Sequence[ItemKind]) -> Ite
     if ItemKind.IMAGES in item_kinds:
         repositories = {repository_of(full) for full in _completed(name)} if at else set()
         for image in _images(tables, digest.partition(":")[2]):
-            if _has_digest(image, digest) and (not at or repositories & set(map(repository_of, image.names))):
+            same = digest == f"sha256:{image.id}" or digest in valid_digests(image)
+            if same and (not at or repositories & set(map(repository_of, image.names))):
                 yield Item(ItemKind.IMAGES, image.id)
     if ItemKind.LAYERS in item_kinds and not at:
         for layer in _layers(tables, digest):
             if digest in {layer.diff_digest, layer.compressed_digest, layer.toc_digest}:
                 yield Item(ItemKind.LAYERS, layer.id)
-
-
-def _has_digest(image: Image, digest: str) -> bool:
-    return digest == f"sha256:{image.id}" or digest in valid_digests(image)
 
 
 def _short(tables: Tables, text: str, item_kinds: Sequence[ItemKind]) -> Iterator[Item]:

@@ -12,7 +12,7 @@ from cstore.store.reading import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from cstore.idmap import IDRange
     from cstore.store.context import Context
@@ -35,28 +35,19 @@ def parent_owners(context: Context, ref: str) -> tuple[list[int], list[int]]:
         raise LayerNotMounted(layer.id)
     uids: set[int] = set()
     gids: set[int] = set()
-    for above in _directories_above(path):
-        for status in _both_statuses(above):
+    above = os.path.dirname(os.path.abspath(path))  # an untrusted path from a record
+    while above != os.path.dirname(above):  # the root is left out; the parent of "//" is "//"
+        try:
+            statuses = (os.stat(above), os.lstat(above))
+        except OSError as error:
+            raise SystemFailure("examine", above, error) from None
+        for status in statuses:
             if not _covers(layer.id_map.uids, status.st_uid):
                 uids.add(status.st_uid)
             if not _covers(layer.id_map.gids, status.st_gid):
                 gids.add(status.st_gid)
-    return sorted(uids), sorted(gids)
-
-
-def _directories_above(path: str) -> Iterator[str]:
-    """Yield the parents of `path`, an untrusted path from a record, without the root."""
-    above = os.path.dirname(os.path.abspath(path))
-    while above != os.path.dirname(above):  # the parent of "//" is "//"
-        yield above
         above = os.path.dirname(above)
-
-
-def _both_statuses(path: str) -> tuple[os.stat_result, os.stat_result]:
-    try:
-        return os.stat(path), os.lstat(path)
-    except OSError as error:
-        raise SystemFailure("examine", path, error) from None
+    return sorted(uids), sorted(gids)
 
 
 def _covers(ranges: Sequence[IDRange], number: int) -> bool:

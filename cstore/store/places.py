@@ -88,14 +88,12 @@ def volatile_location(layout: Layout, item_kind: ItemKind) -> Location:
 
 def is_made(layout: Layout) -> bool:
     """Return whether a store exists. Operations that only change or remove items need not create one."""
-    return any(map(_may_be_there, (layout.driver_home, layout.layers, layout.images, layout.containers)))
-
-
-def _may_be_there(path: str) -> bool:
-    try:
-        os.lstat(path)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True  # the next step reports the error
-    return True
+    for path in (layout.driver_home, layout.layers, layout.images, layout.containers):
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return True  # the next step reports the error
+        return True
+    return False

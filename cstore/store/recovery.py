@@ -104,23 +104,19 @@ def _drop_unfinished(writer: Writer, flagged: list[str]) -> None:
         needed = referenced(writer)
     except errors.RecordsDamaged:
         return
+    from cstore.store.removal import take_out
+
     progress = True
     while progress:
         progress = False
         for layer in [id_ for id_ in flagged if id_ not in needed]:
             flagged.remove(layer)
-            progress |= _drop(writer, layer)
+            try:
+                take_out(writer, layer)
+            except errors.CstoreError as error:
+                trace("layer %s was never finished, and stays for now: %s", layer, error)
+                continue
+            trace("removed layer %s, which was never finished", layer)
+            progress = True
         needed = referenced(writer)
     writer.save(ItemKind.LAYERS)
-
-
-def _drop(writer: Writer, layer: str) -> bool:
-    from cstore.store.removal import take_out
-
-    try:
-        take_out(writer, layer)
-    except errors.CstoreError as error:
-        trace("layer %s was never finished, and stays for now: %s", layer, error)
-        return False
-    trace("removed layer %s, which was never finished", layer)
-    return True

@@ -73,7 +73,8 @@ def replace_contents(
     base = os.path.join(writer.layout.layers, record.id)
     applied_layer.publish(base + _TAR_SPLIT, sync=writer.context.sync)
     journal = _Journal(record, *known_by(staged.tree))
-    write_file(base + _JOURNAL, _written(journal), sync=writer.context.sync)
+    text = b'{"inode":%d,"volume":%d,"record":%s}' % (journal.inode, journal.volume, encode(record))
+    write_file(base + _JOURNAL, text, sync=writer.context.sync)
     try:
         old = writer.driver.replace(staged, record.id, in_use=in_use)
     except BaseException:
@@ -100,10 +101,6 @@ def finish_replacements(writer: Writer) -> None:
         else:
             trace("took back what a dead process began: layer %s keeps its contents", layer)
             _drop(base)
-
-
-def _written(journal: _Journal) -> bytes:
-    return b'{"inode":%d,"volume":%d,"record":%s}' % (journal.inode, journal.volume, encode(journal.record))
 
 
 def _read(path: str) -> _Journal | None:
@@ -147,9 +144,18 @@ def _exchanged(writer: Writer, journal: _Journal) -> bool:
 
 
 def _conclude(writer: Writer, journal: _Journal) -> None:
+    from cstore.store.removal import discard
+
     layer = journal.record.id
     base = os.path.join(writer.layout.layers, layer)
-    _rename_tar_split(writer, base + _TAR_SPLIT, writer.layout.tar_split(layer))
+    new, target = base + _TAR_SPLIT, writer.layout.tar_split(layer)
+    if presence.is_there(new):  # else it was renamed before the crash
+        if presence.is_directory(target):
+            discard(writer, target)
+        try:
+            within.rename(new, target)
+        except OSError as error:
+            raise SystemFailure("write", target, error) from None
     current = writer.layers.get(layer)
     if current is not None:
         writer.layers.replace(current.with_(**contents_of(journal.record)))
@@ -157,19 +163,6 @@ def _conclude(writer: Writer, journal: _Journal) -> None:
     _drop(base)
     if writer.context.sync:
         sync_directory(writer.layout.layers)
-
-
-def _rename_tar_split(writer: Writer, new: str, target: str) -> None:
-    from cstore.store.removal import discard
-
-    if not presence.is_there(new):
-        return  # renamed already, before the crash
-    if presence.is_directory(target):
-        discard(writer, target)
-    try:
-        within.rename(new, target)
-    except OSError as error:
-        raise SystemFailure("write", target, error) from None
 
 
 def _drop(base: str) -> None:

@@ -74,7 +74,8 @@ def _replacement(path: str, *, sync: bool) -> Iterator[int]:
     descriptor, beside = _nameless(os.path.dirname(path)), ""
     try:
         if descriptor < 0:
-            beside, descriptor = make_part(path, _new_file)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            beside, descriptor = make_part(path, lambda part: os.open(part, flags, 0o666))
     except OSError as error:
         raise SystemFailure("create", path, error) from error
     try:
@@ -87,10 +88,6 @@ def _replacement(path: str, *, sync: bool) -> Iterator[int]:
         raise
     finally:
         os.close(descriptor)
-
-
-def _new_file(path: str) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
 def _nameless(folder: str) -> int:

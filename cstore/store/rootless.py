@@ -177,11 +177,7 @@ def login_name(uid: int) -> str:
 
 def missing_mappers() -> list[str]:
     """Return the missing ones of the programs that grant IDs to users."""
-    return [program for program in _MAPPERS if not _installed(program)]
-
-
-def _installed(program: str) -> bool:
-    return bool(_found(program))
+    return [program for program in _MAPPERS if not _found(program)]
 
 
 def _found(program: str) -> str:
@@ -200,24 +196,19 @@ def run(words: Sequence[str]) -> NoReturn:
         ProgramMissing, ProgramRefused: it cannot be started.
         SystemFailure: the kernel refuses unprivileged user namespaces.
     """
+    import signal
+
     from cstore.config import rootless_identity
     from cstore.config.environment import read_environment
 
     words = tuple(words) or (read_environment().shell or "/bin/sh",)
     if not rootless_identity().inside:
         enter()
-    _restore_signals()
+    for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores these, which the next program would inherit
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
     try:
         os.execvp(words[0], words)  # noqa: S606  - starting the user's program is the purpose
     except (FileNotFoundError, NotADirectoryError) as error:
         raise errors.ProgramMissing("run", words[0], error, hint="cstore looks for it in $PATH") from None
     except OSError as error:
         raise errors.ProgramRefused("run", words[0], error) from None
-
-
-def _restore_signals() -> None:
-    """Restore the signals that Python ignores, because the next program would inherit this."""
-    import signal
-
-    for name in ("SIGPIPE", "SIGXFSZ"):
-        signal.signal(getattr(signal, name), signal.SIG_DFL)

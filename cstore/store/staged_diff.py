@@ -37,12 +37,20 @@ def put_directory(context: Context, ref: str, directory: str) -> Layer:
     known = find_own_layer(Reader(context), ref)
     layer = check_id(ref) if known is None else known.id
     if not presence.is_directory(directory):
-        raise SystemFailure("read", directory, _why_no_directory(directory), hint="name a directory")
+        number = errno.ENOTDIR if presence.is_there(directory) else errno.ENOENT
+        raise SystemFailure("read", directory, OSError(number, os.strerror(number)), hint="name a directory")
     make_roots(context.layout)
     with StagingRoot(context.layout.layers_staging).reserve() as staging:
         archive = _packed(directory, staging.next_name("directory.tar"))
         try:
-            _put(context, layer, archive, new=known is None)
+            if known is None:
+                from cstore.store.creation import NewLayer, put_layer
+
+                put_layer(context, NewLayer(id=layer), archive)
+            else:
+                from cstore.store.content import replace_diff
+
+                replace_diff(context, layer, archive)
         finally:
             os.close(archive)
     return get_own_layer(Reader(context), layer)
@@ -64,11 +72,6 @@ def _check_allowed(context: Context) -> None:
         )
 
 
-def _why_no_directory(path: str) -> OSError:
-    number = errno.ENOTDIR if presence.is_there(path) else errno.ENOENT
-    return OSError(number, os.strerror(number))
-
-
 def _packed(directory: str, path: str) -> int:
     """Pack the directory into an unnamed file, and return its descriptor at the beginning."""
     from cstore.archive.pack import pack_tree
@@ -86,14 +89,3 @@ def _packed(directory: str, path: str) -> int:
         os.close(archive)
         raise
     return archive
-
-
-def _put(context: Context, layer: str, archive: int, *, new: bool) -> None:
-    if new:
-        from cstore.store.creation import NewLayer, put_layer
-
-        put_layer(context, NewLayer(id=layer), archive)
-    else:
-        from cstore.store.content import replace_diff
-
-        replace_diff(context, layer, archive)

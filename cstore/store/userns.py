@@ -89,7 +89,11 @@ def choose_map(context: Context, request: AutoMap, image: Image | None = None) -
             _choose("GIDs", size, _without(free_gids, _outside(used.gids for used in taken)), more.gids),
         )
     except NoFreeIDs as error:
-        error.hint = _remedy(context, error)
+        from cstore.config.subids import GROUP_FILE, USER_FILE, line_to_add
+
+        path = USER_FILE if error.noun == "UIDs" else GROUP_FILE
+        line = line_to_add(context.config.userns_owner, error.wanted - error.free, path)
+        error.hint = f"add the line {line} to {path}, request a smaller map, or delete containers"
         raise
 
 
@@ -101,7 +105,10 @@ def _size(context: Context, tables: Tables, request: AutoMap, image: Image | Non
     least, most = request.min_size or least, request.max_size or most
     size = max(least, request.initial_size or 1)
     if image is not None and image.layer:
-        size = max(size, _needed(context, tables, request, image.layer))
+        # One more than the highest ID among the owners of files in the image and in its user database.
+        owners = [number for layer in _chain(tables, image.layer) for number in (*layer.uids, *layer.gids)]
+        named = [number for number in _named_ids(context, request, image.layer) if number != _NOBODY]
+        size = max(size, 1 + max((*owners, *named), default=-1))
     if size > most:
         raise InvalidOption(
             f"the image needs a user namespace of {size} IDs, but an automatic one may have {most} at most",
@@ -110,13 +117,6 @@ def _size(context: Context, tables: Tables, request: AutoMap, image: Image | Non
             f"allowed with userns=auto {most}",
         )
     return size
-
-
-def _needed(context: Context, tables: Tables, request: AutoMap, top: str) -> int:
-    """Return one more than the highest ID among the owners of files in the image and in its user database."""
-    owners = [number for layer in _chain(tables, top) for number in (*layer.uids, *layer.gids)]
-    named = [number for number in _named_ids(context, request, top) if number != _NOBODY]
-    return 1 + max((*owners, *named), default=-1)
 
 
 def _chain(tables: Tables, top: str) -> Iterable[Layer]:
@@ -236,15 +236,6 @@ def _choose(noun: str, size: int, free: list[Span], additional: Sequence[IDRange
     if wanted > left:
         raise NoFreeIDs(noun, wanted, left)
     return (*_paired(inside, outside), *additional)
-
-
-def _remedy(context: Context, error: NoFreeIDs) -> str:
-    """Return a hint with the line that assigns the missing number of IDs."""
-    from cstore.config.subids import GROUP_FILE, USER_FILE, line_to_add
-
-    path = USER_FILE if error.noun == "UIDs" else GROUP_FILE
-    line = line_to_add(context.config.userns_owner, error.wanted - error.free, path)
-    return f"add the line {line} to {path}, request a smaller map, or delete containers"
 
 
 def _paired(inside: Iterable[Span], outside: Iterable[Span]) -> Iterator[IDRange]:

@@ -18,14 +18,16 @@ def way_to(layout: Layout, path: str) -> tuple[str, str] | None:
 
     Roots are compared by device and inode, because the path may name them differently.
     """
-    roots = [os.stat(root) for root in _roots(layout) if presence.is_directory(root)]
+    roots = [root for root in (layout.graph_root, layout.run_root, layout.image_store) if root]
+    known = [os.stat(root) for root in roots if presence.is_directory(root)]
+    tops = {os.path.basename(top) for top in (layout.driver_home, layout.layers, layout.images, layout.containers)}
     parts = os.path.normpath(path).split("/")
     for end in range(1, len(parts)):
         above = "/".join(parts[:end]) or "/"
         with suppress(OSError):
             status = os.stat(above)
-            if any(os.path.samestat(status, root) for root in roots):
-                top = 1 if parts[end] in _tops(layout) and end + 1 < len(parts) else 0
+            if any(os.path.samestat(status, root) for root in known):
+                top = 1 if parts[end] in tops and end + 1 < len(parts) else 0
                 return "/".join(parts[: end + top]) or "/", "/".join(parts[end + top :])
     return None
 
@@ -41,11 +43,3 @@ def require_way(layout: Layout, path: str) -> None:
     if way is not None:
         with suppress(FileNotFoundError), within.parent_of(*way):
             pass
-
-
-def _roots(layout: Layout) -> list[str]:
-    return [root for root in (layout.graph_root, layout.run_root, layout.image_store) if root]
-
-
-def _tops(layout: Layout) -> set[str]:
-    return {os.path.basename(path) for path in (layout.driver_home, layout.layers, layout.images, layout.containers)}

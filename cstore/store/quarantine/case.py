@@ -122,12 +122,9 @@ def cases(context: Context) -> list[Case]:
     except OSError as error:
         raise SystemFailure("read", top, error) from None
     paths = [os.path.join(top, name) for name in folders if _NAME.fullmatch(name)]
-    return sorted((read_case(path) for path in paths if not _is_empty(path)), key=_age)
-
-
-def _age(case: Case) -> tuple[str, str, str]:
-    """Order cases by the time in the name, then by the fraction in the journal; the rest of a name is random."""
-    return case.id.partition("-")[0], case.created.rstrip("Z"), case.id
+    found = [read_case(path) for path in paths if not _is_empty(path)]
+    # By the time in the name, then by the fraction in the journal; the rest of a name is random.
+    return sorted(found, key=lambda case: (case.id.partition("-")[0], case.created.rstrip("Z"), case.id))
 
 
 def broken_off(context: Context) -> list[str]:
@@ -223,7 +220,12 @@ def line_of(entry: Kept | Recorded) -> bytes:
     """Return an entry as a line of the journal."""
     from cstore.gojson import encode
 
-    return encode(_written(entry))
+    fields: dict[str, Any] = entry.as_dict()
+    if isinstance(entry, Recorded):
+        fields = {_KIND: fields.pop("item_kind").value, **fields}
+    elif not entry.path.isprintable():  # JSON cannot represent names that are not text
+        fields["path"] = _RAW + os.fsencode(entry.path).hex()
+    return encode(fields)
 
 
 def line_of_successor(number: int, successor: str) -> bytes:
@@ -231,15 +233,6 @@ def line_of_successor(number: int, successor: str) -> bytes:
     from cstore.gojson import encode
 
     return encode({"entry": number, "successor": successor})
-
-
-def _written(entry: Kept | Recorded) -> dict[str, str]:
-    fields: dict[str, Any] = entry.as_dict()
-    if isinstance(entry, Recorded):
-        return {_KIND: fields.pop("item_kind").value, **fields}
-    if not entry.path.isprintable():  # JSON cannot represent names that are not text
-        fields["path"] = _RAW + os.fsencode(entry.path).hex()
-    return fields
 
 
 def _read(fields: dict[str, str]) -> Kept | Recorded:

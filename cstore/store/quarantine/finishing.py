@@ -51,8 +51,14 @@ class Promised:
                 continue
             for each in removed:
                 layer = each.record(each.before)
-                if each.item_kind is ItemKind.LAYERS and writer.layers.get(layer.id) == layer:
-                    _forget(writer, layer.id)
+                if each.item_kind is not ItemKind.LAYERS or writer.layers.get(layer.id) != layer:
+                    continue
+                try:
+                    check_unused(writer, layer.id)
+                except CstoreError:
+                    continue  # it is in use by now
+                writer.layers.remove(layer.id)
+                writer.save(ItemKind.LAYERS)
 
     def __contains__(self, path: object) -> bool:
         """Return whether a case lists the path."""
@@ -65,15 +71,6 @@ class Promised:
         if self._locked:
             move_aside(self._context, *self._found[path])
         return True
-
-
-def _forget(writer: Writer, layer: str) -> None:
-    try:
-        check_unused(writer, layer)
-    except CstoreError:
-        return  # it is in use by now
-    writer.layers.remove(layer)
-    writer.save(ItemKind.LAYERS)
 
 
 def unfinished_moves(context: Context) -> dict[str, tuple[Case, Kept]]:

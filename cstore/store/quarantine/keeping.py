@@ -184,12 +184,11 @@ class QuarantineWriter:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise SystemFailure("keep", path, error) from None
-            self._copy(path, case.path_of(kept))
-
-    def _copy(self, path: str, target: str) -> None:
+        else:
+            return
         try:
             with open(within.open_file(*os.path.split(path)), "rb") as file:
-                write_file(target, iter(lambda: file.read(_BLOCK), b""), sync=self._context.sync)
+                write_file(case.path_of(kept), iter(lambda: file.read(_BLOCK), b""), sync=self._context.sync)
         except OSError as error:
             raise SystemFailure("read", path, error) from None
 

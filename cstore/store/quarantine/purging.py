@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import calendar
-import math
 import re
 import time
 from typing import TYPE_CHECKING
@@ -66,20 +65,14 @@ def tidy(context: Context) -> list[str]:
 
 
 def _old(context: Context, age: float | None) -> list[Case]:
-    now = time.time()
-    latest = -math.inf if age is None else now - age
-    return [case for case in cases(context) if _made(case) <= latest or _made(case) + _kept_for(case) <= now]
-
-
-def _kept_for(case: Case) -> float:
-    """Return for how many seconds a case is kept; infinite, unless it is from `rm --keep`."""
-    found = _KEPT.fullmatch(case.by)
-    return int(found[1]) * _DAY if found and not case.flaw else math.inf
-
-
-def _made(case: Case) -> float:
-    """Return the time at which a case was opened, from its name, because the journal may be damaged."""
-    try:
-        return calendar.timegm(time.strptime(case.id.partition("-")[0], "%Y%m%dT%H%M%S"))
-    except ValueError:
-        return math.inf  # no repair creates such a name
+    now, old = time.time(), []
+    for case in cases(context):
+        try:  # the time is from the name, because the journal may be damaged
+            made = calendar.timegm(time.strptime(case.id.partition("-")[0], "%Y%m%dT%H%M%S"))
+        except ValueError:
+            continue  # no repair creates such a name
+        kept = _KEPT.fullmatch(case.by)
+        over = kept is not None and not case.flaw and made + int(kept[1]) * _DAY <= now
+        if over or (age is not None and made <= now - age):
+            old.append(case)
+    return old

@@ -68,7 +68,13 @@ def undo(context: Context, ref: str) -> Undone:
                 else:
                     subject = f"the record of {entry.item_kind.value} {_id_of(entry)}"
                     progress.note(entry, subject, partial(_restore, writer, entry))
-        others = _close(case, progress.remaining, sync=context.sync)
+        told = {JOURNAL, *(entry.name for entry in progress.remaining if isinstance(entry, Kept))}
+        others = sorted(name for name in within.listdir(case.directory) if name not in told)
+        if progress.remaining or others:
+            case.with_(entries=progress.remaining).write(sync=context.sync)
+        else:
+            within.unlink(os.path.join(case.directory, JOURNAL))
+            within.rmdir(case.directory)
         if others:
             progress.left.append(f"{', '.join(others)} in {case.directory}: the journal does not say where it was")
         return Undone(case.id, tuple(progress.done), tuple(progress.left))
@@ -144,8 +150,9 @@ class _Progress:
 
 def _bring_back(writer: Writer, case: Case, kept: Kept) -> str:
     context, source = writer.context, case.path_of(kept)
-    if not _is_of_store(context, kept.path):
+    if way_to(context.layout, kept.path) is None:  # the journal is not trusted
         return "it was not in this store"
+    require_way(context.layout, kept.path)  # a layer may have a link at the path of a directory
     if not kept.name:
         return _take_away(kept)
     if not presence.is_there(source):
@@ -155,14 +162,18 @@ def _bring_back(writer: Writer, case: Case, kept: Kept) -> str:
             remove_tree(source)
             return ""
         if not _is_successor(kept):
-            if not _is_exchanged(source, kept):
+            # An interrupted undo may have restored the thing, and moved its successor into the case.
+            if not kept.successor or mark_of(source) != kept.successor:
                 return "another file is there now"
             remove_tree(source)
             return ""
         if kept.successor.startswith(FOLDER):
             return _give_way(kept.path) or _come_back(context, source, kept.path)
-        if kept.successor.startswith(TREE) and (mounted := _mounted(writer)):
-            return f"layer {mounted} is mounted; unmount it first"
+        if kept.successor.startswith(TREE):
+            with writer.mounts() as mounts:  # a mounted layer may show files that are being exchanged
+                mounted = next((each.id for each in mounts if writer.driver.is_mounted(each.id, each.path)), "")
+            if mounted:
+                return f"layer {mounted} is mounted; unmount it first"
         _exchange(context, source, kept.path)
         remove_tree(source)
         return ""
@@ -174,7 +185,12 @@ def _come_back(context: Context, source: str, path: str) -> str:
         make_directories(os.path.dirname(path))
     except OSError as error:
         raise SystemFailure("create the directory", os.path.dirname(path), error) from None
-    _move(context, source, path)
+    try:
+        rename_within(context.layout.graph_root, source, path)
+        if context.sync:
+            sync_directory(os.path.dirname(path))
+    except OSError as error:
+        raise SystemFailure("move", source, error) from None
     return ""
 
 
@@ -198,14 +214,6 @@ def _take_away(kept: Kept) -> str:
     return ""
 
 
-def _is_of_store(context: Context, path: str) -> bool:
-    """Return whether a path is below a root of the store; the journal is not trusted."""
-    if way_to(context.layout, path) is None:
-        return False
-    require_way(context.layout, path)  # a layer may have a link at the path of a directory
-    return True
-
-
 def _was_never_replaced(source: str, kept: Kept) -> bool:
     """Return whether the repair was killed after it prepared to replace a thing, but before it did.
 
@@ -221,22 +229,11 @@ def _was_never_replaced(source: str, kept: Kept) -> bool:
     return bool(found := digest_of(source)) and found == digest_of(kept.path)  # or a copy, if links are impossible
 
 
-def _mounted(writer: Writer) -> str:
-    """Return a mounted layer, which may show files that are being exchanged; "" if none is mounted."""
-    with writer.mounts() as mounts:
-        return next((entry.id for entry in mounts if writer.driver.is_mounted(entry.id, entry.path)), "")
-
-
 def _is_successor(kept: Kept) -> bool:
     """Return whether the path has what replaced the thing when it was removed."""
     if kept.successor.startswith(FOLDER):
         return folder_mark(kept.path) == kept.successor
     return bool(kept.successor) and mark_of(kept.path) == kept.successor
-
-
-def _is_exchanged(source: str, kept: Kept) -> bool:
-    """Return whether an interrupted undo had already restored the thing, and moved its successor into the case."""
-    return bool(kept.successor) and mark_of(source) == kept.successor
 
 
 def _exchange(context: Context, one: str, other: str) -> None:
@@ -246,15 +243,6 @@ def _exchange(context: Context, one: str, other: str) -> None:
             sync_directory(os.path.dirname(other))
     except OSError as error:
         raise SystemFailure("exchange", other, error) from None
-
-
-def _move(context: Context, old: str, new: str) -> None:
-    try:
-        rename_within(context.layout.graph_root, old, new)
-        if context.sync:
-            sync_directory(os.path.dirname(new))
-    except OSError as error:
-        raise SystemFailure("move", old, error) from None
 
 
 def _restore(writer: Writer, entry: Recorded) -> str:
@@ -297,19 +285,3 @@ def _id_of(entry: Recorded) -> str:
         return str(entry.record(entry.before or entry.after).id)
     except ValueError:
         return "?"
-
-
-def _close(case: Case, remaining: tuple[Kept | Recorded, ...], *, sync: bool) -> list[str]:
-    """Write the remaining entries, or remove a case without any.
-
-    Returns:
-        Other files in the case, which a truncated journal does not list.
-    """
-    told = {JOURNAL, *(entry.name for entry in remaining if isinstance(entry, Kept))}
-    others = sorted(name for name in within.listdir(case.directory) if name not in told)
-    if remaining or others:
-        case.with_(entries=remaining).write(sync=sync)
-    else:
-        within.unlink(os.path.join(case.directory, JOURNAL))
-        within.rmdir(case.directory)
-    return others
