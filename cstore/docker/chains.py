@@ -13,7 +13,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from cstore.records.model import Layer
 
@@ -58,15 +58,10 @@ def links(layers: Iterable[Layer]) -> dict[str, Link]:
     by_id = {layer.id: layer for layer in layers}
     done: dict[str, Link | None] = {}
     for layer in by_id.values():
-        _resolve(layer, by_id, done)
+        found, _ = follow(by_id.get, layer.id, done)
+        for each in reversed(found.values()):  # base first; in a cycle, or above a missing parent, there is no link
+            done[each.id] = _link(each, done.get(each.parent))
     return {layer: link for layer, link in done.items() if link is not None}
-
-
-def _resolve(layer: Layer, by_id: Mapping[str, Layer], done: dict[str, Link | None]) -> None:
-    """Compute the links of a chain, base first. Layers in a cycle, or above a missing parent, get none."""
-    found, _ = follow(by_id.get, layer.id, done)
-    for each in reversed(found.values()):
-        done[each.id] = _link(each, done.get(each.parent))
 
 
 def _link(layer: Layer, below: Link | None) -> Link | None:

@@ -56,7 +56,9 @@ def commit(
     with store.begin() as intent:  # if the process is killed, no layer without an image stays, no image without facts
         made = _register(store, layers, source, below, intent)
         try:
-            whole = _config(images, config, child, made)
+            diff_id = EMPTY_DIFF_ID if made is None else made.diff_id
+            added = child.with_(diff_id=diff_id, config=child.config or config.run_config)
+            whole = images.new_child(config, added, config.platform.os or "linux")
             identifier = make_noted(store, images, whole, intent, names, parent=config.digest, built_locally=True)
         finally:
             if made is not None:
@@ -117,10 +119,3 @@ def _register(
             return None
         os.lseek(copy, 0, os.SEEK_SET)
         return layers.register(copy, below, intent=intent)
-
-
-def _config(images: ImageStore, parent: ImageConfig, child: Child, made: ReadOnlyLayer | None) -> ImageConfig:
-    whole = child.with_(
-        diff_id=EMPTY_DIFF_ID if made is None else made.diff_id, config=child.config or parent.run_config
-    )
-    return images.new_child(parent, whole, parent.platform.os or "linux")

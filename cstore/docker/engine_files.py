@@ -28,9 +28,9 @@ def make_engine_files(root: str) -> None:
         for path in _DIRECTORIES:
             os.close(_directory(root, path))
         for path in _FILES:
-            _file(root, path)
+            _make(root, path)
         for path, target in _LINKS.items():
-            _link(root, path, target)
+            _make(root, path, target)
     except OSError as error:
         raise SystemFailure("prepare the init layer at", root, error) from error
 
@@ -57,25 +57,18 @@ def _clear(name: str, folder: int) -> None:
         os.unlink(name, dir_fd=folder)
 
 
-def _file(root: str, path: str) -> None:
+def _make(root: str, path: str, target: str = "") -> None:
+    """Create an empty file below `root`, or a link to `target`."""
     above, _, name = path.rpartition("/")
     folder = _directory(root, above)
     try:
         _clear(name, folder)
         with suppress(FileExistsError):
-            descriptor = os.open(name, _NEW, _MODE, dir_fd=folder)
-            os.fchmod(descriptor, _MODE)
-            os.close(descriptor)
-    finally:
-        os.close(folder)
-
-
-def _link(root: str, path: str, target: str) -> None:
-    above, _, name = path.rpartition("/")
-    folder = _directory(root, above)
-    try:
-        _clear(name, folder)
-        with suppress(FileExistsError):
-            os.symlink(target, name, dir_fd=folder)
+            if target:
+                os.symlink(target, name, dir_fd=folder)
+            else:
+                descriptor = os.open(name, _NEW, _MODE, dir_fd=folder)
+                os.fchmod(descriptor, _MODE)
+                os.close(descriptor)
     finally:
         os.close(folder)

@@ -8,9 +8,9 @@ arguments may also be bare hex digits.
 from __future__ import annotations
 
 from cstore.arguments import checked, checked_methods
+from cstore.digests import digest_of
 from cstore.docker.facts import Facts
 from cstore.docker.layerstore import LayerStore
-from cstore.docker.making import make_image
 from cstore.docker.partial_id import resolve
 from cstore.errors import (
     ChainUnknown,
@@ -27,6 +27,7 @@ from cstore.errors import (
     WrongSystem,
 )
 from cstore.oci.config import parse_config
+from cstore.oci.media_types import made_up_manifest
 from cstore.store.makers import removal_command
 from cstore.values import Value
 
@@ -81,8 +82,24 @@ class ImageStore:
         config.check_history()
         if config.id in self._records():
             return config.digest
+        line: Sequence[Layer] = ()
+        if config.rootfs.diff_ids:
+            self.check_system(config.platform.os)
+            try:
+                line = self._layers.look(config.rootfs.chain_id).records
+            except ChainUnknown as error:
+                error.go_text = f"failed to get layer {config.rootfs.chain_id}: {error.go_text}"
+                raise
+        from cstore.store import NewImage
+
+        # The record is like that of skopeo and Podman for an image whose source has no manifest (docker 16).
+        manifest = made_up_manifest(config.raw, [(layer.diff_digest, layer.diff_size) for layer in line])
+        data = {config.digest: config.raw, f"manifest-{digest_of(manifest)}": manifest, "manifest": manifest}
+        top = line[-1].id if line else ""
         try:
-            make_image(self._store, config, self._line(config))
+            self._store.images.create(
+                NewImage(id=config.id, layer=top, created=config.created, metadata="{}", data=data)
+            )
         except IDTaken:
             if config.id not in self._records():
                 raise  # it has no config under its ID, so it is another image
@@ -101,16 +118,6 @@ class ImageStore:
         config = parse_config(raw)
         with self._store.begin() as intent:
             return make_noted(self._store, self, config, intent, names, parent=parent, built_locally=built_locally)
-
-    def _line(self, config: ImageConfig) -> Sequence[Layer]:
-        if not config.rootfs.diff_ids:
-            return ()
-        self.check_system(config.platform.os)
-        try:
-            return self._layers.look(config.rootfs.chain_id).records
-        except ChainUnknown as error:
-            error.go_text = f"failed to get layer {config.rootfs.chain_id}: {error.go_text}"
-            raise
 
     def get(self, image: str) -> ImageConfig:
         """Read an image's config, and verify that its digest is the ID.
@@ -273,8 +280,11 @@ class ImageStore:
     def history(self, image: str) -> list[Step]:
         """Return the steps that created an image, newest first, as recorded in its config."""
         config = self.get(image)
-        sizes = self._sizes(config)
-        lineage = self._lineage(config.id)
+        top = self._layers.find(config.rootfs.chain_id) if config.rootfs.diff_ids else None
+        sizes = [] if top is None else [one.diff_size for one in reversed(top.measured())]
+        parents, lineage = self._parents(), [config.id]
+        while lineage[-1] in parents and parents[lineage[-1]] not in lineage:
+            lineage.append(parents[lineage[-1]])
         steps: list[Step] = []
         for item in reversed(config.history):
             identifier = lineage.pop(0) if lineage else ""
@@ -283,21 +293,6 @@ class ImageStore:
             shown = _PREFIX + identifier if identifier else ""
             steps.append(Step(shown, item.created, item.created_by, item.comment, size, names))
         return steps
-
-    def _sizes(self, config: ImageConfig) -> list[int]:
-        if not config.rootfs.diff_ids:
-            return []
-        try:
-            layer = self._layers.look(config.rootfs.chain_id)
-        except ChainUnknown:
-            return []
-        return [one.diff_size for one in reversed(layer.measured())]
-
-    def _lineage(self, identifier: str) -> list[str]:
-        parents, lineage = self._parents(), [identifier]
-        while lineage[-1] in parents and parents[lineage[-1]] not in lineage:
-            lineage.append(parents[lineage[-1]])
-        return lineage
 
     def commit(
         self, source: WritableLayer, parent: str, *, author: str = "", comment: str = "", names: Sequence[str] = ()

@@ -7,7 +7,6 @@ import stat
 from contextlib import contextmanager
 
 from cstore.fs.nameless import nameless
-from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,16 +15,9 @@ if TYPE_CHECKING:
     from cstore.archive.streams import ReadInto
 
 
-class Intake(Value):
-    """An archive: a descriptor at its beginning, and its DiffID."""
-
-    source: int
-    diff_id: str
-
-
 @contextmanager
-def twice_readable(source: int | ReadInto, directory: str) -> Iterator[Intake]:
-    """Read an archive to its end, and yield it at its beginning again.
+def twice_readable(source: int | ReadInto, directory: str) -> Iterator[tuple[int, str]]:
+    """Read an archive to its end, and yield a descriptor at its beginning again, and its DiffID.
 
     Args:
         source: a descriptor, which the caller closes, or a reader. If it is not a regular file, it is copied first.
@@ -38,35 +30,26 @@ def twice_readable(source: int | ReadInto, directory: str) -> Iterator[Intake]:
     if isinstance(source, int) and stat.S_ISREG(os.fstat(source).st_mode):
         yield _rewound(source, os.lseek(source, 0, os.SEEK_CUR))
         return
+    from cstore.archive.streams import BUFFER_SIZE, FileReader, FileSink
+
     with nameless(directory) as copy:
-        _copy(source, copy)
+        reader = FileReader(source) if isinstance(source, int) else source
+        sink = FileSink(copy, "the copy of the archive")
+        with memoryview(bytearray(BUFFER_SIZE)) as view:
+            while count := reader.readinto(view):
+                sink.write(view[:count])
         yield _rewound(copy, 0)
 
 
-def _copy(source: int | ReadInto, target: int) -> None:
-    from cstore.archive.streams import BUFFER_SIZE, FileReader, FileSink
-
-    reader = FileReader(source) if isinstance(source, int) else source
-    sink, buffer = FileSink(target, "the copy of the archive"), bytearray(BUFFER_SIZE)
-    with memoryview(buffer) as view:
-        while count := reader.readinto(view):
-            sink.write(view[:count])
-
-
-def _rewound(source: int, start: int) -> Intake:
-    os.lseek(source, start, os.SEEK_SET)
-    diff_id = _diff_id(source)
-    os.lseek(source, start, os.SEEK_SET)
-    return Intake(source, diff_id)
-
-
-def _diff_id(source: int) -> str:
+def _rewound(source: int, start: int) -> tuple[int, str]:
     from cstore.archive.compression import open_decoder, sniff
     from cstore.archive.streams import BUFFER_SIZE, CountingReader, FileReader, PeekingReader
 
+    os.lseek(source, start, os.SEEK_SET)
     raw = PeekingReader(FileReader(source))
     hashed = CountingReader(open_decoder(sniff(raw.peek(16)), raw))
     with memoryview(bytearray(BUFFER_SIZE)) as view:
         while hashed.readinto(view):
             pass
-    return hashed.digest
+    os.lseek(source, start, os.SEEK_SET)
+    return source, hashed.digest

@@ -106,14 +106,16 @@ class LayerStore:
         from cstore.store.ends import opened_source
 
         data = {} if descriptor is None else {DESCRIPTOR: encode(dict(descriptor))}
-        below = self._link(parent) if parent else None
+        below = self._index().get(parent) if parent else None
+        if parent and below is None:
+            raise ChainUnknown(parent)
         if below is not None and below.depth >= self._max_depth:
             raise ChainTooDeep(parent, self._max_depth)
         directory = self._store.config.graph_root
-        with opened_source(source) as opened, twice_readable(opened, directory) as archive:
-            chain = next_chain(parent, archive.diff_id)
+        with opened_source(source) as opened, twice_readable(opened, directory) as (archive, diff_id):
+            chain = next_chain(parent, diff_id)
             if chain not in self._index():
-                self._put(archive.source, below, archive.diff_id, progress, data, intent)
+                self._put(archive, below, diff_id, progress, data, intent)
         return self.get(chain)
 
     def owned(self, request: NewLayer) -> NewLayer:
@@ -261,7 +263,17 @@ class LayerStore:
         with self._store.begin() as intent:
             if going := self.going_with(top):
                 intent.note_if_room(free=going)
-            return self._cascade(top)
+            freed: list[Freed] = []
+            for measured in top.measured():
+                layer = self._store.layers.find(measured.layer)
+                if layer is None or self.retains(measured.chain_id) or self._is_kept(layer):
+                    break
+                try:
+                    self._store.layers.delete(layer.id)
+                except (InUse, LayerUnknown, ReadOnlyStore):
+                    break  # a record uses it; or it was deleted in the meantime, with the layers below
+                freed.append(measured)
+            return freed
 
     def going_with(self, top: ReadOnlyLayer) -> list[str]:
         """Return the IDs of the layers that `cascade` deletes, uppermost first, unless a record needs them."""
@@ -271,19 +283,6 @@ class LayerStore:
                 break
             going.append(layer.id)
         return going
-
-    def _cascade(self, top: ReadOnlyLayer) -> list[Freed]:
-        freed: list[Freed] = []
-        for measured in top.measured():
-            layer = self._store.layers.find(measured.layer)
-            if layer is None or self.retains(measured.chain_id) or self._is_kept(layer):
-                break
-            try:
-                self._store.layers.delete(layer.id)
-            except (InUse, LayerUnknown, ReadOnlyStore):
-                break  # a record uses it; or it was deleted in the meantime, with the layers below
-            freed.append(measured)
-        return freed
 
     def _is_kept(self, layer: Layer) -> bool:
         if layer.names or self._store.layers.read_only(layer.id) or self._store.layers.mount_point(layer.id):
@@ -296,12 +295,6 @@ class LayerStore:
     def _links(self) -> dict[str, Link]:
         layers = self._store.layers.list()
         return links([layer for layer in layers if layer.id_map == self.id_map] if self.id_map else layers)
-
-    def _link(self, chain: str) -> Link:
-        found = self._index().get(chain)
-        if found is None:
-            raise ChainUnknown(chain)
-        return found
 
     def at(self, layer: str) -> ReadOnlyLayer | None:
         """Return the layer with that ID in the store, without taking a reference; None if it has no ChainID."""

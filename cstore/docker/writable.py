@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from cstore.docker.layer import Freed, ReadOnlyLayer
+    from cstore.docker.layer import Freed
     from cstore.docker.layerstore import LayerStore
     from cstore.records.model import Layer
     from cstore.store import NewLayer, Store
@@ -125,7 +125,10 @@ class WritableLayers:
             WritableLayerUnknown: there is no such layer.
         """
         layer = self._get(name)
-        found = WritableLayer(self._store, name, layer.id, self._parent_of(layer))
+        between = self._init_below(layer)
+        below = layer.parent if between is None else between.parent
+        parent = self._layers.at(below) if below else None
+        found = WritableLayer(self._store, name, layer.id, parent)
         self._held.setdefault(name, set()).add(found)
         return found
 
@@ -175,12 +178,6 @@ class WritableLayers:
     def _remove(self, layer: str) -> None:
         self._store.unmount(layer, force=True)
         self._store.layers.delete(layer)
-
-    def _parent_of(self, layer: Layer) -> ReadOnlyLayer | None:
-        """Return the registered layer below a writable one, which is never the init layer."""
-        between = self._init_below(layer)
-        below = layer.parent if between is None else between.parent
-        return self._layers.at(below) if below else None
 
     def _init_below(self, layer: Layer) -> Layer | None:
         below = self._store.layers.find(layer.parent) if layer.parent else None

@@ -40,6 +40,8 @@ def new_child(
     """
     empty = child.diff_id == EMPTY_DIFF_ID
     rootfs = parent.rootfs if parent else RootFS()
+    if not empty:
+        rootfs = rootfs.append(child.diff_id)
     words = child.container_config.get("Cmd") or ()
     item = HistoryItem(created, " ".join(map(str, words)), child.author, child.comment, empty)
     history = [*(parent.history if parent else ()), item]
@@ -55,7 +57,7 @@ def new_child(
         "os": system,
         "os.features": list(parent.platform.os_features) if parent else [],
         "os.version": parent.platform.os_version if parent else "",
-        "rootfs": _rootfs(rootfs if empty else rootfs.append(child.diff_id)),
+        "rootfs": {"type": rootfs.type, **({"diff_ids": list(rootfs.diff_ids)} if rootfs.diff_ids else {})},
         "variant": parent.platform.variant if parent else "",
     }
     return parse_config(gojson.encode({key: value for key, value in fields.items() if value}))
@@ -65,8 +67,3 @@ def _complete(said: Mapping[str, Any]) -> dict[str, object]:
     """Add the empty fields that Docker writes, and then the fields that Docker does not know."""
     known = run_config(said)
     return {**known, **{key: value for key, value in said.items() if key not in known and value}}
-
-
-def _rootfs(rootfs: RootFS) -> dict[str, object]:
-    diff_ids = {"diff_ids": list(rootfs.diff_ids)} if rootfs.diff_ids else {}
-    return {"type": rootfs.type, **diff_ids}

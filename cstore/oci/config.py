@@ -203,16 +203,26 @@ def parse_config(raw: bytes) -> ImageConfig:
     Raises:
         ImageInvalid: it is not a JSON object, has no rootfs, or a field has the wrong type.
     """
-    document = _load(raw)
+    import json
+
+    try:
+        document = json.loads(raw.decode(errors="replace"), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ImageInvalid(f"its config is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise ImageInvalid("its config is not a JSON object")
     rootfs = _field(document, "rootfs")
     if rootfs is None:
         raise ImageInvalid("its config has no rootfs", go_text="invalid image JSON, no RootFS key")
+    if not isinstance(rootfs, dict):
+        raise ImageInvalid("the rootfs in its config is not an object")
+    diff_ids = _list(rootfs, "diff_ids")
+    if not all(isinstance(diff_id, str) for diff_id in diff_ids):
+        raise ImageInvalid("a DiffID in its config is not a string")
     return ImageConfig(
         raw=raw,
         document=document,
-        rootfs=_rootfs(rootfs),
+        rootfs=RootFS(_text(rootfs, "type"), tuple(diff_ids)),
         history=tuple(map(_history_item, _list(document, "history"))),
         created=_time(document),
         platform=Platform(
@@ -223,15 +233,6 @@ def parse_config(raw: bytes) -> ImageConfig:
             os_features=tuple(map(str, _list(document, "os.features"))),
         ),
     )
-
-
-def _load(raw: bytes) -> object:
-    import json
-
-    try:
-        return json.loads(raw.decode(errors="replace"), parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise ImageInvalid(f"its config is not JSON: {error}") from None
 
 
 def _refuse(word: str) -> object:
@@ -267,15 +268,6 @@ def _time(document: Mapping[str, Any]) -> str:
     if found and not _TIME.fullmatch(found):
         raise ImageInvalid(f"it was created at {found!r}, which is not a time", go_text=f'parsing time "{found}"')
     return found
-
-
-def _rootfs(found: object) -> RootFS:
-    if not isinstance(found, dict):
-        raise ImageInvalid("the rootfs in its config is not an object")
-    diff_ids = _list(found, "diff_ids")
-    if not all(isinstance(diff_id, str) for diff_id in diff_ids):
-        raise ImageInvalid("a DiffID in its config is not a string")
-    return RootFS(_text(found, "type"), tuple(diff_ids))
 
 
 def _history_item(found: object) -> HistoryItem:

@@ -35,7 +35,10 @@ def changed(config: Mapping[str, Any], changes: Iterable[str]) -> Config:
     """
     result: Config = dict(config)
     for change in changes:
-        keyword, value = _split_keyword(change)
+        # The keyword ends at white space or, as in Podman, at an equals sign.
+        text = change.strip()
+        end = next((place for place, char in enumerate(text) if char.isspace() or char == "="), len(text))
+        keyword, value = text[:end].upper(), text[end + 1 :].strip()
         instruction = _INSTRUCTIONS.get(keyword)
         if instruction is None:
             known = ", ".join(sorted(_INSTRUCTIONS))
@@ -47,13 +50,6 @@ def changed(config: Mapping[str, Any], changes: Iterable[str]) -> Config:
         except ValueError as error:
             raise UsageMistake(f"cannot parse {change!r}: {error}") from None
     return result
-
-
-def _split_keyword(change: str) -> tuple[str, str]:
-    """Split an instruction after its keyword, which ends at white space or, as in Podman, at an equals sign."""
-    text = change.strip()
-    end = next((place for place, char in enumerate(text) if char.isspace() or char == "="), len(text))
-    return text[:end].upper(), text[end + 1 :].strip()
 
 
 def _command(key: str) -> Callable[[Config, str], None]:

@@ -54,13 +54,22 @@ def parse_name(text: str, *, home: str = DOCKER) -> ImageName:
     named, _, digest = text.partition("@")
     repository, tag = _without_tag(named)
     if digest:
-        _check_digest(text, digest)
+        try:
+            check_digest(digest)
+        except errors.InvalidDigest as error:
+            raise _invalid(text, error.reason) from None
     if (tag or named.endswith(":")) and not is_tag(tag):
         raise _invalid(text, f"{tag!r} is not a tag")
     if len(named) == 64 and _HEX.issuperset(named):
         reason = f"invalid repository name ({named}), cannot specify 64-byte hexadecimal strings"
         raise _invalid(text, "64 hex digits are an ID", go_text=reason)
-    domain, path = _with_domain(repository, home)
+    domain, slash, path = repository.partition("/")
+    if not slash or not (domain == LOCAL or "." in domain or ":" in domain or domain.lower() != domain):
+        domain, path = home, repository
+    if domain == "index.docker.io":
+        domain = DOCKER
+    if domain == DOCKER and "/" not in path:
+        path = f"library/{path}"
     _check(text, domain, path)
     return ImageName(domain, path, tag or ("" if digest else "latest"), digest)
 
@@ -107,17 +116,6 @@ def _without_tag(named: str) -> tuple[str, str]:
     return (head, tag) if colon and "/" not in tag else (named, "")
 
 
-def _with_domain(repository: str, home: str) -> tuple[str, str]:
-    domain, slash, path = repository.partition("/")
-    if not slash or not (domain == LOCAL or "." in domain or ":" in domain or domain.lower() != domain):
-        domain, path = home, repository
-    if domain == "index.docker.io":
-        domain = DOCKER
-    if domain == DOCKER and "/" not in path:
-        path = f"library/{path}"
-    return domain, path
-
-
 def _check(text: str, domain: str, path: str) -> None:
     if not _is_domain(domain):
         raise _invalid(text, f"{domain!r} is not a domain")
@@ -129,13 +127,6 @@ def _check(text: str, domain: str, path: str) -> None:
     if len(domain) + len(path) + 1 > _LONGEST:
         reason = "repository name must not be more than 255 characters"
         raise _invalid(text, "it has more than 255 characters", go_text=reason)
-
-
-def _check_digest(text: str, digest: str) -> None:
-    try:
-        check_digest(digest)
-    except errors.InvalidDigest as error:
-        raise _invalid(text, error.reason) from None
 
 
 def _invalid(text: str, reason: str, *, go_text: str = "invalid reference format") -> errors.InvalidName:

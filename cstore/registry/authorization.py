@@ -131,7 +131,11 @@ class Authorization:
         challenge = self._challenge
         if challenge is None:
             return ""
-        credentials = self._known_credentials()
+        if not self._found:
+            self._credentials, self._found = self._find(), True
+            if self._credentials is not None:
+                self.secrets.update(filter(None, (self._credentials.password, self._credentials.identity_token)))
+        credentials = self._credentials
         if challenge.scheme == "basic":
             return self._basic(credentials) if credentials is not None and credentials.user else ""
         wanted = self._scopes(scopes)
@@ -145,13 +149,6 @@ class Authorization:
         """Return the scopes of the request, or else those that the registry asked for."""
         asked = self._challenge.parameters.get("scope", "") if self._challenge else ""
         return scopes or tuple(asked.split())
-
-    def _known_credentials(self) -> Credentials | None:
-        if not self._found:
-            self._credentials, self._found = self._find(), True
-            if self._credentials is not None:
-                self.secrets.update(filter(None, (self._credentials.password, self._credentials.identity_token)))
-        return self._credentials
 
     def _basic(self, credentials: Credentials) -> str:
         from base64 import b64encode

@@ -182,6 +182,7 @@ class BlobReader:
                 return
 
     def _asked(self, endpoint: Endpoint) -> urllib3.BaseHTTPResponse:
+        """Request the missing part from a registry, and compare the response headers with the expected blob."""
         headers = {"Range": f"bytes={self.position}-"} if self.position and self._by_range else {}
         response = endpoint.wire.send(
             Request(
@@ -194,27 +195,23 @@ class BlobReader:
             )
         )
         try:
-            self._check(response)
+            if response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
+                raise self._invalid("the response has a Content-Encoding that was not requested")
+            if response.status == 206:
+                told = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
+                total = int(told[3]) if told and told[3] else self.size
+                if not told or int(told[1]) != self.position or total != self.size or int(told[2]) >= self.size:
+                    reason = f"cannot {self._action}: the response covers a different range than requested"
+                    raise _WrongRange(self._registry, reason)
+                return response
+            said = response.headers.get("Content-Length", "")
+            if said and said != str(self.size):
+                length = said if said.isascii() and said.isdecimal() and len(said) < 20 else "an invalid number"
+                raise self._invalid(f"expected {self.size} bytes, but the registry announces {length}")
         except AnswerInvalid:
             finish(response)
             raise
         return response
-
-    def _check(self, response: urllib3.BaseHTTPResponse) -> None:
-        """Compare the response headers with the expected blob."""
-        if response.headers.get("Content-Encoding", "identity").lower() not in {"", "identity"}:
-            raise self._invalid("the response has a Content-Encoding that was not requested")
-        if response.status == 206:
-            told = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
-            total = int(told[3]) if told and told[3] else self.size
-            if not told or int(told[1]) != self.position or total != self.size or int(told[2]) >= self.size:
-                reason = f"cannot {self._action}: the response covers a different range than requested"
-                raise _WrongRange(self._registry, reason)
-            return
-        said = response.headers.get("Content-Length", "")
-        if said and said != str(self.size):
-            length = said if said.isascii() and said.isdecimal() and len(said) < 20 else "an invalid number"
-            raise self._invalid(f"expected {self.size} bytes, but the registry announces {length}")
 
     @property
     def _registry(self) -> str:

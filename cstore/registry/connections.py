@@ -1,19 +1,27 @@
-"""Connection pools: to the registry itself, with its client certificate, and to redirect targets."""
+"""Connection pools: to the registry itself, with its client certificate, and to redirect targets.
+
+Connections fail if almost nothing arrives: a byte a minute would otherwise keep a client waiting for years.
+"""
 
 from __future__ import annotations
 
+import http.client
+import io
 from threading import Lock
+from time import monotonic
 from urllib.parse import urlsplit
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from cstore.registry.watching import watched
 from cstore.traces import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable, Mapping
+    from typing import Any
 
     from urllib3._base_connection import BaseHTTPConnection as Connection
 
@@ -23,6 +31,8 @@ if TYPE_CHECKING:
 
 _LANES = 16
 """Number of connections to one host kept for reuse."""
+_LEAST = 1 << 10
+"""The minimum number of bytes per read timeout."""
 
 
 class _QuietPool(HTTPSConnectionPool):
@@ -51,7 +61,14 @@ class Connections:
             urllib3.exceptions.HTTPError, OSError: there is no response.
             ConfigError: a certificate or a proxy's URL cannot be used.
         """
-        response = self._manager(url, at_home=at_home).request(
+        parts = urlsplit(url)  # the query may contain secrets
+        proxy = self._proxies.find(parts.scheme, parts.hostname or "", parts.port)
+        key = (proxy, at_home and bool(self._trust.client), parts.scheme == "https")
+        with self._lock:
+            if key not in self._managers:
+                self._managers[key] = self._made(proxy, show_client=key[1], tls=key[2])
+            manager = self._managers[key]
+        response = manager.request(
             method,
             url,
             body=body,
@@ -62,7 +79,6 @@ class Connections:
             retries=False,
             assert_same_host=False,
         )
-        parts = urlsplit(url)  # the query may contain secrets
         trace("%s %s://%s%s: %d", method, parts.scheme, parts.netloc, parts.path, response.status)
         return response
 
@@ -71,15 +87,6 @@ class Connections:
         with self._lock:
             for manager in self._managers.values():
                 manager.clear()
-
-    def _manager(self, url: str, *, at_home: bool) -> urllib3.PoolManager:
-        parts = urlsplit(url)
-        proxy = self._proxies.find(parts.scheme, parts.hostname or "", parts.port)
-        key = (proxy, at_home and bool(self._trust.client), parts.scheme == "https")
-        with self._lock:
-            if key not in self._managers:
-                self._managers[key] = self._made(proxy, show_client=key[1], tls=key[2])
-            return self._managers[key]
 
     def _made(self, proxy: str, *, show_client: bool, tls: bool) -> urllib3.PoolManager:
         timeout = urllib3.Timeout(connect=self._access.connect_timeout, read=self._access.read_timeout)
@@ -100,9 +107,63 @@ class Connections:
             )
         else:
             manager = urllib3.PoolManager(num_pools=_LANES, maxsize=_LANES, timeout=timeout, ssl_context=context)
-        plain, secure = watched(self._access.read_timeout)
+        plain, secure = _watched(self._access.read_timeout)
         manager.pool_classes_by_scheme = {
             "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
             "https": type("QuietPool", (_QuietPool,), {"ConnectionCls": secure}),
         }
         return manager
+
+
+class _Watched(io.RawIOBase):
+    """Reads a socket. Only time spent in reads counts: the reader may be slow."""
+
+    def __init__(self, sock: socket.socket, patience: float) -> None:
+        super().__init__()
+        self._raw = sock.makefile("rb", buffering=0)
+        self._patience = patience
+        self._waited, self._came = 0.0, 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int | None:  # type: ignore[override]  # IOBase allows more kinds
+        """Read once.
+
+        Raises:
+            TimeoutError: too few bytes arrived for too long.
+        """
+        began = monotonic()
+        count = self._raw.readinto(buffer)
+        self._waited += monotonic() - began
+        self._came += count or 0
+        if self._waited >= self._patience:
+            if self._came < _LEAST:
+                raise TimeoutError(f"only {self._came} bytes came in {self._waited:.0f} seconds")
+            self._waited, self._came = 0.0, 0
+        return count
+
+    def close(self) -> None:
+        """Close the socket."""
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+def _watched(patience: float) -> tuple[type[HTTPConnection], type[HTTPSConnection]]:
+    """Create two connection classes that fail if fewer than `_LEAST` bytes arrive in `patience` seconds."""
+
+    class Response(http.client.HTTPResponse):
+        def __init__(self, sock: socket.socket, *about: Any, **more: Any) -> None:
+            super().__init__(sock, *about, **more)
+            self.fp.close()
+            self.fp = io.BufferedReader(_Watched(sock, patience))
+
+    class Plain(HTTPConnection):
+        response_class = Response
+
+    class Secure(HTTPSConnection):
+        response_class = Response
+
+    return Plain, Secure

@@ -20,7 +20,6 @@ from cstore.registry.registries_conf import AUTH_FILES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
     from cstore.registry.settings import AuthFile, Settings
@@ -67,21 +66,13 @@ def _in_file(file: AuthFile, registry: str, repository: str, settings: Settings)
     for key in _same(registry):
         if isinstance(helper := helpers.get(key), str) and helper:
             return get(helper, _helper_key(registry), settings.search_path)
-    for key in _keys(registry, repository):
+    parts = [*registry.split("/"), *(repository.split("/") if repository else ())]
+    for key in ("/".join(parts[:count]) for count in range(len(parts), 0, -1)):  # the most specific first
         found = _entry(auths, key, exact=key != registry, path=file.path)
         if found is not None:
             return found
     helper = None if file.legacy else document.get("credsStore")
     return get(helper, _helper_key(registry), settings.search_path) if isinstance(helper, str) and helper else None
-
-
-def _keys(registry: str, repository: str) -> Iterator[str]:
-    """Yield the keys for credentials, the most specific first."""
-    name = f"{registry}/{repository}" if repository else registry
-    while "/" in name:
-        yield name
-        name = name.rpartition("/")[0]
-    yield name
 
 
 def _same(registry: str) -> tuple[str, ...]:
@@ -102,10 +93,20 @@ def _entry(auths: dict[str, Any], key: str, *, exact: bool, path: str) -> Creden
         wanted = _same(key)
         keys = [*wanted, *(one for one in auths if _host_in(one) in wanted)]
     for one in keys:
-        if isinstance(entry := auths.get(one), dict):
-            found = _decoded(entry, path, one)
-            if found is not None:
-                return found
+        entry = auths.get(one)
+        token, text = (entry.get("identitytoken"), entry.get("auth")) if isinstance(entry, dict) else (None, None)
+        token = token if isinstance(token, str) else ""
+        if isinstance(text, str) and text:
+            try:
+                user, colon, password = b64decode(text, validate=True).decode().partition(":")
+            except ValueError:
+                colon = ""
+            if not colon:
+                reason = f"the entry for {one!r} is not a valid user and password"
+                raise ConfigError(path, reason, hint="log in again")
+            return Credentials(user, password.rstrip("\0"), token)
+        if token:
+            return Credentials(identity_token=token)
     return None
 
 
@@ -113,20 +114,6 @@ def _host_in(key: str) -> str:
     """Return the registry in a key that is a URL; "" for any other key."""
     scheme, mark, rest = key.partition("://")
     return rest.partition("/")[0] if mark and scheme in {"http", "https"} else ""
-
-
-def _decoded(entry: dict[str, Any], path: str, key: str) -> Credentials | None:
-    token = entry.get("identitytoken")
-    text = entry.get("auth")
-    if not isinstance(text, str) or not text:
-        return Credentials(identity_token=token) if isinstance(token, str) and token else None
-    try:
-        user, colon, password = b64decode(text, validate=True).decode().partition(":")
-    except ValueError:
-        colon = ""
-    if not colon:
-        raise ConfigError(path, f"the entry for {key!r} is not a valid user and password", hint="log in again")
-    return Credentials(user, password.rstrip("\0"), token if isinstance(token, str) else "")
 
 
 def _read(path: str) -> dict[str, Any]:

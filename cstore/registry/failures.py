@@ -18,26 +18,22 @@ def unreachable(registry: str, action: str, error: Exception) -> RegistryError:
     """Return the error for a request without a response."""
     reason = reason_of(error)
     if isinstance(error, SSLError) or isinstance(getattr(error, "original_error", None), SSLError):
-        return _untrusted(registry, error)
+        text = str(error)
+        hint = "to allow this, use --tls-verify=false or set insecure = true in registries.conf"
+        if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text.lower():
+            return RegistryUntrusted(registry, "the server does not speak TLS", hint=hint)
+        import ssl
+
+        cause = error.args[0] if error.args else None
+        why = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else reason
+        hint = f"put the CA's certificate into /etc/containers/certs.d/{registry}/ca.crt; {hint}"
+        return RegistryUntrusted(registry, f"the server's certificate is not trusted: {cleaned(why)}", hint=hint)
     if isinstance(error, ProxyError):
         reason = reason_of(error.original_error)
         return RegistryUnreachable(
             registry, f"cannot {action}: the proxy failed: {reason}", hint="see HTTPS_PROXY and NO_PROXY"
         )
     return RegistryUnreachable(registry, f"cannot {action}: {reason}")
-
-
-def _untrusted(registry: str, error: Exception) -> RegistryUntrusted:
-    text = str(error)
-    hint = "to allow this, use --tls-verify=false or set insecure = true in registries.conf"
-    if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text.lower():
-        return RegistryUntrusted(registry, "the server does not speak TLS", hint=hint)
-    import ssl
-
-    cause = error.args[0] if error.args else None
-    why = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else reason_of(error)
-    hint = f"put the CA's certificate into /etc/containers/certs.d/{registry}/ca.crt; {hint}"
-    return RegistryUntrusted(registry, f"the server's certificate is not trusted: {cleaned(why)}", hint=hint)
 
 
 def never_connected(error: Exception) -> bool:

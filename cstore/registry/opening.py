@@ -54,13 +54,12 @@ def open_repository(
     settings = settings or load_settings(auth_file=access.auth_file)
     parsed = parse_reference(name) if isinstance(name, str) else name
     locations = settings.registries.locations(parsed, writing=writing)
-    return Repository(parsed, [_endpoint(one, access, settings, parsed.domain) for one in locations])
-
-
-def _endpoint(location: Location, access: Access, settings: Settings, meant: str) -> Endpoint:
-    if location.registry != meant:  # credentials for a registry are not for its mirrors
-        access = access.with_(credentials=None)
-    return Endpoint(_wire(location, access, settings), location.repository, access.retrying)
+    endpoints = []
+    for one in locations:
+        # Credentials for a registry are not for its mirrors.
+        allowed = access if one.registry == parsed.domain else access.with_(credentials=None)
+        endpoints.append(Endpoint(_wire(one, allowed, settings), one.repository, access.retrying))
+    return Repository(parsed, endpoints)
 
 
 def _wire(location: Location, access: Access, settings: Settings) -> Wire:

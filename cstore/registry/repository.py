@@ -103,8 +103,19 @@ class Repository:
             RegistryError: no registry reports it.
         """
         wanted = reference or self.name.digest or self.name.tag
+
+        def asked(endpoint: Endpoint) -> str:
+            response = endpoint.wire.send(
+                _manifest_request("HEAD", endpoint, wanted, f"look for the manifest {wanted}")
+            )
+            finish(response)
+            try:
+                return check_digest(response.headers.get("Docker-Content-Digest", ""))
+            except InvalidDigest:
+                return self._manifest(endpoint, wanted).digest
+
         try:
-            return self._at_first(lambda endpoint: self._manifest_digest(endpoint, wanted))
+            return self._at_first(asked)
         except NotInRegistry:
             return ""
 
@@ -187,9 +198,29 @@ class Repository:
         Raises:
             RegistryError: no registry sends the list.
         """
-        check_digest(digest)
-        found = self._at_first(lambda endpoint: self._referrers(endpoint, digest))
-        return [one for one in found if artifact_type in {"", one.get("artifactType")}]
+        action = f"list what refers to {check_digest(digest)}"
+
+        def asked(endpoint: Endpoint) -> list[dict[str, Any]]:
+            request = Request(
+                method="GET",
+                path=endpoint.path(f"referrers/{digest}"),
+                action=action,
+                expect=(200, 404),
+                scopes=endpoint.scopes("pull"),
+                headers={"Accept": OCI_INDEX},
+            )
+            response, raw = endpoint.wire.document(request, MANIFEST_LIMIT)
+            if response.status == 404:
+                try:
+                    raw = self._manifest(endpoint, digest.replace(":", "-")).raw
+                except NotInRegistry:
+                    return []
+            listed = endpoint.wire.parsed(raw, action).get("manifests")
+            if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+                raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: the response is not an index")
+            return listed
+
+        return [one for one in self._at_first(asked) if artifact_type in {"", one.get("artifactType")}]
 
     # ── blobs ──
 
@@ -227,8 +258,21 @@ class Repository:
             RegistryError: no registry responds.
         """
         check_digest(digest)
+
+        def asked(endpoint: Endpoint) -> int:
+            request = Request(
+                method="HEAD",
+                path=endpoint.path(f"blobs/{digest}"),
+                action=f"look for blob {digest}",
+                scopes=endpoint.scopes("pull"),
+            )
+            response = endpoint.wire.send(request)
+            finish(response)
+            said = response.headers.get("Content-Length", "")
+            return int(said) if said.isascii() and said.isdecimal() and len(said) < 20 else -1
+
         try:
-            return self._at_first(lambda endpoint: self._blob_size(endpoint, digest))
+            return self._at_first(asked)
         except NotInRegistry:
             return None
 
@@ -324,49 +368,6 @@ class Repository:
         return Manifest(
             raw, media_type_of(endpoint.wire, response, raw, action), reference if by_digest else digest_of(raw)
         )
-
-    def _manifest_digest(self, endpoint: Endpoint, reference: str) -> str:
-        action = f"look for the manifest {reference}"
-        response = endpoint.wire.send(_manifest_request("HEAD", endpoint, reference, action))
-        finish(response)
-        try:
-            return check_digest(response.headers.get("Docker-Content-Digest", ""))
-        except InvalidDigest:
-            return self._manifest(endpoint, reference).digest
-
-    def _blob_size(self, endpoint: Endpoint, digest: str) -> int:
-        response = endpoint.wire.send(
-            Request(
-                method="HEAD",
-                path=endpoint.path(f"blobs/{digest}"),
-                action=f"look for blob {digest}",
-                scopes=endpoint.scopes("pull"),
-            )
-        )
-        finish(response)
-        said = response.headers.get("Content-Length", "")
-        return int(said) if said.isascii() and said.isdecimal() and len(said) < 20 else -1
-
-    def _referrers(self, endpoint: Endpoint, digest: str) -> list[dict[str, Any]]:
-        action = f"list what refers to {digest}"
-        request = Request(
-            method="GET",
-            path=endpoint.path(f"referrers/{digest}"),
-            action=action,
-            expect=(200, 404),
-            scopes=endpoint.scopes("pull"),
-            headers={"Accept": OCI_INDEX},
-        )
-        response, raw = endpoint.wire.document(request, MANIFEST_LIMIT)
-        if response.status == 404:
-            try:
-                raw = self._manifest(endpoint, digest.replace(":", "-")).raw
-            except NotInRegistry:
-                return []
-        listed = endpoint.wire.parsed(raw, action).get("manifests")
-        if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
-            raise AnswerInvalid(endpoint.wire.registry, f"cannot {action}: the response is not an index")
-        return listed
 
 
 def _manifest_request(method: str, endpoint: Endpoint, reference: str, action: str) -> Request:

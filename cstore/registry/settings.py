@@ -10,7 +10,7 @@ import os
 from cstore import presence
 from cstore.arguments import checked
 from cstore.config.environment import read_environment
-from cstore.config.rootless import rootless_identity
+from cstore.config.rootless import home_directory, rootless_identity
 from cstore.errors import ConfigError
 from cstore.registry.proxies import Proxies, read_proxies
 from cstore.registry.registries_conf import RegistriesConfig, read_registries
@@ -69,7 +69,10 @@ def load_settings(environ: Mapping[str, str] | None = None, *, system: str = SYS
         ConfigError: a file or a variable is invalid.
     """
     environment, identity = read_environment(environ), rootless_identity(environ)
-    home = _home(environment, identity)
+    try:
+        home = home_directory(environment, identity)
+    except ConfigError:
+        home = ""
     own = _own_directory(home)
     variables = environment.variables
     cache = os.path.join(home, ".cache", "containers") if identity.per_user else "/var/cache/containers"
@@ -89,15 +92,6 @@ def load_settings(environ: Mapping[str, str] | None = None, *, system: str = SYS
         alias_file=os.path.join(cache, "short-name-aliases.conf") if home or not identity.per_user else "",
         search_path=environment.search_path,
     )
-
-
-def _home(environment: Environment, identity: Identity) -> str:
-    from cstore.config.rootless import home_directory
-
-    try:
-        return home_directory(environment, identity)
-    except ConfigError:
-        return ""
 
 
 def _own_directory(home: str, config_home: str = "") -> str:
@@ -123,17 +117,16 @@ def _registries_files(variables: Mapping[str, str], own: str, system: str) -> li
         main, folders = mine, [f"{mine}.d"]
     else:
         main = os.path.join(system, _REGISTRIES)
-    return [main, *(path for folder in folders for path in _drop_ins(folder))]
-
-
-def _drop_ins(folder: str) -> Iterator[str]:
-    try:
-        names = sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        raise ConfigError(folder, f"cannot be listed: {os.strerror(error.errno or 0)}") from None
-    yield from (os.path.join(folder, name) for name in names if name.endswith(".conf"))
+    found = [main]
+    for folder in folders:
+        try:
+            names = sorted(os.listdir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise ConfigError(folder, f"cannot be listed: {os.strerror(error.errno or 0)}") from None
+        found += (os.path.join(folder, name) for name in names if name.endswith(".conf"))
+    return found
 
 
 def _auth_files(environment: Environment, identity: Identity, home: str, given: str) -> Iterator[AuthFile]:

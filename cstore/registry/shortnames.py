@@ -50,7 +50,10 @@ def resolve(
     short, colon, tag = named.partition(":")
     rest = f"{colon}{tag}{at}{digest}"
     config = settings.registries
-    if alias := _aliases(settings).get(short):
+    # Aliases that tools have recorded win.
+    recorded = read_toml(settings.alias_file) if settings.alias_file else None
+    aliases = merge_aliases(config.aliases, (recorded or {}).get("aliases", {}), settings.alias_file)
+    if alias := aliases.get(short):
         try:
             return [parse_name(alias + rest)]
         except InvalidName as error:
@@ -71,9 +74,3 @@ def resolve(
             text, map(str, candidates), f"it could be in any of {where}, and there is no terminal to ask on"
         )
     return candidates
-
-
-def _aliases(settings: Settings) -> dict[str, str]:
-    """Return all aliases; those that tools have recorded win."""
-    found = read_toml(settings.alias_file) if settings.alias_file else None
-    return merge_aliases(settings.registries.aliases, (found or {}).get("aliases", {}), settings.alias_file)

@@ -126,18 +126,13 @@ def why_unsigned(required: Required, name: ImageName, repository: Repository, di
     except NotInRegistry:
         return "no signature found"
     reasons = []
-    for layer in _layers(manifest.raw)[:_MOST]:
+    layers = json.loads(manifest.raw).get("layers")
+    for layer in [one for one in layers if isinstance(one, dict)][:_MOST] if isinstance(layers, list) else ():
         reason = _why_not(layer, accepts, required.identity, name, repository, digest)
         if not reason:
             return ""
         reasons.append(reason)
     return reasons[0] if reasons else "no signature found"
-
-
-def _layers(raw: bytes) -> list[dict[str, Any]]:
-    """Return the layers of a manifest."""
-    layers = json.loads(raw).get("layers")
-    return [one for one in layers if isinstance(one, dict)] if isinstance(layers, list) else []
 
 
 def _why_not(
@@ -203,7 +198,10 @@ def _agrees(signed: str, identity: Mapping[str, str], name: ImageName) -> bool:
         if kind == "exactReference":
             return _is_exact(signed) and str(of) == str(parse_name(identity["dockerReference"]))
         if kind == "remapIdentity":
-            name = _remapped(name, identity["prefix"], identity["signedPrefix"])
+            prefix, repository = identity["prefix"], name.repository
+            if repository == prefix or repository.startswith(f"{prefix}/"):
+                moved = parse_name(identity["signedPrefix"] + repository[len(prefix) :])
+                name = moved.with_(tag=name.tag, digest=name.digest)
     except InvalidName:
         return False
     if kind != "matchExact" and name.digest and not name.tag:
@@ -215,15 +213,6 @@ def _agrees(signed: str, identity: Mapping[str, str], name: ImageName) -> bool:
 def _is_exact(text: str) -> bool:
     """Return whether a name has an explicit tag or digest."""
     return "@" in text or ":" in text.rpartition("/")[2]
-
-
-def _remapped(name: ImageName, prefix: str, signed: str) -> ImageName:
-    """Return the name with its prefix replaced, if it has that prefix."""
-    repository = name.repository
-    if repository != prefix and not repository.startswith(f"{prefix}/"):
-        return name
-    moved = parse_name(signed + repository[len(prefix) :])
-    return moved.with_(tag=name.tag, digest=name.digest)
 
 
 def _verifier(pem: bytes, source: str) -> Callable[[bytes, bytes], bool]:

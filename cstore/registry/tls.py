@@ -86,13 +86,10 @@ def find_trust(registry: str, directories: Iterable[str], given: str = "") -> Tr
             if given or not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
                 raise SystemFailure("read", folder, error) from None
             continue
-        return _trust_in(folder, names)
-    return Trust()
-
-
-def _trust_in(folder: str, names: list[str]) -> Trust:
-    known = set(names)
-    client = []
+        break
+    else:
+        return Trust()
+    known, client = set(names), []
     for name in names:
         stem, ending = os.path.splitext(name)
         if ending == ".cert":

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Protocol
 
-    import urllib3
-
     from cstore.registry.repository import Endpoint
 
     class Readable(Protocol):
@@ -216,9 +214,5 @@ class Upload:
         # `0-0` means one byte or none, depending on the registry.
         if told and 0 < int(told[1]) < self._size:
             self._offset = int(told[1]) + 1
-            self._location = self._moved(response, location)
-
-    def _moved(self, response: urllib3.BaseHTTPResponse, before: str) -> str:
-        if "Location" not in response.headers:
-            return before
-        return self._wire.location(response, self._action)
+            moved = "Location" in response.headers
+            self._location = self._wire.location(response, self._action) if moved else location

@@ -23,20 +23,16 @@ def joined_url(registry: str, base: str, target: str, action: str) -> str:
         sound, port = False, None
     if not target or not sound or port == 0 or not (target.isascii() and target.isprintable()) or " " in target:
         raise AnswerInvalid(registry, f"cannot {action}: the registry redirects to something that is not a URL")
-    if _is_link_local(parts.hostname or "") and parts.hostname != urlsplit(f"//{registry}").hostname:
-        raise AnswerInvalid(registry, f"cannot {action}: redirect to a link-local address refused: {host_of(joined)}")
-    return joined
-
-
-def _is_link_local(host: str) -> bool:
     from ipaddress import IPv6Address, ip_address
 
     try:
-        address = ip_address(host)
+        address = ip_address(parts.hostname or "")
     except ValueError:
-        return False
+        return joined
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).is_link_local
+    if (mapped or address).is_link_local and parts.hostname != urlsplit(f"//{registry}").hostname:
+        raise AnswerInvalid(registry, f"cannot {action}: redirect to a link-local address refused: {host_of(joined)}")
+    return joined
 
 
 def without_usual_port(netloc: str) -> str:

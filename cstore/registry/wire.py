@@ -148,7 +148,10 @@ class Wire:
         """Read a body of at most `limit` bytes."""
         beyond = f"exceeds the limit of {limit} bytes"
         try:
-            self._check_plain(response, action)
+            encoding = response.headers.get("Content-Encoding", "identity")
+            if encoding.lower() not in {"", "identity"}:
+                reason = f"the response has a Content-Encoding that was not requested: {cleaned(encoding)!r}"
+                raise AnswerInvalid(self.registry, f"cannot {action}: {reason}")
             said = response.headers.get("Content-Length", "")
             if said.isascii() and said.isdecimal() and len(said) < 20 and int(said) > limit:
                 raise AnswerInvalid(self.registry, f"cannot {action}: its size, {int(said)} bytes, {beyond}")
@@ -167,12 +170,6 @@ class Wire:
         finally:
             finish(response)
         return b"".join(parts)
-
-    def _check_plain(self, response: urllib3.BaseHTTPResponse, action: str) -> None:
-        encoding = response.headers.get("Content-Encoding", "identity")
-        if encoding.lower() not in {"", "identity"}:
-            reason = f"the response has a Content-Encoding that was not requested: {cleaned(encoding)!r}"
-            raise AnswerInvalid(self.registry, f"cannot {action}: {reason}")
 
     def location(self, response: urllib3.BaseHTTPResponse, action: str) -> str:
         """Return the path, with query, of a response's Location header. It must be on the registry itself.
@@ -258,20 +255,17 @@ class Wire:
             if response.status not in _REDIRECTS or response.status in request.expect:
                 return response, at_home
             finish(response)
-            url = self._next_url(request, url, target, status=response.status)
+            joined = joined_url(self.registry, url, target, request.action)
+            before, after = urlsplit(url), urlsplit(joined)
+            if before.scheme == "https" and after.scheme != "https" and not self._insecure:
+                reason = f"redirect from TLS to plain HTTP refused: {host_of(joined)}"
+                raise AnswerInvalid(self.registry, f"cannot {request.action}: {reason}")
+            reading = request.method in {"GET", "HEAD"}
+            if not reading and (response.status not in {307, 308} or before[:2] != after[:2]):
+                reason = f"redirect of a write request refused: {host_of(joined)}"
+                raise AnswerInvalid(self.registry, f"cannot {request.action}: {reason}")
+            url = joined
         raise AnswerInvalid(self.registry, f"cannot {request.action}: too many redirects")
-
-    def _next_url(self, request: Request, url: str, target: str, *, status: int) -> str:
-        joined = joined_url(self.registry, url, target, request.action)
-        before, after = urlsplit(url), urlsplit(joined)
-        if before.scheme == "https" and after.scheme != "https" and not self._insecure:
-            reason = f"redirect from TLS to plain HTTP refused: {host_of(joined)}"
-            raise AnswerInvalid(self.registry, f"cannot {request.action}: {reason}")
-        reading = request.method in {"GET", "HEAD"}
-        if not reading and (status not in {307, 308} or before[:2] != after[:2]):
-            reason = f"redirect of a write request refused: {host_of(joined)}"
-            raise AnswerInvalid(self.registry, f"cannot {request.action}: {reason}")
-        return joined
 
     def _known_scheme(self) -> str:
         """Return the scheme to use; if TLS is not required, it is tried first."""
@@ -342,7 +336,15 @@ class Wire:
 
     def _failure(self, response: urllib3.BaseHTTPResponse, action: str) -> RegistryError:
         """Return the error for a response."""
-        status, told = response.status, self._told(response)
+        status, text = response.status, ""
+        try:
+            first = json.loads(response.read1(1 << 16, decode_content=False))["errors"][0]
+            text = f"{first.get('code', '')} {first.get('message', '')}"
+        except (HTTPError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+            pass  # not every registry says more
+        finally:
+            finish(response)
+        told = cleaned(text, self._authorization.secrets)
         because = f": {told}" if told else ""
         if status in {401, 403}:
             denied = self._authorization.denied()
@@ -355,18 +357,6 @@ class Wire:
                 self.registry, f"cannot {action}: too many requests{because}", hint="try again later, or log in"
             )
         return RegistryFailed(self.registry, f"cannot {action}: HTTP status {status}{because}", status)
-
-    def _told(self, response: urllib3.BaseHTTPResponse) -> str:
-        """Return the registry's own message about an error, cleaned."""
-        try:
-            data = response.read1(1 << 16, decode_content=False)
-            first = json.loads(data)["errors"][0]
-            text = f"{first.get('code', '')} {first.get('message', '')}"
-        except (HTTPError, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-            return ""
-        finally:
-            finish(response)
-        return cleaned(text, self._authorization.secrets)
 
     def _asked_wait(self, response: urllib3.BaseHTTPResponse, usual: float) -> float:
         """Return the seconds to wait according to Retry-After, which has two forms."""

@@ -100,16 +100,13 @@ class ArchiveSource:
         if blob.digest == self.plan.config.digest:
             yield as_reader(self.plan.config.raw[offset:], blob.digest)
             return
-        with opened_at(self._part(blob.digest), offset) as reader:
-            yield reader
-
-    def _part(self, digest: str) -> Part:
-        if digest not in self._parts:
-            members = [layer.member for layer in self.plan.layers if layer.digest == digest]
+        if blob.digest not in self._parts:
+            members = [layer.member for layer in self.plan.layers if layer.digest == blob.digest]
             if not members:
-                raise ImageArchiveError(self.shown, f"it has no layer {digest}")
-            self._parts[digest] = get_part(self._members, members[0], self.plan.member)
-        return self._parts[digest]
+                raise ImageArchiveError(self.shown, f"it has no layer {blob.digest}")
+            self._parts[blob.digest] = get_part(self._members, members[0], self.plan.member)
+        with opened_at(self._parts[blob.digest], offset) as reader:
+            yield reader
 
 
 class ArchiveImages:

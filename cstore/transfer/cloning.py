@@ -52,10 +52,18 @@ def clone(
         TopLayerDiffers, IDTaken: the target has something else under an ID.
         CstoreError: something cannot be read or written.
     """
-    chain = _chain(source, image)
+    from cstore.kernel.statfs import may_share_blocks
+
+    chain = list(source.layers.chain(image.layer))[::-1] if image.layer else []
     missing = [layer for layer in chain if not _is_there(target, layer)]
     kept = tuple(_name(layer) for layer in chain if layer not in missing)
-    needed = 0 if _may_share(source, target) else sum(_least(layer) for layer in missing)
+    try:
+        shares = may_share_blocks(*(nearest_directory(store.config.graph_root) for store in (source, target)))
+    except OSError:
+        shares = False
+    # Copies that share blocks need next to nothing; others at least this much, even if the disk compresses.
+    sizes = ((layer.compressed_size, layer.diff_size) for layer in missing)
+    needed = 0 if shares else sum(min(max(packed, 0) or plain // 2, max(plain, 0)) for packed, plain in sizes)
     free = require_room(image.id, target.config.graph_root, needed)
     plan = Planned(tuple((_name(layer), layer.diff_size, 0) for layer in missing), kept, needed, free)
     tell(plan)
@@ -67,28 +75,8 @@ def clone(
     return CopiedImage(image.id, where, image.id, image.digest, tuple(names), fetched, kept, plan.size)
 
 
-def _chain(store: Store, image: Image) -> list[Layer]:
-    """Return the layers of an image, bottom first."""
-    return list(store.layers.chain(image.layer))[::-1] if image.layer else []
-
-
 def _name(layer: Layer) -> str:
     return layer.diff_digest or layer.id
-
-
-def _least(layer: Layer) -> int:
-    """Return the bytes that a layer needs on disk at least, even if the disk compresses."""
-    return min(max(layer.compressed_size, 0) or layer.diff_size // 2, max(layer.diff_size, 0))
-
-
-def _may_share(source: Store, target: Store) -> bool:
-    """Whether files of one store may share their blocks with those of another, so that a copy needs next to nothing."""
-    from cstore.kernel.statfs import may_share_blocks
-
-    try:
-        return may_share_blocks(*(nearest_directory(store.config.graph_root) for store in (source, target)))
-    except OSError:
-        return False
 
 
 def _is_there(store: Store, layer: Layer) -> bool:
@@ -146,14 +134,6 @@ def _bring(
         target.add_names(image.id, names)
 
 
-def _tree(store: Store, layer: Layer) -> str:
-    """Return the directory of a layer's files, whose blocks a copy on the same file system can share; "" if unknown."""
-    try:
-        return store.context.driver.content_roots(layer.id)[0]
-    except (CstoreError, OSError, IndexError):
-        return ""
-
-
 def _bring_layer(source: Store, layer: Layer, target: Store, intent: Intent) -> None:
     """Make a layer as it is elsewhere."""
     if not layer.diff_digest:
@@ -168,14 +148,19 @@ def _bring_layer(source: Store, layer: Layer, target: Store, intent: Intent) -> 
             compressed_size=layer.compressed_size or applied.compressed_size,
         )
 
+    data = {key: source.layers.get_data(layer.id, key) for key in layer.data_names}
+    try:  # a copy on the same file system can share the blocks of the files there
+        donor = source.context.driver.content_roots(layer.id)[0]
+    except (CstoreError, OSError, IndexError):
+        donor = ""
     request = NewLayer(
         id=layer.id,
         parent=layer.parent,
         names=layer.names,
         metadata=layer.metadata,
         flags={key: value for key, value in layer.flags.items() if key != "incomplete"},
-        data={key: source.layers.get_data(layer.id, key) for key in layer.data_names},
-        donor=_tree(source, layer),
+        data=data,
+        donor=donor,
     )
     intent.note(layers=[layer.id])
     try:

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from cstore.archive.streams import ReadInto, Sink
     from cstore.idmap import IDMap
-    from cstore.records.model import Container
     from cstore.store import Store
     from cstore.transfer.contract import CopyRequest, ImageSource, Tell
 
@@ -109,22 +108,23 @@ class ContainerSource:
         if digest:
             raise ImageArchiveError(digest, f"{self.shown} is one artifact, and no index names it")
         if not self._raw:
-            parts: list[dict[str, Any]] = [self._item(key) for key in self.record.data_names]
+            containers, layers = self._store.containers, self._store.layers
+            parts: list[dict[str, Any]] = [
+                {**self._kept(DATA, containers.get_data(self.record.id, key)), "annotations": {TITLE: key}}
+                for key in self.record.data_names
+            ]
             if sum(part["size"] for part in parts) > _MOST_DATA:
                 raise Unsupported(f"the data items of {self.shown} have more than {_MOST_DATA} bytes")
-            containers, layers = self._store.containers, self._store.layers
             parts += self._pack(DIRECTORY, lambda sink: containers.write_directory(self.record.id, sink))
             if self.record.layer:
                 # A deleted file has no time, and the same container must have the same bytes.
                 parts += self._pack(WRITTEN, lambda sink: layers.write_changes(self.record.layer, sink, gone_at=0))
-            config = self._kept(CONFIG, gojson.encode(_told(self.record)))
+            # What the record says of data items, the manifest says.
+            told = {key: value for key, value in self.record.document().items() if not key.startswith("big-data")}
+            config = self._kept(CONFIG, gojson.encode(told))
             top = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "artifactType": ARTIFACT}
             self._raw = gojson.encode({**top, "config": config, "layers": parts})
         return self._raw
-
-    def _item(self, key: str) -> dict[str, Any]:
-        data = self._store.containers.get_data(self.record.id, key)
-        return {**self._kept(DATA, data), "annotations": {TITLE: key}}
 
     def _kept(self, media_type: str, data: bytes) -> dict[str, Any]:
         digest = digest_of(data)
@@ -152,11 +152,6 @@ class ContainerSource:
             yield as_reader(self._small[blob.digest][offset:], blob.digest)
         else:
             raise ImageArchiveError(self.shown, f"it has no blob {blob.digest}")
-
-
-def _told(record: Container) -> dict[str, Any]:
-    """A record without what the manifest says of its data items."""
-    return {key: value for key, value in record.document().items() if not key.startswith("big-data")}
 
 
 # ── back ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

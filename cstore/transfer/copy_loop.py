@@ -92,26 +92,19 @@ class ImageCopy:
 
     def _wanted(self, document: Manifest | Index, depth: int) -> Manifest | Index:
         """Return the part of an index to copy: all of it, or the image for one platform."""
+        if isinstance(document, Manifest) and self._request.platform and not depth:
+            # It is the only image there is, so it must be for the platform that was asked for.
+            offered = parse_config(read_blob(self._source, document.config)).platform
+            if not suits(offered, wanted_platform(self._request.platform)):
+                reason = f"it has no image for {self._request.platform}"
+                raise ImageArchiveError(self._source.shown, reason, hint=f"it has: {show_platform(offered)}")
         if isinstance(document, Manifest) or self._request.all_platforms:
-            if isinstance(document, Manifest) and self._request.platform and not depth:
-                self._require_platform(document)
             return document
         if depth == _DEEPEST:
             raise ImageArchiveError(self._source.shown, f"indexes within indexes, more than {_DEEPEST} deep")
         choice = Choice(wanted_platform(self._request.platform))
         entry = chosen_instances(document.manifests, choice, self._source.shown)[0]
         return self._wanted(read_document(self._source, entry), depth + 1)
-
-    def _require_platform(self, document: Manifest) -> None:
-        """Make sure that the only image there is one for the platform that was asked for.
-
-        Raises:
-            ImageArchiveError: it is not.
-        """
-        offered = parse_config(read_blob(self._source, document.config)).platform
-        if not suits(offered, wanted_platform(self._request.platform)):
-            reason = f"it has no image for {self._request.platform}"
-            raise ImageArchiveError(self._source.shown, reason, hint=f"it has: {show_platform(offered)}")
 
     def _announce(self, document: Manifest | Index) -> None:
         """Report the plan. For an index, it lists only the manifests, because they are read one after the other.
@@ -136,12 +129,9 @@ class ImageCopy:
 
     def _document(self, document: Manifest | Index, *, instance: bool, depth: int = 0) -> Descriptor:
         """Copy a document and everything that it names. An index may name a document twice."""
-        before = self._placed.get(digest_of(document.raw))
-        if before is None:
-            before = self._placed[digest_of(document.raw)] = self._put(document, instance=instance, depth=depth)
-        return before
-
-    def _put(self, document: Manifest | Index, *, instance: bool, depth: int) -> Descriptor:
+        key = digest_of(document.raw)
+        if key in self._placed:
+            return self._placed[key]
         docker = self._sink.docker and document.media_type in media.DOCKER
         if isinstance(document, Index):
             if depth == _DEEPEST:
@@ -152,10 +142,15 @@ class ImageCopy:
                 self._document(read_document(self._source, entry, artifacts=True), instance=True, depth=depth + 1)
                 for entry in document.manifests
             ]
-            before: Sequence[Descriptor] = document.manifests
+            before, kinds = document.manifests, (media.OCI_INDEX, media.DOCKER_INDEX)
         else:
             original = self._original(document)
-            parts = self._layers(document, original) if is_image(document) else self._as_they_are(document.layers)
+            if is_image(document):
+                parts = self._layers(document, original)
+            else:
+                parts = list(document.layers)
+                for layer in parts:
+                    self._blob(layer)
             if original is not None and list(map(_content, parts)) == list(map(_content, original.layers)):
                 parts = list(original.layers)
                 if self._sink.docker or original.media_type not in media.DOCKER:
@@ -164,12 +159,16 @@ class ImageCopy:
             docker = docker and not any(part.media_type.endswith("zstd") for part in parts)
             parts = [part.with_(media_type=_typed(part, docker=docker)) for part in parts]
             self._blob(document.config)
-            before = document.layers
-        same = docker == (document.media_type in media.DOCKER) and all(map(_same, parts, before))
+            before, kinds = document.layers, (media.OCI_MANIFEST, media.DOCKER_MANIFEST)
+        same = docker == (document.media_type in media.DOCKER) and all(
+            (part.media_type, *_content(part)) == (old.media_type, *_content(old))
+            for part, old in zip(parts, before, strict=True)
+        )
         raw = document.raw if same else rewritten(document, parts, docker=docker)
-        kind = document.media_type if same else _kind(document, docker=docker)
+        kind = document.media_type if same else kinds[docker]
         described = Descriptor(kind, digest_of(raw), len(raw))
         self._sink.put_manifest(raw, described, instance=instance)
+        self._placed[key] = described
         return described
 
     def _original(self, manifest: Manifest) -> Manifest | None:
@@ -184,7 +183,11 @@ class ImageCopy:
     # ── layers ──
 
     def _layers(self, manifest: Manifest, original: Manifest | None) -> list[Descriptor]:
-        diff_ids = self._diff_ids(manifest)
+        plain = all(media.LAYERS.get(layer.media_type) is Compression.NONE for layer in manifest.layers)
+        if plain and isinstance(self._source, Remembers):
+            diff_ids: Sequence[str] = [layer.digest for layer in manifest.layers]  # the source held them to its config
+        else:
+            diff_ids = layer_forms(self._source, manifest)
         originals: Sequence[Descriptor | None] = original.layers if original else [None] * len(manifest.layers)
         triples = list(zip(manifest.layers, diff_ids, originals, strict=True))
         if not self._sink.parallel or len(triples) < 2:
@@ -196,12 +199,6 @@ class ImageCopy:
             return [each.result() for each in [pool.submit(self._layer, *triple) for triple in triples]]
         finally:
             pool.shutdown(cancel_futures=True)
-
-    def _diff_ids(self, manifest: Manifest) -> Sequence[str]:
-        plain = all(media.LAYERS.get(layer.media_type) is Compression.NONE for layer in manifest.layers)
-        if plain and isinstance(self._source, Remembers):
-            return [layer.digest for layer in manifest.layers]  # the source has held them to its config
-        return layer_forms(self._source, manifest)
 
     def _layer(self, layer: Descriptor, diff_id: str, original: Descriptor | None) -> Descriptor:
         """Copy a layer in the form that is wanted; return its descriptor at the destination."""
@@ -256,11 +253,6 @@ class ImageCopy:
 
     # ── blobs ──
 
-    def _as_they_are(self, layers: Sequence[Descriptor]) -> list[Descriptor]:
-        for layer in layers:
-            self._blob(layer)
-        return list(layers)
-
     def _blob(self, blob: Descriptor) -> None:
         if self._known(blob):
             self._is_there(blob)
@@ -314,13 +306,3 @@ def _typed(layer: Descriptor, *, docker: bool) -> str:
 
 def _content(part: Descriptor) -> tuple[str, int]:
     return part.digest, part.size
-
-
-def _same(one: Descriptor, other: Descriptor) -> bool:
-    return (one.media_type, one.digest, one.size) == (other.media_type, other.digest, other.size)
-
-
-def _kind(document: Manifest | Index, *, docker: bool) -> str:
-    if isinstance(document, Index):
-        return media.DOCKER_INDEX if docker else media.OCI_INDEX
-    return media.DOCKER_MANIFEST if docker else media.OCI_MANIFEST

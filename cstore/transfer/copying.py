@@ -18,7 +18,6 @@ from cstore.transfer.places import Place, parse_place
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import IO
 
     from cstore.store import Store
     from cstore.transfer.contract import CopiedImage, ImageSink, ImageSource, Tell
@@ -54,17 +53,13 @@ def copy(
         ImageUnknown: there is no such image.
         SystemFailure: something cannot be read or written, or cannot fit.
     """
-    request, tell = request or CopyRequest(), tell or _nobody
+    request, tell = request or CopyRequest(), tell or (lambda _: None)
     with ExitStack() as stack:
         if isinstance(destination, str | Place):
             destination = sink_of(destination, store=store, access=access)
         if isinstance(source, str | Place):
             source = stack.enter_context(opened_source(source, store=store, platform=request.platform, access=access))
         return destination.take(source, request, tell)
-
-
-def _nobody(_event: object) -> None:
-    """Nobody wants to know."""
 
 
 # ── sources ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -163,23 +158,15 @@ def members_at(path: str, *, layout: bool = False) -> Iterator[Members]:
             return
         with naming(path):
             if not is_plain(fd, path):
-                fd = stack.enter_context(_unpacked(fd, path)).fileno()
+                from cstore.transfer.scratch import ScratchSink, scratch_file
+                from cstore.transfer.verifying import pour, uncompressed
+
+                unpacked = stack.enter_context(scratch_file()).fileno()
+                pour(uncompressed(FileReader(fd, path)), ScratchSink(unpacked))
+                os.lseek(unpacked, 0, os.SEEK_SET)
+                fd = unpacked
             found = scan_tar(fd, path)
         yield settled(found, stack)
-
-
-def _unpacked(fd: int, path: str) -> IO[bytes]:
-    from cstore.transfer.scratch import ScratchSink, scratch_file
-    from cstore.transfer.verifying import pour, uncompressed
-
-    file = scratch_file()
-    try:
-        pour(uncompressed(FileReader(fd, path)), ScratchSink(file.fileno()))
-        os.lseek(file.fileno(), 0, os.SEEK_SET)
-    except BaseException:
-        file.close()
-        raise
-    return file
 
 
 # ── sinks ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

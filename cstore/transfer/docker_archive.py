@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from cstore.oci.config import ImageConfig
     from cstore.transfer.members import Members
     from cstore.transfer.plan import Naming
 
@@ -51,16 +50,12 @@ def read_plans(members: Members, naming: Naming) -> list[ImagePlan]:
     indexed = {} if all(names) or members.find(INDEX) is None else names_of_configs(members, naming.with_(home=LOCAL))
     plans = []
     for place, (item, said) in enumerate(zip(items, names, strict=True)):
-        known = said or indexed.get(_digest_in(item), ())
+        config = str(item.get("Config")).lstrip("/").removeprefix(_BLOBS).removesuffix(".json")
+        digest = config.replace("/", ":", 1) if "/" in config else f"sha256:{config}"
+        known = said or indexed.get(digest, ())
         if naming.wants(known):
             plans.append(_plan(members, item, f"{MANIFEST}, image {place}", known))
     return merge(plans)
-
-
-def _digest_in(item: Mapping[str, Any]) -> str:
-    """The digest that the name of a config consists of, if it does."""
-    name = str(item.get("Config")).lstrip("/").removeprefix(_BLOBS).removesuffix(".json")
-    return name.replace("/", ":", 1) if "/" in name else f"sha256:{name}"
 
 
 def _plan(members: Members, item: Mapping[str, Any], where: str, names: tuple[str, ...]) -> ImagePlan:
@@ -68,21 +63,21 @@ def _plan(members: Members, item: Mapping[str, Any], where: str, names: tuple[st
     if not isinstance(config_name, str):
         raise ImageArchiveError(where, "expected the name of a config under 'Config'")
     layers = [plain_name(name, where) for name in _texts(item, "Layers", where)]
-    config = _config(members, config_name, where)
+    described = get_part(members, config_name, where)
+    raw = described.read(LARGEST)
+    check_blob_name(described.name, raw)
+    config = read_config(raw, described.name)
     diff_ids = config.rootfs.diff_ids
     if len(layers) != len(diff_ids):
         raise layer_count_differs(where, len(layers), len(diff_ids))
     sources = item.get("LayerSources")
-    known = sources if isinstance(sources, dict) else {}
-    chain = tuple(_layer(members, *layer, known) for layer in zip(layers, diff_ids, strict=True))
-    return ImagePlan(where, config, chain, names)
-
-
-def _layer(members: Members, member: str, diff_id: str, sources: Mapping[str, Any]) -> LayerPlan:
-    part = members.find(member)  # if it is not there, that is told when it is needed
-    source = sources.get(diff_id)
-    urls = urls_in(source) if part is None and isinstance(source, dict) else ()
-    return LayerPlan(member, diff_id, linked=part is not None and part.linked, urls=urls)
+    chain = []
+    for member, diff_id in zip(layers, diff_ids, strict=True):
+        part = members.find(member)  # if it is not there, that is told when it is needed
+        source = sources.get(diff_id) if isinstance(sources, dict) else None
+        urls = urls_in(source) if part is None and isinstance(source, dict) else ()
+        chain.append(LayerPlan(member, diff_id, linked=part is not None and part.linked, urls=urls))
+    return ImagePlan(where, config, tuple(chain), names)
 
 
 def _texts(item: Mapping[str, Any], key: str, where: str) -> list[str]:
@@ -109,13 +104,6 @@ def _names(item: Mapping[str, Any], where: str, naming: Naming) -> tuple[str, ..
             )
         names.append(naming.read(text, f"{where}: 'RepoTags'"))
     return tuple(filter(None, names))
-
-
-def _config(members: Members, name: str, where: str) -> ImageConfig:
-    part = get_part(members, name, where)
-    raw = part.read(LARGEST)
-    check_blob_name(part.name, raw)
-    return read_config(raw, part.name)
 
 
 def check_blob_name(name: str, raw: bytes) -> None:

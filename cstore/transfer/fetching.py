@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from _hashlib import HASH
     from collections.abc import Iterator, Sequence
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Self
 
     from cstore.archive.streams import ReadInto
     from cstore.store import Store
@@ -157,15 +157,12 @@ class Fetching:
     def _received(self, said: socket.socket) -> bool:
         """Note one thing that was said; False at the end."""
         data, descriptors, _, _ = socket.recv_fds(said, _LARGEST_MESSAGE, 1)
-        if data:
-            self._note(pickle.loads(data), descriptors)  # noqa: S301  - written by our own child
-        return bool(data)
-
-    def _note(self, said: tuple[int, str, Any], descriptors: Sequence[int]) -> None:
-        what, digest, value = said
+        if not data:
+            return False
+        what, digest, value = pickle.loads(data)  # noqa: S301  - written by our own child
         if what == _TOLD:
             self._tell(value)
-            return
+            return True
         blob = self._blobs[digest]
         size = self._needs[digest].size
         if what == _FILE:
@@ -182,6 +179,7 @@ class Fetching:
         elif what == _FAILED:
             blob.failure, spoiled = value
             self.spoiled |= spoiled
+        return True
 
 
 class _Following:

@@ -18,7 +18,6 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from contextlib import ExitStack
 
     from cstore.transfer.members import Members, Part
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 
 DOCKER_FORMAT, OCI_FORMAT = "docker", "oci"
 _FORMATS = ("", DOCKER_FORMAT, OCI_FORMAT)
+_TOLD_BY = {MANIFEST: DOCKER_FORMAT, INDEX: OCI_FORMAT, REPOSITORIES: "v1"}
+"""The document that tells a format; the first one that is there counts."""
 LONGEST_CHAIN = 500
 """Layers in an image: what the drivers can stack."""
 
@@ -68,7 +69,12 @@ def read_plans(members: Members, wanted: LoadRequest, warnings: list[str], *, co
         raise ImageArchiveError(members.shown, "it contains no image")
     plans = _named(plans, naming, members.shown)
     for plan in plans:
-        _judge(plan, warnings)
+        if len(plan.layers) > LONGEST_CHAIN:
+            reason = f"it has {len(plan.layers)} layers, more than the {LONGEST_CHAIN} that can be stacked"
+            raise ImageArchiveError(plan.member, reason, go_text="max depth exceeded")
+        system = plan.config.platform.os
+        if system and system.lower() != "linux":
+            warnings.append(f"{plan.member}: the image is for {system}, so it cannot run here")
     if not wanted.tag:
         return plans
     if len(plans) > 1:
@@ -81,7 +87,14 @@ def read_plans(members: Members, wanted: LoadRequest, warnings: list[str], *, co
 def _read(
     members: Members, wanted: LoadRequest, naming: Naming, warnings: list[str], *, complete: bool
 ) -> list[ImagePlan]:
-    format_ = _format_of(members, wanted)
+    format_ = wanted.format or next((kind for name, kind in _TOLD_BY.items() if members.find(name)), "")
+    if not format_:
+        known = f"{MANIFEST!r}, {INDEX!r} or {REPOSITORIES!r}"
+        raise ImageArchiveError(
+            members.shown,
+            f"it is not an archive of images: there is no {known} in it",
+            hint="cstore import creates an image from a root file system's tar, cstore import-layer a layer",
+        )
     if format_ == OCI_FORMAT:
         choice = Choice(wanted_platform(wanted.platform), wanted.all_platforms)
         plans = oci_layout.read_plans(members, choice, naming.with_(home=LOCAL), warnings, complete=complete)
@@ -110,23 +123,6 @@ def check(wanted: LoadRequest) -> None:
     wanted_platform(wanted.platform)
 
 
-def _format_of(members: Members, wanted: LoadRequest) -> str:
-    if wanted.format:
-        return wanted.format
-    if members.find(MANIFEST):
-        return DOCKER_FORMAT
-    if members.find(INDEX):
-        return OCI_FORMAT
-    if members.find(REPOSITORIES):
-        return "v1"
-    known = f"{MANIFEST!r}, {INDEX!r} or {REPOSITORIES!r}"
-    raise ImageArchiveError(
-        members.shown,
-        f"it is not an archive of images: there is no {known} in it",
-        hint="cstore import creates an image from a root file system's tar, cstore import-layer a layer",
-    )
-
-
 def _for_platform(plans: list[ImagePlan], wanted: LoadRequest, shown: str) -> list[ImagePlan]:
     if not wanted.platform:
         return plans
@@ -147,26 +143,14 @@ def _named(plans: list[ImagePlan], naming: Naming, shown: str) -> list[ImagePlan
         spelled = naming.spellings(name)
         found = [(place, full) for place, plan in enumerate(plans) for full in plan.names if full in spelled]
         if not found:
+            offered = ", ".join(full for plan in plans for full in plan.names)
+            hint = f"it has: {offered}" if offered else "its images have no names"
             raise ImageArchiveError(
-                shown, f"it has no image named {name!r}", hint=_offer(plans), go_text=f'Tag "{name}" not found'
+                shown, f"it has no image named {name!r}", hint=hint, go_text=f'Tag "{name}" not found'
             )
         for place, full in found:
             kept.setdefault(place, []).append(full)
     return [plans[place].with_(names=tuple(dict.fromkeys(kept[place]))) for place in sorted(kept)]
-
-
-def _offer(plans: Iterable[ImagePlan]) -> str:
-    offered = ", ".join(name for plan in plans for name in plan.names)
-    return f"it has: {offered}" if offered else "its images have no names"
-
-
-def _judge(plan: ImagePlan, warnings: list[str]) -> None:
-    if len(plan.layers) > LONGEST_CHAIN:
-        reason = f"it has {len(plan.layers)} layers, more than the {LONGEST_CHAIN} that can be stacked"
-        raise ImageArchiveError(plan.member, reason, go_text="max depth exceeded")
-    system = plan.config.platform.os
-    if system and system.lower() != "linux":
-        warnings.append(f"{plan.member}: the image is for {system}, so it cannot run here")
 
 
 # ── in a directory of an archive ──
@@ -191,16 +175,26 @@ def settled(members: Members, opened: ExitStack) -> Members:
     Raises:
         ImageArchiveError: several directories have one, or one of a root file system.
     """
-    if any(_is_there(members, name) for name in DOCUMENTS):
-        return members
-    names = _names_beneath(members)
+    for name in DOCUMENTS:
+        try:
+            if members.find(name) is not None:
+                return members
+        except CstoreError:
+            return members  # its reader reports what is wrong with it
+    names = members.names() if isinstance(members, Catalogue) else ()
+    if isinstance(members, DirectoryMembers):
+        names = list(members.names(_DEEPEST))
     folders = sorted({name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in DOCUMENTS} - {""})
     found = [folder for folder in folders if _holds_images(_Below(members, folder))]
     if not found:
         return members
     tops = {name.partition("/")[0] for name in names}
     if len(found) == 1 and found[0].count("/") < _DEEPEST and not tops & _OF_SYSTEMS:
-        return _entered(members, found[0], opened)
+        if not isinstance(members, DirectoryMembers):
+            return _Below(members, found[0])
+        fd = members.enter(found[0])
+        opened.callback(os.close, fd)
+        return DirectoryMembers(fd, os.path.join(members.shown, found[0]))
     shown = ", ".join(map(repr, found[:_MOST_NAMED]))
     more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
     there = isinstance(members, DirectoryMembers)
@@ -210,21 +204,6 @@ def settled(members: Members, opened: ExitStack) -> Members:
         f"it is not an image archive, but contains {'one' if len(found) == 1 else 'some'}: {shown}{more}",
         hint=f"choose one: {way_out}" if there else f"unpack it into a directory, and choose one: {way_out}",
     )
-
-
-def _is_there(members: Members, name: str) -> bool:
-    try:
-        return members.find(name) is not None
-    except CstoreError:
-        return True  # its reader reports what is wrong with it
-
-
-def _entered(members: Members, folder: str, opened: ExitStack) -> Members:
-    if not isinstance(members, DirectoryMembers):
-        return _Below(members, folder)
-    fd = members.enter(folder)
-    opened.callback(os.close, fd)
-    return DirectoryMembers(fd, os.path.join(members.shown, folder))
 
 
 def _holds_images(members: _Below) -> bool:
@@ -254,9 +233,3 @@ class _Below:
         """See `Members.find`."""
         part = self._members.find(f"{self._folder}/{name}")
         return part.with_(name=name) if part is not None and part.fd >= 0 else part
-
-
-def _names_beneath(members: Members) -> Iterable[str]:
-    if isinstance(members, Catalogue):
-        return members.names()
-    return list(members.names(_DEEPEST)) if isinstance(members, DirectoryMembers) else ()

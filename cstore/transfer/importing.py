@@ -94,7 +94,18 @@ def import_image(
 
 def _document(request: ImportRequest) -> dict[str, Any]:
     """Create the config, except for the fields of the layer."""
-    given = _given(request.config)
+    given: dict[str, Any] = {}
+    if request.config:
+        import json
+
+        try:
+            given = json.loads(request.config)
+        except (ValueError, RecursionError) as error:
+            raise ImageInvalid(f"its config is not JSON: {error}") from None
+        if not isinstance(given, dict):
+            raise ImageInvalid("its config is not a JSON object")
+        if given and not {"config", "rootfs", "architecture", "os", "history"} & given.keys():
+            given = {"config": given}  # it is only what is under `config` in that of an image
     platform = wanted_platform(request.platform)
     said = {"architecture": platform.architecture, "os": platform.os, "variant": platform.variant}
     kept = {key: value for key, value in given.items() if key not in {"rootfs", "history", "created"}}
@@ -108,22 +119,6 @@ def _document(request: ImportRequest) -> dict[str, Any]:
         raise ImageInvalid("'config' in its config is not an object")
     document["config"] = changed(config, request.changes)
     return document
-
-
-def _given(raw: bytes) -> dict[str, Any]:
-    """Read the config that a caller has: that of an image, or only what is under `config` in one."""
-    if not raw:
-        return {}
-    import json
-
-    try:
-        found = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise ImageInvalid(f"its config is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise ImageInvalid("its config is not a JSON object")
-    whole = {"config", "rootfs", "architecture", "os", "history"} & found.keys()
-    return found if whole or not found else {"config": found}
 
 
 def _create(store: Store, layer: Layer, document: dict[str, Any], message: str, intent: Intent) -> Image:

@@ -167,18 +167,16 @@ def _kind(document: Mapping[str, Any], member: str) -> str:
     if said is None:
         if not is_index and not is_manifest:
             raise ImageArchiveError(member, "it is neither a manifest nor an index")
-        return media.OCI_INDEX if is_index else _manifest_kind(document)
+        if is_index:
+            return media.OCI_INDEX
+        config = document.get("config")
+        docker = isinstance(config, dict) and config.get("mediaType") == media.DOCKER_CONFIG
+        return media.DOCKER_MANIFEST if docker else media.OCI_MANIFEST
     if not isinstance(said, str) or said not in media.INDEXES | media.MANIFESTS:
         raise ImageArchiveError(member, f"expected a manifest or an index, found media type {said!r}")
     if is_index != (said in media.INDEXES):
         raise ImageArchiveError(member, f"it calls itself {said!r}, but lacks the fields of that type")
     return said
-
-
-def _manifest_kind(document: Mapping[str, Any]) -> str:
-    config = document.get("config")
-    docker = isinstance(config, dict) and config.get("mediaType") == media.DOCKER_CONFIG
-    return media.DOCKER_MANIFEST if docker else media.OCI_MANIFEST
 
 
 def _descriptors(document: Mapping[str, Any], key: str, member: str) -> tuple[Descriptor, ...]:
@@ -206,30 +204,21 @@ def _descriptor(found: object, where: str, *, sized: bool = True) -> Descriptor:
     annotations = found.get("annotations") or {}
     if not isinstance(annotations, dict) or not all(isinstance(text, str) for text in annotations.values()):
         raise ImageArchiveError(where, "expected texts under 'annotations'")
-    about = annotations, _platform(found, where), urls_in(found)
-    return Descriptor(media_type, _digest(digest, where), size, *about)
+    platform, keys = found.get("platform"), ("os", "architecture", "variant", "os.version")
+    if platform is not None:
+        if not isinstance(platform, dict) or not all(isinstance(platform.get(key, ""), str) for key in keys):
+            raise ImageArchiveError(where, "expected texts under 'platform'")
+        platform = Platform(*(platform.get(key, "") for key in keys))
+    if not isinstance(digest, str):
+        raise ImageArchiveError(where, "expected a digest")
+    try:
+        check_digest(digest)
+    except InvalidDigest as error:
+        raise ImageArchiveError(where, f"expected a digest, found {digest!r}: {error.reason}") from None
+    return Descriptor(media_type, digest, size, annotations, platform, urls_in(found))
 
 
 def urls_in(descriptor: Mapping[str, Any]) -> tuple[str, ...]:
     """Where else a descriptor says that its content can be had."""
     urls = descriptor.get("urls")
     return tuple(url for url in urls if isinstance(url, str)) if isinstance(urls, list) else ()
-
-
-def _digest(found: object, where: str) -> str:
-    if not isinstance(found, str):
-        raise ImageArchiveError(where, "expected a digest")
-    try:
-        return check_digest(found)
-    except InvalidDigest as error:
-        raise ImageArchiveError(where, f"expected a digest, found {found!r}: {error.reason}") from None
-
-
-def _platform(found: Mapping[str, Any], where: str) -> Platform | None:
-    said = found.get("platform")
-    if said is None:
-        return None
-    keys = ("os", "architecture", "variant", "os.version")
-    if not isinstance(said, dict) or not all(isinstance(said.get(key, ""), str) for key in keys):
-        raise ImageArchiveError(where, "expected texts under 'platform'")
-    return Platform(*(said.get(key, "") for key in keys))

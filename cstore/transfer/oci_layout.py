@@ -61,7 +61,14 @@ def read_plans(
     Raises:
         ImageArchiveError: a document is not valid, or names a missing member, or no platform matches.
     """
-    _check_layout(members, warnings)
+    layout = members.find(LAYOUT)
+    if layout is None:
+        warnings.append(f"{members.shown} has no {LAYOUT!r}, which every OCI layout should have")
+    else:
+        document = load_json(layout.read(LARGEST), LAYOUT)
+        version = document.get(VERSION) if isinstance(document, dict) else None
+        if not isinstance(version, str) or version.partition(".")[0] != "1":
+            raise ImageArchiveError(LAYOUT, f"expected {VERSION} 1.0.0, found {version!r}")
     reading = _Reading(members, choice, naming, complete=complete)
     plans = merge(reading.top(read_index(members)))
     warnings += reading.passed_over
@@ -103,17 +110,6 @@ def parse_index(raw: bytes) -> Index:
     return index
 
 
-def _check_layout(members: Members, warnings: list[str]) -> None:
-    part = members.find(LAYOUT)
-    if part is None:
-        warnings.append(f"{members.shown} has no {LAYOUT!r}, which every OCI layout should have")
-        return
-    document = load_json(part.read(LARGEST), LAYOUT)
-    version = document.get(VERSION) if isinstance(document, dict) else None
-    if not isinstance(version, str) or version.partition(".")[0] != "1":
-        raise ImageArchiveError(LAYOUT, f"expected {VERSION} 1.0.0, found {version!r}")
-
-
 class _Reading:
     """One layout being read.
 
@@ -132,10 +128,15 @@ class _Reading:
 
     def top(self, index: Index) -> list[ImagePlan]:
         """Read what the index of the layout lists, as far as it is wanted and an image."""
-        groups = self._groups(index)
-        wanted = [group for group in groups if self._naming.wants([self.name_of(group[0])])]
-        # An index without a name may have names inside.
-        chosen = wanted or [[group[0]] for group in groups if not self.name_of(group[0]) and _is_index(group[0])]
+        # Entries of one name, or of none, each with a platform, are one image for several platforms.
+        grouped: dict[object, list[Descriptor]] = {}
+        for place, entry in enumerate(index.manifests):
+            single = entry.platform is None or entry.platform.os == _NOWHERE or entry.media_type not in _MANIFESTS
+            grouped.setdefault(place if single else self.name_of(entry), []).append(entry)
+        chosen = [group for group in grouped.values() if self._naming.wants([self.name_of(group[0])])]
+        if not chosen:  # an index without a name may have names inside
+            firsts = [group[0] for group in grouped.values()]
+            chosen = [[first] for first in firsts if not self.name_of(first) and first.media_type in _INDEXES]
         plans: list[ImagePlan] = []
         others: list[NoImage] = []
         for group in chosen:
@@ -150,14 +151,6 @@ class _Reading:
 
     def _pass_over(self, others: Iterable[ImageArchiveError]) -> None:
         self.passed_over += (f"passed over: {error.message}" for error in others)
-
-    def _groups(self, index: Index) -> list[list[Descriptor]]:
-        """Put entries together that are one image for several platforms: of one name, or none, each with a platform."""
-        groups: dict[object, list[Descriptor]] = {}
-        for place, entry in enumerate(index.manifests):
-            single = entry.platform is None or entry.platform.os == _NOWHERE or entry.media_type not in _MANIFESTS
-            groups.setdefault(place if single else self.name_of(entry), []).append(entry)
-        return list(groups.values())
 
     def name_of(self, entry: Descriptor) -> str:
         """The name that an entry has, "" if it has none."""
@@ -285,7 +278,9 @@ def chosen_instances(entries: Sequence[Descriptor], choice: Choice, shown: str) 
         NoImage: none of the entries is an image.
         ImageArchiveError: none is for the wanted platform.
     """
-    images = [entry for entry in entries if _may_be_image(entry)]
+    # What is at once known to be something else is left out: attestations go by an unknown platform.
+    known = [entry for entry in entries if entry.media_type in _INDEXES | _MANIFESTS]
+    images = [entry for entry in known if entry.platform is None or entry.platform.os != _NOWHERE]
     if entries and not images:
         raise NoImage(f"the entry {entries[0].digest}", "no entry of its index is an image")
     ordered: list[Descriptor] = []
@@ -304,16 +299,6 @@ def chosen_instances(entries: Sequence[Descriptor], choice: Choice, shown: str) 
             go_text=f"no image found in image index for architecture {choice.platform.architecture}",
         )
     return ordered
-
-
-def _is_index(entry: Descriptor) -> bool:
-    return entry.media_type in _INDEXES
-
-
-def _may_be_image(entry: Descriptor) -> bool:
-    """Whether an entry is not at once known to be something else: attestations go by an unknown platform."""
-    known = entry.media_type in _INDEXES | _MANIFESTS
-    return known and (entry.platform is None or entry.platform.os != _NOWHERE)
 
 
 def blob_name(digest: str) -> str:

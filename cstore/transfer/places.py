@@ -51,15 +51,11 @@ class Place(Value):
         if self.transport == REGISTRY:
             return f"docker://{self.reference}"
         if self.transport == STORE:
-            return f"{STORE}:{self._store()}{self.reference}"
+            driver = f"{self.driver}@" if self.driver else ""
+            run = f"+{self.run_root}" if self.run_root else ""
+            roots = f"[{driver}{self.graph_root}{run}]" if self.graph_root else ""
+            return f"{STORE}:{roots}{self.reference}"
         return ":".join(filter(None, (self.transport, self.path, self.reference)))
-
-    def _store(self) -> str:
-        if not self.graph_root:
-            return ""
-        driver = f"{self.driver}@" if self.driver else ""
-        run = f"+{self.run_root}" if self.run_root else ""
-        return f"[{driver}{self.graph_root}{run}]"
 
 
 @checked

@@ -30,7 +30,7 @@ def raw_values(raw: bytes) -> dict[str, str]:
         key, at = decoder.raw_decode(text, at)
         start = _after_space(text, text.index(":", at) + 1)
         _, at = decoder.raw_decode(text, start)
-        found[key] = _compact(text[start:at])
+        found[key] = "".join(_TOKEN.findall(text[start:at])).translate(_ESCAPED)
         at = _after_space(text, at)
         at += text[at] == ","
     return found
@@ -40,10 +40,6 @@ def _after_space(text: str, at: int) -> int:
     while text[at] in " \t\r\n":
         at += 1
     return at
-
-
-def _compact(text: str) -> str:
-    return "".join(_TOKEN.findall(text)).translate(_ESCAPED)
 
 
 def raw_object(values: Mapping[str, str]) -> bytes:

@@ -20,8 +20,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator, Sequence
     from typing import Self
 
     from cstore.archive.streams import ReadInto
@@ -205,19 +204,16 @@ class RegistrySink(BlobSink):
         """Store an image (see `contract.ImageSink`)."""
         self._rate = Rate(request.limit_rate)
         if not request.dry_run:
-            self._neighbors = tuple(self._relatives(source))
+            # Other repositories of the registry may have blobs of the image, under the names that it has.
+            names = [source.reference] if isinstance(source, RegistrySource) else []
+            if isinstance(source, StoreSource):
+                with suppress(CstoreError):
+                    names += (parse_name(text) for text in source.all_names)
+            paths = (name.path for name in names if name.domain == self._name.domain)
+            self._neighbors = tuple(dict.fromkeys(path for path in paths if path != self._name.path))
         with self._repository:
             self._repository.hear(lambda retry: tell(_told(retry)))
             return super().take(source, request, tell)
-
-    def _relatives(self, source: ImageSource) -> Iterator[str]:
-        """Other repositories of the same registry that may have blobs of an image, by the names that it has."""
-        names = [source.reference] if isinstance(source, RegistrySource) else []
-        if isinstance(source, StoreSource):
-            with suppress(CstoreError):
-                names += (parse_name(text) for text in source.all_names)
-        paths = (name.path for name in names if name.domain == self._name.domain)
-        yield from dict.fromkeys(path for path in paths if path != self._name.path)
 
     def has(self, blob: Descriptor) -> bool:
         """See `BlobSink.has`. What another repository of the registry has costs one request to have here as well."""
@@ -231,12 +227,19 @@ class RegistrySink(BlobSink):
     def put(self, blob: Descriptor, source: ReadInto) -> None:
         """See `BlobSink.put`. What can be read only once waits in a file: a push that was cut goes on."""
         with ExitStack() as stack:
-            if not isinstance(source, PartReader):
+            if isinstance(source, PartReader):
+                part = source
+            else:
                 require_scratch_room(self.shown, blob.size)
                 spool = stack.enter_context(scratch_file())
                 pour(source, ScratchSink(spool.fileno()))
-                source = PartReader(spool.fileno(), Part(blob.digest, blob.size))
-            self._repository.upload(blob.digest, blob.size, _opener(source, self._rate), missing=True)
+                part = PartReader(spool.fileno(), Part(blob.digest, blob.size))
+
+            @contextmanager
+            def opened(offset: int) -> Iterator[ReadInto]:
+                yield Limited(part.again(offset), self._rate)
+
+            self._repository.upload(blob.digest, blob.size, opened, missing=True)
         self._known[blob.digest] = True
 
     def put_manifest(self, raw: bytes, described: Descriptor, *, instance: bool) -> None:
@@ -252,11 +255,3 @@ class RegistrySink(BlobSink):
 def _told(retry: Retry) -> Retried:
     what, _, digest = retry.action.rpartition(" ")
     return Retried(digest if what.endswith("blob") else "", retry.action, retry.attempt, retry.wait, retry.reason)
-
-
-def _opener(part: PartReader, rate: Rate) -> Callable[[int], AbstractContextManager[ReadInto]]:
-    @contextmanager
-    def opened(offset: int) -> Iterator[ReadInto]:
-        yield Limited(part.again(offset), rate)
-
-    return opened

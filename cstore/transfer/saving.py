@@ -98,22 +98,15 @@ def _copy(
 ) -> None:
     compression = Compression.GZIP if request.compression is None else request.compression
     wanted = CopyRequest(compression=None if sink.layers == PLAIN else compression)
-    sink.take_all([StoreSource(store, image) for image in images], wanted, _Adding(images, progress))
+    layers = {layer.diff_digest for image in images for layer in image.layers}
+    read: dict[str, int] = {}
 
+    def add(event: Event) -> None:
+        if progress is not None and isinstance(event, BlobProgress) and event.digest in layers:
+            read[event.digest] = event.done
+            progress(sum(read.values()))
 
-class _Adding:
-    """Tells how many bytes of layers have been read in all, from what is told of each."""
-
-    def __init__(self, images: Sequence[StoredImage], progress: Callable[[int], None] | None) -> None:
-        self._layers = {layer.diff_digest for image in images for layer in image.layers}
-        self._read: dict[str, int] = {}
-        self._progress = progress
-
-    def __call__(self, event: Event) -> None:
-        """Take note of an event."""
-        if self._progress is not None and isinstance(event, BlobProgress) and event.digest in self._layers:
-            self._read[event.digest] = event.done
-            self._progress(sum(self._read.values()))
+    sink.take_all([StoreSource(store, image) for image in images], wanted, add)
 
 
 def size_of_save(images: Sequence[StoredImage]) -> int:

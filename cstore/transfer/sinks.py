@@ -365,12 +365,11 @@ class DockerArchiveSink(_ArchiveSink):
         super().__init__(target, name, sync=sync, scratch=scratch)
 
     def _pack(self, package: TarPackage) -> None:
-        images = [self._packed(raw, top.digest, names) for raw, top, names in self._tops]
+        images = []
+        for raw, top, names in self._tops:
+            manifest, config = parse_document(raw, top.digest), bytearray()
+            if not isinstance(manifest, Manifest):
+                raise ImageArchiveError(self.shown, "expected a manifest, found an index")
+            self._give(manifest.config.digest, _Extending(config))
+            images.append(PackedImage(parse_config(bytes(config)), manifest.layers, tuple(map(parse_name, names))))
         write_docker(package, images, self._give)
-
-    def _packed(self, raw: bytes, digest: str, names: Sequence[str]) -> PackedImage:
-        manifest, config = parse_document(raw, digest), bytearray()
-        if not isinstance(manifest, Manifest):
-            raise ImageArchiveError(self.shown, "expected a manifest, found an index")
-        self._give(manifest.config.digest, _Extending(config))
-        return PackedImage(parse_config(bytes(config)), manifest.layers, tuple(map(parse_name, names)))

@@ -208,7 +208,11 @@ class StoreSource:
         known, layers = self.image.manifest, self.image.layers
         if known is None or len(known.layers) != len(layers):
             return None
-        return None if any(map(_misdescribed, known.layers, layers)) else known
+        for said, layer in zip(known.layers, layers, strict=True):
+            form = media.LAYERS.get(said.media_type, Compression.NONE)
+            if said.digest == layer.diff_digest and form is not Compression.NONE:
+                return None  # it describes a layer in another form than the imported one
+        return known
 
     def manifest(self, digest: str = "") -> bytes:
         """See `ImageSource.manifest`: the one of layers that are not compressed."""
@@ -246,12 +250,6 @@ class StoreSource:
         if blob.digest not in self._layers:
             raise ImageArchiveError(self.shown, f"it has no layer {blob.digest}")
         return self._layers[blob.digest]
-
-
-def _misdescribed(said: Descriptor, layer: Layer) -> bool:
-    """Whether a manifest describes a layer in another form than the imported one."""
-    form = media.LAYERS.get(said.media_type)
-    return said.digest == layer.diff_digest and form is not None and form is not Compression.NONE
 
 
 def skip(reader: ReadInto, count: int) -> None:

@@ -135,16 +135,13 @@ class StoreCopy:
         for digest in planned.present:
             self._tell(BlobPresent(digest, sizes[digest]))
         missing = [need for need in needs if not need.present]
-        if missing and isinstance(self._source, RemoteSource) and isinstance(members, SourceMembers):
-            return self._fetched(members, plans, missing)
-        warnings = self._sink.take_planned(members, plans, window=self._window).warnings
-        if not isinstance(members, SourceMembers):  # those tell themselves
-            for digest, size, _ in planned.fetch:
-                self._tell(BlobDone(digest, size))
-        return warnings
-
-    def _fetched(self, members: SourceMembers, plans: Sequence[ImagePlan], missing: Sequence[Need]) -> tuple[str, ...]:
-        """Fetch blobs over a network, several side by side, ahead of the layer that is being unpacked."""
+        if not missing or not isinstance(self._source, RemoteSource) or not isinstance(members, SourceMembers):
+            warnings = self._sink.take_planned(members, plans, window=self._window).warnings
+            if not isinstance(members, SourceMembers):  # those tell themselves
+                for digest, size, _ in planned.fetch:
+                    self._tell(BlobDone(digest, size))
+            return warnings
+        # Over a network: several blobs side by side, ahead of the layer that is being unpacked.
         from cstore.transfer.fetching import Fetching
 
         for more in range(len(missing), -1, -1):

@@ -21,7 +21,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from cstore.records.model import Image
     from cstore.store import Store
@@ -135,7 +135,12 @@ class StoreSink:
     def _bring_image(self, plan: ImagePlan, intake: LayerIntake, intent: Intent) -> LoadedImage:
         """Make the image's record and data, or add to those of an image that is there."""
         config, layers = plan.config, plan.layer_ids
-        manifest = plan.manifest or made_up_manifest(config.raw, self._sizes(plan))
+        # For a link, skopeo and Podman record the link's own size, 0. The digest must be the one of their manifest.
+        sizes = (
+            (layer.diff_id, 0 if layer.linked else self.store.layers.get(identifier).diff_size)
+            for layer, identifier in zip(plan.layers, layers, strict=True)
+        )
+        manifest = plan.manifest or made_up_manifest(config.raw, sizes)
         # The order is the one in which they are stored (docker 16).
         data = {config.digest: config.raw}
         if plan.index:
@@ -149,32 +154,20 @@ class StoreSink:
             created=recorded_time(config.created),
             data=data,
         )
-        if not self._made(plan, request, intent) and not plan.spares:
+        is_new = check_image(self.store, plan) is None
+        if is_new:
+            intent.note(image=config.id)
+            try:
+                self.store.images.create(request)
+            except IDTaken:
+                if check_image(self.store, plan) is None:
+                    raise
+                is_new = False  # another process has just made it
+        if not is_new and not plan.spares:
             for key, value in data.items():
                 self.store.images.set_data(config.id, key, value)
         new = tuple(layer for layer in layers if layer in intake.made)
         return LoadedImage(config.id, digest_of(manifest), plan.names, layers, new)
-
-    def _made(self, plan: ImagePlan, request: NewImage, intent: Intent) -> bool:
-        """Make an image; return False if it is there, or another process has just made it."""
-        if check_image(self.store, plan) is not None:
-            return False
-        intent.note(image=request.id)
-        try:
-            self.store.images.create(request)
-        except IDTaken:
-            if check_image(self.store, plan) is None:
-                raise
-            return False
-        return True
-
-    def _sizes(self, plan: ImagePlan) -> Iterator[tuple[str, int]]:
-        """Yield the DiffID and size of each layer, for a manifest.
-
-        For a link, skopeo and Podman record the link's own size, 0. The manifest must have the same digest as theirs.
-        """
-        for layer, identifier in zip(plan.layers, plan.layer_ids, strict=True):
-            yield layer.diff_id, 0 if layer.linked else self.store.layers.get(identifier).diff_size
 
 
 def check_image(store: Store, plan: ImagePlan) -> Image | None:

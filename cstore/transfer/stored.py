@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from cstore.digests import is_digest_of
 from cstore.errors import (
     CstoreError,
@@ -53,8 +55,18 @@ def take_apart(store: Store, ref: str) -> StoredImage:
         ImageInvalid: it has no config, or its layers are not those of its config.
     """
     image, name = _find(store, ref)
-    manifest = _manifest(store, image)
-    config = _config(store, image, manifest)
+    manifest = None
+    with suppress(CstoreError):  # without one, or with one of an older kind, the config suffices
+        document = parse_document(store.images.get_data(image.id, "manifest"), "manifest")
+        manifest = document if isinstance(document, Manifest) else None
+    digest = manifest.config.digest if manifest else f"sha256:{image.id}"
+    try:
+        raw = store.images.get_data(image.id, digest)
+    except DataItemUnknown:
+        raise ImageInvalid(f"{image.id} has no config in the store, so no program can run it") from None
+    if not is_digest_of(digest, raw):
+        raise ImageInvalid(f"the config of {image.id} in the store does not have the digest {digest}")
+    config = parse_config(raw)
     layers = _chain(store, image)
     found = tuple(layer.diff_digest for layer in layers)
     if found != config.rootfs.diff_ids:
@@ -72,37 +84,14 @@ def _find(store: Store, ref: str) -> tuple[Image, ImageName | None]:
         name = parse_name(ref, home=LOCAL) if ref in image.names else None
         return image, None if name is None or name.digest else name
     image = store.images.get(store.resolve(ref, "image").id)
-    called = next((name for name in image.names if _is_short_for(name, ref)), "")
-    return image, parse_name(called, home=LOCAL) if called else None
-
-
-def _is_short_for(name: str, ref: str) -> bool:
-    """Whether a name in full may be what a short one means."""
     try:
-        short = parse_name(ref, home=LOCAL)
+        short, full = parse_name(ref, home=LOCAL), str(parse_name(ref, home=DOCKER))
     except InvalidName:
-        return False
+        return image, None
     ending = str(short).removeprefix(f"{LOCAL}/")
-    return not short.digest and (name == str(parse_name(ref, home=DOCKER)) or f"/{name}".endswith(f"/{ending}"))
-
-
-def _manifest(store: Store, image: Image) -> Manifest | None:
-    try:
-        found = parse_document(store.images.get_data(image.id, "manifest"), "manifest")
-    except CstoreError:
-        return None  # images that were not made from one have none, or one of an older kind; the config suffices
-    return found if isinstance(found, Manifest) else None
-
-
-def _config(store: Store, image: Image, manifest: Manifest | None) -> ImageConfig:
-    digest = manifest.config.digest if manifest else f"sha256:{image.id}"
-    try:
-        raw = store.images.get_data(image.id, digest)
-    except DataItemUnknown:
-        raise ImageInvalid(f"{image.id} has no config in the store, so no program can run it") from None
-    if not is_digest_of(digest, raw):
-        raise ImageInvalid(f"the config of {image.id} in the store does not have the digest {digest}")
-    return parse_config(raw)
+    meant = (name for name in image.names if name == full or f"/{name}".endswith(f"/{ending}"))
+    called = "" if short.digest else next(meant, "")
+    return image, parse_name(called, home=LOCAL) if called else None
 
 
 def _chain(store: Store, image: Image) -> tuple[Layer, ...]:

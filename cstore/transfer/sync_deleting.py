@@ -66,29 +66,26 @@ def delete_tags(
                 tags = [each for each in repository.tags() if fnmatchcase(each, tag)]
                 gone = [each for each in tags if f"{one}:{each}" not in kept]
                 needed = {repository.manifest_digest(each) for each in tags if each not in gone} if gone else set()
-                for digest, names in _by_digest(repository, gone).items():
-                    yield from _delete(repository, one, digest, names, needed=digest in needed)
+                yield from _delete(repository, one, gone, needed)
         except CstoreError as error:
             yield one, error
 
 
-def _by_digest(repository: Repository, tags: Collection[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for tag in tags:
-        found.setdefault(repository.manifest_digest(tag), []).append(tag)
-    return found
-
-
-def _delete(repository: Repository, one: str, digest: str, tags: list[str], *, needed: bool) -> Iterator[Told]:
-    error: CstoreError | None = None
-    if needed:
-        error = Unsupported("another tag that stays names the same image, and a registry can only delete both")
-    elif digest:
-        try:
-            repository.delete_manifest(digest)
-        except CstoreError as refused:
-            error = refused
-    yield from ((f"docker://{one}:{tag}", error) for tag in tags)
+def _delete(repository: Repository, one: str, gone: Collection[str], needed: Collection[str]) -> Iterator[Told]:
+    """Delete tags of the repository `one`, except those with one of the digests `needed`."""
+    tagged: dict[str, list[str]] = {}
+    for tag in gone:
+        tagged.setdefault(repository.manifest_digest(tag), []).append(tag)
+    for digest, tags in tagged.items():
+        error: CstoreError | None = None
+        if digest in needed:
+            error = Unsupported("another tag that stays names the same image, and a registry can only delete both")
+        elif digest:
+            try:
+                repository.delete_manifest(digest)
+            except CstoreError as refused:
+                error = refused
+        yield from [(f"docker://{one}:{tag}", error) for tag in tags]
 
 
 def delete_names(store: Store, kept: Collection[str], scope: Scope) -> Iterator[Told]:

@@ -241,8 +241,18 @@ class _Sync:
             for item in self._named(image, pattern):
                 listed.add(image.id)
                 yield item
-        if self._request.containers:
-            yield from self._of_containers(store, pattern, listed)
+        for container in store.containers.list() if self._request.containers else ():
+            if pattern and not any(fnmatchcase(name, pattern) for name in container.names):
+                continue
+            # Those of their images that are not listed yet come too: without them, no container can come back.
+            used = store.images.find(container.image) if container.image else None
+            if used is not None and used.id not in listed:
+                listed.add(used.id)
+                name = name_of(used.id, UNNAMED)
+                nameless = _Item(name, self._from.with_(reference=f"@{used.id}"), name.path)
+                yield next(self._named(used, ""), nameless)
+            name = name_of(container.id)
+            yield _Item(name, self._from.with_(reference=container.id), name.path, container.id)
 
     def _named(self, image: Image, pattern: str) -> Iterator[_Item]:
         """An image under each of its names that is like a pattern."""
@@ -253,20 +263,6 @@ class _Sync:
                 name = parse_name(text, home=LOCAL)
                 if not name.digest:
                     yield _Item(name, self._from.with_(reference=text), name.path)
-
-    def _of_containers(self, store: Store, pattern: str, listed: set[str]) -> Iterator[_Item]:
-        """Containers, and those of their images that are not listed yet: without them, no container can come back."""
-        for container in store.containers.list():
-            if pattern and not any(fnmatchcase(name, pattern) for name in container.names):
-                continue
-            image = store.images.find(container.image) if container.image else None
-            if image is not None and image.id not in listed:
-                listed.add(image.id)
-                name = name_of(image.id, UNNAMED)
-                nameless = _Item(name, self._from.with_(reference=f"@{image.id}"), name.path)
-                yield next(self._named(image, ""), nameless)
-            name = name_of(container.id)
-            yield _Item(name, self._from.with_(reference=container.id), name.path, container.id)
 
     def _of_layout(self) -> Iterator[_Item]:
         from cstore.transfer.oci_layout import read_index
@@ -316,7 +312,13 @@ class _Sync:
         whole = goal.transport != places.STORE and not request.platform
         request = request.with_(all_platforms=whole)
         try:
-            with self._opened(item) as found:
+            if item.container:
+                opened: AbstractContextManager[ImageSource]
+                opened = ContainerSource(store_at(self._from, self._store), item.container)
+            else:
+                platform = self._request.copy.platform
+                opened = opened_source(item.place, store=self._store, platform=platform, access=self._access)
+            with opened as found:
                 if self._comes_back(item):
                     return self._restored(found, item, request)
                 if self._is_equal(found, goal):
@@ -328,12 +330,6 @@ class _Sync:
         except CstoreError as error:
             return Synced(str(item.place), str(goal), FAILED, error=error)
         return Synced(str(item.place), str(goal), COPIED, done.digest, done.size)
-
-    def _opened(self, item: _Item) -> AbstractContextManager[ImageSource]:
-        if item.container:
-            return ContainerSource(store_at(self._from, self._store), item.container)
-        platform = self._request.copy.platform
-        return opened_source(item.place, store=self._store, platform=platform, access=self._access)
 
     def _restored(self, source: ImageSource, item: _Item, request: CopyRequest) -> Synced:
         """Make a container again, unless it is there; one that has changed since is never replaced."""

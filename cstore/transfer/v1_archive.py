@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from cstore.transfer.members import Members, Part
+    from cstore.transfer.members import Members
     from cstore.transfer.plan import Naming
 
 
@@ -85,11 +85,23 @@ class _Reading:
 
     def _made(self, old_id: str, document: dict[str, Any], raw: bytes) -> ImagePlan:
         """Make the config of one image as Docker does: its own JSON, its layers, its history."""
+        from cstore.transfer.verifying import drained, uncompressed
+
         below = self._plans.get(document.get("parent") or "")
         part = get_part(self._members, f"{old_id}/layer.tar", f"{old_id}/json")
-        layer = LayerPlan(part.name, _diff_id(part))
-        layers = (*(below.layers if below else ()), layer)
-        history = [*(below.config.document["history"] if below else ()), _history(document)]
+        hashed = new_hash()
+        with part.opened() as reader:
+            for piece in drained(uncompressed(reader)):
+                hashed.update(piece)
+        layers = (*(below.layers if below else ()), LayerPlan(part.name, digest_from(hashed)))
+        command = _object(document.get("container_config")).get("Cmd")
+        step = {
+            "created": document.get("created") or ZERO_TIME,
+            "author": document.get("author"),
+            "created_by": " ".join(map(str, command)) if isinstance(command, list) else "",
+            "comment": document.get("comment"),
+        }
+        history = [*(below.config.document["history"] if below else ()), {k: v for k, v in step.items() if v}]
         values = {key: value for key, value in _understood(document, raw).items() if key not in _DROPPED}
         values["rootfs"] = encoded({"type": "layers", "diff_ids": [layer.diff_id for layer in layers]})
         values["history"] = encoded(history)
@@ -120,25 +132,3 @@ def _understood(document: dict[str, Any], raw: bytes) -> dict[str, str]:
 
 def _object(found: object) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
-
-
-def _history(document: Mapping[str, Any]) -> dict[str, object]:
-    command = _object(document.get("container_config")).get("Cmd")
-    item = {
-        "created": document.get("created") or ZERO_TIME,
-        "author": document.get("author"),
-        "created_by": " ".join(map(str, command)) if isinstance(command, list) else "",
-        "comment": document.get("comment"),
-    }
-    return {key: value for key, value in item.items() if value}
-
-
-def _diff_id(part: Part) -> str:
-    """Hash a layer as it is when it is not compressed."""
-    from cstore.transfer.verifying import drained, uncompressed
-
-    found = new_hash()
-    with part.opened() as reader:
-        for piece in drained(uncompressed(reader)):
-            found.update(piece)
-    return digest_from(found)

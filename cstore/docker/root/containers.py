@@ -11,7 +11,6 @@ from cstore.values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
     from cstore.docker.root.layerdb import DockerMount
     from cstore.docker.root.place import Place
@@ -47,19 +46,16 @@ def read_containers(
         if document.get("ID") != name:
             flaws.append(DockerRootDamaged(path, f"it belongs to container {document.get('ID')!r}"))
             continue
-        found.append(_container(document, name, mounts.get(name)))
+        container = DockerContainer(
+            id=name,
+            name=str(document.get("Name") or "").removeprefix("/"),
+            image=str(document.get("Image") or "").removeprefix("sha256:"),
+            created=str(document.get("Created") or ""),
+            state=_state(document.get("State")),
+            mount=mounts.get(name),
+        )
+        found.append(container)
     return found, flaws
-
-
-def _container(document: Mapping[str, Any], name: str, mount: DockerMount | None) -> DockerContainer:
-    return DockerContainer(
-        id=name,
-        name=str(document.get("Name") or "").removeprefix("/"),
-        image=str(document.get("Image") or "").removeprefix("sha256:"),
-        created=str(document.get("Created") or ""),
-        state=_state(document.get("State")),
-        mount=mount,
-    )
 
 
 def _state(state: object) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from cstore.docker.root import contents
+import os
+from contextlib import suppress
+
 from cstore.docker.root.containers import find_container, read_containers
 from cstore.docker.root.imagedb import find_image, read_images
 from cstore.docker.root.layerdb import orphans, read_layers, read_mounts
 from cstore.docker.root.place import find_place, uses_containerd
-from cstore.errors import ChainUnknown, ContainerUnknown, ImageUnknown
+from cstore.errors import ChainUnknown, ContainerUnknown, ImageUnknown, LayerNotVerified, Unsupported
 from cstore.store.ends import opened_sink
 from cstore.values import cached_property
 
@@ -46,8 +48,13 @@ class DockerRoot:
     @property
     def warnings(self) -> list[str]:
         """Warnings for users: a daemon is running, or it stores other images in containerd."""
-        found = []
-        mounted = self._mounted()
+        from cstore.kernel.mountinfo import read_mounts as mount_table
+
+        inside = os.path.realpath(self._place.root).rstrip("/") + "/"
+        found, mounts = [], []
+        with suppress(OSError):
+            mounts = mount_table()
+        mounted = next((one.mount_point for one in mounts if one.mount_point.startswith(inside)), "")
         if mounted:
             found.append(
                 f"a Docker daemon seems to use {self.path} ({mounted} is mounted); the data may change meanwhile"
@@ -55,18 +62,6 @@ class DockerRoot:
         if uses_containerd(self._place.root):
             found.append(f"the Docker daemon of {self.path} also stores images in containerd; these are not shown")
         return found
-
-    def _mounted(self) -> str:
-        import os
-
-        from cstore.kernel.mountinfo import read_mounts as mount_table
-
-        inside = os.path.realpath(self._place.root).rstrip("/") + "/"
-        try:
-            mounts = mount_table()
-        except OSError:
-            return ""
-        return next((one.mount_point for one in mounts if one.mount_point.startswith(inside)), "")
 
     # ── layers, images and containers ──
 
@@ -152,35 +147,80 @@ class DockerRoot:
     # ── contents ──
 
     def write_layer(self, chain_id: str, sink: Target) -> None:
-        """Write the archive that a layer was registered from, and verify it; see `contents.write_layer`."""
+        """Write the archive that a layer was registered from, byte for byte, and verify it.
+
+        Raises:
+            ContentDamaged, TarSplitDamaged: a file or the tar-split has changed; the sink has received something else.
+            LayerNotVerified: the archive has another digest.
+            Unsupported: the driver's trees cannot be read.
+        """
+        from cstore.archive.names import scoped_name
+        from cstore.archive.rebuild import rebuild
+        from cstore.archive.streams import HashingSink
+
         line = self.line(chain_id)
         with opened_sink(sink) as opened:
-            contents.write_layer(self._place, line, opened)
+            layer, hashed = line[-1], HashingSink(opened)
+            # A file unpacked through a link of a lower layer is in the link's target, in a layer further down.
+            needed = reversed(line) if self._place.is_union else [layer]
+            trees = [self._place.tree(one.cache_id) for one in needed]
+            rebuild(layer.tar_split, trees, hashed, layer.chain_id, clean=scoped_name)
+            if hashed.digest != layer.diff_id:
+                raise LayerNotVerified(layer.chain_id, layer.diff_id)
 
     def layer_length(self, chain_id: str) -> int:
         """Return the number of bytes that `write_layer` will write."""
-        return contents.layer_length(self.line(chain_id)[-1])
+        from cstore.archive.tarsplit import Segment, read_lines
+
+        lines = read_lines(self.line(chain_id)[-1].tar_split)
+        return sum(len(line.payload) if isinstance(line, Segment) else line.size for line in lines)
 
     def write_container(self, container: DockerContainer, sink: Target) -> None:
-        """Write the changes of a container as a tar; see `contents.write_container`.
+        """Write the changes of a container as a tar.
 
         Raises:
             ContainerUnknown: it has no writable layer.
+            Unsupported: the driver's trees cannot be read.
         """
-        mount, below = self._mount_of(container), self._below(container)
+        if container.mount is None:
+            raise ContainerUnknown(container.id)
+        mount, place, line = container.mount, self._place, self.line(container.mount.parent)
         with opened_sink(sink) as opened:
-            contents.write_container(self._place, mount, below, opened)
+            upper, below = place.tree(mount.mount_id), self._below(mount, line)
+            if not place.is_union:
+                from cstore.archive.changes import compare_trees
+                from cstore.archive.pack import pack_changes
+
+                base = below[0] if below else None
+                pack_changes(upper, base, compare_trees(upper, base), opened, place.id_map)
+                return
+            from cstore.drivers.overlay.diff import changes_in
+
+            changes = changes_in(upper, below)
+            if changes is None:
+                raise Unsupported(
+                    f"container {mount.mount_id} was written with redirect_dir or metacopy: its directory alone does "
+                    "not tell what it changed",
+                    hint="export it with Docker",
+                )
+            changes.write(opened, place.id_map)
 
     def container_size(self, container: DockerContainer) -> int:
         """Return the bytes of files that a container added or modified; 0 if it has no writable layer."""
         if container.mount is None:
             return 0
-        return contents.container_size(self._place, container.mount, self._below(container))
+        line = self.line(container.mount.parent)
+        upper = self._place.tree(container.mount.mount_id)
+        if self._place.is_union:
+            from cstore.fs.tree import usage
 
-    def _mount_of(self, container: DockerContainer) -> DockerMount:
-        if container.mount is None:
-            raise ContainerUnknown(container.id)
-        return container.mount
+            return usage(upper).bytes
+        from cstore.archive.changes import changes_size, compare_trees
 
-    def _below(self, container: DockerContainer) -> Sequence[DockerLayer]:
-        return self.line(container.mount.parent) if container.mount else ()
+        below = self._below(container.mount, line)
+        return changes_size(upper, compare_trees(upper, below[0] if below else None))
+
+    def _below(self, mount: DockerMount, line: Sequence[DockerLayer]) -> list[str]:
+        """Return the trees below a writable layer, nearest first."""
+        names = [*([mount.init_id] if mount.init_id else []), *(layer.cache_id for layer in reversed(line))]
+        return [self._place.tree(name) for name in names]

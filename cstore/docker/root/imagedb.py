@@ -97,7 +97,7 @@ def find_image(images: Mapping[str, DockerImage], ref: str) -> DockerImage | Non
     from cstore.docker.partial_id import resolve
     from cstore.errors import AmbiguousImageID, ImageUnknown
 
-    named = _named(images, ref)
+    named = next((image for image in images.values() if names_meant(image, ref)), None)
     if named is not None:
         return named
     try:
@@ -106,10 +106,6 @@ def find_image(images: Mapping[str, DockerImage], ref: str) -> DockerImage | Non
         raise
     except ImageUnknown:
         return None
-
-
-def _named(images: Mapping[str, DockerImage], ref: str) -> DockerImage | None:
-    return next((image for image in images.values() if names_meant(image, ref)), None)
 
 
 def names_meant(image: DockerImage, ref: str) -> tuple[str, ...]:

@@ -98,8 +98,11 @@ def _read_layer(path: str, chain_id: str) -> DockerLayer | None:
     cache_id = files.read_text(os.path.join(path, "cache-id"))
     if not _HEX.fullmatch(cache_id):
         raise DockerRootDamaged(os.path.join(path, "cache-id"), "it does not name a tree")
-    tar_split = os.path.join(path, "tar-split.json.gz")
-    return DockerLayer(chain_id, diff_id, parent, cache_id, _size(os.path.join(path, "size")), tar_split)
+    tar_split, size_path = os.path.join(path, "tar-split.json.gz"), os.path.join(path, "size")
+    size = (files.read(size_path) or b"").decode(errors="replace")
+    if not size.isascii() or not size.isdecimal():
+        raise DockerRootDamaged(size_path, f"{size!r} is not a size")
+    return DockerLayer(chain_id, diff_id, parent, cache_id, int(size), tar_split)
 
 
 def _digest(path: str, text: str) -> str:
@@ -109,13 +112,6 @@ def _digest(path: str, text: str) -> str:
     except InvalidDigest:
         pass
     raise DockerRootDamaged(path, f"{text!r} is not a digest")
-
-
-def _size(path: str) -> int:
-    text = (files.read(path) or b"").decode(errors="replace")
-    if not text.isascii() or not text.isdecimal():
-        raise DockerRootDamaged(path, f"{text!r} is not a size")
-    return int(text)
 
 
 def _with_parents(found: Mapping[str, DockerLayer]) -> dict[str, DockerLayer]:
@@ -135,15 +131,13 @@ def _with_parents(found: Mapping[str, DockerLayer]) -> dict[str, DockerLayer]:
 def read_mounts(place: Place) -> dict[str, DockerMount]:
     """Read the usable writable layers, by their names, which are container IDs."""
     folder = os.path.join(place.records, "layerdb", "mounts")
-    found = (_read_mount(os.path.join(folder, name), name) for name in files.directories(folder))
-    return {mount.name: mount for mount in found if mount is not None}
-
-
-def _read_mount(path: str, name: str) -> DockerMount | None:
-    mount_id, init_id, parent = (files.read_text(os.path.join(path, key)) for key in ("mount-id", "init-id", "parent"))
-    if not _MOUNT.fullmatch(mount_id) or (init_id and not _MOUNT.fullmatch(init_id)):
-        return None
-    return DockerMount(name, mount_id, init_id, parent)
+    found: dict[str, DockerMount] = {}
+    for name in files.directories(folder):
+        paths = (os.path.join(folder, name, key) for key in ("mount-id", "init-id", "parent"))
+        mount_id, init_id, parent = map(files.read_text, paths)
+        if _MOUNT.fullmatch(mount_id) and (not init_id or _MOUNT.fullmatch(init_id)):
+            found[name] = DockerMount(name, mount_id, init_id, parent)
+    return found
 
 
 def orphans(place: Place, layers: Layers, mounts: Mapping[str, DockerMount]) -> list[str]:

@@ -86,14 +86,21 @@ def find_place(path: str, driver: str = "") -> Place:
         SystemFailure: it cannot be read.
     """
     root = _with_images(path)
-    found = _drivers(root)
+    image = os.path.join(root, "image")
+    names = _names(image) if presence.is_directory(image) else []
+    found = [name for name in names if presence.is_directory(os.path.join(image, name, "layerdb"))]
     if driver and driver not in found:
         raise InvalidOption(
             f"the Docker data root {path} has no data of the driver {driver!r}",
             hint=f"it has: {', '.join(found) or '-'}",
         )
+    if not found and uses_containerd(path):
+        raise Unsupported(
+            f"the Docker daemon of {path} stores its images in containerd, which cstore cannot read",
+            hint="export the image with docker save, then cstore load",
+        )
     if not found:
-        raise _no_data_error(path)
+        raise InvalidOption(f"{path} is not a Docker data root: it has no image/DRIVER/layerdb")
     if not driver and len(found) > 1:
         raise InvalidOption(
             f"{path} has images of several drivers: {', '.join(found)}", hint="choose one with --docker-driver"
@@ -112,22 +119,6 @@ def _with_images(path: str) -> str:
             hint=f"name one, such as {os.path.join(path, inner[0])}",
         )
     return os.path.join(path, inner[0]) if inner else path
-
-
-def _drivers(root: str) -> list[str]:
-    image = os.path.join(root, "image")
-    if not presence.is_directory(image):
-        return []
-    return [name for name in _names(image) if presence.is_directory(os.path.join(image, name, "layerdb"))]
-
-
-def _no_data_error(path: str) -> Exception:
-    if uses_containerd(path):
-        return Unsupported(
-            f"the Docker daemon of {path} stores its images in containerd, which cstore cannot read",
-            hint="export the image with docker save, then cstore load",
-        )
-    return InvalidOption(f"{path} is not a Docker data root: it has no image/DRIVER/layerdb")
 
 
 def uses_containerd(path: str) -> bool:
