@@ -70,16 +70,16 @@ def _no_form(value: object) -> NoReturn:
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
-def _of_the_standard_library() -> tuple[Callable[[str], str], Callable[[object, int], Iterable[str]] | None]:
-    """Return its encoders of strings and of values, without importing `json`, which takes long."""
-    try:
-        from _json import encode_basestring, make_encoder
-    except ImportError:  # only CPython has them
-        return _quoter(str.maketrans(_SHORT_ESCAPES)), None
-    return encode_basestring, make_encoder(None, _no_form, encode_basestring, None, ":", ",", False, False, False)
-
-
-_quote, _write = _of_the_standard_library()
+_quote: Callable[[str], str]
+_write: Callable[[object, int], Iterable[str]] | None
+try:
+    # The standard library's encoders of strings and of values; importing `json` takes long, and only CPython has these.
+    from _json import encode_basestring as _quote
+    from _json import make_encoder
+except ImportError:
+    _quote, _write = _quoter(str.maketrans(_SHORT_ESCAPES)), None
+else:
+    _write = make_encoder(None, _no_form, _quote, None, ":", ",", False, False, False)
 
 
 class _Writer:
@@ -140,20 +140,15 @@ def _number(value: float, *, two_digits: bool) -> str:
         raise ValueError(f"{value} has no form in JSON")
     shortest = float.__repr__(value)
     if value == 0 or 1e-6 <= abs(value) < 1e21:
-        return _plain(shortest)
+        if "e" not in shortest:
+            return shortest.removesuffix(".0")
+        from decimal import Decimal
+
+        return format(Decimal(shortest), "f")
     mantissa, _, exponent = shortest.partition("e")
     power = int(exponent)
     width = 2 if two_digits or power > 0 else 1
     return f"{mantissa.removesuffix('.0')}e{'-' if power < 0 else '+'}{abs(power):0{width}d}"
-
-
-def _plain(shortest: str) -> str:
-    """Format a float's shortest form without an exponent."""
-    if "e" not in shortest:
-        return shortest.removesuffix(".0")
-    from decimal import Decimal
-
-    return format(Decimal(shortest), "f")
 
 
 def mapping(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,53 +73,49 @@ class Layout:
         names = (home_name or driver, driver, f"{driver}-layers", f"{driver}-images", f"{driver}-containers")
         self.tops = (*self.roots, *(join(root, name) for root in self.roots for name in names))
         """The directories that an administrator may replace by links: the roots, and the driver's directories there."""
-        self._name_the_stores_own()
-        self._name_records()
 
-    def _name_the_stores_own(self) -> None:
-        """Set the paths of the driver's homes, and of cstore's own directories in the graph root."""
-        self.storage_lock = join(self.graph_root, "storage.lock")
+        # ── the driver's homes, and cstore's own directories in the graph root ──
+
+        self.storage_lock = join(graph_root, "storage.lock")
         """The graph lock."""
-        self.userns_lock = join(self.graph_root, "userns.lock")
+        self.userns_lock = join(graph_root, "userns.lock")
         """The lock for choosing ID ranges."""
-        self.driver_home = join(self.graph_root, self.home_name or self.driver)
+        self.driver_home = join(graph_root, home_name or driver)
         """The driver's home, with its trees."""
-        self.driver_run_home = join(self.run_root, self.home_name or self.driver)
+        self.driver_run_home = join(run_root, home_name or driver)
         """The driver's directory below the run root."""
-        self.image_home = join(self.image_store, self.driver) if self.image_store else ""
+        self.image_home = join(image_store, driver) if image_store else ""
         """The driver's home in the image store, which always has the driver's reported name; "" without image store."""
-        self.homes = (self.driver_home, self.image_home) if self.image_store else (self.driver_home,)
+        self.homes = (self.driver_home, self.image_home) if image_store else (self.driver_home,)
         """All homes of the driver."""
-        self.quarantine = join(self.graph_root, "cstore-quarantine")
+        self.quarantine = join(graph_root, "cstore-quarantine")
         """The directory of files that repairs removed from the store."""
-        self.reserve = join(self.graph_root, "cstore-reserve")
+        self.reserve = join(graph_root, "cstore-reserve")
         """The directory of reserved space for deletions on a full disk."""
-        self.intents = join(self.graph_root, "cstore-intents")
+        self.intents = join(graph_root, "cstore-intents")
         """The directory of journals of operations of several steps."""
-        self.partial = join(self.graph_root, "cstore-partial")
+        self.partial = join(graph_root, "cstore-partial")
         """The directory of incomplete downloads of blobs."""
 
-    def _name_records(self) -> None:
-        """Set the paths of the record directories, and of the files and locks in them."""
+        # ── the record directories, and the files and locks in them ──
+
         ends = "layers", "images", "containers"
-        self.run_layers, self._run_images, self.run_containers = (
-            join(self.run_root, f"{self.driver}-{end}") for end in ends
-        )
+        self.run_layers, self._run_images, self.run_containers = (join(run_root, f"{driver}-{end}") for end in ends)
         """The directories below the run root for layers, images and containers."""
-        self.layers, images, self.containers = (join(self.graph_root, f"{self.driver}-{end}") for end in ends)
-        self.images = join(self.image_store, f"{self.driver}-images") if self.image_store else images
+        self.layers, images, self.containers = (join(graph_root, f"{driver}-{end}") for end in ends)
+        self.images = join(image_store, f"{driver}-images") if image_store else images
         """The directories of records, and of the files of each item."""
         self.layers_lock = join(self.layers, "layers.lock")
         """The lock of the layer records and the driver's trees."""
         self.stable_layers = join(self.layers, "layers.json")
         """Records of ordinary layers."""
-        self.volatile_layers = join(self.run_layers if self.transient else self.layers, "volatile-layers.json")
+        self.volatile_layers = join(self.run_layers if transient else self.layers, "volatile-layers.json")
         """Records of layers that a reboot may destroy."""
         self.layers_staging = join(self.layers, "tmp")
         """The staging directory for files of layer records."""
         self.container_journal = join(self.layers, "container.json")
         """The journal of a container that is being created or removed with its layer; it exists only meanwhile."""
-        in_image_store = join(self.image_store, f"{self.driver}-layers")
+        in_image_store = join(image_store, f"{driver}-layers")
         self.image_store_layers_lock = join(in_image_store, "layers.lock")
         """The lock of read-only layers' records; only with an image store."""
         self.image_store_layers = join(in_image_store, "layers.json")
@@ -130,7 +126,7 @@ class Layout:
         """The image records."""
         self.stable_containers = join(self.containers, "containers.json")
         """Records of ordinary containers."""
-        containers = self.run_containers if self.transient else self.containers
+        containers = self.run_containers if transient else self.containers
         self.containers_lock = join(containers, "containers.lock")
         """The lock of the container records."""
         self.volatile_containers = join(containers, "volatile-containers.json")

@@ -49,23 +49,18 @@ class PendingFile:
             self._folder = within.open_folder(folder, os.O_RDONLY if sync else os.O_PATH)
         except OSError as error:
             raise errors.SystemFailure("create", path, error) from None
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        self.fd = -1
         try:
-            self._temporary, self.fd = self._create()
-        except BaseException:
+            while self.fd < 0:
+                self._temporary = temporary_name(self._base, int.from_bytes(os.urandom(4), "little"))
+                with suppress(FileExistsError):
+                    self.fd = os.open(self._temporary, flags, 0o600, dir_fd=self._folder)
+        except BaseException as error:
             os.close(self._folder)
+            if isinstance(error, OSError):
+                raise errors.SystemFailure("create", path, error) from None
             raise
-
-    def _create(self) -> tuple[str, int]:
-        while True:
-            number = int.from_bytes(os.urandom(4), "little")
-            temporary = temporary_name(self._base, number)
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            try:
-                return temporary, os.open(temporary, flags, 0o600, dir_fd=self._folder)
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise errors.SystemFailure("create", self.path, error) from None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Append all of `data`.
@@ -117,18 +112,14 @@ class PendingFile:
                 raise errors.SystemFailure("remove", path, error) from None
             finally:
                 self._temporary = ""
-                self._abandon()
+                with suppress(OSError):
+                    self._close()
+                self._leave_folder()
 
     def _close(self) -> None:
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
             os.close(fd)
-
-    def _abandon(self) -> None:
-        """Close the descriptor of a discarded file, ignoring errors."""
-        with suppress(OSError):
-            self._close()
-        self._leave_folder()
 
     def _leave_folder(self) -> None:
         if self._folder >= 0:

@@ -101,7 +101,7 @@ class Duplicates:
         """
         if method not in METHODS:
             raise InvalidOption(f"invalid hash method: {method}", hint=f"choose one of: {', '.join(METHODS)}")
-        self._hash = _hasher("sha256" if dry_run and method == "size" else method)
+        self._method = "sha256" if dry_run and method == "size" else method
         self._dry_run = dry_run
         self._progress = progress
         self._mounts: list[mountinfo.MountInfo] = []
@@ -135,7 +135,10 @@ class Duplicates:
                 self._unable.add(disk)
                 return
             asked = True
-            self._see(_File(root, trail.where(name), disk, status), status.st_size)
+            file = _File(root, trail.where(name), disk, status)
+            if file.identity not in self._seen:
+                self._seen.add(file.identity)
+                self._by_size.setdefault(status.st_size, []).append(file)
 
     def _disk_of(self, path: str) -> int:
         """Return the device that holds `path`; unlike st_dev, it is the same for all subvolumes."""
@@ -143,11 +146,6 @@ class Duplicates:
         inside = os.path.realpath(path) + "/"
         above = [each for each in self._mounts if inside.startswith(each.mount_point.rstrip("/") + "/")]
         return max(above, key=lambda each: len(each.mount_point)).device if above else os.stat(path).st_dev
-
-    def _see(self, file: _File, size: int) -> None:
-        if file.identity not in self._seen:
-            self._seen.add(file.identity)
-            self._by_size.setdefault(size, []).append(file)
 
     def _note(self, path: str, error: OSError) -> None:
         if error.errno not in _GONE:
@@ -157,28 +155,24 @@ class Duplicates:
         """Make equal files share their blocks, the largest first."""
         for size in sorted(self._by_size, reverse=True):
             group = self._by_size.pop(size)
-            if len(group) > 1:
-                self._share_group(group, size)
+            at: dict[bytes, _Original] = {}
+            alike: dict[bytes, list[_Original]] = {}
+            for file in group if len(group) > 1 else ():
+                try:
+                    fd = file.open()
+                except OSError as error:
+                    self._note(os.path.join(file.root, file.path), error)
+                    continue
+                try:
+                    self._place(file, fd, size, at, alike)
+                except OSError as error:
+                    self._note(os.path.join(file.root, file.path), error)
+                finally:
+                    os.close(fd)
+                self._done += size
+                if self._progress is not None:
+                    self._progress(self._done)
         return Sharing(self._shared, self._saved, self._files, tuple(self._failures))
-
-    def _share_group(self, group: list[_File], size: int) -> None:
-        at: dict[bytes, _Original] = {}
-        alike: dict[bytes, list[_Original]] = {}
-        for file in group:
-            try:
-                fd = file.open()
-            except OSError as error:
-                self._note(os.path.join(file.root, file.path), error)
-                continue
-            try:
-                self._place(file, fd, size, at, alike)
-            except OSError as error:
-                self._note(os.path.join(file.root, file.path), error)
-            finally:
-                os.close(fd)
-            self._done += size
-            if self._progress is not None:
-                self._progress(self._done)
 
     def _place(
         self, file: _File, fd: int, size: int, at: dict[bytes, _Original], alike: dict[bytes, list[_Original]]
@@ -193,7 +187,7 @@ class Duplicates:
             return
         if known is not None and self._joins(known, file, fd, size):
             return  # its blocks were counted with the first file that left them
-        key = self._hash(fd)
+        key = _key_of(fd, self._method)
         for original in alike.setdefault(key, []):
             if self._joins(original, file, fd, size):
                 self._saved += file.blocks
@@ -220,13 +214,19 @@ def _files(trail: Trail, note: Callable[[str, OSError], None]) -> Iterator[tuple
     """
     pending = [(yield from _files_here(trail.here))]
     while pending:
-        if pending[-1]:
-            if _enter(trail, pending[-1].pop(), note):
-                pending.append((yield from _files_here(trail.here)))
+        if not pending[-1]:
+            pending.pop()
+            if pending:
+                trail.up()
             continue
-        pending.pop()
-        if pending:
-            trail.up()
+        name = pending[-1].pop()
+        try:
+            trail.down(name)
+        except OSError as error:
+            if error.errno != errno.EXDEV:  # a mount point is not part of the tree
+                note(trail.where(name), error)
+            continue
+        pending.append((yield from _files_here(trail.here)))
 
 
 def _files_here(fd: int) -> Generator[tuple[str, os.stat_result], None, list[str]]:
@@ -239,16 +239,6 @@ def _files_here(fd: int) -> Generator[tuple[str, os.stat_result], None, list[str
             if stat.S_ISREG(status.st_mode) and status.st_size:
                 yield name, status
     return [name for name, is_directory in reversed(kinds) if is_directory]
-
-
-def _enter(trail: Trail, name: str, note: Callable[[str, OSError], None]) -> bool:
-    try:
-        trail.down(name)
-    except OSError as error:
-        if error.errno != errno.EXDEV:  # a mount point is not part of the tree
-            note(trail.where(name), error)
-        return False
-    return True
 
 
 def _can_share(folder_fd: int, name: str, status: os.stat_result) -> bool:
@@ -303,26 +293,20 @@ def _share(original: _File, target_fd: int, size: int) -> int:
     return done
 
 
-def _hasher(method: str) -> Callable[[int], bytes]:
-    """Return the function that computes the comparison key of a file."""
-    if method == "size":
-        return lambda fd: b""  # noqa: ARG005  - all files in the group have this size
-    return _sha256 if method == "sha256" else _crc
+def _key_of(fd: int, method: str) -> bytes:
+    """Compute the key by which a file is compared with others of its size."""
+    if method == "sha256":
+        import hashlib
 
+        found = hashlib.sha256()
+        while block := os.read(fd, _BLOCK):
+            found.update(block)
+        return found.digest()
+    if method == "crc":
+        from fastcrc import crc64
 
-def _sha256(fd: int) -> bytes:
-    import hashlib
-
-    found = hashlib.sha256()
-    while block := os.read(fd, _BLOCK):
-        found.update(block)
-    return found.digest()
-
-
-def _crc(fd: int) -> bytes:
-    from fastcrc import crc64
-
-    found = 0
-    while block := os.read(fd, _BLOCK):
-        found = crc64.xz(block, found)
-    return found.to_bytes(8, "big")
+        crc = 0
+        while block := os.read(fd, _BLOCK):
+            crc = crc64.xz(block, crc)
+        return crc.to_bytes(8, "big")
+    return b""  # all files in the group have this size

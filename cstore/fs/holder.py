@@ -32,7 +32,16 @@ def holder_of(path: str, *, exclusive: bool = True) -> str:
         os.close(fd)
     if pid is None or pid < 0:
         return ""
-    return f"PID {pid}{_command(pid)}" if pid else "a process that cannot be seen from this PID namespace"
+    if pid == 0:
+        return "a process that cannot be seen from this PID namespace"
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read(4096).rstrip(b"\0").split(b"\0")
+    except OSError:
+        return f"PID {pid}"
+    words[0] = os.path.basename(words[0])
+    text = "".join(char if char.isprintable() else "?" for char in b" ".join(words).decode(errors="replace"))
+    return f"PID {pid} ({text[:59]}…)" if len(text) > 60 else f"PID {pid} ({text})" if text else f"PID {pid}"
 
 
 def _owner_of_open_file(wanted: os.stat_result, *, exclusive: bool) -> int | None:
@@ -46,16 +55,11 @@ def _owner_of_open_file(wanted: os.stat_result, *, exclusive: bool) -> int | Non
                     lines = details.read().splitlines()
             except OSError:
                 continue  # closed or exited meanwhile
-            if any(_is_granted(line, exclusive=exclusive) for line in lines):
+            # A lock that is not held yet, but waited for, has an arrow.
+            held = [line for line in lines if line.startswith(b"lock:") and b"->" not in line and b"OFDLCK" in line]
+            if any(exclusive or b"WRITE" in line for line in held):
                 return int(pid)
     return None
-
-
-def _is_granted(line: bytes, *, exclusive: bool) -> bool:
-    """Return whether a line of /proc/PID/fdinfo/FD is a lock that is held and conflicts; a waiting one has an arrow."""
-    if not line.startswith(b"lock:") or b"->" in line or b"OFDLCK" not in line:
-        return False
-    return exclusive or b"WRITE" in line
 
 
 def _entries(path: str) -> list[str]:
@@ -63,14 +67,3 @@ def _entries(path: str) -> list[str]:
         return os.listdir(path)
     except OSError:
         return []
-
-
-def _command(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            words = file.read(4096).rstrip(b"\0").split(b"\0")
-    except OSError:
-        return ""
-    words[0] = os.path.basename(words[0])
-    text = "".join(char if char.isprintable() else "?" for char in b" ".join(words).decode(errors="replace"))
-    return f" ({text[:59]}…)" if len(text) > 60 else f" ({text})" if text else ""

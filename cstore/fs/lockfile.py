@@ -123,87 +123,72 @@ class LockFile:
     def _acquire(self, lock_policy: LockPolicy, *, exclusive: bool) -> int:
         started = time.monotonic()
         while True:
-            fd = self._open_to_write() if exclusive else self._open_to_read()
+            fd = self._open(exclusive=exclusive)
             if fd < 0:
                 return fd
             kept = False
             try:
-                if not _try(fd, self.path, exclusive=exclusive):
-                    _Wait(self.path, fd, exclusive=exclusive).run(lock_policy, started)
-                kept = _still_at(self.path, fd)
+                try:
+                    free = locks.try_lock(fd, exclusive=exclusive)
+                except OSError as error:
+                    raise errors.SystemFailure("lock", self.path, error) from None
+                if not free:
+                    _wait(self.path, fd, lock_policy, started, exclusive=exclusive)
+                try:
+                    kept = locks.is_at(fd, self.path)  # not if the store was wiped meanwhile
+                except OSError as error:
+                    raise errors.SystemFailure("examine", self.path, error) from None
             finally:
                 if not kept:
                     os.close(fd)
             if kept:
                 return fd
 
-    def _open_to_read(self) -> int:
-        try:
-            return within.open_file(*os.path.split(self.path))
-        except FileNotFoundError:
-            return -1
-        except OSError as error:
-            raise errors.SystemFailure("open", self.path, error) from None
-
-    def _open_to_write(self) -> int:
+    def _open(self, *, exclusive: bool) -> int:
+        """Open the file, which a writer creates if it is missing; return -1 if it is, to a reader."""
         top, name = os.path.split(self.path)
+        flags = os.O_RDWR | os.O_CREAT if exclusive else os.O_RDONLY
         try:
             try:
-                return within.open_file(top, name, os.O_RDWR | os.O_CREAT, 0o644)
+                return within.open_file(top, name, flags, 0o644)
             except FileNotFoundError:
+                if not exclusive:
+                    return -1
                 make_directories(top, sync=True)
-                return within.open_file(top, name, os.O_RDWR | os.O_CREAT, 0o644)
+                return within.open_file(top, name, flags, 0o644)
         except OSError as error:
-            raise errors.SystemFailure("open for writing", self.path, error) from None
+            raise errors.SystemFailure("open for writing" if exclusive else "open", self.path, error) from None
 
 
-class _Wait:
-    """A wait for one lock. The caller keeps ownership of the open file."""
-
-    def __init__(self, path: str, fd: int, *, exclusive: bool) -> None:
-        self._path, self._fd, self._exclusive = path, fd, exclusive
-        self._error: OSError | None = None
-
-    def run(self, lock_policy: LockPolicy, started: float) -> None:
-        """Return when the lock is held; `started` is the monotonic time from which the timeout counts."""
-        if lock_policy.timeout is None and lock_policy.notice is None:
-            self._queue(self._fd)
-        elif lock_policy.timeout is not None and lock_policy.timeout <= 0:
-            raise errors.LockTimeout(self._path, 0, holder_of(self._path, exclusive=self._exclusive))
-        else:
-            self._watch(lock_policy, started)
-        if self._error:
-            raise errors.SystemFailure("lock", self._path, self._error) from None
-
-    def _queue(self, fd: int) -> None:
+def _wait(path: str, fd: int, lock_policy: LockPolicy, started: float, *, exclusive: bool) -> None:
+    """Return when the lock of an open file is held; `started` is the monotonic time from which the timeout counts."""
+    timeout, notice = lock_policy.timeout, lock_policy.notice
+    if timeout is None and notice is None:
         try:
-            locks.wait_lock(fd, exclusive=self._exclusive)
+            locks.wait_lock(fd, exclusive=exclusive)
         except OSError as error:
-            self._error = error
-
-    def _watch(self, lock_policy: LockPolicy, started: float) -> None:
-        """Let a child process wait in the kernel's queue, as the Go tools do, and watch the clock meanwhile.
-
-        Polling would lose every race against processes in the queue, and a waiting thread could not be cancelled. The
-        child shares our open file, so the lock that it takes is ours.
-        """
-        try:
-            waiter = _Waiter(self._fd, exclusive=self._exclusive)
-        except OSError as error:
-            raise errors.SystemFailure("wait for", self._path, error) from None
-        try:
-            deadline = _NEVER if lock_policy.timeout is None else started + lock_policy.timeout
-            notice_at = started + lock_policy.notice_after if lock_policy.notice else _NEVER
-            if notice_at < deadline and not waiter.is_done_by(notice_at) and lock_policy.notice:
-                lock_policy.notice(self._path, holder_of(self._path, exclusive=self._exclusive))
-            if not waiter.is_done_by(deadline):
-                raise errors.LockTimeout(
-                    self._path, lock_policy.timeout or 0, holder_of(self._path, exclusive=self._exclusive)
-                )
-        finally:
-            code = waiter.end()
-        if code:
-            raise errors.SystemFailure("lock", self._path, OSError(code, os.strerror(code)))
+            raise errors.SystemFailure("lock", path, error) from None
+        return
+    if timeout is not None and timeout <= 0:
+        raise errors.LockTimeout(path, 0, holder_of(path, exclusive=exclusive))
+    # A child process waits in the kernel's queue, as the Go tools do, while we watch the clock. Polling would lose
+    # every race against processes in the queue, and a waiting thread could not be cancelled. The child shares our open
+    # file, so the lock that it takes is ours.
+    try:
+        waiter = _Waiter(fd, exclusive=exclusive)
+    except OSError as error:
+        raise errors.SystemFailure("wait for", path, error) from None
+    try:
+        deadline = _NEVER if timeout is None else started + timeout
+        notice_at = started + lock_policy.notice_after if notice else _NEVER
+        if notice_at < deadline and not waiter.is_done_by(notice_at) and notice:
+            notice(path, holder_of(path, exclusive=exclusive))
+        if not waiter.is_done_by(deadline):
+            raise errors.LockTimeout(path, timeout or 0, holder_of(path, exclusive=exclusive))
+    finally:
+        code = waiter.end()
+    if code:
+        raise errors.SystemFailure("lock", path, OSError(code, os.strerror(code)))
 
 
 class _Waiter:
@@ -250,13 +235,6 @@ class _Waiter:
         return 0 if not done else errno.EINTR if code < 0 else code
 
 
-def _try(fd: int, path: str, *, exclusive: bool) -> bool:
-    try:
-        return locks.try_lock(fd, exclusive=exclusive)
-    except OSError as error:
-        raise errors.SystemFailure("lock", path, error) from None
-
-
 def _release(fd: int) -> None:
     """Release a lock and close its file, ignoring errors.
 
@@ -266,14 +244,6 @@ def _release(fd: int) -> None:
         locks.unlock(fd)
     with suppress(OSError):
         os.close(fd)
-
-
-def _still_at(path: str, fd: int) -> bool:
-    """Return whether the locked file is still at its path; if the store was wiped meanwhile, it is not."""
-    try:
-        return locks.is_at(fd, path)
-    except OSError as error:
-        raise errors.SystemFailure("examine", path, error) from None
 
 
 def make_directories(path: str, *, sync: bool = False) -> None:

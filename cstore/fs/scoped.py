@@ -81,13 +81,9 @@ class _Walk:
         """Resolve the path and open its last component."""
         try:
             while self._pending:
-                part = self._pending.popleft()
-                if part == b"..":
-                    self._leave()
-                elif part not in {b"", b"."}:
-                    fd = self._enter(part, flags, mode)
-                    if fd >= 0:
-                        return fd
+                fd = self._step(self._pending.popleft(), flags, mode)
+                if fd >= 0:
+                    return fd
             return os.open(b".", flags | os.O_CLOEXEC, mode, dir_fd=self._here)
         finally:
             for fd in self._trail:
@@ -105,15 +101,21 @@ class _Walk:
                 os.close(self._trail.pop())
         self._pending.extendleft(reversed(path.split(b"/")))
 
-    def _leave(self) -> None:
-        if self._trail:
-            os.close(self._trail.pop())
-        elif not self._follow:
-            raise _error(errno.EXDEV, self._path)
-
-    def _enter(self, part: bytes, flags: int, mode: int) -> int:
+    def _step(self, part: bytes, flags: int, mode: int) -> int:
         """Resolve one component. Return the opened file if it was the last one, else -1."""
-        target = self._link_target(part)
+        if part == b"..":
+            if self._trail:
+                os.close(self._trail.pop())
+            elif not self._follow:
+                raise _error(errno.EXDEV, self._path)
+        if part in {b"", b".", b".."}:
+            return -1
+        try:
+            target = os.readlink(part, dir_fd=self._here)
+        except OSError as error:
+            if error.errno not in {errno.EINVAL, errno.ENOENT}:
+                raise
+            target = None
         last = not self._pending
         if target is not None and (not self._follow or (last and flags & (os.O_NOFOLLOW | os.O_EXCL))):
             if last and flags & os.O_PATH and flags & os.O_NOFOLLOW and self._follow:
@@ -129,14 +131,6 @@ class _Walk:
             return os.open(part, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=self._here)
         self._trail.append(os.open(part, _DIRECTORY, dir_fd=self._here))
         return -1
-
-    def _link_target(self, part: bytes) -> bytes | None:
-        try:
-            return os.readlink(part, dir_fd=self._here)
-        except OSError as error:
-            if error.errno in {errno.EINVAL, errno.ENOENT}:
-                return None
-            raise
 
 
 def _error(number: int, path: bytes) -> OSError:

@@ -151,7 +151,10 @@ class StagingRoot:
             return
         with suppress(OSError, errors.ForeignThing):
             if self._guarded and not self._numbers():
-                _drop_guard(self.path)
+                lock = hold_guard(self.path, exclusive=True, create=False)
+                if lock >= 0:
+                    within.unlink(os.path.join(self.path, GUARD))
+                    os.close(lock)
             path = self.path
             for _ in range(self._levels):
                 with suppress(FileNotFoundError):  # a process died after it had removed this one, but not its parents
@@ -284,14 +287,6 @@ def hold_guard(place: str, *, exclusive: bool = False, create: bool = True) -> i
     except FileNotFoundError:
         return -1
     return fd if take(fd, os.path.join(place, GUARD), exclusive=exclusive) else -1
-
-
-def _drop_guard(place: str) -> None:
-    """Remove the file GUARD of an empty, unused directory. Raises OSError."""
-    lock = hold_guard(place, exclusive=True, create=False)
-    if lock >= 0:
-        within.unlink(os.path.join(place, GUARD))
-        os.close(lock)
 
 
 def remove_staged(path: str) -> None:

@@ -11,7 +11,6 @@ import marshal
 import os
 import select
 import signal
-import sys
 
 from cstore import errors
 from cstore.fs.within import file_of
@@ -89,16 +88,20 @@ class _Worker:
         if part:
             self._parts.append(part)
             return True
-        status = self._reap()
-        kind: int
-        value: Any
-        kind, value = marshal.loads(b"".join(self._parts)) if self._parts else (_BROKEN, _fate(status))  # noqa: S302  - written by our own child
+        code = self._reap()
+        if not self._parts:
+            fate = f"it was killed by signal {-code}" if code < 0 else f"it ended with status {code} and no message"
+            raise errors.SystemFailure("run", "a worker process", OSError(fate))
+        kind, value = marshal.loads(b"".join(self._parts))  # noqa: S302  - written by our own child
         if kind == _REFUSED:
-            raise _rebuild(value)
+            name, arguments, fields = value
+            error_class = getattr(errors, name, errors.CstoreError)
+            error: errors.CstoreError = error_class.__new__(error_class)
+            error.args = arguments
+            vars(error).update(fields)
+            raise error
         if kind == _BROKEN:
-            raise (
-                RuntimeError(value) if self._parts else errors.SystemFailure("run", "a worker process", OSError(value))
-            )
+            raise RuntimeError(value)
         self.result = value
         return False
 
@@ -141,7 +144,9 @@ def _work(job: Callable[[], Any], parent: int, answer: int, keep: AbstractSet[in
     except OSError as error:
         message = _refused(errors.SystemFailure("work on", file_of(error) or "files", error))
     except BaseException:  # noqa: BLE001  - nothing may unwind into the parent's frames
-        message = (_BROKEN, _traceback())
+        import traceback
+
+        message = (_BROKEN, f"a worker process failed:\n{traceback.format_exc()}")
     try:
         data = memoryview(marshal.dumps(message))
         while data:
@@ -152,22 +157,3 @@ def _work(job: Callable[[], Any], parent: int, answer: int, keep: AbstractSet[in
 
 def _refused(error: errors.CstoreError) -> tuple[int, Any]:
     return _REFUSED, (type(error).__name__, error.args, vars(error))
-
-
-def _traceback() -> str:
-    import traceback
-
-    return f"a worker process failed:\n{''.join(traceback.format_exception(*sys.exc_info()))}"
-
-
-def _rebuild(parts: tuple[str, tuple[Any, ...], dict[str, Any]]) -> errors.CstoreError:
-    name, arguments, fields = parts
-    kind = getattr(errors, name, errors.CstoreError)
-    error: errors.CstoreError = kind.__new__(kind)
-    error.args = arguments
-    vars(error).update(fields)
-    return error
-
-
-def _fate(code: int) -> str:
-    return f"it was killed by signal {-code}" if code < 0 else f"it ended with status {code} and no message"

@@ -14,7 +14,7 @@ from cstore.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from cstore.errors import RecordsDamaged
     from cstore.insight.parts import Part
@@ -145,8 +145,21 @@ def summary(store: Store | Context) -> Summary:
     tables = Snapshot(context)
     needs = Needs(context, tables)
     flaws = tuple(flaw for _, flaw, _ in tables.flaws)
-    sums = (_images(needs), _containers(needs), _layers(needs))
-    return Summary(context.layout.graph_root, file_system(context.layout.graph_root), sums, flaws, needs.problems)
+    sums = [_images(needs)]
+
+    own = [_recorded(needs.sizes[each.layer]) for each in needs.containers.values() if each.layer in needs.sizes]
+    data = sum(max(size, 0) for each in needs.containers.values() for size in each.data_sizes.values())
+    size, count = data + sum(each or 0 for each in own), len(needs.containers)
+    sums.append(Sum("container", count, count, size, 0, sum(each is None for each in own)))
+
+    sizes = {layer: _recorded(size) for layer, size in needs.sizes.items()}
+    nobodys = [layer for layer, users in needs.users.items() if all(user[0] == "layer" for user in users)]
+    unused, unknown = sum(sizes[layer] or 0 for layer in nobodys), sum(each is None for each in sizes.values())
+    size, count = sum(each or 0 for each in sizes.values()), len(sizes)
+    sums.append(Sum("layer", count, count - len(nobodys), size, unused, unknown))
+
+    root = context.layout.graph_root
+    return Summary(root, file_system(root), tuple(sums), flaws, needs.problems)
 
 
 def _images(needs: Needs) -> Sum:
@@ -167,23 +180,6 @@ def _images(needs: Needs) -> Sum:
     spare += sum(each or 0 for layer, each in sizes.items() if layer not in kept)
     used = sum(image in needs.used_images for image in needs.images)
     return Sum("image", len(needs.images), used, size, spare, sum(each is None for each in sizes.values()))
-
-
-def _containers(needs: Needs) -> Sum:
-    sizes = [_recorded(needs.sizes[each.layer]) for each in needs.containers.values() if each.layer in needs.sizes]
-    data = sum(max(size, 0) for each in needs.containers.values() for size in each.data_sizes.values())
-    known = sum(size or 0 for size in sizes)
-    count = len(needs.containers)
-    return Sum("container", count, count, known + data, 0, sum(size is None for size in sizes))
-
-
-def _layers(needs: Needs) -> Sum:
-    sizes = {layer: _recorded(size) for layer, size in needs.sizes.items()}
-    nobodys = [layer for layer, users in needs.users.items() if all(user[0] == "layer" for user in users)]
-    unused = sum(sizes[layer] or 0 for layer in nobodys)
-    unknown = sum(size is None for size in sizes.values())
-    total = sum(size or 0 for size in sizes.values())
-    return Sum("layer", len(sizes), len(sizes) - len(nobodys), total, unused, unknown)
 
 
 def _recorded(size: int | None) -> int | None:
@@ -214,20 +210,22 @@ def usage(store: Store | Context) -> Usage:
     roots = tuple(root for root in parts.roots() if presence.is_there(root)) if is_made(context.layout) else ()
     for root in roots:
         count(tally, parts, root, found)
-    once = tally.once(found)
-    split = {key: size for key, size in once.items() if key[:2] == ("data", "layer")}
-    lines = [_line(key, part, once[key], tally, needs) for key, part in found.items() if key not in split]
-    lines += _without_files(needs, tally, {(line.kind, line.id) for line in lines})
-    lines += [Line("data", "", (), "", sum(split.values()), note=_SPLIT)] if split else []
-    order = {kind: place for place, kind in enumerate((*ITEMS, "data", "records", "driver"))}
-    lines.sort(key=lambda line: (order.get(line.kind, len(order)), line.kind, -max(line.size, line.disk), line.id))
+    lines = _lines(found, tally, needs)
+    notes = [
+        f"{path} is a mount point; the mounted file system is not counted"
+        for path in tally.elsewhere
+        if os.path.basename(path) not in _OWN_MOUNTS
+    ]
+    notes += [f"{path} is a link; its target is not counted" for path in tally.links]
+    if not tally.extents_known:
+        notes.append("the file system does not report shared blocks, so they are counted for each file")
     return Usage(
         roots=roots,
         file_system=file_system(context.layout.graph_root),
         lines=tuple(lines),
         total=sum(line.disk for line in lines),
         du=sum(tally.du(key) for key in found),
-        notes=tuple(_notes(tally)),
+        notes=tuple(notes),
         unread=tuple((path, error.strerror or str(error)) for path, error in tally.unread),
         flaws=tuple(flaw for _, flaw, _ in tables.flaws),
         problems=needs.problems,
@@ -256,6 +254,24 @@ def owner_of(part: Part) -> Key:
     return part.kind, "", part.path if part.kind in {"orphan", "unknown", "foreign"} else ""
 
 
+def _lines(found: Mapping[Key, Part], tally: Tally, needs: Needs) -> list[Line]:
+    """Return the lines of all parts, and of the items that have no files of their own, in order."""
+    once = tally.once(found)
+    split = {key: size for key, size in once.items() if key[:2] == ("data", "layer")}
+    lines = [_line(key, part, once[key], tally, needs) for key, part in found.items() if key not in split]
+    there = {(line.kind, line.id) for line in lines}
+    tables: tuple[tuple[str, Mapping[str, Named]], ...] = (
+        ("image", needs.images), ("container", needs.containers), ("layer", needs.outlines),
+    )  # fmt: skip
+    for kind, table in tables:
+        lost = (each for each in table.values() if (kind, each.id) not in there)
+        lines += (Line(kind, each.id, each.names, "", 0, *_sizes(kind, each.id, tally, needs)) for each in lost)
+    lines += [Line("data", "", (), "", sum(split.values()), note=_SPLIT)] if split else []
+    order = {kind: place for place, kind in enumerate((*ITEMS, "data", "records", "driver"))}
+    lines.sort(key=lambda line: (order.get(line.kind, len(order)), line.kind, -max(line.size, line.disk), line.id))
+    return lines
+
+
 def _line(key: Key, part: Part, disk: int, tally: Tally, needs: Needs) -> Line:
     kind, owner, identifier = key
     items: Mapping[str, Named] = needs.images if owner == "image" else needs.containers
@@ -267,18 +283,6 @@ def _line(key: Key, part: Part, disk: int, tally: Tally, needs: Needs) -> Line:
         return Line("layer", identifier, record.names, "", disk, *_sizes("layer", identifier, tally, needs), note)
     path = part.path if key[2] and kind in {"orphan", "unknown", "foreign"} else ""
     return Line(kind, identifier if owner else "", (), path, disk, note=part.how if path else "")
-
-
-def _without_files(needs: Needs, tally: Tally, there: set[tuple[str, str]]) -> list[Line]:
-    """Lines for items that have no files of their own."""
-    missing: list[Line] = []
-    tables: tuple[tuple[str, Mapping[str, Named]], ...] = (
-        ("image", needs.images), ("container", needs.containers), ("layer", needs.outlines),
-    )  # fmt: skip
-    for kind, table in tables:
-        lost = (each for each in table.values() if (kind, each.id) not in there)
-        missing += (Line(kind, each.id, each.names, "", 0, *_sizes(kind, each.id, tally, needs)) for each in lost)
-    return missing
 
 
 if TYPE_CHECKING:
@@ -307,13 +311,3 @@ def _sizes(kind: str, identifier: str, tally: Tally, needs: Needs) -> tuple[int,
     size = tally.all_of([*data, *(key for layer in layers for key in files_of("layer", layer))])
     unique = tally.only_of([*data, *(key for layer in own for key in files_of("layer", layer))])
     return size, size - unique, unique
-
-
-def _notes(tally: Tally) -> Iterable[str]:
-    for path in tally.elsewhere:
-        if os.path.basename(path) not in _OWN_MOUNTS:
-            yield f"{path} is a mount point; the mounted file system is not counted"
-    for path in tally.links:
-        yield f"{path} is a link; its target is not counted"
-    if not tally.extents_known:
-        yield "the file system does not report shared blocks, so they are counted for each file"

@@ -57,26 +57,25 @@ def image_config(context: Context, image: Image) -> ConfigSummary | None:
 
     name = f"sha256:{image.id}"
     if name not in image.data_names:
-        name = _named_in_manifest(context, image)
-    return summary(parse_config(bigdata.get_data(context, ItemKind.IMAGES, image.id, name))) if name else None
+        if "manifest" not in image.data_names:
+            return None
+        import json
 
-
-def _named_in_manifest(context: Context, image: Image) -> str:
-    if "manifest" not in image.data_names:
-        return ""
-    import json
-
-    try:
-        manifest = json.loads(bigdata.get_data(context, ItemKind.IMAGES, image.id, "manifest"))
-        name = str(manifest["config"]["digest"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return ""
-    return name if name in image.data_names else ""
+        try:
+            manifest = json.loads(bigdata.get_data(context, ItemKind.IMAGES, image.id, "manifest"))
+            name = str(manifest["config"]["digest"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+        if name not in image.data_names:
+            return None
+    return summary(parse_config(bigdata.get_data(context, ItemKind.IMAGES, image.id, name)))
 
 
 def summary(config: ImageConfig) -> ConfigSummary:
     """Summarize a config."""
     run = {str(key).lower(): value for key, value in config.run_config.items()}
+    labels = run.get("labels")
+    labels = labels if isinstance(labels, dict) else {}
     return ConfigSummary(
         digest=config.digest,
         os=config.platform.os,
@@ -92,7 +91,7 @@ def summary(config: ImageConfig) -> ConfigSummary:
         stop_signal=_text(run.get("stopsignal")),
         exposed_ports=_texts(run.get("exposedports")),
         volumes=_texts(run.get("volumes")),
-        labels=_map(run.get("labels")),
+        labels={key: text for key, text in labels.items() if isinstance(text, str)},
         history=tuple(step.document() for step in config.history),
     )
 
@@ -106,7 +105,3 @@ def _texts(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list | dict) else ()
-
-
-def _map(value: Any) -> dict[str, str]:
-    return {key: text for key, text in value.items() if isinstance(text, str)} if isinstance(value, dict) else {}

@@ -166,8 +166,15 @@ class _Search:
 
     def _of_container(self, container: Container) -> Iterator[Holder]:
         yield from self._mount(container.layer, unmount_command(self._context, container), of_container=True)
-        if self._looks:
-            yield from self._living(container)
+        if not self._looks:
+            return
+        self._processes = True
+        if flaw_of_part(container.layer):
+            return  # such a layer has no directory that anybody could be in
+        stop = stop_command(self._context, container)
+        for pid, how in occupants(self._context, container.layer):
+            name = name_of(pid).strip(" ()")
+            yield Holder("process", str(pid), (name,) if name else (), how, "", "", stop or f"kill {pid}")
 
     def _of_layer(self, layer: str, depth: int) -> Iterator[Holder]:
         for image in self._images_on(layer):
@@ -191,7 +198,9 @@ class _Search:
                 continue
             self._seen.add(child.id)
             last, between = child, 0
-            while not (last.names or self._is_known(last.id)):
+            while not (
+                last.names or self._images_on(last.id) or any(each.layer == last.id for each in self._containers)
+            ):
                 following = self._children_of(last.id)
                 if len(following) != 1 or following[0].id in self._seen:
                     break
@@ -204,9 +213,6 @@ class _Search:
 
     def _command(self, command: str) -> str:
         return command_of(self._context, command)
-
-    def _is_known(self, layer: str) -> bool:
-        return bool(self._images_on(layer)) or any(each.layer == layer for each in self._containers)
 
     def _images_on(self, layer: str) -> list[Image]:
         """The images that have a layer on top, or as a mapped layer."""
@@ -245,15 +251,6 @@ class _Search:
         there = not flaw_of_part(layer) and self._context.driver.is_mounted(layer, mount.path)
         gone = "" if there else ", according to the mount count, but no mount is visible here"
         yield Holder("mount", mount.path, (), f"shows {shows}, {times}{gone}", "", "", command)
-
-    def _living(self, container: Container) -> Iterator[Holder]:
-        self._processes = True
-        if flaw_of_part(container.layer):
-            return  # such a layer has no directory that anybody could be in
-        stop = stop_command(self._context, container)
-        for pid, how in occupants(self._context, container.layer):
-            name = name_of(pid).strip(" ()")
-            yield Holder("process", str(pid), (name,) if name else (), how, "", "", stop or f"kill {pid}")
 
 
 def _word(image: Image) -> str:

@@ -105,8 +105,9 @@ class _Search:
         if "/" in text or presence.is_there(text):
             yield from self._of_path(text)
         last = text.rpartition("/")[2]
-        if len(last) == _LINK_LENGTH and _LINK_LETTERS.issuperset(last):
-            yield from self._of_link(last)
+        link = os.path.join(self._context.layout.driver_home, "l", last)
+        if len(last) == _LINK_LENGTH and _LINK_LETTERS.issuperset(last) and presence.is_link(link):
+            yield from self._of_target(f"{os.path.realpath(os.path.dirname(link))}/{last}")
         yield from self._of_name(text)
 
     # ── paths ──
@@ -117,7 +118,12 @@ class _Search:
         part = self._part_of(path)
         if part is None:
             yield from self._elsewhere(path)
-            yield from self._of_mounted(path)
+            with suppress(OSError, ValueError):
+                # Of several mounts on one path, the last is on top.
+                over = [each for each in reversed(read_mounts()) if _is_in(path, each.mount_point)]
+                if over:
+                    top = max(over, key=lambda each: len(each.mount_point))
+                    yield from self._of_mount(top, f"what is mounted on {top.mount_point}")
         elif part.kind not in {"foreign", "orphan", "unknown"} or presence.is_there(path):
             yield self._identity(part, path)
             if presence.is_link(path):
@@ -212,11 +218,6 @@ class _Search:
             return f"`{case.by}` moved it into quarantine, case {case.id}{place}"
         return ""
 
-    def _of_link(self, name: str) -> Iterator[Identity]:
-        path = os.path.join(self._context.layout.driver_home, "l", name)
-        if presence.is_link(path):
-            yield from self._of_target(os.path.realpath(os.path.dirname(path)) + f"/{name}")
-
     def _of_target(self, link: str) -> Iterator[Identity]:
         """Return the target of a link in the store, if that is in the store too."""
         target = os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link)))
@@ -233,8 +234,7 @@ class _Search:
                 how = _way(text, item.id, names)
                 yield Identity(item.kind, item.id, names, self._place(item.kind, item.id), "", how, users)
         if _is_hash(text):
-            yield from self._of_directory(text)
-            yield from self._in_quarantine(text)
+            yield from self._without_record(text)
 
     def _place(self, kind: str, identifier: str) -> str:
         if kind != "layer":
@@ -244,8 +244,8 @@ class _Search:
             return path if presence.is_there(path) else ""
         return ""
 
-    def _of_directory(self, text: str) -> Iterator[Identity]:
-        """Directories of layers, or of data items, that no record knows."""
+    def _without_record(self, text: str) -> Iterator[Identity]:
+        """Directories of layers, or of data items, that no record knows; and what repairs took out of the store."""
         layout = self._context.layout
         trees = os.path.dirname(self._context.driver.path_of("0" * 64))
         for folder in (trees, layout.layers, layout.images, layout.containers):
@@ -253,9 +253,7 @@ class _Search:
                 part = self._parts.at(path) if presence.is_there(path) else None
                 if part is not None and not part.owner and part.kind in {"orphan", "unknown", "foreign"}:
                     yield self._identity(part)
-
-    def _in_quarantine(self, text: str) -> Iterator[Identity]:
-        if not presence.is_there(self._context.layout.quarantine):
+        if not presence.is_there(layout.quarantine):
             return
         from cstore.store.quarantine import cases
 
@@ -278,7 +276,13 @@ class _Search:
             failure = error if isinstance(error, OSError) else OSError(str(error))
             self.failure = SystemFailure("look at", f"/proc/{pid}", failure, hint="root may")
             return  # the digits may be those of an ID
-        yield from self._of_group(pid)
+        import re
+
+        with suppress(OSError), open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
+            for identifier in dict.fromkeys(re.findall(r"[0-9a-f]{64}", file.read())):
+                if identifier in self._tables.containers:
+                    names, how = self._names("container", identifier), f"the control group of process {pid} names it"
+                    yield Identity("container", identifier, names, "", "", how)
         if root != "/":
             yield from self._retold(self._of_path(root), f"the root of process {pid} is {root}")
         else:
@@ -291,25 +295,6 @@ class _Search:
 
     def _retold(self, found: Iterator[Identity], how: str) -> Iterator[Identity]:
         yield from (each.with_(how=f"{how}; {each.how}") for each in found)
-
-    def _of_group(self, pid: int) -> Iterator[Identity]:
-        import re
-
-        with suppress(OSError), open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
-            for identifier in dict.fromkeys(re.findall(r"[0-9a-f]{64}", file.read())):
-                if identifier in self._tables.containers:
-                    names = self._names("container", identifier)
-                    how = f"the control group of process {pid} names it"
-                    yield Identity("container", identifier, names, "", "", how)
-
-    def _of_mounted(self, path: str) -> Iterator[Identity]:
-        """Return the mount at a path."""
-        with suppress(OSError, ValueError):
-            over = [each for each in read_mounts() if _is_in(path, each.mount_point)]
-            if over:
-                longest = max(len(each.mount_point) for each in over)
-                top = next(each for each in reversed(over) if len(each.mount_point) == longest)
-                yield from self._of_mount(top, f"what is mounted on {top.mount_point}")
 
     def _of_mount(self, mount: MountInfo, what: str) -> Iterator[Identity]:
         """Whose layers a mount shows: by its directories, by its device, or by the directory that is bound there."""
@@ -337,19 +322,16 @@ class _Search:
             return
         path = os.path.realpath(os.path.join(self._context.layout.driver_home, directory))
         part = self._part_of(path)
-        if part is not None and part.owner:
-            found = self._identity(part, path, how)
-            own = self._container_on(part.id)
-            yield from (found.with_(kind="container", id=own.id, names=own.names) for own in [own] if own)
-            yield found
-
-    def _container_on(self, layer: str) -> Known | None:
-        """The container that owns a layer."""
+        if part is None or not part.owner:
+            return
+        found = self._identity(part, path, how)
         containers = list(self._tables.containers)
         with suppress(RecordsDamaged):
             containers += hidden_containers(self._context.layout)
-        found = next((each for each in containers if each.layer == layer), None)
-        return None if found is None else Known("container", found.id, found.names)
+        own = next((each for each in containers if each.layer == part.id), None)
+        if own is not None:
+            yield found.with_(kind="container", id=own.id, names=own.names)
+        yield found
 
 
 def _is_hash(text: str) -> bool:

@@ -132,47 +132,47 @@ class _Look:
 
             raise NotAnItem(self._item.id)
         image = container = None
+        digests: tuple[str, ...] = ()
         if self._item.item_kind is ItemKind.IMAGES:
             image = record = with_digest(record)
+            digests = valid_digests(image)
         elif self._item.item_kind is ItemKind.CONTAINERS:
             container = record
-        top = record.id if self._item.item_kind is ItemKind.LAYERS else record.layer
+        else:
+            digests = tuple(filter(None, (record.diff_digest, record.compressed_digest, record.toc_digest)))
+        chain, problem = chain_of_layer(self._tables, record.layer if image or container else record.id)
+        self._problems += [f"{problem}, so the chain of layers is not complete"] if problem else []
+        layers = tuple(chain.values())
+        own = self._needs.images if image else self._tables.layers
         return Inspection(
             kind=self._item.kind,
             record=record,
-            layers=(chain := self._chain(top)),
-            size=self._measured(record) if (known := self._recorded(record, chain)) is None else known,
+            layers=layers,
+            size=self._size(record, layers),
             unique=unique_bytes(self._needs, image.id) if image else None,
-            digests=valid_digests(image) if image else () if container else _digests(record),
+            digests=tuple(dict.fromkeys(digests)),
             users=tuple(self._users(record)),
             data=self._data(record),
             mounts=self._mounts(record),
             directories=self._directories(record),
-            read_only=self._read_only(record),
+            read_only=not container and record.id not in own,
             image_names=self._image_names(container) if container else (),
             config=self._config(image) if image else None,
             problems=tuple(self._problems),
         )
 
-    def _chain(self, top: str) -> tuple[Layer, ...]:
-        found, problem = chain_of_layer(self._tables, top)
-        self._problems += [f"{problem}, so the chain of layers is not complete"] if problem else []
-        return tuple(found.values())
-
-    def _recorded(self, record: Any, chain: Sequence[Layer]) -> int | None:
+    def _size(self, record: Any, layers: Sequence[Layer]) -> int | None:
+        """The recorded size of an item; if none is, and it is wanted, the size from the trees."""
+        known: int | None = None
         if self._item.item_kind is ItemKind.IMAGES:
-            whole = self._needs.chain(record.layer, *record.mapped_layers)
-            known = [self._needs.size_of(layer) for layer in whole]
-            return None if self._problems else added_up(known, record.data_sizes)
-        if not chain:
-            return None
-        own = recorded_size(chain[0])
-        return own if self._item.item_kind is ItemKind.LAYERS else added_up([own], record.data_sizes)
-
-    def _measured(self, record: Any) -> int | None:
-        """The size of an item from its trees; None if that is not wanted, or cannot be done."""
-        if not self._measures:
-            return None
+            whole = [self._needs.size_of(layer) for layer in self._needs.chain(record.layer, *record.mapped_layers)]
+            known = None if self._problems else added_up(whole, record.data_sizes)
+        elif layers:
+            known = recorded_size(layers[0])
+            if self._item.item_kind is ItemKind.CONTAINERS:
+                known = added_up([known], record.data_sizes)
+        if known is not None or not self._measures:
+            return known
         measures = {
             ItemKind.IMAGES: image_size,
             ItemKind.CONTAINERS: container_files.size,
@@ -201,19 +201,19 @@ class _Look:
         return found + [User("layer", one.id, one.names) for one in children(self._tables.layers, top)]
 
     def _data(self, record: Any) -> tuple[DataItem, ...]:
-        if self._item.item_kind is ItemKind.LAYERS:
-            return tuple(DataItem(name, self._data_size(record.id, name), "") for name in record.data_names)
-        sizes, digests = record.data_sizes, record.data_digests
-        return tuple(DataItem(name, sizes.get(name), digests.get(name, "")) for name in record.data_names)
-
-    def _data_size(self, layer: str, name: str) -> int | None:
-        """The size of a layer's data item, which its record does not tell."""
-        try:
-            with bigdata.open_data(self._context, ItemKind.LAYERS, layer, name) as file:
-                return os.fstat(file.fileno()).st_size
-        except CstoreError as error:
-            self._problems.append(error.message)
-            return None
+        if self._item.item_kind is not ItemKind.LAYERS:
+            sizes, digests = record.data_sizes, record.data_digests
+            return tuple(DataItem(name, sizes.get(name), digests.get(name, "")) for name in record.data_names)
+        found: list[DataItem] = []
+        for name in record.data_names:  # of which a layer's record does not tell the sizes
+            size = None
+            try:
+                with bigdata.open_data(self._context, ItemKind.LAYERS, record.id, name) as file:
+                    size = os.fstat(file.fileno()).st_size
+            except CstoreError as error:
+                self._problems.append(error.message)
+            found.append(DataItem(name, size, ""))
+        return tuple(found)
 
     def _mounts(self, record: Any) -> dict[str, int]:
         layers = [record.id if self._item.item_kind is ItemKind.LAYERS else record.layer]
@@ -239,20 +239,12 @@ class _Look:
             found = {"tree": self._context.driver.path_of(record.id), "data": home.layer_data(record.id)}
             found["tar-split"] = home.tar_split(record.id)
         found = {purpose: path for purpose, path in found.items() if presence.is_there(path)}
-        return found | (self._of_the_driver(record.id) if self._item.item_kind is ItemKind.LAYERS else {})
-
-    def _of_the_driver(self, layer: str) -> dict[str, str]:
-        try:
-            return layer_tar.directories(self._context, layer)
-        except (CstoreError, OSError) as error:
-            self._problems.append(getattr(error, "message", str(error)))
-            return {}
-
-    def _read_only(self, record: Any) -> bool:
-        if self._item.item_kind is ItemKind.CONTAINERS:
-            return False
-        own = self._needs.images if self._item.item_kind is ItemKind.IMAGES else self._tables.layers
-        return record.id not in own
+        if self._item.item_kind is ItemKind.LAYERS:
+            try:
+                found |= layer_tar.directories(self._context, record.id)
+            except (CstoreError, OSError) as error:
+                self._problems.append(getattr(error, "message", str(error)))
+        return found
 
     def _image_names(self, container: Container) -> tuple[str, ...]:
         image: Image | None = self._tables.images.get(container.image) or next(
@@ -270,7 +262,3 @@ class _Look:
         except CstoreError as error:
             self._problems.append(error.message)
             return None
-
-
-def _digests(layer: Layer) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(each for each in (layer.diff_digest, layer.compressed_digest, layer.toc_digest) if each))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import Any, TypeVar
 
-    from cstore.records.model import Image, Layer
+    from cstore.records.model import Image
     from cstore.records.outlines import LayerOutline
     from cstore.store.context import Context
     from cstore.store.image_measuring import Outline
@@ -107,7 +107,9 @@ class Listing:
         tests: dict[str, list[Test]] = {}
         for key, value in query.filters:
             tests.setdefault(key, []).append(FILTERS[self.kind][key](self, value))
-        found = [record for record in records if all(_passes(record, key, any_of) for key, any_of in tests.items())]
+        # An item needs all of the labels, but only one of the values of any other key.
+        rules = [(all if key == "label" else any, alternatives) for key, alternatives in tests.items()]
+        found = [each for each in records if all(rule(test(each) for test in given) for rule, given in rules)]
         for column, descending in reversed(query.sort):
             ranks = [(_rank(column, self.cell(record, column)), record) for record in found]
             known = [pair for pair in ranks if pair[0] is not None]
@@ -183,10 +185,6 @@ class Listing:
         return {layer for top in tops for layer in self.needs.chain(top)}
 
 
-def _passes(record: object, key: str, tests: Sequence[Test]) -> bool:
-    return (all if key == "label" else any)(test(record) for test in tests)
-
-
 def _called(record: Any) -> str:
     return str(record.names[0] if record.names else record.id)
 
@@ -218,29 +216,9 @@ def moment(created: str) -> tuple[int, str] | None:
 # ── columns ──
 
 
-def _state_of_image(listing: Listing, image: Image) -> tuple[str, ...]:
-    mounted = any(layer in listing.mounts for layer in (image.layer, *image.mapped_layers))
-    marks = (("mounted", mounted), ("read-only", image.id not in listing.needs.images))
-    return tuple(ref for ref, true in marks if true)
-
-
-def _state_of_container(listing: Listing, record: Any) -> tuple[str, ...]:
-    marks = (("mounted", record.layer in listing.mounts), ("volatile", record.flags.get("Volatile")))
-    return tuple(ref for ref, true in (*marks, ("ID-mapped", record.uid_map)) if true)
-
-
-def _state_of_layer(listing: Listing, layer: Layer) -> tuple[str, ...]:
-    marks = (("mounted", layer.id in listing.mounts), ("read-only", layer.id not in listing.needs.parents))
-    return tuple(ref for ref, true in marks if true)
-
-
-def _image_of(listing: Listing, record: Any) -> str:
-    image = listing.images.get(record.image)
-    return str(record.image) if image is None else _called(image)
-
-
-def _size_of_container(listing: Listing, record: Any) -> int | None:
-    return added_up([listing.needs.sizes.get(record.layer)], record.data_sizes)
+def _state(*marks: tuple[str, object]) -> tuple[str, ...]:
+    """Return the marks that an item bears, of (mark, whether it does)."""
+    return tuple(mark for mark, is_set in marks if is_set)
 
 
 _COMMON: dict[str, Column] = {"names": lambda _, record: record.names, "id": lambda _, record: record.id}
@@ -254,14 +232,23 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "used-by": lambda listing, image: tuple(listing.children.get(image.id, ())),
         "digest": lambda _, image: image.digest or next(iter(valid_digests(image)), ""),
         "layer": lambda _, image: image.layer,
-        "state": _state_of_image,
+        "state": lambda listing, image: _state(
+            ("mounted", any(layer in listing.mounts for layer in (image.layer, *image.mapped_layers))),
+            ("read-only", image.id not in listing.needs.images),
+        ),
     },
     "container": {
         **_COMMON,
-        "image": _image_of,
+        "image": lambda listing, container: (
+            str(container.image) if (image := listing.images.get(container.image)) is None else _called(image)
+        ),
         "created": lambda _, container: container.created,
-        "state": _state_of_container,
-        "size": _size_of_container,
+        "state": lambda listing, container: _state(
+            ("mounted", container.layer in listing.mounts),
+            ("volatile", container.flags.get("Volatile")),
+            ("ID-mapped", container.uid_map),
+        ),
+        "size": lambda listing, container: added_up([listing.needs.sizes.get(container.layer)], container.data_sizes),
         "layer": lambda _, container: container.layer,
     },
     "layer": {
@@ -271,7 +258,9 @@ COLUMNS: dict[str, dict[str, Column]] = {
         "created": lambda _, layer: layer.created,
         "used-by": lambda listing, layer: tuple(listing.holders.get(layer.id, ())),
         "digest": lambda _, layer: layer.diff_digest,
-        "state": _state_of_layer,
+        "state": lambda listing, layer: _state(
+            ("mounted", layer.id in listing.mounts), ("read-only", layer.id not in listing.needs.parents)
+        ),
     },
 }
 """The columns of each kind, in the order in which they are listed."""
@@ -307,16 +296,15 @@ def _by_name(_: Listing, value: str) -> Test:
 
 def _by_reference(_: Listing, value: str) -> Test:
     """As Podman: a pattern for the name from any of its parts on, with or without the tag."""
-    return lambda image: any(fnmatchcase(form, value) for name in image.names for form in _forms(name))
 
+    def passes(image: Image) -> bool:
+        parts = [name.split("/") for name in image.names]
+        ends = ["/".join(each[start:]) for each in parts for start in range(len(each))]
+        return any(
+            fnmatchcase(form, value) for end in ends for form in (end, end.partition("@")[0], repository_of(end))
+        )
 
-def _forms(name: str) -> Iterable[str]:
-    parts = name.split("/")
-    for start in range(len(parts)):
-        form = "/".join(parts[start:])
-        yield form
-        yield form.partition("@")[0]
-        yield repository_of(form)
+    return passes
 
 
 def _by_time(*, later: bool) -> Filter:

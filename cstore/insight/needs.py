@@ -89,7 +89,10 @@ class Needs:
     @cached_property
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the chains of layers, as sentences, each once; not what is only unknown."""
-        seen = self._sound()
+        seen = {""}  # and layers whose chains certainly end there: of nearly all, the parent comes first in the file
+        for layer, parent in self.parents.items():
+            if parent in seen:
+                seen.add(layer)
         found: list[str] = []
         tops = [(f" of image {each}", top) for each in self.images for top in self.tops("image", each) if top]
         tops += [
@@ -103,14 +106,6 @@ class Needs:
             if problem and not (self._suspect and problem.endswith(MISSING)):
                 found.append(problem if chain else f"layer {top}{what} {MISSING}")
         return tuple(found)
-
-    def _sound(self) -> set[str]:
-        """Layers whose chains certainly end where they should: of nearly all, the parent comes first in the file."""
-        found = {""}
-        for layer, parent in self.parents.items():
-            if parent in found:
-                found.add(layer)
-        return found
 
     def problems_of(self, *tops: str) -> tuple[str, ...]:
         """The same for the chains of some layers."""

@@ -137,8 +137,10 @@ class Parts:
         folder, name = os.path.split(path)
         if folder in self._tree_folders:
             return self._in_home(path, name)
-        if folder in self._homes:
-            return self._beside_trees(path, name)
+        if folder in self._homes:  # that have their trees in a directory of its own
+            if name in {"staging", "tempdirs", OWN}:
+                return Part(path, "staging", how="trees are created and removed there")
+            return Part(path, "driver", how="it is the storage driver's own")
         if folder in self._layer_folders:
             return self._of_layers(path, name)
         if folder in self._image_folders:
@@ -180,12 +182,6 @@ class Parts:
         if is_generated(name) or self._inspector.bears_marks(name):
             return Part(path, "orphan", how="no record has that ID, so `cstore gc` would remove it")
         return Part(path, "foreign", how="no record has that ID, and no tool creates this name")
-
-    def _beside_trees(self, path: str, name: str) -> Part:
-        """Return the entries of a home whose trees are in a separate directory."""
-        if name in {"staging", "tempdirs", OWN}:
-            return Part(path, "staging", how="trees are created and removed there")
-        return Part(path, "driver", how="it is the storage driver's own")
 
     def _of_layers(self, path: str, name: str) -> Part:
         if name.startswith("mountpoints."):

@@ -29,7 +29,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cstore.insight.tally import Tally
     from cstore.records.model import Image
     from cstore.store.context import Context
     from cstore.store.reading import Snapshot
@@ -191,7 +190,15 @@ def created(image: Image) -> float:
 def _within_budget(context: Context, tables: Snapshot, needs: Needs, rules: Rules, chosen: Sequence[Image]) -> Pruning:
     """The fewest of the chosen images, the oldest first, that make the budget; or all, if it takes more."""
     tally = everything(context, tables)
-    wanted = max(_over(rules, context, needs, tally), 0)
+    wanted = 0  # bytes that have to go
+    if rules.max_size >= 0:
+        layers = {layer for image in needs.images for layer in needs.of("image", image)}
+        keys = [key for image in needs.images for key in files_of("image", image)]
+        keys += [key for layer in layers for key in files_of("layer", layer)]
+        wanted = max(wanted, tally.all_of(keys) - rules.max_size)
+    if rules.free >= 0:
+        room = file_system(context.layout.graph_root)
+        wanted = max(wanted, rules.free - (0 if room is None else room.available))
 
     def freed(count: int) -> int:
         going = _removal(context, tables, needs, chosen[:count]).going.values()
@@ -206,17 +213,3 @@ def _within_budget(context: Context, tables: Snapshot, needs: Needs, rules: Rule
             least = middle + 1
     plan = measured(context, tables, _removal(context, tables, needs, chosen[:least]), tally)
     return Pruning(plan, max(wanted - plan.freed, 0))
-
-
-def _over(rules: Rules, context: Context, needs: Needs, tally: Tally) -> int:
-    """How many bytes have to go."""
-    over = 0
-    if rules.max_size >= 0:
-        layers = {layer for image in needs.images for layer in needs.of("image", image)}
-        keys = [key for image in needs.images for key in files_of("image", image)]
-        keys += [key for layer in layers for key in files_of("layer", layer)]
-        over = tally.all_of(keys) - rules.max_size
-    if rules.free >= 0:
-        room = file_system(context.layout.graph_root)
-        over = max(over, rules.free - (0 if room is None else room.available))
-    return over

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from cstore.errors import CstoreError
     from cstore.insight.accounting import Key
     from cstore.insight.tally import Tally
-    from cstore.layout import Layout
-    from cstore.records.model import Container, Image
     from cstore.records.mounts import MountTable
     from cstore.store.context import Context
     from cstore.store.lookup import Item
@@ -250,14 +248,19 @@ class Removal:
         if image is None:
             self.refused.append(Refusal("image", identifier, (), self._read_only("images")))
             return
-        user = self._user(identifier)
+        left = (self._containers.get(each) for each in self._containers_of.get(identifier, ()))
+        user = next((each for each in left if each is not None), None)
         if user is not None:
-            error = ImageUsedByContainer(identifier, user.id, removal_command(self._context, user))
-            self.refused.append(Refusal("image", identifier, image.names, error))
+            used = ImageUsedByContainer(identifier, user.id, removal_command(self._context, user))
+            self.refused.append(Refusal("image", identifier, image.names, used))
             return
-        mounted = mounted_at(self._context, self.mounts, (image.layer, *image.mapped_layers))
-        if mounted and not force:
-            self.refused.append(Refusal("image", identifier, image.names, _mounted(self._context, image, mounted)))
+        path = mounted_at(self._context, self.mounts, (image.layer, *image.mapped_layers))
+        if path and not force:
+            mounted = LayersMounted((image.layer,))
+            mounted.message = f"image {identifier} is mounted at {path}"
+            command = command_of(self._context, f"cstore unmount {quote((*image.names, identifier)[0])}")
+            mounted.hint = f"unmount it first: {command}"
+            self.refused.append(Refusal("image", identifier, image.names, mounted))
             return
         del self._images[identifier]
         self.going["image", identifier] = Going("image", identifier, image.names)
@@ -297,10 +300,6 @@ class Removal:
     def _gone(self, layer: str) -> bool:
         return ("layer", layer) in self.going
 
-    def _user(self, image: str) -> Container | None:
-        left = (self._containers.get(each) for each in self._containers_of.get(image, ()))
-        return next((each for each in left if each is not None), None)
-
     def _free(self, layer: str) -> bool:
         return self._holder(layer) is None
 
@@ -320,11 +319,8 @@ class Removal:
         return None
 
     def _read_only(self, what: str) -> CstoreError:
-        root = next((extra.graph_root for extra in self._stores()), self._context.layout.graph_root)
-        return ReadOnlyStore(f"delete {what}", root)
-
-    def _stores(self) -> Iterator[Layout]:
-        return (each.layout for each in self._context.additional if not each.images_only)
+        roots = (each.layout.graph_root for each in self._context.additional if not each.images_only)
+        return ReadOnlyStore(f"delete {what}", next(roots, self._context.layout.graph_root))
 
 
 # ── bytes ──
@@ -371,14 +367,6 @@ def mounted_at(context: Context, mounts: MountTable, layers: Iterable[str]) -> s
         if mount is not None and not flaw_of_part(layer) and context.driver.is_mounted(layer, mount.path):
             return mount.path
     return ""
-
-
-def _mounted(context: Context, image: Image, path: str) -> CstoreError:
-    error = LayersMounted((image.layer,))
-    error.message = f"image {image.id} is mounted at {path}"
-    command = command_of(context, f"cstore unmount {quote(image.names[0] if image.names else image.id)}")
-    error.hint = f"unmount it first: {command}"
-    return error
 
 
 def _paths(context: Context, tables: Snapshot, kind: str, identifier: str) -> Iterator[tuple[Key, str]]:

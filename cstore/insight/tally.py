@@ -149,33 +149,27 @@ class Tally:
             size -= self._shared_bytes(holder, status, name, trail)
         self._own[owner] = self._own.get(owner, 0) + size
 
-    def _note_inline(self, owner: Hashable, status: os.stat_result) -> int:
-        """Note a file without blocks, which is stored in the metadata; return its bytes that may be shared.
-
-        A snapshot has the same until it is changed, which shows in its time of change.
-        """
-        size = status.st_blocks * _BLOCK
-        if not self._snapshot:
-            self._unblocked[owner] = self._unblocked.get(owner, 0) + size
-            return 0
-        key = self._base, status.st_ino, status.st_ctime_ns, status.st_size
-        self._inline.setdefault(key, _Inline(size)).owners[owner] = None
-        return size
-
     def _shared_bytes(self, holder: Hashable, status: os.stat_result, name: str, trail: Trail | None) -> int:
         """Note the extents of a file that others share; give their bytes."""
         if not self._shares or not stat.S_ISREG(status.st_mode):
             return 0
+        size = status.st_blocks * _BLOCK
         try:
-            runs, inline, self._extents = _shared_extents(name, trail, status.st_blocks * _BLOCK)
+            runs, inline, self._extents = _shared_extents(name, trail, size)
         except OSError as error:
             if error.errno in {errno.EOPNOTSUPP, errno.ENOTTY}:
                 self.extents_known = False
             else:
                 self._failed(trail.where(name) if trail else name, error)
             return 0
-        if inline and status.st_nlink == 1:
-            return self._note_inline(holder, status)
+        if inline and status.st_nlink == 1:  # a file without blocks, which is stored in the metadata
+            if not self._snapshot:
+                self._unblocked[holder] = self._unblocked.get(holder, 0) + size
+                return 0
+            # A snapshot has the same until it is changed, which shows in its time of change.
+            key = self._base, status.st_ino, status.st_ctime_ns, status.st_size
+            self._inline.setdefault(key, _Inline(size)).owners[holder] = None
+            return size
         self._runs += ((self._base + start, self._base + end, holder) for start, end in runs)
         return sum(end - start for start, end in runs)
 

@@ -32,14 +32,6 @@ _made: list[Callable[..., int]] = []
 """The openat2 system call, once it is prepared."""
 
 
-def _openat2() -> Callable[..., int]:
-    if not _made:
-        from ctypes import c_char_p, c_long
-
-        _made.append(system_call(_SYS_OPENAT2, c_long, c_char_p, c_char_p, c_long))
-    return _made[0]
-
-
 def openat2(dir_fd: int, path: bytes, flags: int, mode: int = 0, resolve: int = 0) -> int:
     """Open `path` below `dir_fd` under the RESOLVE_* rules; the descriptor is always close-on-exec.
 
@@ -54,7 +46,11 @@ def openat2(dir_fd: int, path: bytes, flags: int, mode: int = 0, resolve: int = 
         raise ValueError("embedded null byte")
     fields = flags | os.O_CLOEXEC, mode if creating else 0, resolve
     how = b"".join(field.to_bytes(8, sys.byteorder) for field in fields)  # struct open_how
-    return _openat2()(dir_fd, path, how, len(how))
+    if not _made:
+        from ctypes import c_char_p, c_long
+
+        _made.append(system_call(_SYS_OPENAT2, c_long, c_char_p, c_char_p, c_long))
+    return _made[0](dir_fd, path, how, len(how))
 
 
 def punch_hole(fd: int, offset: int, size: int) -> None:

@@ -46,22 +46,18 @@ _calls: dict[int, Callable[..., int]] = {}
 
 def _call(number: int) -> Callable[..., int]:
     if number not in _calls:
-        _calls[number] = _declared(number)
+        from ctypes import c_char_p, c_long
+
+        types = {
+            _OPEN_TREE: (c_long, c_char_p, c_long),
+            _MOVE_MOUNT: (c_long, c_char_p, c_long, c_char_p, c_long),
+            _FSOPEN: (c_char_p, c_long),
+            _FSCONFIG: (c_long, c_long, c_char_p, c_char_p, c_long),
+            _FSMOUNT: (c_long, c_long, c_long),
+            _MOUNT_SETATTR: (c_long, c_char_p, c_long, c_char_p, c_long),
+        }
+        _calls[number] = system_call(number, *types[number])
     return _calls[number]
-
-
-def _declared(number: int) -> Callable[..., int]:
-    from ctypes import c_char_p, c_long
-
-    types = {
-        _OPEN_TREE: (c_long, c_char_p, c_long),
-        _MOVE_MOUNT: (c_long, c_char_p, c_long, c_char_p, c_long),
-        _FSOPEN: (c_char_p, c_long),
-        _FSCONFIG: (c_long, c_long, c_char_p, c_char_p, c_long),
-        _FSMOUNT: (c_long, c_long, c_long),
-        _MOUNT_SETATTR: (c_long, c_char_p, c_long, c_char_p, c_long),
-    }
-    return system_call(number, *types[number])
 
 
 class Configuration:

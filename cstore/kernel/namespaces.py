@@ -88,10 +88,17 @@ def enter_user_namespace(uid_ranges: Sequence[IDRange] = (), gid_ranges: Sequenc
     alone = _only_own(uids, os.geteuid()) and _only_own(gids, os.getegid())
     if alone:
         _unshare()
-        _write_own_maps(uids, gids)
+        _write_map("/proc/self/uid_map", uids)
+        _write("/proc/self/setgroups", b"deny")  # the kernel requires this before an unprivileged group map
+        _write_map("/proc/self/gid_map", gids)
     else:
         _enter_with_help(uids, gids)
-    _become_root()
+    try:
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+    except OSError as error:
+        hint = "the ID map must cover ID 0 inside"
+        raise errors.SystemFailure("become user 0 in", "the new user namespace", error, hint=hint) from None
     try:
         mount("", "/", flags=MS_REC | MS_PRIVATE)
     except OSError as error:
@@ -113,12 +120,6 @@ def _unshare() -> None:
         raise errors.SystemFailure("enter", "a user namespace", error, hint=hint) from None
 
 
-def _write_own_maps(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
-    _write_map("/proc/self/uid_map", uids)
-    _write("/proc/self/setgroups", b"deny")  # the kernel requires this before an unprivileged group map
-    _write_map("/proc/self/gid_map", gids)
-
-
 def _write_map(path: str, ranges: Sequence[IDRange]) -> None:
     lines = [f"{part.container_id} {part.host_id} {part.size}\n" for part in ranges]
     _write(path, "".join(lines).encode())  # in one write: the kernel accepts a map only once
@@ -133,15 +134,6 @@ def _write(path: str, data: bytes) -> None:
             os.close(fd)
     except OSError as error:
         raise errors.SystemFailure("write", path, error) from None
-
-
-def _become_root() -> None:
-    try:
-        os.setresgid(0, 0, 0)
-        os.setresuid(0, 0, 0)
-    except OSError as error:
-        hint = "the ID map must cover ID 0 inside"
-        raise errors.SystemFailure("become user 0 in", "the new user namespace", error, hint=hint) from None
 
 
 def _enter_with_help(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
@@ -159,7 +151,9 @@ def _enter_with_help(uids: Sequence[IDRange], gids: Sequence[IDRange]) -> None:
         answer_write = -1
         _unshare()
         os.write(ready_write, b"1")
-        complaint = _read_to_end(answer_read)
+        complaint = b""
+        while part := os.read(answer_read, 4096):
+            complaint += part
     finally:
         for fd in (ready_read, ready_write, answer_read, answer_write):
             if fd >= 0:
@@ -208,10 +202,3 @@ def _run_mapper(program: str, pid: int, ranges: Sequence[IDRange], answer: int) 
     _, status = os.waitpid(child, 0)
     if status:
         os._exit(1)  # the program has written the reason to the same pipe
-
-
-def _read_to_end(fd: int) -> bytes:
-    parts = []
-    while part := os.read(fd, 4096):
-        parts.append(part)
-    return b"".join(parts)

@@ -35,20 +35,15 @@ def filesystem_name(path: str) -> str:
     Raises:
         OSError: as statfs(2).
     """
-    return _BY_MOUNT.get(_mounted_as(path)) or _NAMES.get(_type_of(path), "<unknown>")
-
-
-def _mounted_as(path: str) -> str:
-    """Return the type of the mount with the device of `path`, or "". Tried first because it needs no ctypes."""
+    # The type of the mount with its device is tried first because it needs no ctypes.
     device = os.stat(path).st_dev
     try:
         with open("/proc/self/mountinfo", "rb") as table:
-            before, _, after = table.read().partition(b" %d:%d " % (os.major(device), os.minor(device)))
+            mount = table.read().partition(b" %d:%d " % (os.major(device), os.minor(device)))[2]
     except OSError:
-        return ""
-    return (
-        after.partition(b"\n")[0].partition(b" - ")[2].partition(b" ")[0].decode("ascii", "replace") if before else ""
-    )
+        mount = b""
+    mounted_as = mount.partition(b"\n")[0].partition(b" - ")[2].partition(b" ")[0].decode("ascii", "replace")
+    return _BY_MOUNT.get(mounted_as) or _NAMES.get(_type_of(path), "<unknown>")
 
 
 def may_share_blocks(one: str, other: str) -> bool:

@@ -51,7 +51,9 @@ def copy_tree(
         SystemFailure: names the first thing that could not be copied; also if something is mounted inside the source.
         InvalidOption: one of the two directories is inside the other.
     """
-    _refuse_nesting(source, destination)
+    inner, outer = os.path.realpath(destination), os.path.realpath(source)
+    if os.path.commonpath([inner, outer]) in {inner, outer}:
+        raise InvalidOption(f"cannot copy {source} to {destination}: one is inside the other")
     try:
         source_fd = open_root(source)
     except OSError as error:
@@ -59,7 +61,8 @@ def copy_tree(
     try:
         target_fd = _open_empty(destination)
         try:
-            _copy(source, source_fd, destination, target_fd, owner, workers or _useful_workers())
+            workers = workers or min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
+            _copy(source, source_fd, destination, target_fd, owner, workers)
         finally:
             os.close(target_fd)
     finally:
@@ -144,13 +147,3 @@ def _prepare(fd: int) -> None:
     for name in _INHERITED:
         xattr.drop(fd, name)
     os.fchmod(fd, 0o700)
-
-
-def _refuse_nesting(source: str, destination: str) -> None:
-    inner, outer = os.path.realpath(destination), os.path.realpath(source)
-    if os.path.commonpath([inner, outer]) in {inner, outer}:
-        raise InvalidOption(f"cannot copy {source} to {destination}: one is inside the other")
-
-
-def _useful_workers() -> int:
-    return min(_MOST_WORKERS, len(os.sched_getaffinity(0)))

@@ -28,26 +28,10 @@ class DataCopier:
         """
         if not status.st_size or self._clone(source, target, status.st_dev):
             return
-        if status.st_blocks * 512 < status.st_size:
-            self._copy_extents(source, target, status)
-        else:
+        if status.st_blocks * 512 >= status.st_size:
             self._copy_range(source, target, 0, status.st_size, status.st_dev)
-
-    def _clone(self, source: int, target: int, device: int) -> bool:
-        if device in self._no_clone:
-            return False
-        try:
-            clone_file(source, target)
-        except OSError as error:
-            if error.errno in _NOT_ON_THIS_DEVICE:
-                self._no_clone.add(device)
-            elif error.errno not in _NOT_FOR_THIS_FILE:
-                raise
-            return False
-        return True
-
-    def _copy_extents(self, source: int, target: int, status: os.stat_result) -> None:
-        """Copy the extents with data, and leave holes where the source has them."""
+            return
+        # Only the extents with data, and holes where the source has them.
         end = 0
         while end < status.st_size:
             try:
@@ -63,6 +47,19 @@ class DataCopier:
                 self._copy_range(source, target, start, end, status.st_dev)
         os.ftruncate(target, status.st_size)
 
+    def _clone(self, source: int, target: int, device: int) -> bool:
+        if device in self._no_clone:
+            return False
+        try:
+            clone_file(source, target)
+        except OSError as error:
+            if error.errno in _NOT_ON_THIS_DEVICE:
+                self._no_clone.add(device)
+            elif error.errno not in _NOT_FOR_THIS_FILE:
+                raise
+            return False
+        return True
+
     def _copy_range(self, source: int, target: int, start: int, end: int, device: int) -> None:
         while start < end and device not in self._no_range:
             try:
@@ -76,14 +73,10 @@ class DataCopier:
             if not copied:
                 break  # some file systems stop early; reading shows whether the file really ends here
             start += copied
-        _copy_bytes(source, target, start, end)
-
-
-def _copy_bytes(source: int, target: int, start: int, end: int) -> None:
-    while start < end:
-        data = memoryview(os.pread(source, min(end - start, _BLOCK), start))
-        if not data:
-            raise OSError("it became shorter while it was copied")
-        while data:
-            written = os.pwrite(target, data, start)
-            data, start = data[written:], start + written
+        while start < end:
+            data = memoryview(os.pread(source, min(end - start, _BLOCK), start))
+            if not data:
+                raise OSError("it became shorter while it was copied")
+            while data:
+                written = os.pwrite(target, data, start)
+                data, start = data[written:], start + written

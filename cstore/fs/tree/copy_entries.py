@@ -17,8 +17,8 @@ import stat
 from cstore.contexts import suppress
 from cstore.errors import IDNotMapped, SystemFailure
 from cstore.fs import xattr
+from cstore.fs.scoped import open_beneath
 from cstore.fs.tree.copy_data import DataCopier
-from cstore.fs.tree.first_names import FirstNames
 from cstore.fs.tree.trail import Trail, open_again
 from cstore.kernel.namespaces import in_user_namespace
 from cstore.tuples import NamedTuple
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SPECIAL_BITS = 0o7000
+_LOST = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.EMLINK})
+"""Errors if the first name was removed, or leads elsewhere by now, or the file has too many names."""
 
 
 class Plan(NamedTuple):
@@ -110,7 +112,11 @@ class _Walk:
                 continue
             pending.pop()
             if pending:
-                self._leave()
+                try:
+                    self._source.up()
+                    self._target.up()
+                except OSError as error:
+                    raise failure(self._source.where(), error) from None
         return seen
 
     def _enter(self, name: str) -> bool:
@@ -126,13 +132,6 @@ class _Walk:
         except OSError as error:
             raise failure(self._source.where(name), error) from None
         return mine
-
-    def _leave(self) -> None:
-        try:
-            self._source.up()
-            self._target.up()
-        except OSError as error:
-            raise failure(self._source.where(), error) from None
 
     def _visit(self, *, mine: bool) -> list[str]:
         """Copy the files of this directory if it is `mine`; return the names of its subdirectories."""
@@ -153,9 +152,6 @@ class _Walk:
             raise failure(self._source.where(name), error) from None
         except IDNotMapped as error:
             raise error.at(self._source.where(name)) from None
-        return self._ordered(directories)
-
-    def _ordered(self, directories: list[str]) -> list[str]:
         if self._worker == 1:
             directories.reverse()
         elif self._worker:
@@ -170,14 +166,20 @@ class Copier:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._data = DataCopier()
-        self._first_names = FirstNames(plan.target_fd) if plan.links_fd < 0 else None
+        self._first_names = _FirstNames(plan.target_fd) if plan.links_fd < 0 else None
         self._read_flags = _READ | os.O_NOATIME
         self.copied = 0  # bytes in files
         self._owners: dict[tuple[int, int], tuple[int, int] | None] = {}
 
     def copy_file(self, source: int, target: int, name: str) -> None:
         """Copy the regular file `name` from one open directory to another."""
-        fd = self._open(source, name)
+        try:
+            fd = os.open(name, self._read_flags, dir_fd=source)
+        except PermissionError as error:
+            if error.errno != errno.EPERM or self._read_flags == _READ:
+                raise
+            self._read_flags = _READ  # only the owner may read without an update of the access time
+            fd = os.open(name, self._read_flags, dir_fd=source)
         try:
             status = os.fstat(fd)
             _expect(stat.S_ISREG(status.st_mode))
@@ -197,7 +199,8 @@ class Copier:
 
         def make(at: int, new: str) -> None:
             if stat.S_ISLNK(status.st_mode):
-                self._make_symlink(source, name, status, at, new)
+                os.symlink(os.readlink(name, dir_fd=source), new, dir_fd=at)
+                self._dress(source, name, status, at, new)
             else:
                 self._make_node(source, name, status, at, new)
 
@@ -223,15 +226,6 @@ class Copier:
 
     def _take_attributes(self, source: int | str, target: int | str) -> None:
         xattr.copy_all(source, target, forgiving=self._plan.confined)
-
-    def _open(self, dir_fd: int, name: str) -> int:
-        try:
-            return os.open(name, self._read_flags, dir_fd=dir_fd)
-        except PermissionError as error:
-            if error.errno != errno.EPERM or self._read_flags == _READ:
-                raise
-            self._read_flags = _READ  # only the owner may read without an update of the access time
-            return os.open(name, self._read_flags, dir_fd=dir_fd)
 
     def _make_linked(self, target: int, name: str, status: os.stat_result, make: Callable[[int, str], None]) -> None:
         room, anchor = self._plan.links_fd, f"{status.st_dev:x}-{status.st_ino:x}"
@@ -273,10 +267,6 @@ class Copier:
         self._take_attributes(source, fd)
         os.utime(fd, ns=(status.st_atime_ns, status.st_mtime_ns))
 
-    def _make_symlink(self, source: int, name: str, status: os.stat_result, at: int, new: str) -> None:
-        os.symlink(os.readlink(name, dir_fd=source), new, dir_fd=at)
-        self._dress(source, name, status, at, new)
-
     def _make_node(self, source: int, name: str, status: os.stat_result, at: int, new: str) -> None:
         try:
             os.mknod(new, status.st_mode, status.st_rdev, dir_fd=at)
@@ -292,7 +282,12 @@ class Copier:
         if owner:
             os.chown(new, *owner, dir_fd=at, follow_symlinks=False)
         if status.st_mode & _SPECIAL_BITS and not stat.S_ISLNK(status.st_mode):
-            _set_mode(at, new, stat.S_IMODE(status.st_mode))
+            fd = os.open(new, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+            try:
+                if not stat.S_ISLNK(os.fstat(fd).st_mode):  # else it was replaced
+                    os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(status.st_mode))
+            finally:
+                os.close(fd)
         self._take_attributes(xattr.entry(source, name), xattr.entry(at, new))
         os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns), dir_fd=at, follow_symlinks=False)
 
@@ -308,14 +303,45 @@ class Copier:
         return self._plan.owner(status.st_uid, status.st_gid) if self._plan.owner else (status.st_uid, status.st_gid)
 
 
-def _set_mode(folder: int, name: str, mode: int) -> None:
-    """Set the mode of a file that cannot be opened; do nothing if it was replaced with a link."""
-    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    try:
-        if not stat.S_ISLNK(os.fstat(fd).st_mode):
-            os.chmod(f"/proc/self/fd/{fd}", mode)
-    finally:
-        os.close(fd)
+class _FirstNames:
+    """The first names of files with several names, for a copy without a link room. Methods raise OSError.
+
+    A link room would remain after a kill, in a directory that others use and nobody sweeps.
+    """
+
+    def __init__(self, root_fd: int) -> None:
+        self._root = root_fd
+        self._found: dict[str, tuple[bytes, str, tuple[int, int]]] = {}
+
+    def note(self, file: str, folder_fd: int, name: str) -> None:
+        """Record the name that a file of the source got."""
+        try:
+            status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return  # a device, which cannot be created in a user namespace
+        root, folder = (os.readlink(f"/proc/self/fd/{fd}") for fd in (self._root, folder_fd))
+        below = os.path.relpath(folder, root)
+        self._found[file] = os.fsencode(below), name, (status.st_dev, status.st_ino)
+
+    def link(self, file: str, folder_fd: int, name: str) -> bool:
+        """Give a copied file another name; False if it was not copied, or its first name no longer exists."""
+        if file not in self._found:
+            return False
+        below, first, identity = self._found[file]
+        try:
+            fd = open_beneath(self._root, below, os.O_PATH | os.O_DIRECTORY)
+            try:
+                status = os.stat(first, dir_fd=fd, follow_symlinks=False)
+                if (status.st_dev, status.st_ino) != identity:
+                    return False
+                os.link(first, name, src_dir_fd=fd, dst_dir_fd=folder_fd, follow_symlinks=False)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            if error.errno in _LOST:
+                return False
+            raise
+        return True
 
 
 def _same_owner(wanted: tuple[int, int], present: tuple[int, int]) -> bool:

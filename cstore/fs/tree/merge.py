@@ -122,7 +122,7 @@ def place_file(
     Raises:
         SystemFailure: it cannot be copied; the previous file is unchanged.
     """
-    source_fd, make = (source, _copy_opened) if isinstance(source, int) else (-1, source)
+    source_fd, make = (source, None) if isinstance(source, int) else (-1, source)
     plan = _plan(path, source_fd, folder_fd, owner)
     run_workers(
         [partial(_place, plan, make, name, sync=sync)], keep={folder_fd} | ({source_fd} if source_fd >= 0 else set())
@@ -141,19 +141,18 @@ def part_name(name: str) -> str:
     return f".copy-{sha256(os.fsencode(name)).hexdigest()[:16]}"
 
 
-def _copy_opened(plan: Plan, at: int, name: str) -> None:
-    _SingleCopier(plan).make(plan.source_fd, at, name)
-
-
-def _place(plan: Plan, make: Callable[[Plan, int, str], None], name: str, *, sync: bool) -> None:
+def _place(plan: Plan, make: Callable[[Plan, int, str], None] | None, name: str, *, sync: bool) -> None:
     os.umask(0)
     part = part_name(name)
     try:
         _unlink(part, plan.target_fd)
-        if plan.source_fd >= 0 and _SingleCopier(plan).make_at_once(plan.source_fd, plan.target_fd, name, sync=sync):
+        if make is None and _SingleCopier(plan).make_at_once(plan.source_fd, plan.target_fd, name, sync=sync):
             return
         try:
-            make(plan, plan.target_fd, part)
+            if make is None:
+                _SingleCopier(plan).make(plan.source_fd, plan.target_fd, part)
+            else:
+                make(plan, plan.target_fd, part)
             if sync:
                 _sync(part, plan.target_fd)
             os.rename(part, name, src_dir_fd=plan.target_fd, dst_dir_fd=plan.target_fd)

@@ -7,6 +7,7 @@ import os
 import stat
 
 from cstore import errors
+from cstore.contexts import suppress
 from cstore.fs import within
 from cstore.fs.tree.trail import Trail
 from cstore.kernel import ioctl
@@ -58,8 +59,11 @@ class _Removal:
 
     def run(self, name: str) -> None:
         """Remove `name`."""
+        is_directory = False
         try:
-            if _is_directory(self._trail.here, name):
+            with suppress(FileNotFoundError):
+                is_directory = stat.S_ISDIR(os.stat(name, dir_fd=self._trail.here, follow_symlinks=False).st_mode)
+            if is_directory:
                 self._remove_directory(name)
             else:
                 self._insist(name, lambda: os.unlink(name, dir_fd=self._trail.here))
@@ -77,10 +81,16 @@ class _Removal:
                     pending.append(self._remove_files())
                 continue
             pending.pop()
-            if pending:
-                left = self._leave()
-                if failures.pop() == self._failures and not self._remove_emptied(left):
-                    pending[-1].append(left)
+            if not pending:
+                return
+            try:
+                left = self._trail.up()
+            except PermissionError:
+                if not _open_up(self._trail.here):
+                    raise
+                left = self._trail.up()
+            if failures.pop() == self._failures and not self._remove_emptied(left):
+                pending[-1].append(left)
 
     def _enter(self, name: str) -> bool:
         """Enter the directory; return False if that failed, or it is no longer a directory."""
@@ -96,14 +106,6 @@ class _Removal:
 
         self._insist(name, enter)
         return self._trail.depth > depth
-
-    def _leave(self) -> str:
-        try:
-            return self._trail.up()
-        except PermissionError:
-            if not _open_up(self._trail.here):
-                raise
-            return self._trail.up()
 
     def _remove_files(self) -> list[str]:
         """Remove everything except directories; return the names of those."""
@@ -160,18 +162,17 @@ class _Removal:
     def _clear_way(self, name: str, error: OSError, lent: list[tuple[int, int]]) -> bool:
         """Clear an obstacle; return whether anything was changed that could help."""
         if error.errno in {errno.EBUSY, errno.EXDEV}:
-            return self._detach_mounts and self._detach(name)
+            if not self._detach_mounts:
+                return False
+            try:
+                unmount(f"/proc/self/fd/{self._trail.here}/{name}", MNT_DETACH | UMOUNT_NOFOLLOW)
+            except OSError:
+                return False
+            return True
         if error.errno not in {errno.EPERM, errno.EACCES}:
             return False
         own = self._trail.depth > 0 and (_unshield(self._trail.here) | _open_up(self._trail.here))
         return own | _unshield_entry(self._trail.here, name, lent)
-
-    def _detach(self, name: str) -> bool:
-        try:
-            unmount(f"/proc/self/fd/{self._trail.here}/{name}", MNT_DETACH | UMOUNT_NOFOLLOW)
-        except OSError:
-            return False
-        return True
 
     def _note(self, path: str, error: OSError) -> None:
         self._failures += 1
@@ -179,13 +180,6 @@ class _Removal:
             busy = error.errno in {errno.EBUSY, errno.EXDEV}
             hint = f"a file system is mounted there: umount {path}" if busy else ""
             self._first = errors.SystemFailure("remove", path, OSError(errno.EBUSY, "") if busy else error, hint=hint)
-
-
-def _is_directory(dir_fd: int, name: str) -> bool:
-    try:
-        return stat.S_ISDIR(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode)
-    except FileNotFoundError:
-        return False
 
 
 def _unshield(fd: int) -> bool:
@@ -229,19 +223,16 @@ def _unshield_entry(dir_fd: int, name: str, lent: list[tuple[int, int]]) -> bool
             readable = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return changed
-        return changed | _unshield_opened(readable, lent, shared=not directory and status.st_nlink > 1)
+        shared = not directory and status.st_nlink > 1
+        try:
+            flags = ioctl.file_flags(readable) if shared else 0
+        except OSError:
+            flags = 0
+        unshielded = _unshield(readable)
+        if shared and unshielded:
+            lent.append((readable, flags))
+        else:
+            os.close(readable)
+        return changed | unshielded
     finally:
         os.close(fd)
-
-
-def _unshield_opened(fd: int, lent: list[tuple[int, int]], *, shared: bool) -> bool:
-    try:
-        flags = ioctl.file_flags(fd) if shared else 0
-    except OSError:
-        flags = 0
-    changed = _unshield(fd)
-    if shared and changed:
-        lent.append((fd, flags))
-    else:
-        os.close(fd)
-    return changed

@@ -88,8 +88,13 @@ class Trail(Closing):
         fd = self._open(name)
         self._fds.append(fd)
         self._names.append(name)
-        if len(self._fds) - self._first_open > _MOST_OPEN:
-            self._forget_highest()
+        if len(self._fds) - self._first_open > _MOST_OPEN:  # close the highest
+            index = self._first_open
+            status = os.fstat(self._fds[index])
+            self._identities.append((status.st_dev, status.st_ino))
+            os.close(self._fds[index])
+            self._fds[index] = -1
+            self._first_open += 1
         return fd
 
     def up(self) -> str:
@@ -108,8 +113,16 @@ class Trail(Closing):
         Raises:
             OSError: as `up`.
         """
-        if self._fds[-2] < 0:
-            self._find_back()
+        if self._fds[-2] >= 0:
+            return
+        fd = os.open("..", _FLAGS, dir_fd=self.here)
+        status = os.fstat(fd)
+        if (status.st_dev, status.st_ino) != self._identities[-1]:
+            os.close(fd)
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), self.where())
+        self._identities.pop()
+        self._fds[-2] = fd
+        self._first_open -= 1
 
     def close(self) -> None:
         """Close all descriptors."""
@@ -122,11 +135,9 @@ class Trail(Closing):
         while True:
             try:
                 flags = _FLAGS | self._extra_flags
-                if self._bound:
-                    return _open_on_same_file_system(self.here, name, flags, kernel=self._kernel_resolves)
-                if self._kernel_resolves:
+                if self._kernel_resolves and not self._bound:
                     return files.openat2(self.here, os.fsencode(name), flags, 0, _RESOLVE)
-                return _open_on_same_mount(self.here, name, flags)
+                return self._open_and_compare(name, flags)
             except OSError as error:
                 if error.errno == errno.EPERM and self._extra_flags:
                     self._extra_flags = 0  # only the owner may read without an update of the access time
@@ -135,43 +146,18 @@ class Trail(Closing):
                 elif error.errno != errno.EAGAIN:
                     raise OSError(error.errno, error.strerror, name) from None
 
-    def _forget_highest(self) -> None:
-        index = self._first_open
-        status = os.fstat(self._fds[index])
-        self._identities.append((status.st_dev, status.st_ino))
-        os.close(self._fds[index])
-        self._fds[index] = -1
-        self._first_open += 1
-
-    def _find_back(self) -> None:
-        fd = os.open("..", _FLAGS, dir_fd=self.here)
-        status = os.fstat(fd)
-        if (status.st_dev, status.st_ino) != self._identities[-1]:
+    def _open_and_compare(self, name: str, flags: int) -> int:
+        """Open a directory on the same mount or, for a bound trail, on the same file system, even a bind mount."""
+        here = self.here
+        if self._kernel_resolves:
+            fd = files.openat2(here, os.fsencode(name), flags, 0, _RESOLVE_OVER_MOUNTS)
+        else:
+            fd = os.open(name, flags, dir_fd=here)
+        alike = self._bound and os.fstat(fd).st_dev == os.fstat(here).st_dev
+        if not alike and _mount_id(fd) != _mount_id(here):  # a subvolume has its own device number
             os.close(fd)
-            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), self.where())
-        self._identities.pop()
-        self._fds[-2] = fd
-        self._first_open -= 1
-
-
-def _open_on_same_mount(dir_fd: int, name: str, flags: int) -> int:
-    fd = os.open(name, flags, dir_fd=dir_fd)
-    if _mount_id(fd) != _mount_id(dir_fd):
-        os.close(fd)
-        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
-    return fd
-
-
-def _open_on_same_file_system(dir_fd: int, name: str, flags: int, *, kernel: bool) -> int:
-    """Open a directory on the same file system, even a bind mount; a subvolume has its own device number."""
-    if kernel:
-        fd = files.openat2(dir_fd, os.fsencode(name), flags, 0, _RESOLVE_OVER_MOUNTS)
-    else:
-        fd = os.open(name, flags, dir_fd=dir_fd)
-    if os.fstat(fd).st_dev != os.fstat(dir_fd).st_dev and _mount_id(fd) != _mount_id(dir_fd):
-        os.close(fd)
-        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
-    return fd
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), name)
+        return fd
 
 
 def _mount_id(fd: int) -> bytes:
