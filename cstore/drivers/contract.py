@@ -16,6 +16,7 @@ for union drivers, the part of it that a layer adds; "under the lock" means the 
 
 from __future__ import annotations
 
+from cstore import errors
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import Value
 
@@ -213,9 +214,44 @@ class Driver(Protocol):
         """Release mounts and other resources that the driver holds while no layer is mounted."""
 
 
-# ── removals ──
-#
-# Two ways to complete a removal after the locks are released.
+# ── what drivers share ──
+
+
+def limit_in(driver: str, options: Mapping[str, str]) -> int | None:
+    """Read the storage option `size`, which limits the size of a layer, in bytes; None if it is not set.
+
+    Raises:
+        DriverError: an option is unknown, or the size is invalid.
+    """
+    from cstore.config.driver_options import parse_size
+
+    size = None
+    for key, value in options.items():
+        if key.lower() != "size":
+            raise errors.DriverError(driver, f"it has no storage option {key!r}", go_text=f"unknown option {key}")
+        try:
+            size = parse_size(value)
+        except ValueError as error:
+            raise errors.DriverError(driver, f"storage option size: {error}") from None
+    return size
+
+
+def directory_lost(driver: str, layer: str, searched: Sequence[str], go_text: str) -> errors.DriverError:
+    """Create the error for a layer that has a record but no directory.
+
+    Args:
+        driver: the driver's name.
+        layer: the layer's ID.
+        searched: the paths where its directory was searched, the store's own first. With more than one, the record may
+            belong to an additional store, which is read-only.
+        go_text: the Go tool's message.
+    """
+    hint = "its contents are lost; cstore delete-layer removes the record"
+    if len(searched) > 1:
+        hint = "its contents are lost; cstore repair --dry-run names the store and the remedy"
+    return errors.DriverError(
+        driver, f"layer {layer} has no directory in {' or '.join(searched)}", hint=hint, go_text=go_text
+    )
 
 
 class StagedRemoval:

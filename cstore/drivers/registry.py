@@ -121,31 +121,27 @@ def choose_drivers(graph_root: str, named: str, priority: tuple[str, ...]) -> tu
     """
     if named:
         return (_known(named),)
-    prior = _prior(graph_root)
+    names = sorted((*DRIVERS, *(other for others in DRIVERS.values() for other in others)))
+    homes = [name for name in names if presence.is_directory(os.path.join(graph_root, name))]
+    # An empty home, left by a failed start, counts only if there is no other.
+    prior = [name for name in homes if _is_used(os.path.join(graph_root, name))] or homes
     if not priority:  # as in the Go library: a store with only vfs is used only if vfs is named
         prior = [name for name in prior if not package_of(name).FACTS.only_by_name]
     listed = [name for name in priority if name in prior]
     if listed:
         return (_known(listed[0]),)
     if len(prior) > 1:
-        names = ", ".join(prior)
+        found = ", ".join(prior)
         raise errors.DriverError(
             prior[0],
-            f"{graph_root} holds data of several drivers: {names}",
+            f"{graph_root} holds data of several drivers: {found}",
             hint="choose one with --storage-driver",
-            go_text=f"{graph_root} contains several valid graphdrivers: {names}; "
+            go_text=f"{graph_root} contains several valid graphdrivers: {found}; "
             "Please cleanup or explicitly choose storage driver (-s <DRIVER>)",
         )
     if prior:
         return (_known(prior[0]),)
     return tuple(dict.fromkeys(name for name in (*priority, *DRIVERS) if name in DRIVERS))
-
-
-def _prior(graph_root: str) -> list[str]:
-    """Return the drivers with a home there. An empty home, left by a failed start, counts only if there is no other."""
-    names = sorted((*DRIVERS, *(other for others in DRIVERS.values() for other in others)))
-    homes = [name for name in names if presence.is_directory(os.path.join(graph_root, name))]
-    return [name for name in homes if _is_used(os.path.join(graph_root, name))] or homes
 
 
 def _is_used(home: str) -> bool:

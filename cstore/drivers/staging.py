@@ -25,7 +25,7 @@ from cstore.contexts import suppress
 from cstore.fs import within
 from cstore.fs.lockfile import make_directories
 from cstore.fs.rename import reaches
-from cstore.fs.staging import GUARD, StagingRoot, is_held, put_aside
+from cstore.fs.staging import GUARD, StagingRoot, hold_guard, is_held, put_aside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,8 +75,12 @@ class HomeStaging:
             make_directories(self.home, sync=True)
         except OSError as error:
             raise errors.SystemFailure("create the driver's home", self.home, error) from None
-        beside = not self._renames or (self._is_in_its_root() and reaches(self._root, self.home))
-        place = self._beside if beside else self._inside
+        place = self._beside
+        if self._renames:
+            # A home that is a link has no place beside it: its target may become a separate mount at any moment.
+            in_root = os.path.join(os.path.realpath(self._root), os.path.basename(self.home))
+            if os.path.realpath(self.home) != in_root or not reaches(self._root, self.home):
+                place = self._inside
         if self._leads_away(place):
             raise errors.SystemFailure(
                 "create a staging directory in", place.path, NotADirectoryError(errno.ENOTDIR, ""),
@@ -86,11 +90,6 @@ class HomeStaging:
         with suppress(OSError):  # new files must get the same security label as in the home
             os.setxattr(directory.path, _LABEL, os.getxattr(self.home, _LABEL))
         return directory
-
-    def _is_in_its_root(self) -> bool:
-        """Return whether the home is no link. The target of a link may become a separate mount at any moment."""
-        name = os.path.basename(self.home)
-        return os.path.realpath(self.home) == os.path.join(os.path.realpath(self._root), name)
 
     def put_aside(self, path: str) -> StagingDirectory | None:
         """Move a tree into staging, or delete it in place; see `StagingRoot.put_aside`."""
@@ -116,9 +115,17 @@ class HomeStaging:
         """
         removed = [path for place in self._places() for path in place.sweep().removed]
         for path in self._leaked():
+            from cstore.fs.tree.remove import remove_tree
+
             with suppress(errors.CstoreError):
-                if _remove_pull(path):
-                    removed.append(path)
+                lock = hold_guard(path, exclusive=True, create=False)
+                if lock < 0:
+                    continue
+                try:
+                    remove_tree(path, detach_mounts=True)
+                finally:
+                    os.close(lock)
+                removed.append(path)
         return removed
 
     def _places(self) -> list[StagingRoot]:
@@ -141,18 +148,3 @@ class HomeStaging:
             path = os.path.join(self._pulls, name)
             if name != OWN and not presence.is_link(path) and not is_held(os.path.join(path, GUARD), missing=True):
                 yield path
-
-
-def _remove_pull(path: str) -> bool:
-    """Remove a partial pull unless its lock is held; return whether it was removed."""
-    from cstore.fs.staging import hold_guard
-    from cstore.fs.tree.remove import remove_tree
-
-    lock = hold_guard(path, exclusive=True, create=False)
-    if lock < 0:
-        return False
-    try:
-        remove_tree(path, detach_mounts=True)
-    finally:
-        os.close(lock)
-    return True

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 
 from cstore import errors
-from cstore.drivers.lost import directory_lost
 from cstore.drivers.views import Views
 from cstore.fs import within
 from cstore.idmap import IDENTITY, IDMap
@@ -164,6 +163,8 @@ class WholeTrees:
         for home in self._all_homes():
             if home.holds(layer):
                 return home.tree(layer)
+        from cstore.drivers.contract import directory_lost
+
         own = self._home.tree(layer)
         searched = list(dict.fromkeys(home.trees for home in self._all_homes()))
         raise directory_lost(self.name, layer, searched, f"stat {own}: no such file or directory")
@@ -196,7 +197,7 @@ class WholeTrees:
         from cstore.fs.rename import rename_within
 
         del parent
-        home = self._home_of_staged(staged)
+        home = self._image_home if self._image_home.staging.made(staged.staging) else self._home
         target = home.tree(layer)
         try:
             within.make_directories(home.path, home.folder)
@@ -204,7 +205,9 @@ class WholeTrees:
                 sync_directory(home.path)  # its creator may not have synced it
         except OSError as error:
             raise errors.SystemFailure("create the directory", home.trees, error) from error
-        self._clear(target, layer, staged)
+        staged.staging.take(target)  # a leftover tree is deleted with it, after the lock is released
+        if self._image_home is not self._home:
+            self.remove(layer).finish()  # one in the other home would hide the new tree, or be hidden by it
         try:
             if self._sync:
                 sync_directory(staged.tree)
@@ -213,15 +216,6 @@ class WholeTrees:
                 sync_directory(home.trees)
         except OSError as error:
             raise errors.SystemFailure("create the layer directory", target, error) from error
-
-    def _clear(self, target: str, layer: str, staged: StagedTree) -> None:
-        """Remove a leftover tree; it is deleted with the staging directory, after the lock is released."""
-        staged.staging.take(target)
-        if self._image_home is not self._home:
-            self.remove(layer).finish()  # one in the other home would hide the new tree, or be hidden by it
-
-    def _home_of_staged(self, staged: StagedTree) -> TreeHome:
-        return self._image_home if self._image_home.staging.made(staged.staging) else self._home
 
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
         """See `Driver.replace`: only views are mounted, and they then show the new tree."""

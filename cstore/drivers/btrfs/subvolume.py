@@ -31,14 +31,26 @@ class Subvolumes:
 
     def copy(self, source: str, tree: str, layer: str, owner: Owners) -> bool:
         """See `TreeMaker.copy`: a snapshot; with other owners, a copy that shares the contents of files."""
-        if owner is None:
-            _snapshot(source, tree, layer)
-            return False
-        from cstore.fs.tree import copy_tree
+        if owner is not None:
+            from cstore.fs.tree import copy_tree
 
-        _create(tree)
-        copy_tree(source, tree, owner=owner)
-        return True
+            _create(tree)
+            copy_tree(source, tree, owner=owner)
+            return True
+        folder, name = os.path.split(tree)
+        with opened(source) as source_fd, opened(folder) as folder_fd:
+            try:
+                btrfs.snapshot(source_fd, folder_fd, name)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                raise DriverError(
+                    NAME,
+                    f"layer {layer} is an ordinary directory, not a subvolume, so no snapshot can be made of it",
+                    hint=f"cstore repair converts {source} to a subvolume",
+                    go_text="failed to create btrfs snapshot: invalid argument",
+                ) from None
+        return False
 
     def destroy(self, path: str) -> None:
         """See `TreeMaker.destroy`.
@@ -64,44 +76,24 @@ def _create(tree: str) -> None:
         btrfs.create_subvolume(folder_fd, name)
 
 
-def _snapshot(source: str, tree: str, layer: str) -> None:
-    folder, name = os.path.split(tree)
-    with opened(source) as source_fd, opened(folder) as folder_fd:
-        try:
-            btrfs.snapshot(source_fd, folder_fd, name)
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            raise DriverError(
-                NAME,
-                f"layer {layer} is an ordinary directory, not a subvolume, so no snapshot can be made of it",
-                hint=f"cstore repair converts {source} to a subvolume",
-                go_text="failed to create btrfs snapshot: invalid argument",
-            ) from None
-
-
 def _destroy(path: str, folder_fd: int, name: str) -> None:
-    _forget_quota(folder_fd, name)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    with suppress(OSError):  # newer kernels delete its quota group themselves at some time, older ones never
+        root = os.open(name, flags, dir_fd=folder_fd)
+        try:
+            btrfs.forget_quota(root, btrfs.subvolume_id(root))
+        finally:
+            os.close(root)
     try:
         btrfs.destroy_subvolume(folder_fd, name)
     except OSError as error:
         # Without the right to delete a subvolume, one can still empty it once it and those inside are writable.
         if error.errno not in {errno.ENOTEMPTY, errno.EPERM, errno.EROFS}:
             raise
-        root = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+        root = os.open(name, flags, dir_fd=folder_fd)
         with Trail(os.path.join(path, name), root) as trail:
             _destroy_inner(trail)
         btrfs.destroy_subvolume(folder_fd, name)
-
-
-def _forget_quota(folder_fd: int, name: str) -> None:
-    """Delete the quota group of a subvolume. Newer kernels do so themselves at some time, older ones never."""
-    with suppress(OSError):
-        root = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
-        try:
-            btrfs.forget_quota(root, btrfs.subvolume_id(root))
-        finally:
-            os.close(root)
 
 
 def _destroy_inner(trail: Trail) -> None:
@@ -110,8 +102,15 @@ def _destroy_inner(trail: Trail) -> None:
     pending = [_directories(trail.here)]
     while pending:
         if pending[-1]:
-            if _enter(trail, pending[-1].pop()):
-                pending.append(_directories(trail.here))
+            try:
+                trail.down(pending[-1].pop())
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                continue
+            if btrfs.is_subvolume(os.fstat(trail.here)):
+                btrfs.make_writable(trail.here)
+            pending.append(_directories(trail.here))
             continue
         pending.pop()
         if pending:
@@ -120,18 +119,6 @@ def _destroy_inner(trail: Trail) -> None:
             if inner:
                 with suppress(OSError):  # deleting the outer subvolume then fails and reports it
                     btrfs.destroy_subvolume(trail.here, name)
-
-
-def _enter(trail: Trail, name: str) -> bool:
-    try:
-        trail.down(name)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        return False
-    if btrfs.is_subvolume(os.fstat(trail.here)):
-        btrfs.make_writable(trail.here)
-    return True
 
 
 def _directories(fd: int) -> list[str]:

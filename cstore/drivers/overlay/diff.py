@@ -136,7 +136,10 @@ class _Scan:
             raise errors.SystemFailure("read", self._tree.shown(folder), error) from error
 
     def _visit(self, path: bytes) -> bool:
-        """List one path if it is a change; return whether it is a directory."""
+        """List one path if it is a change; return whether it is a directory.
+
+        The parent directories of an added or deleted path, if they are not listed yet, come first, outermost first.
+        """
         folder, name = split_name(path)
         try:
             status = self._tree.status(folder, name)
@@ -148,7 +151,13 @@ class _Scan:
             if is_directory:
                 self._listed.add(path)
             if kind is not ChangeKind.MODIFY:
-                self._list_above(path)
+                above = []
+                while folder:
+                    if folder not in self._listed:
+                        above.append(folder)
+                    folder = split_name(folder)[0]
+                self._listed.update(above)
+                self._changes += [Change(b"/" + each, ChangeKind.MODIFY) for each in reversed(above)]
             self._changes.append(Change(b"/" + path, kind))
         return is_directory
 
@@ -159,41 +168,20 @@ class _Scan:
         if below is None:
             return ChangeKind.ADD
         if stat.S_ISDIR(status.st_mode):
-            if self._is_opaque(path):
-                return ChangeKind.DELETE
+            try:
+                if self._tree.attribute(path, self._opaque_xattr) == OPAQUE_VALUE:
+                    return ChangeKind.DELETE
+            except OSError as error:
+                if error.errno not in {errno.ENODATA, errno.ENOTSUP}:
+                    raise errors.SystemFailure("read", self._tree.shown(path), error) from error
             if stat.S_ISDIR(below.st_mode) and _same_directory(status, below):
                 return None
         return ChangeKind.MODIFY
 
-    def _is_opaque(self, folder: bytes) -> bool:
-        try:
-            return self._tree.attribute(folder, self._opaque_xattr) == OPAQUE_VALUE
-        except OSError as error:
-            if error.errno in {errno.ENODATA, errno.ENOTSUP}:
-                return False
-            raise errors.SystemFailure("read", self._tree.shown(folder), error) from error
-
-    def _list_above(self, path: bytes) -> None:
-        """List the parent directories of an added or deleted path that are not listed yet, outermost first."""
-        folders = []
-        while path := split_name(path)[0]:
-            if path not in self._listed:
-                folders.append(path)
-        for folder in reversed(folders):
-            self._listed.add(folder)
-            self._changes.append(Change(b"/" + folder, ChangeKind.MODIFY))
-
 
 def _same_directory(one: os.stat_result, other: os.stat_result) -> bool:
-    return (
-        one.st_size == other.st_size
-        and one.st_mode == other.st_mode
-        and not _times_differ(one.st_mtime_ns, other.st_mtime_ns)
-    )
-
-
-def _times_differ(one: int, other: int) -> bool:
-    """Compare times as for trees: to the nanosecond, unless one side has only whole seconds."""
-    if one == other:
+    """Compare two directories; times as for trees, to the nanosecond, unless one side has only whole seconds."""
+    if (one.st_size, one.st_mode) != (other.st_size, other.st_mode):
         return False
-    return one // _SECOND != other // _SECOND or bool(one % _SECOND and other % _SECOND)
+    before, after = one.st_mtime_ns, other.st_mtime_ns
+    return before == after or (before // _SECOND == after // _SECOND and not (before % _SECOND and after % _SECOND))

@@ -21,7 +21,7 @@ import os
 from cstore import errors
 from cstore.contexts import contextmanager, suppress
 from cstore.drivers.overlay.lower import Homes, Place
-from cstore.drivers.overlay.marks import blob_of, form_not_read, marks_of, mask_of, refuse_not_read
+from cstore.drivers.overlay.marks import blob_of, form_not_read, leave_word, marks_of, mask_of, refuse_not_read
 from cstore.drivers.overlay.options import NAME, read_options
 from cstore.fs import within
 from cstore.ids import check_part
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from cstore.archive.changes import Change
     from cstore.archive.streams import Sink
-    from cstore.archive.whiteout import WhiteoutForm
     from cstore.drivers.contract import Driver, MountOptions, Removal, StagedTree, TreeOptions
     from cstore.drivers.overlay.diff import OwnChanges
     from cstore.drivers.overlay.mounting import Mounter
@@ -69,10 +68,6 @@ class OverlayDriver:
 
         return Mounter(self._place, self._options, self._homes, self._host)
 
-    @property
-    def _form(self) -> WhiteoutForm:
-        return self._host.form
-
     def _staging(self, home: str) -> HomeStaging:
         from cstore.drivers.staging import HomeStaging
 
@@ -103,18 +98,24 @@ class OverlayDriver:
 
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
         """See `Driver.stage`."""
-        from cstore.drivers.overlay.making import check_mask, make_layer, refuse_quotas
+        from cstore.drivers.overlay.lower import mend_links
+        from cstore.drivers.overlay.making import check_mask, contents_lost, make_layer, refuse_quotas
 
         refuse_quotas([*self._options.quotas, *options.storage_options])
         below = None if parent is None else self._homes.find(parent)
         if below is not None:
-            self._check_chain(below)
+            refuse_not_read(below)
+            if not below.link:
+                mend_links(self._homes, below)
+            if not below.has_contents:
+                raise contents_lost(below)
+            self._homes.ancestors(below)  # raises if layers above this one could not be mounted
         home = self._homes.writable[-1] if options.read_only else self._homes.own
         mask = self._options.force_mask
         if mask >= 0:
             check_mask(options, self._host.program)
         with self._reserved(home) as staging:
-            staged = make_layer(staging, below, options.id_map, self._form, mask)
+            staged = make_layer(staging, below, options.id_map, self._host.form, mask)
             if options.far:
                 from cstore.drivers.overlay.far import link_to_far
 
@@ -124,24 +125,12 @@ class OverlayDriver:
                 staged = staged.with_(copied=True)
             return self._with_lowers(staged)
 
-    def _check_chain(self, below: Place) -> None:
-        """Check that layers above this one can be mounted; restore its short link if necessary."""
-        from cstore.drivers.overlay.lower import mend_links
-        from cstore.drivers.overlay.making import contents_lost
-
-        refuse_not_read(below)
-        if not below.link:
-            mend_links(self._homes, below)
-        if not below.has_contents:
-            raise contents_lost(below)
-        self._homes.ancestors(below)
-
     @contextmanager
     def _reserved(self, home: str) -> Iterator[StagingDirectory]:
         """Yield a staging directory, which is removed on failure."""
         root = self._staging(home)
         self._host.check(root)
-        self._host.leave_word()
+        leave_word(self._place.home, program=bool(self._host.program))
         staging = root.reserve()
         try:
             yield staging
@@ -166,7 +155,7 @@ class OverlayDriver:
         del parent  # the layer's own directory names it
         source = self._writable(layer)
         refuse_not_read(source)
-        form, mask = marks_of(source).form(self._form), mask_of(source.diff)
+        form, mask = marks_of(source).form(self._host.form), mask_of(source.diff)
         with self._reserved(source.home) as staging:
             return self._with_lowers(copy_layer(staging, source, form, mask))
 
@@ -195,7 +184,12 @@ class OverlayDriver:
             raise errors.DriverError(NAME, f"the ID {layer!r} is reserved: the driver uses this name itself")
         made = os.path.dirname(staged.tree)
         target = Place(next(home for home in self._homes.writable if self._staging(home).made(staged.staging)), layer)
-        self._check_lower(Place(os.path.dirname(made), os.path.basename(made)), layer)
+        below = Place(os.path.dirname(made), os.path.basename(made)).lower_names()[:1]
+        if below and self._homes.behind(below[0]) is None and self._homes.search(below[0]) is None:
+            # From now on, the caller's lock prevents the removal of the parent.
+            raise errors.DriverError(
+                NAME, f"the parent of layer {layer} was removed meanwhile", hint="try again with another parent"
+            )
         leftover = self.remove(layer)
         try:
             if self._sync:
@@ -208,14 +202,6 @@ class OverlayDriver:
             raise errors.SystemFailure("create the layer directory", target.path, error) from error
         finally:
             leftover.finish()
-
-    def _check_lower(self, made: Place, layer: str) -> None:
-        """Check that the parent still exists; the caller's lock prevents its removal from now on."""
-        names = made.lower_names()
-        if names and self._homes.behind(names[0]) is None and self._homes.search(names[0]) is None:
-            raise errors.DriverError(
-                NAME, f"the parent of layer {layer} was removed meanwhile", hint="try again with another parent"
-            )
 
     def replace(self, staged: StagedTree, layer: str, *, in_use: bool = False) -> Removal:
         """See `Driver.replace`."""
@@ -333,7 +319,7 @@ class OverlayDriver:
         ancestors = self._homes.ancestors(place)
         for each in (place, *ancestors):
             refuse_not_read(each)
-        return own_changes(place, ancestors, self._form) if self._homes.is_parent(place, base) else None
+        return own_changes(place, ancestors, self._host.form) if self._homes.is_parent(place, base) else None
 
     def changes(self, layer: str, base: str | None, layer_map: IDMap, base_map: IDMap) -> list[Change]:
         """See `Driver.changes`; changes against the parent are in directory order and need no mount."""

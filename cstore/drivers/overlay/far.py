@@ -71,16 +71,13 @@ def far_problem(far: str) -> str:
         for name in ("info", "blob"):
             if not presence.is_file(os.path.join(far, name)):
                 return f"{far} has no file {name}"
-        if empty and not presence.is_mount_point(os.path.join(far, "diff")) and _holds_something(far):
-            return f"{far}/diff is empty: its file system is not mounted"
+        if empty and not presence.is_mount_point(os.path.join(far, "diff")):
+            size = read_info(far).get("diff-size")
+            if not (isinstance(size, int) and 0 < size <= _EMPTY_ARCHIVE):
+                return f"{far}/diff is empty: its file system is not mounted"
     except (OSError, ValueError, SystemFailure) as error:
         return f"{far} is not mounted or cannot be read: {error}"
     return ""
-
-
-def _holds_something(far: str) -> bool:
-    size = read_info(far).get("diff-size")
-    return not (isinstance(size, int) and 0 < size <= _EMPTY_ARCHIVE)
 
 
 def link_to_far(tree: str, far: str, id_map: IDMap) -> None:

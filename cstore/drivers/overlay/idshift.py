@@ -68,42 +68,33 @@ def shifted_lowers(lowers: Sequence[str], own: str, id_map: IDMap) -> Iterator[l
     """
     within.require_directory(own, MAPPED, missing=True)
     folder = os.path.join(own, MAPPED)
+    has_root = all(
+        not ranges or any(part.container_id == 0 and part.size for part in ranges)
+        for ranges in (id_map.uids, id_map.gids)
+    )
+    # Lower directories are `HOME/<layer>/diff…`, and short links are `HOME/l/…`: one mount of each home is enough.
     # Without root in the map, the home could not be traversed, so each directory gets a mount of its own.
-    top_of, rest_of = (_home_of, _within) if _has_root(id_map) else (str, _nothing)
-    tops = dict.fromkeys(map(top_of, lowers))
+    split = []
+    for lower in lowers:
+        above, name = os.path.split(lower)
+        home, layer = os.path.split(above)
+        split.append((home, os.path.join(layer, name)) if has_root else (lower, ""))
     points: dict[str, str] = {}
     try:
         with _namespace(id_map) as namespace:
-            for number, top in enumerate(tops):
-                points[top] = _show(top, os.path.join(folder, str(number)), namespace)
-        yield [os.path.join(points[top_of(lower)], rest_of(lower)).rstrip("/") for lower in lowers]
+            for number, top in enumerate(dict.fromkeys(top for top, _ in split)):
+                points[top] = os.path.join(folder, str(number))
+                _show(top, own, f"{MAPPED}/{number}", namespace)
+        yield [os.path.join(points[top], rest).rstrip("/") for top, rest in split]
     finally:
         release(folder)
 
 
-def _has_root(id_map: IDMap) -> bool:
-    return all(
-        not ranges or any(part.container_id == 0 and part.size for part in ranges)
-        for ranges in (id_map.uids, id_map.gids)
-    )
-
-
-def _nothing(_: str) -> str:
-    return ""
-
-
-def _home_of(lower: str) -> str:
-    """Return the home of a directory `HOME/<layer>/diff…` or of a short link `HOME/l/…`, which gets one mount."""
-    return os.path.dirname(os.path.dirname(lower))
-
-
-def _within(lower: str) -> str:
-    return os.path.join(os.path.basename(os.path.dirname(lower)), os.path.basename(lower))
-
-
-def _show(home: str, point: str, namespace: int) -> str:
+def _show(home: str, own: str, name: str, namespace: int) -> None:
+    """Show a home with the owners of a user namespace at `name`, a mount point in the directory `own`."""
+    point = os.path.join(own, name)
     try:
-        within.make_directories(*_split(point))
+        within.make_directories(own, name)
         with _shifted(home, namespace) as fd, within.path_past_links(point) as way:
             fsmount.attach(fd, way)
     except (OSError, CstoreError) as error:
@@ -114,14 +105,6 @@ def _show(home: str, point: str, namespace: int) -> str:
             hint="this needs Linux 5.19 and a file system that supports ID-mapped mounts",
             go_text=f'create mapped mount for "{home}" on "{point}": {reason}',
         ) from None
-    return point
-
-
-def _split(point: str) -> tuple[str, str]:
-    """Split a mount point `LAYER/mapped/N` into the layer's directory and the rest."""
-    folder, number = os.path.split(point)
-    layer, mapped = os.path.split(folder)
-    return layer, f"{mapped}/{number}"
 
 
 def release(folder: str) -> None:

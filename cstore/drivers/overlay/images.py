@@ -89,7 +89,16 @@ def image_directory(path: str, version: tuple[int, int], opened: ExitStack, id_m
     fd = mount_image(path)
     opened.callback(os.close, fd)
     if id_map:
-        _shift(path, fd, id_map)
+        from cstore.kernel.userns import mapped_namespace
+
+        namespace = mapped_namespace(id_map)
+        try:
+            fsmount.set_attributes(fd, fsmount.ATTR_IDMAP, user_namespace=namespace)
+        except OSError as error:
+            reason = f"the composefs image {path} cannot be shown with other owners: {os.strerror(error.errno or 0)}"
+            raise errors.DriverError(NAME, reason, hint="this needs Linux 5.19") from None
+        finally:
+            os.close(namespace)
     if version >= _FROM_DESCRIPTORS:
         return f"/proc/self/fd/{fd}"
     import tempfile
@@ -99,19 +108,6 @@ def image_directory(path: str, version: tuple[int, int], opened: ExitStack, id_m
     fsmount.attach(fd, point)
     opened.callback(mount.unmount, point, mount.MNT_DETACH | mount.UMOUNT_NOFOLLOW)
     return point
-
-
-def _shift(path: str, fd: int, id_map: IDMap) -> None:
-    from cstore.kernel.userns import mapped_namespace
-
-    namespace = mapped_namespace(id_map)
-    try:
-        fsmount.set_attributes(fd, fsmount.ATTR_IDMAP, user_namespace=namespace)
-    except OSError as error:
-        reason = f"the composefs image {path} cannot be shown with other owners: {os.strerror(error.errno or 0)}"
-        raise errors.DriverError(NAME, reason, hint="this needs Linux 5.19") from None
-    finally:
-        os.close(namespace)
 
 
 def release_images(layer: str) -> None:

@@ -95,14 +95,13 @@ class OverlayInspector:
 
     def _below(self, name: str, ancestors: Callable[[], Sequence[str]]) -> Part:
         """Return the layer of a short link, in any home and of any form."""
-        below = self._homes.behind(name) or self._recorded(name, ancestors()) or self._homes.search(name)
+        below = self._homes.behind(name)
+        if below is None:  # an ancestor in the records may have that name: this avoids a slow search in all layers
+            places = (place for each in ancestors() if (place := self._homes.look_up(each)) is not None)
+            below = next((place for place in places if place.has_contents and link_of(place) == name), None)
+        below = below or self._homes.search(name)
         lost = f"the short link {name} leads to no layer"
         return Part(self._homes.owner_of(name), (), lost) if below is None else _part(below)
-
-    def _recorded(self, name: str, ancestors: Sequence[str]) -> Place | None:
-        """Return the ancestor whose own short link has that name; this avoids a slow search in all layers."""
-        places = (place for each in ancestors if (place := self._homes.look_up(each)) is not None)
-        return next((place for place in places if place.has_contents and link_of(place) == name), None)
 
     def has_files_for_marks(self) -> bool:
         """See `Inspector.has_files_for_marks`."""
@@ -136,12 +135,13 @@ class OverlayInspector:
         return [Flaw(place.layer, part, path, problem)] if problem else []
 
     def _link(self, place: Place) -> list[Flaw]:
-        path = os.path.join(place.path, "link")
+        path, target = os.path.join(place.path, "link"), f"../{place.layer}/diff"
         problem = _problem(path, stat.S_ISREG, NO_FILE)
         name = "" if problem else link_of(place)
         if not name:
-            return [Flaw(place.layer, "link", path, problem or WRONG, expected=self._name_of(place))]
-        short, target = os.path.join(place.home, "l", name), f"../{place.layer}/diff"
+            leading = next((link for link, leads_to in _links(place.home) if leads_to == target), "")
+            return [Flaw(place.layer, "link", path, problem or WRONG, expected=leading)]
+        short = os.path.join(place.home, "l", name)
         try:
             found = within.read_link(place.home, f"l/{name}")
         except FileNotFoundError:
@@ -154,14 +154,15 @@ class OverlayInspector:
             return [Flaw(place.layer, "short-link", short, WRONG, "it is not a symbolic link", target)]
         return [] if found == target else [Flaw(place.layer, "short-link", short, WRONG, found, target)]
 
-    def _name_of(self, place: Place) -> str:
-        """Return the short link that leads to a layer; "" if there is none."""
-        target = f"../{place.layer}/diff"
-        return next((name for name, found in _links(place.home) if found == target), "")
-
     def _lower(self, place: Place, ancestors: Sequence[str]) -> list[Flaw]:
         path = os.path.join(place.path, "lower")
-        links = [self._link_to(layer) for layer in ancestors]
+        links = []
+        for layer in ancestors:
+            try:
+                below = self._homes.look_up(layer)
+            except errors.CstoreError:
+                below = None
+            links.append("" if below is None else link_of(below))
         expected = ":".join(f"l/{name}" for name in links) if all(links) else ""
         problem = _problem(path, stat.S_ISREG, NO_FILE)
         if problem:
@@ -174,13 +175,6 @@ class OverlayInspector:
         right = runs_through([self._homes.owner_of(name) for name in names], ancestors)
         found = ":".join(f"l/{name}" for name in names)
         return [] if right else [Flaw(place.layer, "lower", path, WRONG, found, expected)]
-
-    def _link_to(self, layer: str) -> str:
-        try:
-            place = self._homes.look_up(layer)
-        except errors.CstoreError:
-            return ""
-        return "" if place is None else link_of(place)
 
     def strays(self) -> list[Flaw]:
         """See `Inspector.strays`."""
@@ -249,8 +243,13 @@ class _OpenHome(NamedTuple):
             if (up, diff) != ("..", "diff") or layer in RESERVED or flaw_of_part(layer):
                 return None
             with _opened(layer, _FOLDER, self.layers) as fd:
-                plain = _ORDINARY.issuperset(os.listdir(fd)) and stat.S_ISREG(_mode("link", fd))
-                if not plain or _text("link", fd) != name.encode():
+                if not _ORDINARY.issuperset(os.listdir(fd)):
+                    return None
+                if not stat.S_ISREG(os.stat("link", dir_fd=fd, follow_symlinks=False).st_mode):
+                    return None
+                with _opened("link", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, fd) as link_fd:
+                    text = os.read(link_fd, _LONGEST_LINK)
+                if text.rstrip(b"\n") != name.encode():
                     return None
                 with _opened("diff", _FOLDER, fd) as diff_fd:
                     first = next(iter(os.listdir(diff_fd)), "")
@@ -267,15 +266,6 @@ def _opened(name: str, flags: int, folder: int | None = None) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-def _mode(name: str, folder: int) -> int:
-    return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
-
-
-def _text(name: str, folder: int) -> bytes:
-    with _opened(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, folder) as fd:
-        return os.read(fd, _LONGEST_LINK).rstrip(b"\n")
 
 
 def _part(place: Place) -> Part:

@@ -15,7 +15,6 @@ import os
 
 from cstore import errors, presence
 from cstore.contexts import suppress
-from cstore.drivers.lost import directory_lost
 from cstore.drivers.overlay.options import NAME
 from cstore.fs import within
 from cstore.fs.writable import on_read_only_media
@@ -168,6 +167,8 @@ class Homes:
         """
         place = self.look_up(layer)
         if place is None:
+            from cstore.drivers.contract import directory_lost
+
             own = os.path.join(self.own, layer)
             raise directory_lost(NAME, layer, list(self), f"stat {own}: no such file or directory")
         return place
@@ -234,18 +235,19 @@ class Homes:
                 hint="squash some of the layers into one",
                 go_text="max depth exceeded",
             )
-        return [self._ancestor(place, name) for name in names]
-
-    def _ancestor(self, place: Place, name: str) -> Place:
-        found = self.behind(name) or self.search(name)
-        if found is None:
-            raise errors.DriverError(
-                NAME,
-                f"layer {place.layer} needs the short link {name}, which no layer has",
-                hint="run cstore repair; if an ancestor is lost, or in a store not configured here, with --from SOURCE",
-                go_text=f'can\'t stat lower layer "{os.path.join(self.own, "l", name)}"',
-            )
-        return found
+        places = []
+        for name in names:
+            found = self.behind(name) or self.search(name)
+            if found is None:
+                raise errors.DriverError(
+                    NAME,
+                    f"layer {place.layer} needs the short link {name}, which no layer has",
+                    hint="run cstore repair; if an ancestor is lost, or in a store not configured here, "
+                    "with --from SOURCE",
+                    go_text=f'can\'t stat lower layer "{os.path.join(self.own, "l", name)}"',
+                )
+            places.append(found)
+        return places
 
     def known_ancestors(self, place: Place) -> list[Place]:
         """Return the layers below `place` whose short links are intact, for callers that do not need all of them."""
@@ -301,7 +303,15 @@ def make_link(place: Place, name: str) -> None:
         OSError: as symlink(2).
     """
     target = f"../{place.layer}/diff"
-    _make_folder(place.home)
+    links = os.path.join(place.home, "l")
+    if not presence.is_there(links):  # if it is not a directory, the next step fails
+        with suppress(FileExistsError):
+            within.mkdir(links, 0o755)
+            fd = within.open_folder(links, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                os.fchmod(fd, 0o755)  # as the Go tool does; the home itself is private
+            finally:
+                os.close(fd)
     with within.parent_of(place.home, f"l/{name}") as (folder, _):
         try:
             os.symlink(target, name, dir_fd=folder)
@@ -309,20 +319,6 @@ def make_link(place: Place, name: str) -> None:
             if os.readlink(name, dir_fd=folder) != target:
                 os.unlink(name, dir_fd=folder)
                 os.symlink(target, name, dir_fd=folder)
-
-
-def _make_folder(home: str) -> None:
-    """Create the directory of short links, unless its path exists."""
-    folder = os.path.join(home, "l")
-    if presence.is_there(folder):
-        return  # if it is not a directory, the caller's next step fails
-    with suppress(FileExistsError):
-        within.mkdir(folder, 0o755)
-        fd = within.open_folder(folder, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            os.fchmod(fd, 0o755)  # as the Go tool does; the home itself is private
-        finally:
-            os.close(fd)
 
 
 def mend_links(homes: Homes, place: Place) -> None:

@@ -245,7 +245,10 @@ class _Walk:
             except OSError as error:
                 if error.errno not in _HIDDEN | _GONE:
                     raise errors.SystemFailure("read", self._tree.shown(folder), error) from error
-        return self._marks()
+        # With root's marks, a user's marks are contents: those of a store inside a container.
+        users = self._meant[USERS] if TRUSTED not in self._names else set()
+        program = self._program or OPAQUE in self._meant[PROGRAMS]
+        return Marks(frozenset(self._meant[TRUSTED]), frozenset(users), program)
 
     def _note(self, file: int | bytes) -> None:
         try:
@@ -261,12 +264,6 @@ class _Walk:
                     mark = name.removeprefix(prefix)
                     if mark in _MEANT and mark not in found:
                         found.update(_meaning(file, name, mark))
-
-    def _marks(self) -> Marks:
-        """Return the marks. With root's marks, a user's marks are contents: those of a store inside a container."""
-        users = self._meant[USERS] if TRUSTED not in self._names else set()
-        program = self._program or OPAQUE in self._meant[PROGRAMS]
-        return Marks(frozenset(self._meant[TRUSTED]), frozenset(users), program)
 
 
 def _meaning(file: int | bytes, name: str, mark: str) -> set[str]:

@@ -129,7 +129,8 @@ def _make(stack: Stack, options: SortedOptions) -> int | None:
             _configure(configuration, stack, options, opened)
             configuration.create()
         except OSError as error:
-            raise OSError(error.errno, _with_complaint(error, configuration)) from None
+            reason, said = os.strerror(error.errno or 0), configuration.complaint()
+            raise OSError(error.errno, f"{reason} ({said})" if said else reason) from None
         return configuration.mount(options.attributes)
 
 
@@ -162,12 +163,6 @@ def _value(path: str, opened: ExitStack, id_map: IDMap = IDENTITY) -> str:
     fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     opened.callback(os.close, fd)
     return f"/proc/self/fd/{fd}"
-
-
-def _with_complaint(error: OSError, configuration: fsmount.Configuration) -> str:
-    reason = os.strerror(error.errno or 0)
-    said = configuration.complaint()
-    return f"{reason} ({said})" if said else reason
 
 
 def refusal(stack: Stack, target: str, error: OSError) -> errors.DriverError:
@@ -258,7 +253,13 @@ class SortedOptions:
 
     def parameters(self) -> list[tuple[str, str | None]]:
         """Return the options of the file system as keys and values, without quotes around values."""
-        return [_parameter(word) for word in self.data]
+        found: list[tuple[str, str | None]] = []
+        for word in self.data:
+            key, equals, value = word.partition("=")
+            if len(value) > 1 and value[0] == value[-1] == '"':
+                value = value[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+            found.append((key, value if equals else None))
+        return found
 
 
 def sort_options(options: Iterable[str]) -> SortedOptions:
@@ -281,12 +282,3 @@ def sort_options(options: Iterable[str]) -> SortedOptions:
         elif word not in _NOTHING:
             result.data.append(word)
     return result
-
-
-def _parameter(word: str) -> tuple[str, str | None]:
-    key, equals, value = word.partition("=")
-    if not equals:
-        return key, None
-    if len(value) > 1 and value[0] == value[-1] == '"':
-        value = value[1:-1].replace('\\"', '"').replace("\\\\", "\\")
-    return key, value

@@ -168,23 +168,20 @@ class Mounter:
             from cstore.drivers.overlay.program import mount_by_program
 
             mount_by_program(stack.program, stack, target, place.home, options.id_map)
-        elif options.id_map:
-            self._mount_shifted(place, stack, target, options.id_map)
-        else:
+            return
+        if not options.id_map:
             mount_stack(stack, target)
-
-    def _mount_shifted(self, place: Place, stack: Stack, target: str, id_map: IDMap) -> None:
-        """Mount with other owners in all lower directories; the upper directory has its owners on disk."""
+            return
         from cstore.drivers.overlay.idshift import give_root, shifted_lowers
 
         folder = os.path.dirname(target) if place.foreign else place.path
         if stack.upper:
-            give_root(stack.upper, id_map)
+            give_root(stack.upper, options.id_map)  # the upper directory has its owners on disk
         directories = [lower for lower in stack.lowers if not is_blob(lower)]
-        with shifted_lowers(directories, folder, id_map) as shifted:
+        with shifted_lowers(directories, folder, options.id_map) as shifted:
             rest = iter(shifted)
             lowers = [lower if is_blob(lower) else next(rest) for lower in stack.lowers]
-            mount_stack(stack.with_(lowers=lowers, image_map=id_map), target)
+            mount_stack(stack.with_(lowers=lowers, image_map=options.id_map), target)
 
     def can_shift(self, id_map: IDMap) -> bool:
         """Return whether a layer can be mounted with other owners than on disk."""
@@ -208,20 +205,15 @@ class Mounter:
         """Yield the whole tree of a layer for reading, in a mount that only this process sees, if possible."""
         stack = self._stack(place, None)
         fd = None if stack.program else mount_nowhere(stack)
-        if fd is None:
-            with self._mounted_aside(stack) as path:
-                yield path
+        if fd is not None:
+            try:
+                yield f"/proc/self/fd/{fd}"
+            finally:
+                os.close(fd)
             return
-        try:
-            yield f"/proc/self/fd/{fd}"
-        finally:
-            os.close(fd)
-
-    @contextmanager
-    def _mounted_aside(self, stack: Stack) -> Iterator[str]:
-        """Do the same with a temporary mount point in the run root; the next sweep removes that of a killed process."""
-        with self.aside.reserve() as place:
-            target = place.next_name("read")
+        # A temporary mount point in the run root instead; the next sweep removes that of a killed process.
+        with self.aside.reserve() as staging:
+            target = staging.next_name("read")
             try:
                 within.mkdir(target)
             except OSError as error:
@@ -266,7 +258,15 @@ class Mounter:
             raise errors.SystemFailure("replace the mount point", target, error) from error
 
     def _take_away(self, target: str) -> None:
-        if self._host.program or _is_served(target):
+        served = bool(self._host.program)
+        if not served:
+            from cstore.kernel.statfs import is_fuse
+
+            try:
+                served = is_fuse(target)
+            except OSError as error:
+                served = error.errno == errno.ENOTCONN  # a mount program served it until it died
+        if served:
             from cstore.drivers.overlay.program import unmount_program
 
             unmount_program(target)
@@ -324,16 +324,6 @@ class Mounter:
             raise errors.SystemFailure(
                 "create a private mount of", self._home, error, hint="or set skip_mount_home in storage.conf"
             ) from error
-
-
-def _is_served(target: str) -> bool:
-    """Return whether a mount program serves the mount on `target`, or did until it died."""
-    from cstore.kernel.statfs import is_fuse
-
-    try:
-        return is_fuse(target)
-    except OSError as error:
-        return error.errno == errno.ENOTCONN
 
 
 def _clear_the_way(place: Place) -> None:

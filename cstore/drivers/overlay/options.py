@@ -47,14 +47,39 @@ def read_options(options: Sequence[str]) -> Options:
         DriverError: overlay does not have an option, or a value is invalid.
     """
     result = Options()
-    if options:
-        from cstore.config.driver_options import options_for
+    if not options:
+        return result
+    from cstore.config.driver_options import options_for, parse_flag, parse_mask, parse_size, parse_sync
 
-        for name, value, key in options_for(NAME, options):
-            reader = _READERS.get(name)
-            if reader is None:
-                raise errors.DriverError(NAME, f"it has no option {key!r}", go_text=f"overlay: unknown option {key}")
-            reader(result, name, value)
+    for name, value, key in options_for(NAME, options):
+        if name == "mountopt":
+            result.mount_options = split_options(value)
+        elif name in {"imagestore", "additionalimagestore"}:
+            result.stores += _stores(value)
+        elif name == "additionallayerstore":
+            result.layer_stores += tuple(filter(None, value.split(",")))
+        elif name == "mount_program":
+            if value and not presence.exists(value):
+                raise errors.DriverError(
+                    NAME,
+                    f"there is no mount program {value}",
+                    hint="install it, or remove mount_program from the configuration",
+                    go_text=f'overlay: can\'t stat program "{value}"',
+                )
+            result.program = value
+        elif name == "skip_mount_home":
+            result.skip_mount_home = _parsed(name, value, parse_flag)
+        elif name == "force_mask":
+            result.force_mask = _parsed(name, value, parse_mask)
+        elif name in {"size", "inodes"}:
+            _parsed(name, value, parse_size if name == "size" else int)
+            result.quotas = (*result.quotas, name)
+        elif name == "sync":
+            _parsed(name, value, parse_sync)  # cstore syncs every change itself, whatever the value
+        elif name in {"ignore_chown_errors", "use_composefs"}:
+            _parsed(name, value, parse_flag)  # the store obeys it for all drivers, or it does not affect cstore
+        elif name != "override_kernel_check":  # has no effect
+            raise errors.DriverError(NAME, f"it has no option {key!r}", go_text=f"overlay: unknown option {key}")
     return result
 
 
@@ -74,14 +99,12 @@ def flat_options(options: Iterable[str]) -> tuple[str, ...]:
     return tuple(word for option in options for word in split_options(option))
 
 
-def _mount_options(result: Options, _: str, value: str) -> None:
-    result.mount_options = split_options(value)
-
-
-def _stores(result: Options, _: str, value: str) -> None:
+def _stores(value: str) -> list[str]:
+    """Return the additional image stores in the value of an option, which must be directories."""
     from cstore.config.driver_options import split_stores
 
-    for path in split_stores(value):
+    stores = split_stores(value)
+    for path in stores:
         if not os.path.isabs(path):
             raise errors.DriverError(
                 NAME,
@@ -96,59 +119,7 @@ def _stores(result: Options, _: str, value: str) -> None:
                 hint="mount its disk, correct its path, or remove it from additionalimagestores",
                 go_text=f"overlay: can't stat imageStore dir {path}",
             )
-        result.stores.append(path)
-
-
-def _program(result: Options, _: str, value: str) -> None:
-    if value and not presence.exists(value):
-        raise errors.DriverError(
-            NAME,
-            f"there is no mount program {value}",
-            hint="install it, or remove mount_program from the configuration",
-            go_text=f'overlay: can\'t stat program "{value}"',
-        )
-    result.program = value
-
-
-def _skip_mount_home(result: Options, name: str, value: str) -> None:
-    result.skip_mount_home = _flag(name, value)
-
-
-def _force_mask(result: Options, name: str, value: str) -> None:
-    from cstore.config.driver_options import parse_mask
-
-    result.force_mask = _parsed(name, value, parse_mask)
-
-
-def _quota(result: Options, name: str, value: str) -> None:
-    from cstore.config.driver_options import parse_size
-
-    _parsed(name, value, parse_size if name == "size" else int)
-    result.quotas = (*result.quotas, name)
-
-
-def _sync(_: Options, name: str, value: str) -> None:
-    from cstore.config.driver_options import parse_sync
-
-    _parsed(name, value, parse_sync)  # cstore syncs every change itself, whatever the value
-
-
-def _checked_flag(_: Options, name: str, value: str) -> None:
-    _flag(name, value)  # the store obeys it for all drivers, or it does not affect cstore
-
-
-def _layer_stores(result: Options, _: str, value: str) -> None:
-    result.layer_stores += tuple(filter(None, value.split(",")))
-
-
-def _ignored(_: Options, __: str, ___: str) -> None:
-    """Accept an option that has no effect."""
-
-
-def _flag(name: str, value: str) -> bool:
-    from cstore.config.driver_options import parse_flag
-
-    return _parsed(name, value, parse_flag)
+    return stores
 
 
 def _parsed(name: str, value: str, parse: Callable[[str], _T]) -> _T:
@@ -156,20 +127,3 @@ def _parsed(name: str, value: str, parse: Callable[[str], _T]) -> _T:
         return parse(value)
     except ValueError as error:
         raise errors.DriverError(NAME, f"option {name}: {error}") from None
-
-
-_READERS: dict[str, Callable[[Options, str, str], None]] = {
-    "override_kernel_check": _ignored,
-    "mountopt": _mount_options,
-    "imagestore": _stores,
-    "additionalimagestore": _stores,
-    "additionallayerstore": _layer_stores,
-    "mount_program": _program,
-    "skip_mount_home": _skip_mount_home,
-    "ignore_chown_errors": _checked_flag,
-    "force_mask": _force_mask,
-    "size": _quota,
-    "inodes": _quota,
-    "use_composefs": _checked_flag,
-    "sync": _sync,
-}

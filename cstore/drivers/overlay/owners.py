@@ -86,13 +86,8 @@ def _change(root_fd: int, owner: Callable[[int, int], tuple[int, int]]) -> None:
                 _own(status, name, fd, path, owner)
             except IDNotMapped as error:
                 raise error.at(path.removeprefix(root)) from None
-        _keep_time(folder, before)
-
-
-def _keep_time(folder: str, before: os.stat_result) -> None:
-    """Restore a directory's time if links in it were recreated."""
-    if os.stat(folder).st_mtime_ns != before.st_mtime_ns:
-        os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
+        if os.stat(folder).st_mtime_ns != before.st_mtime_ns:  # links in it were recreated
+            os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def _own(status: os.stat_result, name: str, fd: int, path: str, owner: Callable[[int, int], tuple[int, int]]) -> None:

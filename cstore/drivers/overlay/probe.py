@@ -13,7 +13,7 @@ import os
 from cstore import errors
 from cstore.archive.whiteout import WhiteoutForm
 from cstore.contexts import suppress
-from cstore.drivers.overlay.marks import by_program, leave_word
+from cstore.drivers.overlay.marks import by_program
 from cstore.drivers.overlay.options import NAME
 from cstore.fs import within
 from cstore.fs.writable import nearest_directory
@@ -113,10 +113,6 @@ class Host:
             return WhiteoutForm.FILES
         return WhiteoutForm.OVERLAY_USER if self.rootless else WhiteoutForm.OVERLAY
 
-    def leave_word(self) -> None:
-        """Record for the Go tools who writes the layers here."""
-        leave_word(self._home, program=bool(self.program))
-
     # ── without writing ──
 
     def backing(self) -> str:
@@ -136,7 +132,12 @@ class Host:
     def native_diff(self) -> bool:
         """Return whether a layer's own directory shows all its changes, because the kernel stores no redirects."""
         known = self._cache.known(f"native-diff({self._listed})")
-        return known if known is not None else not self._redirects()
+        if known is not None:
+            return known
+        if is_rootless():
+            return "redirect_dir=on" not in self._words  # userxattr turns it off unless it is requested
+        implied = self._switched("metacopy") and "redirect_dir=off" not in self._words
+        return not (implied or self._switched("redirect_dir"))
 
     def metacopy(self) -> bool:
         """Return whether the kernel copies up only metadata if only metadata changes."""
@@ -173,12 +174,6 @@ class Host:
         from cstore.drivers.overlay.idshift import can_shift
 
         return os.geteuid() == 0 and can_shift(self._home)
-
-    def _redirects(self) -> bool:
-        if is_rootless():
-            return "redirect_dir=on" in self._words  # userxattr turns it off unless it is requested
-        implied = self._switched("metacopy") and "redirect_dir=off" not in self._words
-        return implied or self._switched("redirect_dir")
 
     def _switched(self, name: str) -> bool:
         """Return whether a feature is on by the last mount option for it, or else the kernel's default."""

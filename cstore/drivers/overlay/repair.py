@@ -88,16 +88,13 @@ class OverlayDriverRepair:
             return [*aside, path]
         if aside:
             return aside
-        if not link_of(place) or self._holder(place) not in {layer, ""}:
-            return [path]
-        short = os.path.join(place.home, "l", place.link)
+        name = link_of(place)
+        holder = self._homes.behind(name) if name else None
+        if not name or (holder is not None and holder.link == name and holder.layer != layer):
+            return [path]  # it is damaged, or names the short link of another layer
+        short = os.path.join(place.home, "l", name)
         leads_here = presence.is_link(short) and os.readlink(short) == f"../{layer}/diff"
         return [] if leads_here else [short]
-
-    def _holder(self, place: Place) -> str:
-        """Return the layer that owns the short link in a layer's `link` file; "" if none does."""
-        found = self._homes.behind(place.link)
-        return found.layer if found is not None and found.link == place.link else ""
 
     def mend_links(self, layer: str) -> list[str]:
         """See `DriverRepair.mend_links`."""
@@ -123,7 +120,11 @@ class OverlayDriverRepair:
         """See `DriverRepair.mend_parts`."""
         place = self._own(layer)
         made = []
-        if ancestors and not runs_through(self._lies_on(place), ancestors):
+        below: list[str] = []
+        if ancestors:
+            with suppress(CstoreError):  # a damaged `lower` file names no ancestors
+                below = [self._homes.owner_of(name) for name in place.lower_names()]
+        if ancestors and not runs_through(below, ancestors):
             path = os.path.join(place.path, "lower")
             write_file(path, self._lower(layer, ancestors).encode(), mode=_LINK_MODE, sync=self._sync)
             made.append(path)
@@ -139,13 +140,6 @@ class OverlayDriverRepair:
         if made and self._sync:
             sync_directory(place.path)
         return made
-
-    def _lies_on(self, place: Place) -> list[str]:
-        """Return the ancestors that the layer's `lower` file names; "" for each one that is missing."""
-        try:
-            return [self._homes.owner_of(name) for name in place.lower_names()]
-        except CstoreError:
-            return []
 
     def _lower(self, layer: str, ancestors: Sequence[str]) -> str:
         if len(ancestors) > DEEPEST:

@@ -89,40 +89,31 @@ def read_options(options: Sequence[str]) -> list[str]:
     """
     if not options:
         return []
-    from cstore.config.driver_options import additional_image_stores, options_for
+    from cstore.config.driver_options import additional_image_stores, options_for, parse_flag, parse_sync
 
     for name, value, key in options_for(NAME, options):
         if name == "mountopt":
             raise no_mount_options(NAME)
-        if name in {"ignore_chown_errors", "sync"}:
-            _check(name, value)
-        elif name != "imagestore":
+        try:
+            if name == "sync":
+                parse_sync(value)  # cstore syncs every change itself, whatever the value
+            elif name == "ignore_chown_errors":
+                parse_flag(value)
+            elif name != "imagestore":
+                raise errors.DriverError(
+                    NAME, f"it has no option {key!r}", go_text=f"vfs driver does not support {key} options"
+                )
+        except ValueError as error:
+            raise errors.DriverError(NAME, f"option {name}: {error}") from None
+    stores = list(additional_image_stores(options, NAME))
+    for store in stores:
+        if not presence.is_directory(store):
             raise errors.DriverError(
-                "vfs", f"it has no option {key!r}", go_text=f"vfs driver does not support {key} options"
+                NAME,
+                f"the additional image store {store} is not a directory",
+                hint="mount its disk, correct its path, or remove it from additionalimagestores",
             )
-    return [_existing(path) for path in additional_image_stores(options, NAME)]
-
-
-def _check(name: str, value: str) -> None:
-    from cstore.config.driver_options import parse_flag, parse_sync
-
-    try:
-        if name == "sync":
-            parse_sync(value)  # cstore syncs every change itself, whatever the value
-        else:
-            parse_flag(value)
-    except ValueError as error:
-        raise errors.DriverError("vfs", f"option {name}: {error}") from None
-
-
-def _existing(store: str) -> str:
-    if not presence.is_directory(store):
-        raise errors.DriverError(
-            "vfs",
-            f"the additional image store {store} is not a directory",
-            hint="mount its disk, correct its path, or remove it from additionalimagestores",
-        )
-    return store
+    return stores
 
 
 def _same_directory(path: str, before: os.stat_result) -> bool:

@@ -13,17 +13,17 @@ one has the layer's ID, from which the next sweep restores the name. (drivers 12
 from __future__ import annotations
 
 from cstore.contexts import contextmanager, suppress
+from cstore.drivers.contract import limit_in
 from cstore.drivers.whole_trees import make_root, remapper
 from cstore.drivers.zfs import command
 from cstore.drivers.zfs.command import NAME, CommandFailed
 from cstore.drivers.zfs.mounting import Mounts
-from cstore.drivers.zfs.options import read_options, size_in
 from cstore.drivers.zfs.places import OURS, REMOVED, STAGED, WAS, Places, find_dataset
 from cstore.errors import CstoreError, DriverError, SystemFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from cstore.archive.changes import Change
     from cstore.archive.streams import Sink
@@ -41,10 +41,10 @@ class ZfsDriver:
     mounts_beside = False
 
     def __init__(self, place: DriverPlace) -> None:
-        options = read_options(place.options)
+        dataset, mount_options = read_options(place.options)
         command.require()
-        self._places = Places(place.home, options.dataset or find_dataset(place.home))
-        self._mounts = Mounts(self._places, place.run_home, options.mount_options)
+        self._places = Places(place.home, dataset or find_dataset(place.home))
+        self._mounts = Mounts(self._places, place.run_home, mount_options)
 
     @property
     def _staging(self) -> HomeStaging:
@@ -88,7 +88,7 @@ class ZfsDriver:
 
     def stage(self, parent: str | None, options: TreeOptions) -> StagedTree:
         """See `Driver.stage`; the storage option `size` limits the layer's size."""
-        size = size_in(options.storage_options)
+        size = limit_in(NAME, options.storage_options) or 0
         source = None if parent is None else self._dataset(parent)
         owner = remapper(options.parent_map, options.id_map)
         with self._reserved() as staging:
@@ -101,16 +101,11 @@ class ZfsDriver:
             if parent is None:
                 make_root(tree, options.id_map.to_host(0, 0))
             elif owner is not None and source is not None:
-                self._copy(source, staging, tree, owner)
+                from cstore.fs.tree import copy_tree
+
+                with self._mounts.mounted_beside(source, staging) as path:
+                    copy_tree(path, tree, owner=owner)
             return _staged(tree, staging, has_lower=parent is not None, copied=owner is not None)
-
-    def _copy(
-        self, source: str, staging: StagingDirectory, tree: str, owner: Callable[[int, int], tuple[int, int]]
-    ) -> None:
-        from cstore.fs.tree import copy_tree
-
-        with self._mounts.mounted_beside(source, staging) as path:
-            copy_tree(path, tree, owner=owner)
 
     def stage_again(self, layer: str, parent: str | None) -> StagedTree:
         """See `Driver.stage_again`."""
@@ -199,16 +194,14 @@ class ZfsDriver:
         self._mounts.detach_below(path)
         belonging = {self._places.aside(kind, path) for kind in (STAGED, REMOVED)}
         for each in command.children(self._places.parent, [WAS]):
-            if each.name in belonging and not self._given_back(each.name, each.values[0]):
+            if each.name not in belonging:
+                continue
+            was = each.values[0]
+            if was in {"", "-"} or self.exists(was):
                 command.destroy(each.name)
+            else:  # no dataset replaced it, because the process that was replacing it died
+                command.rename(each.name, self._places.dataset(was))
         remove_tree(path, detach_mounts=True)
-
-    def _given_back(self, dataset: str, was: str) -> bool:
-        """Restore a dataset's name if no dataset replaced it, because the process that was replacing it died."""
-        if was in {"", "-"} or self.exists(was):
-            return False
-        command.rename(dataset, self._places.dataset(was))
-        return True
 
     def stale(self) -> list[str]:
         """See `Driver.stale`."""
@@ -304,6 +297,25 @@ class ZfsDriver:
 
 if TYPE_CHECKING:
     _: type[Driver] = ZfsDriver
+
+
+def read_options(options: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Return the dataset in the driver options, or "", and the mount options.
+
+    Raises:
+        DriverError: zfs does not have an option.
+    """
+    from cstore.config.driver_options import options_for
+
+    dataset, mount_options = "", ""
+    for name, value, key in options_for(NAME, options):
+        if name == "fsname":
+            dataset = value.rstrip("/")
+        elif name == "mountopt":
+            mount_options = value
+        else:
+            raise DriverError(NAME, f"it has no option {key!r}", go_text=f"unknown option {key}")
+    return dataset, tuple(filter(None, mount_options.split(",")))
 
 
 def _properties(size: int) -> dict[str, str]:
