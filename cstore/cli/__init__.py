@@ -35,24 +35,17 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run one command line and end the process with its exit code."""
     gc.set_threshold(50_000)  # imports and records make many objects and hardly any garbage
     _occupy_standard_descriptors()
-    _take_name()
+    try:  # be called cstore, not python3: for ps, and for whoever is told who holds a lock
+        fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"cstore")
+        finally:
+            os.close(fd)
+    except OSError:
+        pass
     code = run(sys.argv[1:] if words is None else words)
     # Taking the interpreter down in good order costs as much as a small command, and there is nothing left to do.
     os._exit(_flushed(code))
-
-
-def _take_name() -> None:
-    """Be called cstore, not python3: for ps, and for whoever is told who holds a lock."""
-    try:
-        fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        os.write(fd, b"cstore")
-    except OSError:
-        pass
-    finally:
-        os.close(fd)
 
 
 def _occupy_standard_descriptors() -> None:
@@ -76,13 +69,18 @@ def run(words: Sequence[str], make_session: Callable[[Line | None], Session] | N
         words: the command line.
         make_session: makes the session for it, and one for a line that was not understood; as usual, if left out.
     """
+    from cstore.cli.reading import read
     from cstore.cli.session import Session
 
     session = make_session(None) if make_session else Session()
     try:
-        line = _understood(words, as_json=session.json)
+        line: Line | int | None = read(words)
+        if line is None:
+            from cstore.cli.clicked import understand
+
+            line = understand(words, as_json=session.json)
         if isinstance(line, int):
-            return line
+            return line  # help was shown, or a mistake
         session = make_session(line) if make_session else Session(line.settings)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  - the last resort of the program
         return _ended(error, session)
@@ -101,55 +99,38 @@ def go_on(session: Session, step: Callable[[], None]) -> int:
 
 def _perform(line: Line, session: Session) -> None:
     if session.raw:
-        _let_through()
+        from cstore.cli.output import streams
+
+        streams.raw = True
     if "progress" in session.settings:
-        _show_progress(session.settings["progress"])
+        from cstore.cli.output import progress
+
+        progress.style = session.settings["progress"]
     line.command.function(session, **line.values)
 
 
 def _ended(error: Exception | KeyboardInterrupt, session: Session) -> int:
+    """Report what ended a command, and return the exit code."""
     if isinstance(error, KeyboardInterrupt):
-        return _say_interrupted()
-    return _reader_went_away() if isinstance(error, BrokenPipeError) else _explain(error, session)
+        from cstore.cli.output.streams import say
 
-
-def _let_through() -> None:
-    from cstore.cli.output import streams
-
-    streams.raw = True
-
-
-def _show_progress(style: str) -> None:
-    from cstore.cli.output import progress
-
-    progress.style = style
-
-
-def _understood(words: Sequence[str], *, as_json: bool) -> Line | int:
-    """Understand a command line; or show what help was asked for, or a mistake, and return the exit code."""
-    from cstore.cli.reading import read
-
-    line = read(words)
-    if line is None:
-        from cstore.cli.clicked import understand
-
-        return understand(words, as_json=as_json)
-    return line
-
-
-def _explain(error: Exception, session: Session) -> int:
-    """Report an error, and return the exit status."""
-    from cstore.cli.output.complaints import internal_error
+        swept = "staged files are swept by the next change, or by cstore gc"
+        say(f"cstore: interrupted; nothing is left half-done ({swept})")
+        return INTERRUPTED
     from cstore.errors import CstoreError, SystemFailure, UnknownItem
 
-    if isinstance(error, SystemFailure) and error.errno == errno.EPIPE:
-        return _reader_went_away()
+    if isinstance(error, BrokenPipeError) or (isinstance(error, SystemFailure) and error.errno == errno.EPIPE):
+        # The reader of the output has exited: not an error, and there is no one to report it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     error = _as_failure(error)
     if isinstance(error, CstoreError):
         session.complain(error)
         if isinstance(error, UnknownItem):
             session.close()  # it may be in a record file that could not be read, or there is no store at all
         return error.exit_code
+    from cstore.cli.output.complaints import internal_error
+
     internal_error(error, traceback=session.debug)
     return 1
 
@@ -168,19 +149,6 @@ def _as_failure(error: Exception) -> Exception:
     return SystemFailure("work with", path, error)
 
 
-def _say_interrupted() -> int:
-    from cstore.cli.output.streams import say
-
-    say("cstore: interrupted; nothing is left half-done (staged files are swept by the next change, or by cstore gc)")
-    return INTERRUPTED
-
-
-def _reader_went_away() -> int:
-    """The reader of the output has exited: not an error, and there is no one to report it to."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
-
-
 def _flushed(code: int) -> int:
     """Empty the output buffers. A result that could not be written is a failure."""
     for stream in (sys.stdout, sys.stderr):
@@ -190,12 +158,8 @@ def _flushed(code: int) -> int:
             code = code or 1
         except OSError as error:
             code = code or 1
-            _say_unwritten(error)
+            try:
+                os.write(2, f"cstore: cannot write the result: {os.strerror(error.errno or 0)}\n".encode())
+            except OSError:  # standard error may be what is broken
+                continue
     return code
-
-
-def _say_unwritten(error: OSError) -> None:
-    from contextlib import suppress
-
-    with suppress(OSError):  # standard error may be what is broken
-        os.write(2, f"cstore: cannot write the result: {os.strerror(error.errno or 0)}\n".encode())

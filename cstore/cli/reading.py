@@ -73,7 +73,8 @@ def _spellings(word: str) -> list[tuple[str, str | None]]:
     name = head.lstrip("-")
     if not name or name[0] == "-" or head.startswith("---"):
         raise Misspelt(f"{word!r} is not an option.")
-    value = _unquoted(tail) if equals else None
+    quoted = len(tail) > 1 and tail[0] == tail[-1] and tail[0] in "\"'"
+    value = (tail[1:-1] if quoted else tail) if equals else None
     if head.startswith("--") or len(name) == 1:
         return [(head, value)]
     if name == "help":  # the Go tool's old spelling
@@ -81,29 +82,19 @@ def _spellings(word: str) -> list[tuple[str, str | None]]:
     return [(f"-{letter}", None) for letter in name]
 
 
-def _unquoted(text: str) -> str:
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-        return text[1:-1]
-    return text
-
-
 def _value(option: Option, spelling: str, value: str | None, rest: list[str]) -> str | bool:
     """Read the value of one option. Takes it from `rest` if it needs one and has none yet."""
     if option.takes == SWITCH:
-        return _truth(spelling, value)
+        if value is None or value in _TRUE:
+            return True
+        if value in _FALSE:
+            return False
+        raise Misspelt(f"Option {spelling!r} is a switch: {value!r} is neither true nor false.", option=spelling)
     if value is not None:
         return value
     if not rest:
         raise Misspelt(f"Option {spelling!r} needs a value.", option=spelling)
     return rest.pop(0)
-
-
-def _truth(spelling: str, value: str | None) -> bool:
-    if value is None or value in _TRUE:
-        return True
-    if value in _FALSE:
-        return False
-    raise Misspelt(f"Option {spelling!r} is a switch: {value!r} is neither true nor false.", option=spelling)
 
 
 class Line(Value, kw_only=True):
@@ -131,15 +122,12 @@ def read(words: Sequence[str]) -> Line | None:
         values |= {option.name: option.absent for option in command.options if option.tells == COMMAND}
         for option, text in (*before, *after):
             if option.tells in {COMMAND, SESSION}:
-                _enter(option, text, values if option.tells == COMMAND else settings)
+                into = values if option.tells == COMMAND else settings
+                value = text if isinstance(text, bool) else option.meaning(text)
+                into[option.name] = (*into.get(option.name, ()), value) if option.takes == TEXTS else value
     except (Misspelt, ValueError):
         return None
     return Line(command=command, values=values, settings=settings)
-
-
-def _enter(option: Option, text: str | bool, values: dict[str, Any]) -> None:
-    value = text if isinstance(text, bool) else option.meaning(text)
-    values[option.name] = (*values.get(option.name, ()), value) if option.takes == TEXTS else value
 
 
 def _assigned(words: list[str], places: tuple[Word, ...]) -> dict[str, Any]:

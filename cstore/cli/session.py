@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-    from cstore import CstoreError, Layer, LockPolicy, Store, StoreConfig
+    from cstore import CstoreError, Layer, Store, StoreConfig
     from cstore.config import Overrides
     from cstore.store import PreparedLayer
 
@@ -76,8 +76,20 @@ class Session:
     @property
     def overrides(self) -> Overrides:
         """The configuration settings of the command line."""
-        made: Overrides = _overrides(self.settings)
-        return made
+        from cstore.config import Overrides
+
+        given = self.settings
+        return Overrides(
+            graph_root=given.get("graph", ""),
+            run_root=given.get("run", ""),
+            image_store=given.get("image_store", ""),
+            driver=given.get("storage_driver", ""),
+            driver_options=given.get("storage_opt", ()),
+            transient_store=given.get("transient_store"),
+            sync=None if given.get("no_sync") is None else not given["no_sync"],
+            lock_timeout=given.get("lock_timeout"),
+            config_file=given.get("config", ""),
+        )
 
     @property
     def raw(self) -> bool:
@@ -119,15 +131,15 @@ class Session:
             if self.debug:
                 _log_to_stderr()
             self._store = open_trusting(self.config, degraded=True)
-            self.warn(
-                self._store.config.warnings[len(self.config.warnings) :]
-            )  # what only the chosen driver could tell
+            self.warn(self._store.config.warnings[len(self.config.warnings) :])  # what only the driver could tell
             if intent == Intent.WRITE:
                 self.warn(self._store.config.write_warnings)
             if self.debug:
-                self._log_store(self._store)
+                _log_store(self.config, self._store.driver_name)
         if sys.stderr.isatty():
-            self._store.context.lock_policy = self._lock_policy()
+            from cstore import LockPolicy
+
+            self._store.context.lock_policy = LockPolicy(timeout=self.config.lock_timeout, notice=_say_waiting)
         return self._store
 
     def _enter_namespace(self) -> bool:
@@ -151,22 +163,6 @@ class Session:
             return False
         return True
 
-    def _lock_policy(self) -> LockPolicy:
-        from cstore import LockPolicy
-
-        return LockPolicy(timeout=self.config.lock_timeout, notice=_say_waiting)
-
-    def _log_store(self, store: Store) -> None:
-        from logging import getLogger
-
-        log = getLogger(__name__)
-        for note in self.config.notes:
-            log.debug("%s", note)
-        log.debug("Root: %s", self.config.graph_root)
-        log.debug("Run Root: %s", self.config.run_root)
-        log.debug("Driver Name: %s", store.driver_name)
-        log.debug("Driver Options: [%s]", " ".join(self.config.driver_options))
-
     # ── results ──
 
     @property
@@ -184,19 +180,16 @@ class Session:
         if view.table is not None and not view.null and self.styled:
             view.table()
         else:
-            self._plain(view)
+            if view.paths:
+                from cstore.cli.output.streams import write_paths
+
+                write_paths(view.lines(), end=b"\0" if view.null else b"\n")
+            else:
+                self.lines(view.lines())
+            if view.beside is not None:
+                view.beside()
         if view.foot is not None and not view.null:
             self.lines(view.foot())
-
-    def _plain(self, view: View) -> None:
-        if view.paths:
-            from cstore.cli.output.streams import write_paths
-
-            write_paths(view.lines(), end=b"\0" if view.null else b"\n")
-        else:
-            self.lines(view.lines())
-        if view.beside is not None:
-            view.beside()
 
     def whole(self, document: object) -> None:
         """Print the JSON document of a result that was shown piece by piece."""
@@ -281,22 +274,6 @@ class Session:
                 self.warn([f"there is no store at {self.config.graph_root}"])
 
 
-def _overrides(given: Mapping[str, Any]) -> Any:
-    from cstore.config import Overrides
-
-    return Overrides(
-        graph_root=given.get("graph", ""),
-        run_root=given.get("run", ""),
-        image_store=given.get("image_store", ""),
-        driver=given.get("storage_driver", ""),
-        driver_options=given.get("storage_opt", ()),
-        transient_store=given.get("transient_store"),
-        sync=None if given.get("no_sync") is None else not given["no_sync"],
-        lock_timeout=given.get("lock_timeout"),
-        config_file=given.get("config", ""),
-    )
-
-
 def _say_waiting(path: str, holder: str) -> None:
     from cstore.cli.output.streams import say
 
@@ -319,3 +296,15 @@ def _log_to_stderr() -> None:
     log = logging.getLogger("cstore")
     log.handlers = [handler]  # one, however many commands this process runs
     log.setLevel(logging.DEBUG)
+
+
+def _log_store(config: StoreConfig, driver: str) -> None:
+    from logging import getLogger
+
+    log = getLogger(__name__)
+    for note in config.notes:
+        log.debug("%s", note)
+    log.debug("Root: %s", config.graph_root)
+    log.debug("Run Root: %s", config.run_root)
+    log.debug("Driver Name: %s", driver)
+    log.debug("Driver Options: [%s]", " ".join(config.driver_options))
