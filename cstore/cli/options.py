@@ -79,11 +79,12 @@ def new_layer(parent: str, wanted: dict[str, Any]) -> NewLayer:
 
 def requested_map(wanted: dict[str, Any]) -> IDMap | None:
     """The map that was asked for; None if nothing was said about maps."""
-    from cstore.errors import InvalidOption
     from cstore.idmap import IDMap, parse_ranges
 
     for kind, sub, noun in (("uidmap", "subuidmap", "uid"), ("gidmap", "subgidmap", "gid")):
         if wanted[f"host{kind}"] and (wanted[kind] or wanted[sub]):
+            from cstore.errors import InvalidOption
+
             raise InvalidOption(
                 f"--host{kind} excludes --{kind} and --sub{kind}",
                 hint="give only one of them",
