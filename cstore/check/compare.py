@@ -280,8 +280,11 @@ class Comparison:
         for name in names:
             if name not in wanted and is_content(name):
                 differs[f"xattr {_text(name)}"] = ["", (_value(target, name) or b"").hex()]
-        if path in self._tree.opaque and not self._is_opaque(target, path) and self._is_seen(path):
-            differs["opaque"] = ["y", ""]
+        if path in self._tree.opaque and path not in self._opaque_files:
+            marked = any((_value(target, os.fsencode(name)) or b"") == OPAQUE_VALUE for name in _OPAQUE)
+            marked = marked or any(presence.is_there(target + b"/" + name) for name in (OPAQUE_NAME, _FUSE_OPAQUE))
+            if not marked and self._is_seen(path):
+                differs["opaque"] = ["y", ""]
 
     def _compare_image(self, place: BlobTree, path: bytes, node: Node, differs: dict[str, list[object]]) -> None:
         """Compare extended attributes in a composefs layer's image, whose owners are those of the archive."""
@@ -295,13 +298,6 @@ class Comparison:
 
     def _is_seen(self, path: bytes) -> bool:
         return self._shown is not None and self._shown.is_seen(path)
-
-    def _is_opaque(self, target: bytes, path: bytes) -> bool:
-        return (
-            path in self._opaque_files
-            or any((_value(target, os.fsencode(name)) or b"") == OPAQUE_VALUE for name in _OPAQUE)
-            or any(presence.is_there(target + b"/" + name) for name in (OPAQUE_NAME, _FUSE_OPAQUE))
-        )
 
     def _contents(self, place: Tree, path: bytes, status: os.stat_result) -> Iterator[Problem]:
         """Compare the contents of a file that was not read to rebuild the archive."""

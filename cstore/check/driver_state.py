@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from cstore.check.findings import Finding
     from cstore.check.snapshot import StoreSnapshot
-    from cstore.drivers.inspection import Flaw
 
 _WORDS = {
     "missing": "is missing",
@@ -47,27 +46,16 @@ def driver_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool])
         if any(flaw_of_part(ancestor) for ancestor in ancestors):
             continue
         for flaw in snapshot.inspector.flaws(layer.id, ancestors):
-            yield _of_flaw(snapshot.context.driver.name, flaw, read_only=read_only)
+            said = f": found {flaw.found!r}" if flaw.found else ""
+            should = f", expected {flaw.expected!r}" if flaw.expected else ""
+            yield of_layer(
+                f"{snapshot.context.driver.name}-{flaw.part}", flaw.layer,
+                f"{flaw.path} {_WORDS[flaw.problem]}{said}{should}", part=flaw.part, path=flaw.path,
+                problem=flaw.problem, found=flaw.found, expected=flaw.expected, read_only=read_only,
+            )  # fmt: skip
     for flaw in snapshot.inspector.strays():
         sentence = f"the short link leads to {flaw.found!r} and belongs to no layer"
         yield of_store("overlay-stray-link", flaw.path, sentence, found=flaw.found)
-
-
-def _of_flaw(driver: str, flaw: Flaw, *, read_only: bool) -> Finding:
-    words = _WORDS[flaw.problem]
-    said = f": found {flaw.found!r}" if flaw.found else ""
-    should = f", expected {flaw.expected!r}" if flaw.expected else ""
-    return of_layer(
-        f"{driver}-{flaw.part}",
-        flaw.layer,
-        f"{flaw.path} {words}{said}{should}",
-        part=flaw.part,
-        path=flaw.path,
-        problem=flaw.problem,
-        found=flaw.found,
-        expected=flaw.expected,
-        read_only=read_only,
-    )
 
 
 # ── additional stores ──

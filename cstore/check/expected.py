@@ -221,13 +221,22 @@ class ExpectedTree:
     def cover(self, upper: ExpectedTree) -> None:
         """Apply `upper` on top of this tree."""
         self._follow_links(upper)
-        self._drop(upper)
+        gone = upper.removed | upper.replaced | upper.devices
+        for path, node in upper.nodes.items():
+            if node.format != stat.S_IFDIR:
+                old = self.nodes.get(path)
+                if path in self.implied or (old is not None and old.format == stat.S_IFDIR):
+                    gone.add(path)
+        if gone or upper.opaque:
+            for path in [path for path in self.nodes if _is_below(path, gone, upper.opaque)]:
+                del self.nodes[path]
+            self.implied -= {path for path in self.implied if _is_below(path, gone, upper.opaque)}
         for path in (*upper.nodes, *upper.removed, *upper.implied, *upper.devices):
             self.touched.add(split_name(path)[0])
         self.touched |= upper.opaque
         for path in upper.implied:
-            node = self.nodes.get(path)
-            if node is not None and node.format != stat.S_IFDIR:
+            old = self.nodes.get(path)
+            if old is not None and old.format != stat.S_IFDIR:
                 self.vague = True
                 del self.nodes[path]
             if path not in self.nodes:
@@ -259,23 +268,6 @@ class ExpectedTree:
                 upper.devices.update(names)
                 for name in names:
                     del upper.nodes[name]
-
-    def _drop(self, upper: ExpectedTree) -> None:
-        """Forget the paths that `upper` removes or replaces."""
-        gone = upper.removed | upper.replaced | upper.devices
-        for path, node in upper.nodes.items():
-            if node.format != stat.S_IFDIR:
-                old = self.nodes.get(path)
-                if path in self.implied or (old is not None and old.format == stat.S_IFDIR):
-                    gone.add(path)
-        if not gone and not upper.opaque:
-            return
-        for known in (self.nodes, self.implied):
-            for path in [path for path in known if _is_below(path, gone, upper.opaque)]:
-                if isinstance(known, dict):
-                    del known[path]
-                else:
-                    known.discard(path)
 
 
 def _is_below(path: bytes, gone: set[bytes], emptied: set[bytes]) -> bool:

@@ -75,8 +75,7 @@ def examine_host(store: Store | Context) -> HostReport:
         *_file_system(where),
         *_space(context, where, room),
         *_identity(),
-        *_labels(),
-        *_configuration(context),
+        *_settings(context),
         *_locks(context),
         *_mounts(context),
         *_clock(context),
@@ -180,13 +179,11 @@ def _identity() -> Iterator[Fact]:
         yield Fact("user", Level.OK, "an ordinary user with subordinate IDs")
 
 
-def _labels() -> Iterator[Fact]:
+def _settings(context: Context) -> Iterator[Fact]:
+    """Report the mode of SELinux, and the configuration with its warnings."""
     enforcing = _text("/sys/fs/selinux/enforce")
     if enforcing:
         yield Fact("SELinux", Level.OK, "enforcing" if enforcing == "1" else "permissive")
-
-
-def _configuration(context: Context) -> Iterator[Fact]:
     config = context.config
     yield Fact("configuration", Level.OK, f"read from {config.source}" if config.source else "no file; the defaults")
     for sentence in (*config.warnings, *config.write_warnings):

@@ -147,22 +147,11 @@ class _Look:
         if not (manifests or self._image.digest or f"sha256:{self._image.id}" in names):
             sentence = "it has neither a manifest nor a config, so Podman cannot list the images of this store"
             yield self._finding("image-without-data", sentence)
-        elif MANIFEST not in names:
+            return
+        if MANIFEST not in names:
             sentence = f"it has no item {MANIFEST!r}, where all tools look for its manifest"
             yield self._finding("image-manifest-missing", sentence, others=manifests)
-        else:
-            yield from self._follow()
-
-    def _read(self, key: str) -> bytes | None:
-        try:
-            directory = layout_of_image(self._snapshot, self._snapshot.layout, self._image.id).image_data(
-                self._image.id
-            )
-            return bigdata.read_item(directory, key, noun="image")
-        except (UnsafeID, CstoreError):
-            return None
-
-    def _follow(self) -> Iterator[Finding]:
+            return
         data = self._read(MANIFEST)
         if data is None:
             return  # item_findings reports it
@@ -181,12 +170,19 @@ class _Look:
             return
         if config.get("mediaType", "") not in _CONFIG_TYPES:
             return
-        if digest not in self._image.data_names:
+        if digest not in names:
             yield self._finding("image-config-missing", f"its manifest names the config {digest}", part=digest)
             return
         raw = self._read(digest)
         if raw is not None:
             yield from self._compare(raw, digest)
+
+    def _read(self, key: str) -> bytes | None:
+        try:
+            layout = layout_of_image(self._snapshot, self._snapshot.layout, self._image.id)
+            return bigdata.read_item(layout.image_data(self._image.id), key, noun="image")
+        except (UnsafeID, CstoreError):
+            return None
 
     def _compare(self, raw: bytes, digest: str) -> Iterator[Finding]:
         from cstore.oci.config import parse_config

@@ -97,12 +97,14 @@ class LayerStream:
     def _produce(self) -> Generator[memoryview, None, None]:
         for line in read_lines(self._tar_split):
             if isinstance(line, Segment):
-                payload = line.payload
-                if len(payload) <= WINDOW - self._used:
-                    self._view[self._used : self._used + len(payload)] = payload
-                    self._used += len(payload)
-                else:
-                    yield from self._copy(payload)
+                payload: bytes | memoryview = line.payload
+                while len(payload) > (room := WINDOW - self._used):
+                    payload = memoryview(payload)
+                    self._view[self._used :] = payload[:room]
+                    self._used, payload = WINDOW, payload[room:]
+                    yield self._pass_on()
+                self._view[self._used : self._used + len(payload)] = payload
+                self._used += len(payload)
                 continue
             if not line.size:
                 continue
@@ -129,16 +131,6 @@ class LayerStream:
             raise OutOfTime
         self._used = 0
         return window
-
-    def _copy(self, payload: bytes) -> Iterator[memoryview]:
-        place = 0
-        while place < len(payload):
-            if self._used == WINDOW:
-                yield self._pass_on()
-            piece = payload[place : place + WINDOW - self._used]
-            self._view[self._used : self._used + len(piece)] = piece
-            self._used += len(piece)
-            place += len(piece)
 
     def _stand_in(self, size: int) -> Iterator[memoryview]:
         while size:

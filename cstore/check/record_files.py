@@ -15,14 +15,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cstore.check.snapshot import StoreSnapshot
-    from cstore.errors import RecordsDamaged
     from cstore.records.table import NameConflict
 
 
 def record_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
     """Yield a finding for each flaw in the records themselves."""
     for item_kind, flaw, read_only in snapshot.flaws:
-        yield _of_flaw(item_kind, flaw, read_only=read_only)
+        kind = "records-damaged"
+        if flaw.offset is None and flaw.reason.startswith("it is empty"):
+            kind = "records-empty"
+        elif flaw.offset is None and flaw.reason.startswith("it is missing"):
+            kind = "records-missing"
+        place = "" if flaw.offset is None else f" at byte {flaw.offset}"
+        yield of_store(
+            kind, flaw.path, f"the file of {item_kind.value} records is damaged{place}: {flaw.reason}",
+            part=flaw.reason, reason=flaw.reason, offset=flaw.offset, item_kind=item_kind.value, read_only=read_only,
+        )  # fmt: skip
     for item_kind in ItemKind:
         yield from _repeated_ids(snapshot, item_kind)
     tables = (
@@ -43,25 +51,6 @@ def record_findings(snapshot: StoreSnapshot) -> Iterator[Finding]:
                 sentence = f"the ID {identifier!r} cannot be used: {error.reason}"
                 yield Finding("unsafe-id", Subject(item_kind.value, identifier), sentence, {"reason": error.reason})
     yield from _digests(snapshot)
-
-
-def _of_flaw(item_kind: ItemKind, flaw: RecordsDamaged, *, read_only: bool) -> Finding:
-    kind = "records-damaged"
-    if flaw.offset is None and flaw.reason.startswith("it is empty"):
-        kind = "records-empty"
-    elif flaw.offset is None and flaw.reason.startswith("it is missing"):
-        kind = "records-missing"
-    place = "" if flaw.offset is None else f" at byte {flaw.offset}"
-    return of_store(
-        kind,
-        flaw.path,
-        f"the file of {item_kind.value} records is damaged{place}: {flaw.reason}",
-        part=flaw.reason,
-        reason=flaw.reason,
-        offset=flaw.offset,
-        item_kind=item_kind.value,
-        read_only=read_only,
-    )
 
 
 def _repeated_ids(snapshot: StoreSnapshot, item_kind: ItemKind) -> Iterator[Finding]:

@@ -128,7 +128,8 @@ class _Removal:
         """Remove damaged layers, those with the longest chains first."""
         tables = Reader(self._repair.context)
         there = set(tables.layers.ids()) | set(self._repair.context.driver.layers())
-        depths = {layer: _depth(tables, layer) for layer in self._of["layer"] & there}
+        # A layer without a record, whose chain is empty, comes last.
+        depths = {layer: len(follow(tables.layers.get, layer)[0]) or -1 for layer in self._of["layer"] & there}
         for layer in sorted(depths, key=lambda name: (-depths[name], name)):
             if ("layer", layer) not in self.done:
                 self._try("layer", layer, layer_aside)
@@ -158,8 +159,3 @@ def _damaged(findings: Sequence[Finding], kind: str) -> set[str]:
         for finding in findings
         if finding.subject.kind == kind and finding.go_text and not finding.read_only and finding.severity.counts
     }
-
-
-def _depth(tables: Reader, layer: str) -> int:
-    """Return the length of a layer's chain, itself included; -1 for a layer without a record."""
-    return len(follow(tables.layers.get, layer)[0]) or -1

@@ -74,36 +74,32 @@ class ContainerRecords:
         """Rebuild the record of each lost container whose layer is known; `images` has image IDs by top layer."""
         found = []
         for container in self._survivors.lost_containers:
-            layer = self._layer_of.get(container, "")
-            if layer in self._layers:
-                found.append(self._record(container, layer, images))
-            else:
+            layer = self._layers.get(self._layer_of.get(container, ""))
+            if layer is None:
                 self.lost.append((container, "its own layer cannot be identified"))
+                continue
+            hint = self._survivors.hint(ItemKind.CONTAINERS, container)
+            directory = self._survivors.container_directories.get(container, "")
+            data = {}
+            for key in keys_in(directory, "container"):
+                with suppress(CstoreError):
+                    data[key] = bigdata.read_item(directory, key, noun="container")
+            fields = {
+                "names": self._names(container),
+                "image": images.get(layer.parent, ""),
+                "created": layer.created,
+                "flags": {**_NO_LABELS, "MountLabel": layer.mount_label},
+                "uid_map": layer.uid_map,
+                "gid_map": layer.gid_map,
+                **hint,
+                "layer": layer.id,
+                "data_names": tuple(data),
+                "data_sizes": {key: len(content) for key, content in data.items()},
+                "data_digests": {key: digest_of(content) for key, content in data.items()},
+            }
+            evidence = "the remains of its record" if hint else "its directory, and the layer that its files name"
+            found.append(Rebuilt(Container(id=container, **fields), Location.STABLE, evidence))
         return found
-
-    def _record(self, container: str, layer: str, images: Mapping[str, str]) -> Rebuilt:
-        hint = self._survivors.hint(ItemKind.CONTAINERS, container)
-        directory = self._survivors.container_directories.get(container, "")
-        data = {}
-        for key in keys_in(directory, "container"):
-            with suppress(CstoreError):
-                data[key] = bigdata.read_item(directory, key, noun="container")
-        below = self._layers[layer]
-        fields = {
-            "names": self._names(container),
-            "image": images.get(below.parent, ""),
-            "created": below.created,
-            "flags": {**_NO_LABELS, "MountLabel": below.mount_label},
-            "uid_map": below.uid_map,
-            "gid_map": below.gid_map,
-            **hint,
-            "layer": layer,
-            "data_names": tuple(data),
-            "data_sizes": {key: len(content) for key, content in data.items()},
-            "data_digests": {key: digest_of(content) for key, content in data.items()},
-        }
-        evidence = "the remains of its record" if hint else "its directory, and the layer that its files name"
-        return Rebuilt(Container(id=container, **fields), Location.STABLE, evidence)
 
     def _names(self, container: str) -> tuple[str, ...]:
         """Return the container's name from the settings of an engine that knows the container by its ID."""

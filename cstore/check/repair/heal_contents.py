@@ -228,7 +228,7 @@ def _set_all(repair: RepairContext, record: Layer, paths: Sequence[bytes]) -> No
 
 
 def _set(root: str, path: bytes, node: Node, id_map: IDMap) -> None:
-    _, uid, gid, mtime = node.looks[-1]
+    mode, uid, gid, mtime = node.looks[-1]
     folder, base = split_name(path)
     root_fd = within.open_folder(root)
     try:
@@ -245,8 +245,12 @@ def _set(root: str, path: bytes, node: Node, id_map: IDMap) -> None:
         owner = id_map.to_host(uid, gid)
         if (status.st_uid, status.st_gid) != owner:
             os.chown(base, *owner, dir_fd=fd, follow_symlinks=False)
-        if not stat.S_ISLNK(status.st_mode):
-            _set_rest(fd, base, node)
+        if not stat.S_ISLNK(status.st_mode):  # after the owner, because chown(2) clears privileges
+            name, wanted = entry(fd, os.fsdecode(base)), {os.fsdecode(key): value for key, value in node.xattrs}
+            os.chmod(base, mode, dir_fd=fd)
+            for key in [key for key in names_of(name) if key not in wanted and is_content(os.fsencode(key))]:
+                drop(name, key)
+            put_all(name, wanted)
         os.utime(base, (mtime, mtime), dir_fd=fd, follow_symlinks=False)
     finally:
         os.close(fd)
@@ -263,18 +267,6 @@ def _set_override(fd: int, base: bytes, node: Node, id_map: IDMap) -> bool:
     put_all(name, {os.fsdecode(ATTRIBUTE): Override(*owner, mode, meant.kind or node.format, meant.device).text()})
     put_all(name, {os.fsdecode(key): value for key, value in node.xattrs})
     return True
-
-
-def _set_rest(fd: int, base: bytes, node: Node) -> None:
-    """Set mode and attributes of a file that is not a link. Set the owner first: chown(2) clears privileges."""
-    mode = node.looks[-1][0]
-    name = entry(fd, os.fsdecode(base))
-    os.chmod(base, mode, dir_fd=fd)
-    wanted = {os.fsdecode(key): value for key, value in node.xattrs}
-    for key in names_of(name):
-        if key not in wanted and is_content(os.fsencode(key)):
-            drop(name, key)
-    put_all(name, wanted)
 
 
 GROUP_HEALERS = {"file-attributes": attributes, "file-time": attributes, "file-unexpected": unexpected}

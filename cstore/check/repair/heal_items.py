@@ -34,11 +34,8 @@ def image_item(repair_view: RepairView, finding: Finding) -> Iterator[Step | Unr
     named = key.removeprefix(f"{MANIFEST}-") if key.startswith((f"{MANIFEST}-sha256:", "sha256:")) else ""
     present = files.read(key) if files else None
     if present is not None and named == digest_of(present) and digest != named:
-        what, evidence = (
-            f"record the size and digest that item {key!r} has",
-            "the item has the digest that its key names",
-        )
-        act = partial(_correct, ItemKind.IMAGES, image, key)
+        what = f"record the size and digest that item {key!r} has"
+        evidence, act = "the item has the digest that its key names", partial(_correct, ItemKind.IMAGES, image, key)
         yield Step(Action.RECORD_ITEM, finding.subject, what, finding.sentence, evidence, act, (key,))
         return
     data, evidence = _bytes_of(repair_view, files, digest or named)

@@ -192,9 +192,8 @@ def wrong_parent(repair_view: RepairView, finding: Finding) -> Iterator[Step | U
         return
     told = repair_view.true_parent(layer)
     if told is None or told == parent or (told and told not in repair_view.snapshot.all_layers):
-        yield unrepairable(
-            finding, "its parent is missing" if told else "nothing in the store says what its parent was"
-        )
+        reason = "its parent is missing" if told else "nothing in the store says what its parent was"
+        yield unrepairable(finding, reason)
         return
     yield _parent_again(repair_view, finding, layer, told)
 

@@ -160,10 +160,12 @@ class LayerRecords:
         first = owners_shifted_to(self._survivors, layer)
         if first is None:
             return {}
-        maps = (one.id_map for one in self._snapshot.containers if one.id_map != IDENTITY)
-        known = next((each for each in maps if _first_of(each) == first), None)
+        for one in self._snapshot.containers:
+            with suppress(CstoreError):  # not every map has root
+                if one.id_map != IDENTITY and one.id_map.to_host(0, 0) == first:
+                    return _entries(one.id_map)
         uids, gids = (parse_ranges(f"0:{start}:65536") for start in first)
-        return _entries(known or IDMap(uids, gids))
+        return _entries(IDMap(uids, gids))
 
     def _created(self, layer: str) -> str:
         """Return when the layer was created, by the file that was written last."""
@@ -180,13 +182,6 @@ def _entries(id_map: IDMap) -> dict[str, Any]:
     if id_map == IDENTITY:
         return {}
     return {"uid_map": to_entries(id_map.uids), "gid_map": to_entries(id_map.gids)}
-
-
-def _first_of(id_map: IDMap) -> tuple[int, int] | None:
-    try:
-        return id_map.to_host(0, 0)
-    except CstoreError:
-        return None
 
 
 def _delivery(blob: Mapping[str, Any]) -> dict[str, Any]:

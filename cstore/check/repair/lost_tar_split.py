@@ -16,7 +16,7 @@ from cstore.idmap import IDENTITY
 from cstore.layout import is_blob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from cstore.archive.dialects.layout import Archive
     from cstore.archive.dialects.table import Dialect
@@ -72,19 +72,14 @@ def _ranked(repair_view: RepairView, layer: str) -> Sequence[Dialect]:
     """Return all dialects, those first that are most similar to the headers of the store's other layers."""
     from cstore.archive.dialects.table import DIALECTS
 
-    headers = list(_headers_of_siblings(repair_view, layer))
-    return sorted(DIALECTS, key=lambda dialect: -sum(_likeness(dialect, header) for header in headers))
-
-
-def _headers_of_siblings(repair_view: RepairView, layer: str) -> Iterator[bytes]:
+    headers: list[bytes] = []
     others = (other for other in repair_view.snapshot.all_layers if other != layer)
     for other in islice(others, _SIBLINGS):
         with suppress(OSError, CstoreError):
             lines = read_lines(repair_view.snapshot.layout_of(other).tar_split(other))
-            payloads = (line.payload for line in lines if isinstance(line, Segment))
-            for payload in islice(payloads, _HEADERS):
-                if len(payload) >= _BLOCK and payload[257:262] == b"ustar":
-                    yield payload[:_BLOCK]
+            payloads = islice((line.payload for line in lines if isinstance(line, Segment)), _HEADERS)
+            headers += (each[:_BLOCK] for each in payloads if len(each) >= _BLOCK and each[257:262] == b"ustar")
+    return sorted(DIALECTS, key=lambda dialect: -sum(_likeness(dialect, header) for header in headers))
 
 
 def _likeness(dialect: Dialect, header: bytes) -> int:

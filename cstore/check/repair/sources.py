@@ -82,8 +82,11 @@ class Sources:
     def layer(self, diff_id: str) -> Iterator[int | None]:
         """Yield a descriptor of the archive with this DiffID; None if no source has it."""
         self._look()
-        if diff_id not in self._layers:
-            self._fetch(diff_id)
+        image = next((image for image in self._images if image.has(diff_id)), None)
+        if image is not None and diff_id not in self._layers:
+            copy = self._kept()
+            image.fetch(diff_id, copy, self._append)
+            self._note(Piece(f"/proc/self/fd/{copy.fileno()}", image.given))
         piece = self._layers.get(diff_id)
         if piece is not None:
             with self._opened(piece) as fd:
@@ -267,15 +270,6 @@ class Sources:
                 config = load_config(Overrides(graph_root=path, run_root=run_root, driver=driver))
                 self._stores.append((path, open_store(config, degraded=True)))
         return bool(drivers)
-
-    def _fetch(self, diff_id: str) -> None:
-        """Fetch the layer with this DiffID into a scratch file, if an image in a registry has it."""
-        for image in self._images:
-            if image.has(diff_id):
-                copy = self._kept()
-                image.fetch(diff_id, copy, self._append)
-                self._note(Piece(f"/proc/self/fd/{copy.fileno()}", image.given))
-                return
 
     def _kept(self) -> IO[bytes]:
         """Create a scratch file that exists until `close`."""

@@ -11,7 +11,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from cstore import presence
-from cstore.check.repair.facts import ArchiveFacts, archive_facts
+from cstore.archive.tar.reader import TarReader
+from cstore.archive.whiteout import is_whiteout_name
+from cstore.check.layer_stream import FileProblem, LayerStream
 from cstore.check.repair.hints import Hints, gather_hints, rows_in_files
 from cstore.check.repair.image_files import ImageFiles
 from cstore.drivers.repairing import open_driver_repair
@@ -42,6 +44,23 @@ class ExpectedLayer(Value):
     parent: str
     diff_id: str
     blob: Mapping[str, Any] = {}
+
+
+class ArchiveFacts(Value):
+    """The facts of an archive that was rebuilt from its tar-split and the layer's files.
+
+    Attributes:
+        digest: its digest; "" if the files no longer match the archive.
+        size: its length in bytes.
+        uids, gids: the owners in it, except those of whiteouts (store-format 4.1).
+        problems: the damaged files.
+    """
+
+    digest: str
+    size: int
+    uids: tuple[int, ...]
+    gids: tuple[int, ...]
+    problems: tuple[FileProblem, ...] = ()
 
 
 class Survivors:
@@ -206,6 +225,25 @@ class Survivors:
         """Yield every JSON object among the engine's files of a container."""
         found = map(object_in, map(_text, _files(self.container_directories.get(container, ""))))
         yield from (each for each in found if each is not None)
+
+
+def archive_facts(tar_split: str, roots: Sequence[str]) -> ArchiveFacts | None:
+    """Read a tar-split with the layer's files; None if the tar-split is missing or cannot be read."""
+    uids: set[int] = set()
+    gids: set[int] = set()
+    try:
+        with LayerStream(tar_split, roots) as stream:
+            reader = TarReader(stream, lambda _: None)  # no data is kept
+            while (entry := reader.next()) is not None:
+                if not is_whiteout_name(entry.name.rstrip(b"/").rpartition(b"/")[2]):
+                    uids.add(entry.uid)
+                    gids.add(entry.gid)
+            for _ in reader.rest():
+                pass
+    except CstoreError:
+        return None
+    digest = "" if stream.problems else stream.digest
+    return ArchiveFacts(digest, stream.size, tuple(sorted(uids)), tuple(sorted(gids)), tuple(stream.problems))
 
 
 def _directories(folder: str) -> list[tuple[str, str]]:

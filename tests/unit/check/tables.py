@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from fastcrc.crc64 import go_iso
 
-from cstore.check.repair.facts import ArchiveFacts
 from cstore.check.repair.plan import Step, Unrepairable
 from cstore.check.repair.repair_context import RepairContext
 from cstore.check.repair.repair_view import RepairView
 from cstore.check.repair.sources import Sources
+from cstore.check.repair.survivors import ArchiveFacts
 from cstore.check.snapshot import StoreSnapshot
 from cstore.config import Overrides, load_config
 from cstore.records import bigdata

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cstore.check.host import Fact, HostReport, Level, _clock, _configuration, _locks, _mounts, _space, examine_host
+from cstore.check.host import Fact, HostReport, Level, _clock, _locks, _mounts, _settings, _space, examine_host
 from cstore.fs.lockfile import LockFile
 from cstore.records.model import Layer
 from tests.unit.check.tables import Tables, write
@@ -69,7 +69,8 @@ def test_warnings_of_the_configuration_are_facts(tmp_path: Path) -> None:
     """Those that only writers are told of, too."""
     tables = Tables(tmp_path, config={"warnings": ("one",), "write_warnings": ("two",), "source": "/etc/x.conf"})
 
-    assert [(fact.level, fact.sentence) for fact in _configuration(tables.context)] == [
+    facts = [fact for fact in _settings(tables.context) if fact.area == "configuration"]
+    assert [(fact.level, fact.sentence) for fact in facts] == [
         (Level.OK, "read from /etc/x.conf"), (Level.WARNING, "one"), (Level.WARNING, "two"),
     ]  # fmt: skip
 

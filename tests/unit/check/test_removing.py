@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cstore.check.findings import Finding, Subject, of_layer, of_store
-from cstore.check.removing import _damaged, _depth, keep_aside, remove_damaged
+from cstore.check.removing import _damaged, keep_aside, remove_damaged
 from cstore.check.report import Report
 from cstore.errors import ImageUsedByContainer, LayerHasChildren, RecordsDamaged
 from cstore.records.model import Container, Image, Layer
@@ -39,14 +39,6 @@ def damage(kind: str, name: str, **more: Any) -> Finding:
 def test_what_counts_as_damaged(finding: Finding, *, counts: bool) -> None:
     """What the Go tool finds as well, in the store itself, and more than cosmetic."""
     assert _damaged([finding], "layer") == ({"a"} if counts else set())
-
-
-def test_depths(tmp_path: Path) -> None:
-    """Children have more below them than parents; what has no record comes last, and a ring ends."""
-    ring = Layer(id="one", parent="two"), Layer(id="two", parent="one")
-    tables = Reader(Tables(tmp_path, Layer(id="base"), Layer(id="top", parent="base"), *ring).context)
-
-    assert [_depth(tables, layer) for layer in ("top", "base", "one", "none")] == [2, 1, 2, -1]
 
 
 CHAIN = Layer(id="base"), Layer(id="middle", parent="base"), Layer(id="top", parent="middle")
@@ -97,6 +89,16 @@ def test_layers_go_topmost_first(tmp_path: Path) -> None:
     assert removed.done == (("layer", "top"), ("layer", "middle"), ("layer", "stray"))
     assert [(name, type(error)) for _, name, error in removed.failed] == [("base", LayerHasChildren)]
     assert left(tables) == {"base", "child"}
+
+
+def test_a_ring_of_layers_ends(tmp_path: Path) -> None:
+    """Each of them is the other's child, so both stay."""
+    tables = Tables(tmp_path, Layer(id="one", parent="two"), Layer(id="two", parent="one"))
+
+    found = report(damage("layer", "one"), images=False)
+    removed = remove_damaged(tables.context, found, containers=False)
+    assert [(name, type(error)) for _, name, error in removed.failed] == [("one", LayerHasChildren)]
+    assert left(tables) == {"one", "two"}
 
 
 def test_nothing_is_taken_out_while_records_are_unknown(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.unit.check.tables import Tables, facts, read, tar, tar_split, unpack,
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cstore.check.repair.facts import ArchiveFacts
+    from cstore.check.repair.survivors import ArchiveFacts
 
 FILES = directory("d"), regular("d/f", b"hello"), regular("g", b"x" * 5000)
 ARCHIVE = tar(*FILES)

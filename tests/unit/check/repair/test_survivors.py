@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cstore.check.repair.survivors import ExpectedLayer
+from cstore.check.repair.survivors import ExpectedLayer, archive_facts
 from cstore.digests import digest_of
 from cstore.oci.chain import layer_ids, next_layer_id
 from cstore.records.codec import encode
 from cstore.records.model import Container, Image, Layer
 from cstore.store.places import ItemKind
-from tests.builders import directory
+from tests.builders import digest, directory, regular, whiteout
 from tests.unit.check.repair.test_image_files import config, manifest
-from tests.unit.check.tables import Tables, facts, identifier, write
+from tests.unit.check.tables import USER, Tables, facts, identifier, tar, tar_split, unpack, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,3 +128,48 @@ def test_a_chain_ends_where_it_repeats(tmp_path: Path) -> None:
     tables = Tables(tmp_path, Layer(id="a", parent="b"), Layer(id="b", parent="a"))
 
     assert tables.view().survivors.driver_chain("a") == ["a", "b"]
+
+
+# ── facts of archives ──
+
+CONTENTS = directory("d"), regular("d/f", b"hello"), whiteout("d/gone")
+
+
+def test_the_archive_of_sound_files(tmp_path: Path) -> None:
+    """Digest, length, and the owners of all that is no whiteout."""
+    root, split = unpack(str(tmp_path / "root"), *CONTENTS[:2]), str(tmp_path / "split")
+    write(split, tar_split(*CONTENTS))
+
+    found = archive_facts(split, [root])
+    assert found is not None
+    assert (found.digest, found.size, found.problems) == (digest(tar(*CONTENTS)), len(tar(*CONTENTS)), ())
+    assert (found.uids, found.gids) == ((USER,), (os.getegid(),))
+
+
+def test_owners_of_whiteouts_do_not_count(tmp_path: Path) -> None:
+    split = str(tmp_path / "split")
+    write(split, tar_split(whiteout("gone")))
+
+    found = archive_facts(split, [str(tmp_path)])
+    assert found is not None
+    assert (found.uids, found.gids) == ((), ())
+
+
+def test_with_a_file_that_has_changed_there_is_no_digest(tmp_path: Path) -> None:
+    """Which one is told; the length is known all the same."""
+    root, split = unpack(str(tmp_path / "root"), *CONTENTS[:2]), str(tmp_path / "split")
+    write(split, tar_split(*CONTENTS))
+    write(os.path.join(root, "d/f"), b"HELLO")
+
+    found = archive_facts(split, [root])
+    assert found is not None
+    assert (found.digest, found.size) == ("", len(tar(*CONTENTS)))
+    assert [problem.name for problem in found.problems] == [b"d/f"]
+
+
+def test_a_tar_split_that_cannot_be_read_tells_nothing(tmp_path: Path) -> None:
+    split = str(tmp_path / "split")
+    assert archive_facts(split, [str(tmp_path)]) is None
+    write(split, tar_split(*CONTENTS)[:-9])
+
+    assert archive_facts(split, [str(tmp_path)]) is None
