@@ -171,22 +171,6 @@ def attach(
 # Check the archive of a new layer, and find a layer with the same contents.
 
 
-def check_request(request: NewLayer) -> None:
-    """Check what the request expects, before anything is read.
-
-    Raises:
-        InvalidDigest: the expected digest is invalid, or not one that identifies layers.
-    """
-    if not (request.toc_digest or request.expect):
-        return
-    from cstore.digests import check_digest
-
-    if request.toc_digest:
-        check_digest(request.toc_digest)
-    if request.expect and not check_digest(request.expect).startswith("sha256:"):
-        raise errors.InvalidDigest(request.expect, "layers are identified by sha256 only")
-
-
 def check_archive(request: NewLayer, applied: Applied) -> None:
     """Compare an archive with what the request expects.
 

@@ -10,7 +10,7 @@ of the image's top layer stays, for the next container with that map. (store-for
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from cstore.drivers.contract import TreeOptions
 from cstore.errors import CstoreError, IDTaken, ImageUnknown, InvalidOption, LayerUnknown, NameTaken, SystemFailure
@@ -128,7 +128,11 @@ def create_container(
     """
     request = _labeled(context, request)
     _check_new(Reader(context), request)  # an invalid request leaves no trace, not even a store
-    with _id_ranges(context, request):
+    with ExitStack() as stack:
+        if request.auto_map is not None or wanted_map(request, default_map(context)):
+            from cstore.store.userns import choosing
+
+            stack.enter_context(choosing(context))  # others choose no ID ranges until this container's are recorded
         image = get_image(Reader(context), request.image) if request.image else None
         if request.auto_map is None:
             id_map = wanted_map(request, default_map(context))
@@ -137,9 +141,15 @@ def create_container(
 
             id_map = choose_map(context, request.auto_map, image)
         check_possible(id_map)
-        base = _find_base(context, request, image, id_map)
-        with _unpacked(context, directory) as kept:
-            return _create(context, request, image, id_map, base, contents, kept)
+        base: Layer | None = None
+        own_map = map_on_disk(context.driver, id_map)
+        if image is not None and image.layer:
+            from cstore.store.mapped_layers import base_layer
+
+            base, must_change = base_layer(context, image, id_map, request.mount_label)
+            own_map = own_map if must_change else base.id_map
+        kept = stack.enter_context(_unpacked(context, directory))
+        return _create(context, request, image, id_map, _Base(base, own_map), contents, kept)
 
 
 # ── the request ──
@@ -178,30 +188,7 @@ def _check_new(tables: Tables, request: NewContainer) -> tuple[str, ...]:
     return names
 
 
-@contextmanager
-def _id_ranges(context: Context, request: NewContainer) -> Iterator[None]:
-    """Prevent others from choosing ID ranges until this container's are recorded."""
-    if request.auto_map is None and not wanted_map(request, default_map(context)):
-        yield
-        return
-    from cstore.store.userns import choosing
-
-    with choosing(context):
-        yield
-
-
 # ── the layer ──
-
-
-def _find_base(context: Context, request: NewContainer, image: Image | None, id_map: IDMap) -> _Base:
-    """Find the base layer, and the new layer's ID map: the base's, or the container's if owners must change on disk."""
-    shown = map_on_disk(context.driver, id_map)
-    if image is None or not image.layer:
-        return _Base(None, shown)
-    from cstore.store.mapped_layers import base_layer
-
-    layer, must_change = base_layer(context, image, id_map, request.mount_label)
-    return _Base(layer, shown if must_change else layer.id_map)
 
 
 def _create(

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 
 def apply_diff(
-    context: Context, ref: str, source: int | ReadInto, progress: Callable[[int], None] | None = None
+    context: Context,
+    ref: str,
+    source: int | ReadInto,
+    progress: Callable[[int], None] | None = None,
+    *,
+    keep: bool = True,  # the layer's own changes, which the archive's contents replace otherwise
 ) -> int:
     """Apply an archive to a layer, completely or not at all. Return the size of its contents, in bytes.
 
@@ -38,17 +43,6 @@ def apply_diff(
         LayerChanged: another process changed the layer in the meantime.
         ArchiveError: the archive cannot be applied; the layer is unchanged.
     """
-    return _apply(context, ref, source, progress)
-
-
-def replace_diff(context: Context, ref: str, source: int) -> int:
-    """Replace a layer's own changes with an archive's contents; otherwise as `apply_diff`."""
-    return _apply(context, ref, source, None, keep=False)
-
-
-def _apply(
-    context: Context, ref: str, source: int | ReadInto, progress: Callable[[int], None] | None, *, keep: bool = True
-) -> int:
     from cstore.store.applied_layer import archive_fields, fill
     from cstore.store.maps import explained
     from cstore.store.mounting import mount_point

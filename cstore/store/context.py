@@ -141,10 +141,16 @@ def open_context(
     degraded: bool,
 ) -> Context:
     """Determine the parts of a store; see `library.open_store`."""
-    from cstore.config import drivers_with_records
+    from cstore.config import Overrides, drivers_with_records, load_config
     from cstore.drivers.registry import choose_drivers
 
-    config = _with(config, graph_root, run_root, driver)
+    graph_root, run_root = (os.path.abspath(path) if path else "" for path in (graph_root, run_root))
+    if config is None:
+        config = load_config(Overrides(graph_root=graph_root, run_root=run_root, driver=driver))
+    elif graph_root or run_root or driver:
+        said = {"graph_root": graph_root, "run_root": run_root, "driver": driver}
+        said = {name: value for name, value in said.items() if value}
+        config = config.with_(**said, given=config.given.with_(**said))
     if not config.graph_root:
         raise errors.ConfigError("the configuration of the store", "the graph root is empty", hint="name a directory")
     names = choose_drivers(config.graph_root, config.driver, config.driver_priority)
@@ -170,18 +176,6 @@ def open_context(
     context = Context(config, layout, place, make_driver, lock_policy, tuple(additional))
     context.degraded = degraded
     return context
-
-
-def _with(config: StoreConfig | None, graph_root: str, run_root: str, driver_name: str) -> StoreConfig:
-    """Return the configuration to use; keyword arguments override it."""
-    from cstore.config import Overrides, load_config
-
-    graph_root, run_root = (os.path.abspath(path) if path else "" for path in (graph_root, run_root))
-    if config is None:
-        return load_config(Overrides(graph_root=graph_root, run_root=run_root, driver=driver_name))
-    said = {"graph_root": graph_root, "run_root": run_root, "driver": driver_name}
-    said = {name: value for name, value in said.items() if value}
-    return config.with_(**said, given=config.given.with_(**said)) if said else config
 
 
 def _first_usable(config: StoreConfig, names: Sequence[str]) -> Prepared:

@@ -25,6 +25,7 @@ from cstore.values import Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from cstore.fs.tree.copy_entries import Owner, Plan
     from cstore.fs.tree.merge import Opener
@@ -71,11 +72,6 @@ class _Making(Value):
     fixed: tuple[int, int] | None
     progress: Callable[[int], None] | None
     sync: bool
-
-    @property
-    def new_owner(self) -> tuple[int, int]:
-        """The owner of a directory that is created for a tree."""
-        return self.into.id_map.to_host(*(self.fixed or _ROOT))
 
     def owner_from(self, inside: IDMap) -> Owner:
         """Return how owners change in a copy from a side with that map."""
@@ -136,7 +132,20 @@ def _opened(context: Context, layer_path: LayerPath, *, writing: bool) -> Iterat
         with opened("/", _FOLDER) as root_fd:
             yield _Side(root_fd, "", IDENTITY)
         return
-    with _tree(context, layer_path.layer, writing=writing) as (path, id_map), opened(path, _FOLDER) as root_fd:
+    tables, ref = Reader(context), layer_path.layer
+    try:
+        layer = get_layer(tables, ref)
+    except LayerUnknown as error:
+        error.go_text = f'error finding layer "{ref}": {error.go_text}'
+        raise
+    tree: AbstractContextManager[str]
+    if writing or layer.id in tables.layers:
+        container = container_of_layer(tables, layer.id)
+        tree = mounted_meanwhile(context, layer.id)
+        id_map = layer.id_map or (IDENTITY if container is None else container.id_map)
+    else:
+        tree, id_map = context.driver.tree_of(layer.id), layer.id_map
+    with tree as path, opened(path, _FOLDER) as root_fd:
         yield _Side(root_fd, layer_path.side, id_map)
 
 
@@ -175,24 +184,6 @@ def _shown(context: Context, source: LayerPath) -> _Side | None:
         return None
     roots = tuple(open_inspector(context.driver, context.driver_place).seen_roots(layer.id))
     return _Side(-1, source.side, layer.id_map, roots) if roots else None
-
-
-@contextmanager
-def _tree(context: Context, ref: str, *, writing: bool) -> Iterator[tuple[str, IDMap]]:
-    """Yield the whole tree of a layer, with the ID map of its owners."""
-    tables = Reader(context)
-    try:
-        layer = get_layer(tables, ref)
-    except LayerUnknown as error:
-        error.go_text = f'error finding layer "{ref}": {error.go_text}'
-        raise
-    if not writing and layer.id not in tables.layers:
-        with context.driver.tree_of(layer.id) as path:
-            yield path, layer.id_map
-        return
-    container = container_of_layer(tables, layer.id)
-    with mounted_meanwhile(context, layer.id) as path:
-        yield path, layer.id_map or (IDENTITY if container is None else container.id_map)
 
 
 # ── copying ──
@@ -284,7 +275,8 @@ def _copy_tree(found: int | Opener, name: str, target: LayerPath, making: _Makin
     from cstore.fs.tree.merge import merge_tree
 
     where = making.into.name + target.path
-    target_fd = _open_folder(_inside(target), making.into, _NEW_DIRECTORY, making.new_owner, where)
+    new_owner = making.into.id_map.to_host(*(making.fixed or _ROOT))
+    target_fd = _open_folder(_inside(target), making.into, _NEW_DIRECTORY, new_owner, where)
     try:
         if isinstance(found, int):
             _refuse_inside(found, target_fd, name, where)

@@ -24,7 +24,6 @@ from cstore.store.applied_layer import (
     AppliedLayer,
     attach,
     check_archive,
-    check_request,
     fill,
     id_by_contents,
     same_layer,
@@ -102,13 +101,6 @@ class LayerPlan(Value):
         """The layer whose tree the new one is copied from."""
         return self.template or self.parent
 
-    def agrees_with(self, other: LayerPlan) -> bool:
-        """Return whether a tree staged for `other` is still the right one."""
-        same_source = (self.source and (self.source.id, self.source.created)) == (
-            other.source and (other.source.id, other.source.created)
-        )
-        return same_source and self.id_map == other.id_map
-
 
 class StagedLayer(Value):
     """A staged layer for a caller to fill, which nobody else sees; see `stage_layer`."""
@@ -146,13 +138,13 @@ def create_layer(context: Context, request: NewLayer) -> Layer:
         ParentIsContainer: the parent is a container's own layer.
         IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name is taken or invalid.
     """
-    return _create(context, request)
+    return put_layer(context, request, None)
 
 
 def put_layer(
     context: Context,
     request: NewLayer,
-    source: int | ReadInto,
+    source: int | ReadInto | None,  # None for an empty layer
     progress: Callable[[int], None] | None = None,
     accept: Accept | None = None,
 ) -> Layer:
@@ -170,16 +162,6 @@ def put_layer(
         ArchiveError: the archive cannot be a layer; nothing of it remains.
         LayerUnknown, ParentIsContainer, IDTaken, NameTaken, InvalidID, InvalidName: as `create_layer`.
     """
-    return _create(context, request, source, progress, accept)
-
-
-def _create(
-    context: Context,
-    request: NewLayer,
-    source: int | ReadInto | None = None,
-    progress: Callable[[int], None] | None = None,
-    accept: Accept | None = None,
-) -> Layer:
     made = stage_layer(context, request)
     plan, staged = made.plan, made.staged
     applied_layer: AppliedLayer | None = None
@@ -218,7 +200,13 @@ def stage_layer(context: Context, request: NewLayer) -> StagedLayer:
         ParentIsContainer: the parent is a container's own layer.
         IDTaken, NameTaken, InvalidID, InvalidName: the ID or a name is taken or invalid.
     """
-    check_request(request)
+    if request.toc_digest or request.expect:
+        from cstore.digests import check_digest
+
+        if request.toc_digest:
+            check_digest(request.toc_digest)
+        if request.expect and not check_digest(request.expect).startswith("sha256:"):
+            raise errors.InvalidDigest(request.expect, "layers are identified by sha256 only")
     wanted = request.with_(names=()) if request.reuse else request
     plan = _plan_layer(Reader(context), wanted, context, chosen_id="")
     check_reachable(plan.id_map)
@@ -343,7 +331,8 @@ def add_incomplete(writer: Writer, request: NewLayer, before: LayerPlan) -> tupl
     planned = not request.id and writer.layers.get(before.id) is None
     chosen_id = before.id if planned else check_new_id(writer, request.id)
     plan = _plan_layer(writer, request, writer.context, chosen_id)
-    if not plan.agrees_with(before):
+    now_from, then_from = ((source and (source.id, source.created)) for source in (plan.source, before.source))
+    if now_from != then_from or plan.id_map != before.id_map:  # a tree staged for `before` is no longer the right one
         raise errors.LayerUnknown(request.template or request.parent)
     record = Layer(
         id=plan.id,

@@ -47,7 +47,10 @@ def choose_labels(
     policy = policy or Policy()
     if not presence.exists(policy.state):
         return "", ""
-    process, files = (_split(label) for label in _host_labels(policy))
+    name = _values(policy.settings).get("SELINUXTYPE", "targeted")
+    valid = (_values(path.format(policy=name)) for path in policy.contexts)
+    host = next((found for found in valid if found.get("process") and found.get("file")), {})
+    process, files = (_split(host.get(of, "")) for of in ("process", "file"))
     if "disable" in said or not process:
         return "", ""
     level = said.get("level") or _free_level({_split(label).get("level", "") for label in taken()})
@@ -66,16 +69,6 @@ def _parsed(option: str) -> tuple[str, str]:
         hint="give disable, or user, role, type, level or filetype with a colon and a value",
         go_text=f'bad label option "{option}", valid options are disable, user, role, level, type, filetype',
     )
-
-
-def _host_labels(policy: Policy) -> tuple[str, str]:
-    """Return the labels that the host's policy has for containers; "" if it has none."""
-    name = _values(policy.settings).get("SELINUXTYPE", "targeted")
-    for path in policy.contexts:
-        found = _values(path.format(policy=name))
-        if found.get("process") and found.get("file"):
-            return found["process"], found["file"]
-    return "", ""
 
 
 def _values(path: str) -> dict[str, str]:

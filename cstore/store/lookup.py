@@ -265,15 +265,10 @@ def _item(found: tuple[ItemKind, Any] | None) -> Item | None:
     return None if found is None else Item(found[0], found[1].id)
 
 
-def _container(tables: Tables, ref: str, way: Way) -> Container | None:
-    container: Container | None = way(tables.containers, ref)
-    return container
-
-
 _READABLE: dict[ItemKind, Finder] = {
     ItemKind.LAYERS: _layer,
     ItemKind.IMAGES: _image,
-    ItemKind.CONTAINERS: _container,
+    ItemKind.CONTAINERS: lambda tables, ref, way: way(tables.containers, ref),
 }
 _CHANGEABLE = {**_READABLE, ItemKind.LAYERS: _own_layer, ItemKind.IMAGES: _own_image}
 

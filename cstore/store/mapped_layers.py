@@ -8,6 +8,8 @@ If the driver can show other owners at the mount, no mapped layers are needed. (
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from cstore.errors import ImageUnknown, LayerUnknown
 from cstore.store.lookup import find_layer
 from cstore.store.maps import map_on_disk
@@ -94,28 +96,18 @@ def _make_mapped_layer(context: Context, image: str, original: Layer, wanted: ID
         read_only=True,
     )
     mapped_layer = create_layer(context, request)
-    with writing(context, ItemKind.LAYERS, ItemKind.IMAGES) as writer:
-        try:
-            kept = _register(writer, image, mapped_layer, wanted)
-        except BaseException:
-            _withdraw(writer, mapped_layer)
-            raise
-        if kept.id != mapped_layer.id:
-            _withdraw(writer, mapped_layer)
-        return kept
-
-
-def _register(writer: Writer, image: str, mapped_layer: Layer, wanted: IDMap) -> Layer:
-    """Add a mapped layer to its image's record, unless another process added an equal one. Return the recorded one."""
-    record = writer.images.get(image)
-    if record is None:
-        raise ImageUnknown(image)
-    other = _fitting(_candidates(writer, record), wanted)
-    if other is not None:
-        return other
-    writer.images.replace(record.with_(mapped_layers=(*record.mapped_layers, mapped_layer.id)))
-    writer.save(ItemKind.IMAGES)
-    return mapped_layer
+    with writing(context, ItemKind.LAYERS, ItemKind.IMAGES) as writer, ExitStack() as stack:
+        stack.callback(_withdraw, writer, mapped_layer)
+        record = writer.images.get(image)
+        if record is None:
+            raise ImageUnknown(image)
+        other = _fitting(_candidates(writer, record), wanted)
+        if other is not None:
+            return other  # another process has added an equal one
+        writer.images.replace(record.with_(mapped_layers=(*record.mapped_layers, mapped_layer.id)))
+        writer.save(ItemKind.IMAGES)
+        stack.pop_all()
+        return mapped_layer
 
 
 def _withdraw(writer: Writer, mapped_layer: Layer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore import errors
-from cstore.contexts import contextmanager
+from cstore.contexts import contextmanager, suppress
 from cstore.idmap import IDENTITY, IDMap, IDRange, check_possible, format_ranges
 from cstore.records.model import to_entries
 from cstore.store.lookup import container_of_layer, layout_of_layer
@@ -72,26 +72,19 @@ def map_of_owners(context: Context, tables: Tables, layer: Layer) -> IDMap:
     other owners, the container's changes have the owners of the host. In the store of an ordinary user, root sees the
     IDs of that user's namespace.
     """
-    id_map = layer.id_map or _written_with(context, tables, layer)
+    id_map = layer.id_map
+    container = None if id_map else container_of_layer(tables, layer.id)
+    if container is not None and container.id_map:
+        id_map = container.id_map
+        with suppress(OSError, errors.CstoreError):
+            # The layer's root shows who wrote: a mount program writes with the owners inside the container.
+            root = os.stat(context.driver.content_roots(layer.id)[0])
+            if (root.st_uid, root.st_gid) != id_map.to_host(0, 0):
+                id_map = IDENTITY
     try:
         return id_map.within(namespace_of(layout_of_layer(tables, context.layout, layer.id).stable_layers))
     except (OSError, errors.CstoreError):
         return id_map
-
-
-def _written_with(context: Context, tables: Tables, layer: Layer) -> IDMap:
-    """Return the map of a layer's container if its changes have the host's owners, as the layer's root shows.
-
-    A mount program writes with the owners inside the container.
-    """
-    container = container_of_layer(tables, layer.id)
-    if container is None or not container.id_map:
-        return IDENTITY
-    try:
-        root = os.stat(context.driver.content_roots(layer.id)[0])
-        return container.id_map if (root.st_uid, root.st_gid) == container.id_map.to_host(0, 0) else IDENTITY
-    except (OSError, errors.CstoreError):
-        return container.id_map
 
 
 def namespace_of(path: str) -> IDMap:

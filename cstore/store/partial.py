@@ -101,19 +101,11 @@ class PartialBlobs:
             lock = LockFile(self._context.layout.digest_lock(blob.digest))
             try:
                 with lock.shared(at_once) if dry_run else lock.exclusive(at_once):
-                    if dry_run or _unlinked(blob.path):
-                        gone.append(blob)
-            except LockTimeout:  # it is in use
+                    if not dry_run:
+                        within.unlink(blob.path)
+                    gone.append(blob)
+            except (LockTimeout, FileNotFoundError):  # it is in use, or was used and removed in the meantime
                 continue
+            except OSError as error:
+                raise SystemFailure("remove", blob.path, error) from None
         return gone
-
-
-def _unlinked(path: str) -> bool:
-    """Remove a blob; return False if it was used and removed in the meantime."""
-    try:
-        within.unlink(path)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise SystemFailure("remove", path, error) from None
-    return True

@@ -48,9 +48,9 @@ def put_directory(context: Context, ref: str, directory: str) -> Layer:
 
                 put_layer(context, NewLayer(id=layer), archive)
             else:
-                from cstore.store.content import replace_diff
+                from cstore.store.content import apply_diff
 
-                replace_diff(context, layer, archive)
+                apply_diff(context, layer, archive, keep=False)
         finally:
             os.close(archive)
     return get_own_layer(Reader(context), layer)

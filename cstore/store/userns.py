@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from cstore.records.model import Image, Layer
+    from cstore.records.model import Image
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
 
@@ -105,8 +105,14 @@ def _size(context: Context, tables: Tables, request: AutoMap, image: Image | Non
     least, most = request.min_size or least, request.max_size or most
     size = max(least, request.initial_size or 1)
     if image is not None and image.layer:
+        found, problem = follow(lambda layer: find_layer(tables, layer), image.layer)
+        end = end_of(found, image.layer)
+        if problem and end not in found:
+            error = LayerUnknown(end)
+            error.go_text = f'cannot find layer "{end}"'
+            raise error
         # One more than the highest ID among the owners of files in the image and in its user database.
-        owners = [number for layer in _chain(tables, image.layer) for number in (*layer.uids, *layer.gids)]
+        owners = [number for layer in found.values() for number in (*layer.uids, *layer.gids)]
         named = [number for number in _named_ids(context, request, image.layer) if number != _NOBODY]
         size = max(size, 1 + max((*owners, *named), default=-1))
     if size > most:
@@ -117,16 +123,6 @@ def _size(context: Context, tables: Tables, request: AutoMap, image: Image | Non
             f"allowed with userns=auto {most}",
         )
     return size
-
-
-def _chain(tables: Tables, top: str) -> Iterable[Layer]:
-    found, problem = follow(lambda layer: find_layer(tables, layer), top)
-    end = end_of(found, top)
-    if problem and end not in found:
-        error = LayerUnknown(end)
-        error.go_text = f'cannot find layer "{end}"'
-        raise error
-    return found.values()
 
 
 def _named_ids(context: Context, request: AutoMap, top: str) -> list[int]:

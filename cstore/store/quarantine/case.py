@@ -122,7 +122,12 @@ def cases(context: Context) -> list[Case]:
     except OSError as error:
         raise SystemFailure("read", top, error) from None
     paths = [os.path.join(top, name) for name in folders if _NAME.fullmatch(name)]
-    found = [read_case(path) for path in paths if not _is_empty(path)]
+    found = []
+    for path in paths:
+        with suppress(OSError):
+            if all(name.startswith(TEMPORARY_PREFIX) for name in within.listdir(path)):
+                continue  # it was only being written
+        found.append(read_case(path))
     # By the time in the name, then by the fraction in the journal; the rest of a name is random.
     return sorted(found, key=lambda case: (case.id.partition("-")[0], case.created.rstrip("Z"), case.id))
 
@@ -152,14 +157,6 @@ def remove_broken_off(context: Context) -> list[str]:
                 within.rmdir(path)
                 gone.append(os.path.basename(path))
     return gone
-
-
-def _is_empty(path: str) -> bool:
-    """Return whether a case contains only files that were still being written."""
-    try:
-        return all(name.startswith(TEMPORARY_PREFIX) for name in within.listdir(path))
-    except OSError:
-        return False
 
 
 def find_case(context: Context, ref: str) -> Case:
@@ -206,13 +203,25 @@ def _entries(rows: Iterable[dict[str, Any]]) -> tuple[Kept | Recorded, ...]:
     """Read entries; a row with the number of an earlier entry has that entry's successor."""
     found: list[Kept | Recorded] = []
     for row in rows:
-        if "entry" not in row:
-            found.append(_read(row))
+        if "entry" in row:
+            number, successor = row["entry"], row["successor"]
+            if not (isinstance(successor, str) and 0 <= number < len(found)):
+                raise ValueError("a line is not an entry")
+            found[number] = found[number].with_(successor=successor)
             continue
-        number, successor = row["entry"], row["successor"]
-        if not (isinstance(successor, str) and 0 <= number < len(found)):
-            raise ValueError("a line is not an entry")
-        found[number] = found[number].with_(successor=successor)
+        if not all(isinstance(value, str) for value in row.values()):
+            raise ValueError("an entry's field is not text")
+        if _KIND in row:
+            Location(row["location"])
+            rest = {name: value for name, value in row.items() if name != _KIND}
+            found.append(Recorded(item_kind=ItemKind(row[_KIND]), **rest))
+            continue
+        kept = Kept(**row)
+        if kept.path.startswith(_RAW):
+            kept = kept.with_(path=os.fsdecode(bytes.fromhex(kept.path.removeprefix(_RAW))))
+        if kept.name in {".", "..", JOURNAL} or "/" in kept.name or not os.path.isabs(kept.path):
+            raise ValueError("an entry names a path outside the case")
+        found.append(kept)
     return tuple(found)
 
 
@@ -233,18 +242,3 @@ def line_of_successor(number: int, successor: str) -> bytes:
     from cstore.gojson import encode
 
     return encode({"entry": number, "successor": successor})
-
-
-def _read(fields: dict[str, str]) -> Kept | Recorded:
-    if not all(isinstance(value, str) for value in fields.values()):
-        raise ValueError("an entry's field is not text")
-    if _KIND in fields:
-        Location(fields["location"])
-        rest = {name: value for name, value in fields.items() if name != _KIND}
-        return Recorded(item_kind=ItemKind(fields[_KIND]), **rest)
-    kept = Kept(**fields)
-    if kept.path.startswith(_RAW):
-        kept = kept.with_(path=os.fsdecode(bytes.fromhex(kept.path.removeprefix(_RAW))))
-    if kept.name in {".", "..", JOURNAL} or "/" in kept.name or not os.path.isabs(kept.path):
-        raise ValueError("an entry names a path outside the case")
-    return kept

@@ -11,13 +11,15 @@ from cstore.errors import ImageUnknown, InvalidIDMap, LayerUnknown
 from cstore.idmap import IDENTITY, IDMap, IDRange
 from cstore.records.model import Image
 from cstore.records.table import Location
-from cstore.store import Store, mapped_layers
+from cstore.store import Store, creation, mapped_layers
 from cstore.store.mapped_layers import base_layer
 from cstore.store.places import ItemKind
 from cstore.store.session import writing
 from tests.builders import make_tar, regular
 
 if TYPE_CHECKING:
+    from cstore.records.model import Layer
+    from cstore.store.context import Context
     from tests.unit.store.conftest import Import
 
 pytestmark = pytest.mark.usefixtures("needs_root")
@@ -69,13 +71,16 @@ def test_a_twin_is_no_ones_when_the_image_goes_meanwhile(
     store: Store, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is taken back."""
-    register = mapped_layers._register
+    create = creation.create_layer
 
-    def late(writer: object, *rest: object) -> object:
-        writer.images.remove("image")  # type: ignore[attr-defined]  # as if somebody had been faster
-        return register(writer, *rest)  # type: ignore[arg-type]
+    def late(context: Context, request: creation.NewLayer) -> Layer:
+        made = create(context, request)
+        with writing(context, ItemKind.IMAGES) as writer:
+            writer.images.remove("image")  # as if somebody had been faster
+            writer.save(ItemKind.IMAGES)
+        return made
 
-    monkeypatch.setattr(mapped_layers, "_register", late)
+    monkeypatch.setattr(creation, "create_layer", late)
     with pytest.raises(ImageUnknown):
         base_layer(store._context, image, MAP)
     assert len(store.layers.list()) == 2
