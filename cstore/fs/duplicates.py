@@ -114,7 +114,11 @@ class Duplicates:
     def add(self, root: str) -> bool:
         """Scan a tree if its file system can share blocks. Return whether it can, as far as this is known."""
         try:
-            disk = self._disk_of(root)
+            self._mounts = self._mounts or mountinfo.read_mounts()
+            inside = os.path.realpath(root) + "/"
+            above = [each for each in self._mounts if inside.startswith(each.mount_point.rstrip("/") + "/")]
+            # Unlike st_dev, the device of the mount is the same for all subvolumes.
+            disk = max(above, key=lambda each: len(each.mount_point)).device if above else os.stat(root).st_dev
             root_fd = -1 if disk in self._unable else open_root(root)
         except OSError as error:
             self._note(root, error)
@@ -139,13 +143,6 @@ class Duplicates:
             if file.identity not in self._seen:
                 self._seen.add(file.identity)
                 self._by_size.setdefault(status.st_size, []).append(file)
-
-    def _disk_of(self, path: str) -> int:
-        """Return the device that holds `path`; unlike st_dev, it is the same for all subvolumes."""
-        self._mounts = self._mounts or mountinfo.read_mounts()
-        inside = os.path.realpath(path) + "/"
-        above = [each for each in self._mounts if inside.startswith(each.mount_point.rstrip("/") + "/")]
-        return max(above, key=lambda each: len(each.mount_point)).device if above else os.stat(path).st_dev
 
     def _note(self, path: str, error: OSError) -> None:
         if error.errno not in _GONE:
