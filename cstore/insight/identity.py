@@ -250,7 +250,7 @@ class _Search:
         trees = os.path.dirname(self._context.driver.path_of("0" * 64))
         for folder in (trees, layout.layers, layout.images, layout.containers):
             names = [text]
-            if len(text) < 64:  # the beginning of some
+            if len(text) < 64:  # it may be the beginning of names
                 try:
                     names = [name for name in sorted(os.listdir(folder)) if name.startswith(text)][:_USERS]
                 except OSError:
