@@ -52,12 +52,12 @@ class Sharing(Value):
 
 
 class _File:
-    """A file found in a tree."""
+    """A file found in a tree. Of an original, with which others share, `place` is where its blocks are."""
 
-    __slots__ = ("blocks", "disk", "identity", "origin", "path", "root")
+    __slots__ = ("blocks", "disk", "identity", "origin", "path", "place", "root")
 
     def __init__(self, root: str, path: str, disk: int, status: os.stat_result) -> None:
-        self.root, self.path, self.disk = root, path, disk
+        self.root, self.path, self.disk, self.place = root, path, disk, b""
         self.blocks = status.st_blocks * 512
         self.identity = (status.st_dev, status.st_ino)
         self.origin = (status.st_ino, status.st_ctime_ns)  # equal in all snapshots that left the file unchanged
@@ -74,13 +74,6 @@ class _File:
             os.close(fd)
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
         return fd
-
-
-class _Original:
-    """The first of several equal files, whose blocks the others will share."""
-
-    def __init__(self, file: _File, place: bytes) -> None:
-        self.file, self.place = file, place
 
 
 class Duplicates:
@@ -114,7 +107,11 @@ class Duplicates:
     def add(self, root: str) -> bool:
         """Scan a tree if its file system can share blocks. Return whether it can, as far as this is known."""
         try:
-            disk = self._disk_of(root)
+            self._mounts = self._mounts or mountinfo.read_mounts()
+            inside = os.path.realpath(root) + "/"
+            above = [each for each in self._mounts if inside.startswith(each.mount_point.rstrip("/") + "/")]
+            # Unlike st_dev, the device of the mount is the same for all subvolumes.
+            disk = max(above, key=lambda each: len(each.mount_point)).device if above else os.stat(root).st_dev
             root_fd = -1 if disk in self._unable else open_root(root)
         except OSError as error:
             self._note(root, error)
@@ -140,13 +137,6 @@ class Duplicates:
                 self._seen.add(file.identity)
                 self._by_size.setdefault(status.st_size, []).append(file)
 
-    def _disk_of(self, path: str) -> int:
-        """Return the device that holds `path`; unlike st_dev, it is the same for all subvolumes."""
-        self._mounts = self._mounts or mountinfo.read_mounts()
-        inside = os.path.realpath(path) + "/"
-        above = [each for each in self._mounts if inside.startswith(each.mount_point.rstrip("/") + "/")]
-        return max(above, key=lambda each: len(each.mount_point)).device if above else os.stat(path).st_dev
-
     def _note(self, path: str, error: OSError) -> None:
         if error.errno not in _GONE:
             self._failures.append(f"cannot read {path}: {error.strerror}")
@@ -155,8 +145,8 @@ class Duplicates:
         """Make equal files share their blocks, the largest first."""
         for size in sorted(self._by_size, reverse=True):
             group = self._by_size.pop(size)
-            at: dict[bytes, _Original] = {}
-            alike: dict[bytes, list[_Original]] = {}
+            at: dict[bytes, _File] = {}
+            alike: dict[bytes, list[_File]] = {}
             for file in group if len(group) > 1 else ():
                 try:
                     fd = file.open()
@@ -174,16 +164,14 @@ class Duplicates:
                     self._progress(self._done)
         return Sharing(self._shared, self._saved, self._files, tuple(self._failures))
 
-    def _place(
-        self, file: _File, fd: int, size: int, at: dict[bytes, _Original], alike: dict[bytes, list[_Original]]
-    ) -> None:
+    def _place(self, file: _File, fd: int, size: int, at: dict[bytes, _File], alike: dict[bytes, list[_File]]) -> None:
         """Find an original for a file, or record it as one. `at`: by position on disk; `alike`: by hash."""
         place = _place_of(fd, file.disk, size)
         if place is None:
             return
         known = at.get(place) if place else None
         if known is not None and known.place == place:
-            self._shared += 0 if known.file.origin == file.origin else size
+            self._shared += 0 if known.origin == file.origin else size
             return
         if known is not None and self._joins(known, file, fd, size):
             return  # its blocks were counted with the first file that left them
@@ -193,15 +181,15 @@ class Duplicates:
                 self._saved += file.blocks
                 at[place] = original
                 return
-        original = _Original(file, place)
-        alike[key].append(original)
-        at[place] = original
+        file.place = place
+        alike[key].append(file)
+        at[place] = file
 
-    def _joins(self, original: _Original, file: _File, fd: int, size: int) -> bool:
+    def _joins(self, original: _File, file: _File, fd: int, size: int) -> bool:
         """Make the file `fd` share the blocks of an original; return whether it does, or in a dry run would."""
-        if original.file.disk != file.disk:
+        if original.disk != file.disk:
             return False
-        shared = size if self._dry_run else _share(original.file, fd, size)
+        shared = size if self._dry_run else _share(original, fd, size)
         self._shared += shared
         self._files += shared == size
         return shared == size

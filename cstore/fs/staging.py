@@ -85,24 +85,33 @@ class StagingRoot:
             for attempt in range(_TRIES):
                 if attempt > _AT_ONCE:  # other processes keep removing it: give them time to finish
                     sleep(attempt / 1000)
-                if not self._made():
-                    continue
-                within.require_directory(*os.path.split(self.path), missing=True)
-                guard = hold_guard(self.path) if self._guarded else -1
-                if self._guarded and guard < 0:
-                    continue
-                number = str(int.from_bytes(os.urandom(4), "little"))
-                lock = -1
-                try:
-                    lock = self._take_number(number)
-                finally:
-                    if lock < 0 and guard >= 0:
-                        os.close(guard)
-                if lock >= 0:
-                    return StagingDirectory(self, number, lock, guard)
+                staging = self._try_to_reserve()
+                if staging is not None:
+                    return staging
         except OSError as error:
             raise errors.SystemFailure("make a staging directory in", self.path, error) from None
         raise errors.SystemFailure("make a staging directory in", self.path, FileExistsError(17, "File exists"))
+
+    def _try_to_reserve(self) -> StagingDirectory | None:
+        """Create a staging directory; return None if another process removed the root meanwhile, or has the number."""
+        try:
+            make_directories(self.path)
+        except FileNotFoundError:
+            if self._keep:
+                raise
+            return None
+        within.require_directory(*os.path.split(self.path), missing=True)
+        guard = hold_guard(self.path) if self._guarded else -1
+        if self._guarded and guard < 0:
+            return None
+        number = str(int.from_bytes(os.urandom(4), "little"))
+        lock = -1
+        try:
+            lock = self._take_number(number)
+        finally:
+            if lock < 0 and guard >= 0:
+                os.close(guard)
+        return StagingDirectory(self, number, lock, guard) if lock >= 0 else None
 
     def put_aside(self, path: str) -> StagingDirectory | None:
         """Move `path` into staging; or delete it in place and return None if there is no space to move it.
@@ -113,16 +122,6 @@ class StagingRoot:
             SystemFailure: it cannot be moved or deleted.
         """
         return put_aside(path, self.reserve, self.destroy)
-
-    def _made(self) -> bool:
-        """Create the directory; return whether it exists. Another process may remove it, empty, meanwhile."""
-        try:
-            make_directories(self.path)
-        except FileNotFoundError:
-            if self._keep:
-                raise
-            return False
-        return True
 
     def sweep(self) -> SweepResult:
         """Remove everything whose owner is dead; leave the rest.

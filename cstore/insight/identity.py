@@ -249,7 +249,13 @@ class _Search:
         layout = self._context.layout
         trees = os.path.dirname(self._context.driver.path_of("0" * 64))
         for folder in (trees, layout.layers, layout.images, layout.containers):
-            for path in [os.path.join(folder, text)] if len(text) == 64 else _beginning(folder, text):
+            names = [text]
+            if len(text) < 64:  # it may be the beginning of names
+                try:
+                    names = [name for name in sorted(os.listdir(folder)) if name.startswith(text)][:_USERS]
+                except OSError:
+                    names = []
+            for path in [os.path.join(folder, name) for name in names]:
                 part = self._parts.at(path) if presence.is_there(path) else None
                 if part is not None and not part.owner and part.kind in {"orphan", "unknown", "foreign"}:
                     yield self._identity(part)
@@ -351,11 +357,3 @@ def _way(text: str, identifier: str, names: tuple[str, ...]) -> str:
 
 def _is_in(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
-
-
-def _beginning(folder: str, text: str) -> list[str]:
-    """The paths in a directory whose names begin with some hexadecimal digits."""
-    try:
-        return [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.startswith(text)][:_USERS]
-    except OSError:
-        return []

@@ -142,7 +142,15 @@ class Parts:
                 return Part(path, "staging", how="trees are created and removed there")
             return Part(path, "driver", how="it is the storage driver's own")
         if folder in self._layer_folders:
-            return self._of_layers(path, name)
+            if name.startswith("mountpoints."):
+                return Part(path, "records", how="it counts the mounts")
+            if name == "tmp":
+                return Part(path, "staging", how="files of layers are created and removed there")
+            layer = name.removesuffix(TAR_SPLIT)
+            if layer in self._tables.layers or layer in self._hidden_layers:
+                what = "it is the layer's tar-split" if layer != name else "it holds the layer's data items"
+                return Part(path, "data", "layer", layer, what)
+            return self._without_record(path, name, "layer", split=layer != name)
         if folder in self._image_folders:
             return self._of_items(path, name, "image")
         if folder in self._container_folders:
@@ -182,17 +190,6 @@ class Parts:
         if is_generated(name) or self._inspector.bears_marks(name):
             return Part(path, "orphan", how="no record has that ID, so `cstore gc` would remove it")
         return Part(path, "foreign", how="no record has that ID, and no tool creates this name")
-
-    def _of_layers(self, path: str, name: str) -> Part:
-        if name.startswith("mountpoints."):
-            return Part(path, "records", how="it counts the mounts")
-        if name == "tmp":
-            return Part(path, "staging", how="files of layers are created and removed there")
-        layer = name.removesuffix(TAR_SPLIT)
-        if layer in self._tables.layers or layer in self._hidden_layers:
-            what = "it is the layer's tar-split" if layer != name else "it holds the layer's data items"
-            return Part(path, "data", "layer", layer, what)
-        return self._without_record(path, name, "layer", split=layer != name)
 
     def _of_items(self, path: str, name: str, owner: str) -> Part:
         table = self._tables.images if owner == "image" else self._tables.containers

@@ -1,13 +1,18 @@
-"""Finds references to the old place of a store that was copied elsewhere, which prevent its deletion."""
+"""Finds references to the old place of a store that was copied elsewhere, which prevent its deletion.
+
+They are in files of services and engines that name a path: systemd's units, Quadlet's, configurations, Podman's
+databases; and in the store itself.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import stat
 from contextlib import suppress
 
 from cstore import presence
 from cstore.errors import CstoreError
-from cstore.insight.mentioning_files import database_names, naming_lines, pattern_of
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -15,6 +20,36 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from cstore.config import StoreConfig
+
+    _Place = tuple[str, str, str]
+    """A file or directory that may name a store: what reads it, its path, and what to do about it."""
+
+_LARGEST = 1 << 20
+"""Bytes of a file that a person has written."""
+_LARGEST_DATABASE = 256 << 20
+_PIECE = 1 << 20
+_DEEPEST = 4
+"""Directories below one that is looked through: `multi-user.target.wants`, `name.container.d`."""
+
+_RELOAD = "edit it, then run: systemctl daemon-reload"
+_RELOAD_OWN = "edit it, then run: systemctl --user daemon-reload"
+_EDIT = "edit it by hand"
+
+_OF_SYSTEM: tuple[_Place, ...] = (
+    *(
+        ("unit", f"{top}/systemd/{scope}", _RELOAD if scope == "system" else _RELOAD_OWN)
+        for top in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
+        for scope in ("system", "user")
+    ),
+    *(("quadlet", f"{top}/containers/systemd", _RELOAD) for top in ("/etc", "/run", "/usr/share")),
+    *(
+        ("config", f"{top}/{name}", _EDIT)
+        for top in ("/etc/containers", "/usr/share/containers")
+        for name in ("storage.conf", "storage.conf.d", "containers.conf", "containers.conf.d")
+    ),
+    ("config", "/etc/crio", _EDIT),
+    ("config", "/etc/fstab", _EDIT),
+)
 
 _OF_ENGINES = {
     "libpod/bolt_state.db": "Podman's database of containers, pods and volumes",
@@ -47,17 +82,26 @@ def mentions(old: str, config: StoreConfig) -> Iterator[Mention]:
     Raises:
         CstoreError: the store there cannot be read.
     """
+    from cstore.kernel.mountinfo import read_mounts
+
     spelled = {os.path.abspath(old), os.path.realpath(old)}
     old = os.path.realpath(old)
     files = set()
     for mention in _in_configuration(spelled, config):
         files.add(mention.where.rpartition(":")[0] or mention.where)
         yield mention
-    for line in naming_lines(spelled, _homes(old), files):
-        yield Mention(line.kind, line.where, line.line, line.remedy)
+    yield from naming_lines(spelled, _homes(old), files)
     yield from _containers(old)
-    yield from _mounts(old)
-    yield from _databases(old, config, spelled)
+    with suppress(OSError):
+        for mount in read_mounts():
+            if mount.mount_point.startswith(f"{old}/"):
+                yield Mention("mount", mount.mount_point, "it is mounted", f"umount {mount.mount_point}")
+    # Databases of Podman that lie elsewhere: Podman refuses another graph root than its database names.
+    for name in ("bolt_state.db", "db.sql"):
+        path = os.path.join(config.graph_root, "libpod", name)
+        if not os.path.realpath(path).startswith(f"{old}/") and database_names(path, spelled):
+            what = "Podman's database of containers, pods and volumes names it"
+            yield Mention("database", path, what, "podman system reset makes a new one, without containers and pods")
     for name, what in _OF_ENGINES.items():
         path = os.path.join(old, name)
         if presence.exists(path) and not (presence.is_directory(path) and not os.listdir(path)):
@@ -89,15 +133,6 @@ def _homes(old: str) -> list[str]:
     return [home for home in homes if os.path.isabs(home)]
 
 
-def _databases(old: str, config: StoreConfig, spelled: Collection[str]) -> Iterator[Mention]:
-    """Find databases of Podman that lie elsewhere: Podman refuses another graph root than its database names."""
-    for name in ("bolt_state.db", "db.sql"):
-        path = os.path.join(config.graph_root, "libpod", name)
-        if not os.path.realpath(path).startswith(f"{old}/") and database_names(path, spelled):
-            what = "Podman's database of containers, pods and volumes names it"
-            yield Mention("database", path, what, "podman system reset makes a new one, without containers and pods")
-
-
 def _containers(old: str) -> Iterator[Mention]:
     from cstore.config import Overrides, drivers_with_records, load_config
     from cstore.store.store import open_store
@@ -115,14 +150,86 @@ def _containers(old: str) -> Iterator[Mention]:
             yield Mention("container", name, f"a container of the {driver} store", "cstore sync --containers copies it")
 
 
-def _mounts(old: str) -> Iterator[Mention]:
-    from cstore.kernel.mountinfo import read_mounts
+def _of_home(home: str) -> Iterator[_Place]:
+    for below in (".config/systemd/user", ".local/share/systemd/user"):
+        yield ("unit", os.path.join(home, below), _RELOAD_OWN)
+    yield ("quadlet", os.path.join(home, ".config/containers/systemd"), _RELOAD_OWN)
+    for name in ("storage.conf", "storage.conf.d", "containers.conf", "containers.conf.d"):
+        yield ("config", os.path.join(home, ".config/containers", name), _EDIT)
 
-    try:
-        table = read_mounts()
-    except OSError:
+
+def naming_lines(old: Collection[str], homes: Collection[str], known: Collection[str]) -> Iterator[Mention]:
+    """Find the lines that name a path or one below it; ignores comments and unreadable files.
+
+    Args:
+        old: spellings of the path.
+        homes: directories of users whose files count, too.
+        known: files that have been looked at already.
+    """
+    seen = {os.path.realpath(path) for path in known}
+    pattern = pattern_of(old)
+    places = (*_OF_SYSTEM, *(place for home in dict.fromkeys(homes) for place in _of_home(home)))
+    for kind, top, remedy in places:
+        for path in _files(top):
+            real = os.path.realpath(path)
+            if real in seen:
+                continue
+            seen.add(real)
+            for number, line in enumerate(_lines(path), 1):
+                if pattern.search(line) and not line.startswith(("#", ";")):
+                    yield Mention(kind, f"{path}:{number}", line, remedy)
+
+
+def pattern_of(old: Collection[str]) -> re.Pattern[str]:
+    """Return a pattern for some paths and paths below them, but not for longer names with the same beginning or end."""
+    spelled = "|".join(re.escape(path) for path in sorted(old))
+    return re.compile(rf"(?<![\w./-])(?:{spelled})(?![\w.-])")
+
+
+def _files(top: str) -> Iterator[str]:
+    """The file of that path, or the files below that directory."""
+    if not presence.is_directory(top):
+        yield top
         return
-    for mount in table:
-        point = mount.mount_point
-        if point.startswith(f"{old}/"):
-            yield Mention("mount", point, "it is mounted", f"umount {point}")
+    for folder, folders, files in os.walk(top):
+        folders.sort()
+        if os.path.relpath(folder, top).count("/") >= _DEEPEST:
+            folders.clear()
+        for name in sorted(files):
+            yield os.path.join(folder, name)
+
+
+def _opened(path: str, limit: int) -> int:
+    """Open a regular file that is not too large; -1 for anything else."""
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        status = os.fstat(fd)
+        if stat.S_ISREG(status.st_mode) and status.st_size <= limit:
+            return fd
+        os.close(fd)
+    return -1
+
+
+def _lines(path: str) -> Iterator[str]:
+    fd = _opened(path, _LARGEST)
+    if fd < 0:
+        return
+    with open(fd, "rb") as file, suppress(OSError):
+        for line in file.read(_LARGEST).decode(errors="surrogateescape").splitlines():
+            yield line.strip()
+
+
+def database_names(path: str, old: Collection[str]) -> bool:
+    """Whether a database has one of some paths in it, as engines write them: as text, in one piece."""
+    fd = _opened(path, _LARGEST_DATABASE)
+    if fd < 0:
+        return False
+    wanted = re.compile(b"|".join(re.escape(os.fsencode(each)) + rb"(?![\w.-])" for each in sorted(old)))
+    overlap = max(len(os.fsencode(each)) for each in old) + 1
+    with open(fd, "rb") as file, suppress(OSError):
+        rest = b""
+        while piece := file.read(_PIECE):
+            if wanted.search(rest + piece):
+                return True
+            rest = (rest + piece)[-overlap:]
+    return False

@@ -12,11 +12,12 @@ import stat
 from bisect import bisect_left
 from itertools import pairwise
 
+from cstore.contexts import suppress
 from cstore.fs.tree.measure import entries
 from cstore.fs.tree.trail import Trail, open_root
 from cstore.insight.metadata import Metadata
 from cstore.kernel.btrfs import is_subvolume
-from cstore.kernel.statfs import SHARE_BLOCKS, SMALL_FILES_IN_METADATA
+from cstore.kernel.statfs import SHARE_BLOCKS, SMALL_FILES_IN_METADATA, filesystem_name
 from cstore.values import Value
 
 TYPE_CHECKING = False
@@ -54,7 +55,10 @@ class Tally:
     """
 
     def __init__(self, layout: Layout) -> None:
-        kinds = {root: _file_system(root) for root in layout.roots}
+        kinds: dict[str, str] = {}
+        for root in layout.roots:
+            with suppress(OSError):
+                kinds[root] = filesystem_name(root)
         self._metadata = next((Metadata(root) for root, kind in kinds.items() if kind in SMALL_FILES_IN_METADATA), None)
         self._shares = any(kind in SHARE_BLOCKS for kind in kinds.values())
         self._apart = f"{layout.image_store}/" if layout.image_store else "\0"
@@ -125,29 +129,22 @@ class Tally:
 
     def _count(self, owner: Hashable, status: os.stat_result, name: str, trail: Trail | None) -> None:
         self._extents = 0
-        self._count_blocks(owner, status, name, trail)
-        if self._metadata is not None:
-            self._metadata.add(owner, status, os.path.basename(name), self._extents, in_snapshot=self._snapshot)
-
-    def _count_blocks(self, owner: Hashable, status: os.stat_result, name: str, trail: Trail | None) -> None:
         size = status.st_blocks * _BLOCK
-        holder: Hashable = owner
         key = status.st_dev, status.st_ino
-        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-            link = self._links.get(key)
-            if link is not None:
-                link.owners[owner] = None
-                link.found += 1
-                return
-            link = self._links[key] = _Link(owner, status.st_nlink)
-            holder = key
+        if status.st_nlink <= 1 or stat.S_ISDIR(status.st_mode):
+            self._du[owner] = self._du.get(owner, 0) + size
+            if size and self._shares and stat.S_ISREG(status.st_mode):
+                size -= self._shared_bytes(owner, status, name, trail)
+            self._own[owner] = self._own.get(owner, 0) + size
+        elif (link := self._links.get(key)) is not None:
+            link.owners[owner] = None
+            link.found += 1
+        else:
+            self._links[key] = link = _Link(owner, status.st_nlink)
             self._du[owner] = self._du.get(owner, 0) + size
             link.bytes = size - (self._shared_bytes(key, status, name, trail) if size else 0)
-            return
-        self._du[owner] = self._du.get(owner, 0) + size
-        if size and self._shares and stat.S_ISREG(status.st_mode):
-            size -= self._shared_bytes(holder, status, name, trail)
-        self._own[owner] = self._own.get(owner, 0) + size
+        if self._metadata is not None:
+            self._metadata.add(owner, status, os.path.basename(name), self._extents, in_snapshot=self._snapshot)
 
     def _shared_bytes(self, holder: Hashable, status: os.stat_result, name: str, trail: Trail | None) -> int:
         """Note the extents of a file that others share; give their bytes."""
@@ -259,15 +256,6 @@ class _Inline:
     def __init__(self, size: int) -> None:
         self.owners: dict[Hashable, None] = {}
         self.bytes = size
-
-
-def _file_system(path: str) -> str:
-    from cstore.kernel.statfs import filesystem_name
-
-    try:
-        return filesystem_name(path)
-    except OSError:
-        return ""
 
 
 def _shared_extents(name: str, trail: Trail | None, size: int) -> tuple[list[tuple[int, int]], bool, int]:

@@ -14,17 +14,13 @@ _loaded: list[Any] = []
 """The library, once loaded."""
 
 
-def _library() -> Any:
+def load() -> Any:
+    """Return the library. Call it before running where nothing can be loaded: in a forked worker or a chroot."""
     if not _loaded:
         import ctypes
 
         _loaded.append(ctypes.CDLL(None, use_errno=True))
     return _loaded[0]
-
-
-def load() -> None:
-    """Load the library now, for callers that later run where nothing can be loaded: a forked worker or a chroot."""
-    _library()
 
 
 def call(name: str, *arguments: Any) -> int:
@@ -38,7 +34,7 @@ def call(name: str, *arguments: Any) -> int:
     import errno
 
     try:
-        function = getattr(_library(), name)
+        function = getattr(load(), name)
     except AttributeError:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), name) from None
     return _checked(int(function(*arguments)))
@@ -56,7 +52,7 @@ def system_call(number: int, *types: Any) -> Callable[..., int]:
     """
     import ctypes
 
-    function = _library()["syscall"]  # indexing returns a new object, so its types can be set
+    function = load()["syscall"]  # indexing returns a new object, so its types can be set
     function.restype = ctypes.c_long
     function.argtypes = (ctypes.c_long, *types)
 

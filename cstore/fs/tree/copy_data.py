@@ -26,8 +26,18 @@ class DataCopier:
         Raises:
             OSError: reading or writing failed; without errno if the source became shorter meanwhile.
         """
-        if not status.st_size or self._clone(source, target, status.st_dev):
+        if not status.st_size:
             return
+        if status.st_dev not in self._no_clone:
+            try:
+                clone_file(source, target)
+            except OSError as error:
+                if error.errno in _NOT_ON_THIS_DEVICE:
+                    self._no_clone.add(status.st_dev)
+                elif error.errno not in _NOT_FOR_THIS_FILE:
+                    raise
+            else:
+                return
         if status.st_blocks * 512 >= status.st_size:
             self._copy_range(source, target, 0, status.st_size, status.st_dev)
             return
@@ -46,19 +56,6 @@ class DataCopier:
             if start < end:
                 self._copy_range(source, target, start, end, status.st_dev)
         os.ftruncate(target, status.st_size)
-
-    def _clone(self, source: int, target: int, device: int) -> bool:
-        if device in self._no_clone:
-            return False
-        try:
-            clone_file(source, target)
-        except OSError as error:
-            if error.errno in _NOT_ON_THIS_DEVICE:
-                self._no_clone.add(device)
-            elif error.errno not in _NOT_FOR_THIS_FILE:
-                raise
-            return False
-        return True
 
     def _copy_range(self, source: int, target: int, start: int, end: int, device: int) -> None:
         while start < end and device not in self._no_range:

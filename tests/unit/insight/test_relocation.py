@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cstore.insight.mentioning_files import database_names, naming_lines, pattern_of
+from cstore.insight.relocation import database_names, naming_lines, pattern_of
 
 if TYPE_CHECKING:
     from pathlib import Path
