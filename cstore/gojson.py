@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _ESCAPED_BY_GO = "<>&\u2028\u2029"
 """Characters that Go escapes, but the standard library does not."""
+_TEXT = frozenset({str})
 _ESCAPES = {
     **{chr(code): f"\\u{code:04x}" for code in (*range(0x20), *map(ord, _ESCAPED_BY_GO))},
     '"': '\\"',
@@ -104,6 +105,8 @@ class _Writer:
             ]
             return f"{{{','.join(parts)}}}"
         if kind is list or kind is tuple:
+            if _write is not None and quote is _quote and _TEXT.issuperset(map(type, value)):
+                return "".join(_write(value, 0))
             return f"[{','.join([quote(item) if type(item) is str else self.text_of(item) for item in value])}]"
         if kind is int:
             return int.__repr__(value)

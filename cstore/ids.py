@@ -150,6 +150,9 @@ def unique_names(names: Iterable[str]) -> tuple[str, ...]:
         TypeError: `names` is a single text, whose characters would be taken for names.
     """
     kept = tuple(dict.fromkeys(several(names)))
+    together = "".join(kept)
+    if together.isascii() and "\0" not in together:  # so is each of them, of which there may be thousands
+        return kept
     for name in kept:
         if "\0" in name:
             raise errors.InvalidName(name, "it contains a NUL character")

@@ -46,7 +46,7 @@ def split_options(
     Raises:
         Misspelt: the Go tool would not understand it either. Without a sentence: there is no such option.
     """
-    by_spelling = {spelling: option for option in options for spelling in option.spellings}
+    by_spelling: dict[str, Option] = {}
     rest = list(words)
     passed: list[str] = []
     given: list[tuple[Option, str | bool]] = []
@@ -59,6 +59,8 @@ def split_options(
         word = rest.pop(0)
         if word == "--":
             break
+        if not by_spelling:  # a line of a batch has few options
+            by_spelling = {spelling: option for option in options for spelling in option.spellings}
         for spelling, value in _spellings(word):
             option = by_spelling.get(spelling)
             if option is None:

@@ -46,10 +46,11 @@ def holder_of(path: str, *, exclusive: bool) -> str:
 
 
 class HeldLock:
-    """A lock, held as long as its context lasts."""
+    """A lock, held as long as its context lasts. `marked` is the token that was written since it is held."""
 
     def __init__(self, path: str, fd: int) -> None:
         self.path = path
+        self.marked = b""
         self._fd = fd
 
     def token(self) -> bytes:
@@ -79,6 +80,7 @@ class HeldLock:
             os.pwrite(self._fd, token, 0)
         except OSError as error:
             raise errors.SystemFailure("write", self.path, error) from None
+        self.marked = token
         return token
 
 

@@ -14,11 +14,10 @@ from cstore.records.rows import parse_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
 
     from cstore.records.model import R, Record
-    from cstore.records.rows import Cut
     from cstore.records.shapes import Check
 
 _BLOCK = 1000
@@ -106,16 +105,3 @@ def _cutter(kind: type[Record], fields: Sequence[str]) -> Callable[[bytes], Iter
         return ((make(each) if each else without) for each in texts) if make else repeat(without, len(texts))
 
     return cut
-
-
-def pieces(source: Cut, base: bytes, count: int, changed: Mapping[int, bytes | None]) -> list[bytes | memoryview]:
-    """Return a file's new contents in pieces: changed rows (None to remove one), unchanged runs, and commas."""
-    view, kept = memoryview(base), 0
-    found: list[bytes | memoryview] = []
-    for number, text in [*sorted(changed.items()), (count, None)]:
-        if number > kept:
-            found += [b",", view[source.span(kept)[0] : source.span(number - 1)[1]]]
-        if text is not None:
-            found += [b",", text]
-        kept = number + 1
-    return found[1:]

@@ -9,13 +9,14 @@ another shape is parsed, and `lenient` handles files that cannot be parsed.
 from __future__ import annotations
 
 import gc
+from itertools import accumulate
 
 from cstore.records.scanner import REFUSALS, after_blank, load, scan
 from cstore.records.shapes import columns_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import KeysView, Sequence
+    from collections.abc import KeysView, Mapping, Sequence
     from typing import Any
 
     Row = dict[str, Any]
@@ -169,13 +170,52 @@ class Cut:
 
     Attributes:
         printed: the first rows of the blocks that are known to be as programs print them; see `huge`.
+        searchable: whether a text in a record is found by its bytes.
     """
 
     def __init__(self, data: bytes) -> None:
         self.printed: set[int] = set()
-        self._data = data
+        self.searchable = True
+        self.data = data
         self._heads: list[Head] = []
         self._starts: list[int] = []
+
+    @classmethod
+    def of_texts(cls, texts: Sequence[bytes]) -> Cut:
+        """Return the file that consists of these rows, without their heads."""
+        cut = cls(b"[%b]" % b",".join(texts))
+        cut._starts = list(accumulate((len(text) + 1 for text in texts[:-1]), initial=len(_START))) if texts else []
+        return cut
+
+    def changed(self, changes: Mapping[int, bytes | None], added: Sequence[bytes]) -> Cut:
+        """Return the file with other texts in some rows, None to remove one, and `added` ones; without its heads."""
+        view, kept, shift = memoryview(self.data), 0, 0
+        parts: list[bytes | memoryview] = []
+        starts: list[int] = []
+        for number in (*sorted(changes), self.count):
+            if number > kept:
+                parts += [b",", view[self.span(kept)[0] : self.span(number - 1)[1]]]
+                starts += [start + shift for start in self._starts[kept:number]]
+            if number < self.count:
+                text, (start, end) = changes[number], self.span(number)
+                if text is not None:
+                    parts += [b",", text]
+                    starts.append(self._starts[number] + shift)
+                shift += start - end + (-1 if text is None else len(text))
+            kept = number + 1
+        place = len(_START) + shift + (self.span(self.count - 1)[1] if self._starts else 0)
+        for text in added:
+            parts += [b",", text]
+            starts.append(place)
+            place += len(text) + 1
+        cut = Cut(b"".join([b"[", *parts[1:], b"]"]))
+        cut._starts, cut.searchable = starts, self.searchable
+        return cut
+
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return len(self._starts)
 
     def heads(self) -> list[Head]:
         """Return ID and names of each record."""
@@ -184,15 +224,15 @@ class Cut:
     def raw(self, number: int) -> bytes:
         """Return the bytes of a row."""
         start, end = self.span(number)
-        return self._data[start:end]
+        return self.data[start:end]
 
     def mentioning(self, word: str) -> list[int] | None:
         """Return the numbers of the rows that contain a text; None if a search cannot find them."""
         needle = word.encode(errors="replace")
-        if b"\\" in self._data:  # the text may be spelled with escapes
+        if not self.searchable or b"\\" in self.data:  # the text may be spelled with escapes
             return None
         found: list[int] = []
-        place = self._data.find(needle)
+        place = self.data.find(needle)
         if place < 0:
             return found
         from bisect import bisect_right
@@ -200,17 +240,17 @@ class Cut:
         while place >= 0:
             number = max(bisect_right(self._starts, place + len(_START) - 1) - 1, 0)
             found.append(number)
-            place = self._data.find(needle, max(self.span(number)[1], place + 1))
+            place = self.data.find(needle, max(self.span(number)[1], place + 1))
         return found
 
     def block(self, first: int, end: int) -> bytes:
         """Return the bytes of several rows, with the commas between them."""
-        return self._data[self.span(first)[0] : self.span(end - 1)[1]]
+        return self.data[self.span(first)[0] : self.span(end - 1)[1]]
 
     def span(self, number: int) -> tuple[int, int]:
         """Return the offsets of a row's begin and end, including its braces, without the comma after it."""
         last = number + 1 == len(self._starts)
-        end = len(self._data) - 1 if last else self._starts[number + 1] - len(_SEAM) + 1
+        end = len(self.data) - 1 if last else self._starts[number + 1] - len(_SEAM) + 1
         return self._starts[number] - len(_START) + 1, end
 
     def scan(self) -> None:
@@ -219,7 +259,7 @@ class Cut:
         Raises:
             ValueError, IndexError, StopIteration, SystemError: a record does not begin with ID and names.
         """
-        data, place, seam_length = self._data, len(_START), len(_SEAM)
+        data, place, seam_length = self.data, len(_START), len(_SEAM)
         add_head, add_start, quote, seam = self._heads.append, self._starts.append, data.index, data.find
         while True:
             end = quote(b'"', place)
@@ -241,7 +281,7 @@ class Cut:
 
     def is_whole(self) -> bool:
         """Return whether the seams are certainly those between the records."""
-        data, count = self._data, len(self._heads)
+        data, count = self.data, len(self._heads)
         if b"\\" in data and any("\\" in identifier for identifier, _ in self._heads):
             return False
         # A list of objects inside a record may contain a seam, too, and would be split there. Most files have none.

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cstore.records.snapshot import Identity
 
 _BLANK = b" \t\n\r"
+_LONG = 500
+"""Rows of the longest tail, all of which are gone through for each save."""
 HUGE = 1 << 24  # bytes of the smallest file that must not be in memory several times; see `huge`
 
 
@@ -79,8 +81,7 @@ class Section(Generic[R]):
     def _settle(self) -> None:
         """Reset the changes, because the file on disk has all rows."""
         self._originals: dict[int, R] = {}
-        self._removed = False
-        self._base_changed = False
+        self._gone: set[int] = set()
         self._index: dict[str, int] | None = None
         self._repeated: dict[str, list[int]] = {}
 
@@ -106,7 +107,7 @@ class Section(Generic[R]):
     @property
     def changed(self) -> bool:
         """Whether there are changes that are not saved."""
-        return self._removed or bool(self._originals) or any(row is not None for row in self._rows[self._saved :])
+        return bool(self._gone or self._originals) or any(row is not None for row in self._rows[self._saved :])
 
     @property
     def _saved(self) -> int:
@@ -272,15 +273,14 @@ class Section(Generic[R]):
         old = self._record(row)
         if old is not None and row < self._saved:
             self._originals.setdefault(row, old)
-        self._base_changed |= row < self._base_rows
         self._rows[row] = record
 
     def remove(self, identifier: str) -> None:
         """Remove all records with that ID, so that a hidden duplicate does not reappear."""
         row = self._by_id().pop(identifier, None)
         for number in self._repeated.pop(identifier, [] if row is None else [row]):
-            self._removed |= number < self._saved
-            self._base_changed |= number < self._base_rows
+            if number < self._saved:
+                self._gone.add(number)
             self._rows[number] = None
 
     # ── writing ──
@@ -311,33 +311,33 @@ class Section(Generic[R]):
         if not self.is_current():
             raise errors.RecordsChanged(self.path)
         try:
-            pieces = self._pieces() if self._base_changed and len(self._base) >= HUGE else None
-            texts = self._base_texts() if self._base_changed and pieces is None else []
-            tail = self._render_tail()
+            changes, tail = self._base_changes(), self._render_tail()
         except RecursionError:
             raise errors.RecordsDamaged(self.path, "a record to be written is nested too deeply") from None
-        base = b"[" + b",".join(texts) if self._base_changed else self._kept_base()
-        parts = [base] if pieces is None else [b"[", *pieces]
-        comma = b"," if tail and (len(base) > 1 or pieces) else b""
-        parts.append(comma + b",".join(tail) + b"]")
+        cut = None
+        if changes or len(self._tail) > _LONG:
+            cut = self._cut_of_base().changed(changes, tail)
+            parts: list[bytes | memoryview] = [cut.data]
+        else:
+            base = self._kept_base()
+            parts = [base, (b"," if tail and len(base) > 1 else b"") + b",".join(tail) + b"]"]
         before = self.identity
         try:
             self._write(parts, sync=sync)
         finally:
             if self.identity != before:  # even if only the sync failed: reverting must start from the new file
-                self._take_note(texts, tail, parts)
+                self._take_note(cut, tail)
 
-    def _take_note(self, texts: list[bytes], tail: list[bytes], parts: list[bytes | memoryview]) -> None:
-        """Record the contents of the file that was written."""
+    def _take_note(self, cut: Cut | None, tail: list[bytes]) -> None:
+        """Record what was written: all of it as a `cut`, or the base as it was and a new tail."""
         rows: list[R | Head | None] = [row for row in self._rows if row is not None]
-        if self._base_changed:
-            self._start_from(b"".join(parts), rows)
-            self._slices = [*texts, *tail] if len(texts) + len(tail) == len(rows) else None
-        elif self._removed:
+        index, repeated = (self._index, self._repeated) if len(rows) == len(self._rows) else (None, {})
+        if cut is not None:
+            self._start_from(cut.data, rows, cut)
+        else:
             self._rows, self._tail = rows, tail
             self._settle()
-        else:
-            self._tail, self._originals = tail, {}
+        self._index, self._repeated = index, repeated
 
     def _write(self, parts: Sequence[bytes | memoryview], *, sync: bool) -> None:
         """Replace the file. Even after an error, `identity` is that of the file on disk."""
@@ -364,27 +364,24 @@ class Section(Generic[R]):
         """
         return memoryview(self._base.strip(_BLANK))[:-1] if self._base_rows else b"["
 
-    def _base_texts(self) -> list[bytes]:
-        texts = [*self._base_slices()]
+    def _base_changes(self) -> dict[int, bytes | None]:
+        """Return the new texts of changed rows that are in the base; None for those to be removed."""
+        changes: dict[int, bytes | None] = {number: None for number in self._gone if number < self._base_rows}
         for number, old in self._originals.items():
             row = self._rows[number]
             if number < self._base_rows and row is not None and not isinstance(row, tuple):
-                texts[number] = codec.rewrite(texts[number], old, row)
-        return [text for text, row in zip(texts, self._rows, strict=False) if row is not None]
+                changes[number] = codec.rewrite(self._raw(number), old, row)
+        return changes
 
-    def _pieces(self) -> list[bytes | memoryview] | None:
-        """Return the texts of a huge file without copying it: the rows between two changes are one piece."""
-        from cstore.records.huge import pieces
-
-        source = self._source or cut_at_seams(self._base)  # no cut is kept after writing
-        if not isinstance(source, Cut) or len(source.heads()) != self._base_rows:
-            return None
-        changed: dict[int, bytes | None] = dict.fromkeys(n for n in range(self._base_rows) if self._rows[n] is None)
-        for number, old in self._originals.items():
-            row = self._rows[number]
-            if number < self._base_rows and row is not None and not isinstance(row, tuple):
-                changed[number] = codec.rewrite(source.raw(number), old, row)
-        return pieces(source, self._base, self._base_rows, changed)
+    def _cut_of_base(self) -> Cut:
+        source = self._source
+        if isinstance(source, Cut):
+            return source
+        cut = cut_at_seams(self._base) if source is None and len(self._base) >= HUGE else None
+        if cut is None or cut.count != self._base_rows:
+            cut = Cut.of_texts(self._base_slices())
+        cut.searchable = source is not None or not self._base_rows  # lenient reading may have changed a text
+        return cut
 
     def _render_tail(self) -> list[bytes]:
         texts = []

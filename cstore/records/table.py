@@ -10,7 +10,7 @@ from cstore.records.snapshot import read_readable, read_together
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
     from typing import Any
 
     from cstore.records.rows import Head
@@ -23,7 +23,12 @@ class Table(Generic[R]):
 
     Any method that reads a record may raise RecordsDamaged: of a file in valid JSON, only IDs and names are read at
     first, and of a large file only the outline is checked. `verify` reads everything.
+
+    Attributes:
+        tokens: those in the lock files since this process last saved the records; None if it never did.
     """
+
+    tokens: tuple[bytes, ...] | None = None
 
     def __init__(self, kind: Kind[R], sections: list[Section[R]]) -> None:
         """Create a table from its sections; callers use `load`."""
@@ -73,16 +78,12 @@ class Table(Generic[R]):
                 section.flaws.append(errors.RecordsDamaged(section.path, "it is empty, but its items exist"))
             sections.append(section)
         table = cls(kind, sections)
-        if absence_is_damage:
-            table._look_for_absent(absence_is_damage)
+        for section in sections if absence_is_damage else ():
+            if section.identity is None and not section.flaws and absence_is_damage(section.path, table):
+                section.flaws.append(errors.RecordsDamaged(section.path, "it is missing, but its items exist"))
         if table.flaws and not degraded:
             raise table.flaws[0]
         return table
-
-    def _look_for_absent(self, is_damage: Callable[[str, Container[str]], bool]) -> None:
-        for section in self._sections:
-            if section.identity is None and not section.flaws and is_damage(section.path, self):
-                section.flaws.append(errors.RecordsDamaged(section.path, "it is missing, but its items exist"))
 
     def promote(self) -> bool:
         """Make a degraded table writable if it is complete and current; return whether it is.
@@ -105,6 +106,15 @@ class Table(Generic[R]):
             return False
         for section in self._sections:
             section.degraded = True
+        return True
+
+    def settle(self, *, degraded: bool) -> bool:
+        """Return whether this may be kept while the files are current; flaws are collected now if `degraded`."""
+        repeats = self._overlap or (self.kind.duplicates and any(section.repeats for section in self._sections))
+        if self.flaws or self.changed or self._conflicts or repeats:
+            return False
+        for section in self._sections:
+            section.degraded = degraded
         return True
 
     @property
@@ -187,16 +197,12 @@ class Table(Generic[R]):
 
     def get(self, identifier: str) -> R | None:
         """Return the record with exactly that ID; None if there is none."""
-        for section in self._sections:
-            record = section.get(identifier, last=self.kind.duplicates)
-            if record is not None:
-                return record
-        return None
+        found = (section.get(identifier, last=self.kind.duplicates) for section in self._sections)
+        return next((record for record in found if record is not None), None)
 
     def named(self, name: str) -> R | None:
         """Return the record with exactly that name, the last one if there are several; None if there is none."""
-        identifier = self._name_index().get(name)
-        return None if identifier is None else self.get(identifier)
+        return self.get(self._name_index().get(name, ""))
 
     def resolve(self, ref: str) -> R | None:
         """Find a record by ID, name, alias or unique prefix of its ID, in this order (semantics 4).
@@ -248,21 +254,24 @@ class Table(Generic[R]):
                     self._enter(self._names, identifier, names)
         return self._names
 
-    def _enter(self, index: dict[str, str], identifier: str, names: Sequence[str]) -> None:
+    def _enter(self, index: dict[str, str], identifier: str, names: Collection[str]) -> None:
+        if index.keys().isdisjoint(names):
+            index.update(dict.fromkeys(names, identifier))
+            return
         for name in names:
             other = index.get(name, identifier)
             if other != identifier:
                 self._conflicts.append(NameConflict(name, identifier, other))
             index[name] = identifier
 
-    def _leave(self, head: R) -> None:
+    def _leave(self, identifier: str, names: Iterable[str]) -> None:
         if self._names is None:
             return
         if self._conflicts:
             self._names = None  # another record may now own the name
             return
-        for name in head.names:
-            if self._names.get(name) == head.id:
+        for name in names:
+            if self._names.get(name) == identifier:
                 del self._names[name]
 
     def names_in_conflict(self) -> list[NameConflict]:
@@ -284,9 +293,10 @@ class Table(Generic[R]):
         """
         record = self._known(identifier)
         wanted = dict.fromkeys(names)
-        losers = [holder for holder, held in self.heads() if not wanted.keys().isdisjoint(held)]
+        losers = dict.fromkeys(map(self._name_index().get, wanted))
+        losers |= dict.fromkeys(conflict.loser for conflict in self._conflicts if conflict.name in wanted)
         for loser in losers:
-            if loser != identifier:
+            if loser and loser != identifier:
                 self._take_away(self._known(loser), wanted)
         renamed = self.kind.renamed or (lambda old, given: old.with_(names=given))
         changed = renamed(record, tuple(wanted))
@@ -339,9 +349,9 @@ class Table(Generic[R]):
             return
         self._section_of(new.id).replace(new, last=self.kind.duplicates)
         if old.names != new.names:
-            self._leave(old)
+            self._leave(old.id, set(old.names).difference(new.names))
             if self._names is not None:
-                self._enter(self._names, new.id, new.names)
+                self._enter(self._names, new.id, set(new.names).difference(old.names))
 
     def remove(self, identifier: str) -> R:
         """Remove a record, and all records hidden by it; return it.
@@ -350,7 +360,7 @@ class Table(Generic[R]):
             UnknownItem: there is no such record (the kind's own class).
         """
         record = self._known(identifier)
-        self._leave(record)
+        self._leave(record.id, record.names)
         for section in self._sections:
             section.remove(identifier)
         return record
@@ -359,7 +369,7 @@ class Table(Generic[R]):
 
     def is_established(self) -> bool:
         """Return whether the stable file exists and has contents, possibly an empty list."""
-        stable = (section for section in self._sections if section.location is Location.STABLE)
+        stable = [section for section in self._sections if section.location is Location.STABLE]
         return not any(section.identity is None or section.empty for section in stable)
 
     def establish(self, *, sync: bool = True) -> None:
@@ -386,9 +396,3 @@ class Table(Generic[R]):
         for section in sorted(self._sections, key=lambda section: section.location in self._losers):
             section.save(sync=sync and section.location is not Location.VOLATILE)
         self._losers.clear()
-
-
-def _flaw_of(kind: Kind[R]) -> Callable[[R], str] | None:
-    if (flaw := kind.flaw) is None:
-        return None
-    return lambda record: f"{kind.noun} {record.id}: {reason}" if (reason := flaw(record)) else ""

@@ -118,6 +118,7 @@ def _edit(context: Context, ref: str, change: Callable[[Any], Any]) -> None:
     item = find_own_item(tables, ref)
     if item is None:
         raise nowhere(tables, ref, errors.NotAnItem(ref))
+    tables.hand_on()
     with writing(context, item.item_kind) as writer:
         table = writer.table(item.item_kind)
         record = table.get(item.id)
@@ -134,6 +135,7 @@ def _change(
     item = find_renamable(tables, ref)
     if item is None:
         raise nowhere(tables, ref, errors.LayerUnknown(ref))
+    tables.hand_on()
     with writing(context, item.item_kind, freeing=freeing) as writer:
         table = writer.table(item.item_kind)
         record = table.get(item.id)

@@ -73,10 +73,13 @@ class Trusted:
         if item_kind not in self._tables:
             # Reuse the records that were read before the lock was taken, if they are current.
             table = self.context.tables.pop(item_kind, None)
-            if table is None or not table.promote():
+            if table is None or not self._is_current(item_kind, table):
                 table = load_table(self.context, item_kind, degraded=False)
             self._tables[item_kind] = table
         return self._tables[item_kind]
+
+    def _is_current(self, _item_kind: ItemKind, table: Table[Any]) -> bool:
+        return table.promote()
 
     def hand_on(self) -> None:
         """Leave what was read, and verified, to whoever looks next, and reads it again only if it was changed."""
@@ -105,6 +108,20 @@ class Writer(Trusted):
     def driver(self) -> Driver:
         """The driver of the store."""
         return self.context.driver
+
+    def _is_current(self, _item_kind: ItemKind, table: Table[Any]) -> bool:
+        # Of what we wrote ourselves, files alone may not tell: inodes are used again, and their times are coarse.
+        held = self._held.get(_item_kind)
+        ours = table.tokens is None or held is None or table.tokens == tuple([lock.token() for lock in held])
+        return ours and table.promote()
+
+    def hand_on(self) -> None:
+        """Leave the records to who looks next, as long as nobody else changes them. Call it with the locks held."""
+        for item_kind, table in self._tables.items():
+            if table.settle(degraded=self.context.degraded):
+                marks = [lock.marked for lock in self._held.get(item_kind, ()) if lock.marked]
+                table.tokens = tuple(marks) or table.tokens
+                self.context.tables[item_kind] = table
 
     def save(self, *item_kinds: ItemKind, sync: bool | None = None) -> None:
         """Publish the changed record files, each kind after a new token in its lock files.
@@ -215,6 +232,7 @@ def writing(
 
             intents.conclude(writer)
         yield writer
+        writer.hand_on()
 
 
 def _intents_are_left(layout: Layout) -> bool:

@@ -28,6 +28,7 @@ _ALONE = {
     "unshare": "the programs of a batch are its commands",
 }
 """Commands that have the process, or its standard input, to themselves: why they are refused."""
+_QUOTING = "'\"\\"
 _NONE = object()
 _PER_LINE = frozenset({"json"})
 """What a line may say to the session; the rest is said to the batch, once."""
@@ -112,6 +113,8 @@ def _words(text: str) -> list[str] | UsageMistake:
         if not words or not all(isinstance(word, str) for word in words):
             return UsageMistake("the line is not a JSON array of strings", hint='write it as ["exists", "base"]')
         return [*words]
+    if text.isascii() and text.isprintable() and not any(sign in text for sign in _QUOTING):
+        return text.split()
     from shlex import split
 
     try:
