@@ -168,7 +168,7 @@ class Session:
     @property
     def styled(self) -> bool:
         """Whether a person reads the result: a terminal, and no JSON."""
-        from cstore.cli.output.terminal import for_people
+        from cstore.cli.output.streams import for_people
 
         return not self.json and not self.raw and for_people()
 

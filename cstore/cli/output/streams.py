@@ -2,6 +2,12 @@
 
 What a store holds may be anybody's. A terminal gets none of its control characters but tab and newline, which are
 spelled out here, for every command. A pipe gets the bytes.
+
+Variables that are obeyed, the first that applies:
+
+    NO_COLOR        set and not empty: no color
+    CLICOLOR_FORCE  set and neither empty nor 0: what a terminal would get, wherever it goes
+    CLICOLOR        0: no color
 """
 
 from __future__ import annotations
@@ -29,6 +35,23 @@ def encoded(text: str) -> bytes:
 def escapes(stream: TextIO) -> bool:
     """Whether a stream leads to a terminal, which must not get control characters."""
     return not raw and stream.isatty()
+
+
+def for_people() -> bool:
+    """Whether standard output gets tables and color."""
+    return sys.stdout.isatty() or colour_wish() is True
+
+
+def colour_wish() -> bool | None:
+    """The environment's setting for color; None if there is none."""
+    from cstore.config import read_environment
+
+    variables = read_environment().variables
+    if variables.get("NO_COLOR"):
+        return False
+    if variables.get("CLICOLOR_FORCE", "0") not in {"", "0"}:
+        return True
+    return False if variables.get("CLICOLOR") == "0" else None
 
 
 def write_lines(lines: Iterable[str]) -> None:
