@@ -168,7 +168,6 @@ def docker_import(session: Session, /, root: str, docker_driver: str, images: tu
     others are imported all the same. Prints a line for each name, or the ID of an image without a name.
     """
     from cstore.cli.output.progress import progress_bar
-    from cstore.docker.root import import_notes
     from cstore.transfer import import_docker_image
 
     source = _opened(session, root, docker_driver)
@@ -187,8 +186,11 @@ def docker_import(session: Session, /, root: str, docker_driver: str, images: tu
             continue
         done.append(imported)
         session.show(_shown(imported), into=told)
-    for one in done if wanted["notes"] else ():  # after all images are there: a parent may come after its child
-        import_notes(source.images[one.id], store)
+    if wanted["notes"]:
+        from cstore.docker.root import import_notes
+
+        for one in done:  # after all images are there: a parent may come after its child
+            import_notes(source.images[one.id], store)
     if wanted["all"]:
         _complain(session, source)
     session.whole(told)

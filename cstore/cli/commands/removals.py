@@ -67,11 +67,12 @@ def rm(session: Session, /, items: tuple[str, ...], **wanted: Any) -> None:
 def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes: bool, keep: str = "") -> None:
     """Show a plan, or do what it says if a person agrees, and say what came of it. What is refused ends it."""
     from cstore.cli.output import removals as output
-    from cstore.cli.output.asking import agreed, can_ask
 
     if plan.refused and not dry_run:
         plan = plan.with_(going=(), freed=0)
     elif not dry_run:
+        from cstore.cli.output.asking import agreed, can_ask
+
         if not yes and plan.going and can_ask():
             output.show(plan, dry_run=True, stderr=True)
             if not agreed("Delete these?"):
