@@ -221,7 +221,7 @@ class ExpectedTree:
     def cover(self, upper: ExpectedTree) -> None:
         """Apply `upper` on top of this tree."""
         self._follow_links(upper)
-        gone = upper.removed | upper.replaced | upper.devices
+        gone = upper.removed | upper.replaced | upper.devices  # and what a file of `upper` replaces
         for path, node in upper.nodes.items():
             if node.format != stat.S_IFDIR:
                 old = self.nodes.get(path)
