@@ -282,6 +282,15 @@ def _is_below(path: bytes, gone: set[bytes], emptied: set[bytes]) -> bool:
     return False
 
 
+def is_within(path: bytes, places: Container[bytes]) -> bool:
+    """Return whether a path or one of its parents is among `places`."""
+    while path:
+        if path in places:
+            return True
+        path = split_name(path)[0]
+    return False
+
+
 def stacked(trees: Iterable[ExpectedTree]) -> ExpectedTree:
     """Return a chain of layers, bottom first, as one tree."""
     whole = ExpectedTree()
