@@ -73,8 +73,9 @@ class Comparison:
         """
         for root in roots:
             with open_tree(root) as place:
-                self._owner_of_all = _owners(place.root_status())
-                yield from self._walk(place, inherited)
+                root_status = place.root_status()
+                owner = root_status.st_uid, root_status.st_gid
+                yield from self._walk(place, owner, inherited)
         yield from () if self._one_owner else self._unowned
         yield from () if self._no_capability else self._incapable
         if self._tree.vague:
@@ -89,7 +90,7 @@ class Comparison:
             sentence = f"the whiteout of {_shown(path)} is missing"
             yield _problem("file-missing", path, sentence, {"type": "whiteout"}, "")
 
-    def _walk(self, place: Tree, inherited: frozenset[bytes]) -> Iterator[Problem]:
+    def _walk(self, place: Tree, owner: tuple[int, int], inherited: frozenset[bytes]) -> Iterator[Problem]:
         pending = [b""]
         while pending:
             folder = pending.pop()
@@ -103,7 +104,7 @@ class Comparison:
                     pending.append(path)
                 if path not in self._seen:
                     self._seen.add(path)
-                    self._one_owner &= _owners(status) == self._owner_of_all
+                    self._one_owner &= (status.st_uid, status.st_gid) == owner
                     yield from self._judge(place, path, status)
                     if path in inherited:
                         yield from self._contents(place, path, status)
@@ -156,7 +157,10 @@ class Comparison:
     def _attributes(self, place: Tree, path: bytes, node: Node, status: os.stat_result) -> Iterator[Problem]:
         differs: dict[str, list[object]] = {}
         go_text: list[str] = []
-        status, exempt = self._meant(place, path, status)
+        exempt = False
+        if self._tolerance.masked and not isinstance(place, BlobTree):
+            folder, base = split_name(path)
+            status, exempt = _meant(b"/proc/self/fd/%d/%b" % (place.descriptor(folder), base), status)
         format_ = stat.S_IFMT(status.st_mode)
         if node.format and format_ != node.format:
             wanted, found = _TYPES.get(node.format, "?"), _TYPES.get(format_, "?")
@@ -180,19 +184,6 @@ class Comparison:
             self._incapable.append(problem)
         else:
             yield problem
-
-    def _meant(self, place: Tree, path: bytes, status: os.stat_result) -> tuple[os.stat_result, bool]:
-        """Return a file's effective status, and whether to ignore its owner and mode (links in masked layers)."""
-        if not self._tolerance.masked or isinstance(place, BlobTree):
-            return status, False
-        folder, base = split_name(path)
-        meant = override_of(b"/proc/self/fd/%d/%b" % (place.descriptor(folder), base))
-        if meant is None:
-            return status, True
-        mode = (meant.kind or stat.S_IFMT(status.st_mode)) | meant.mode
-        fields = [mode, *status[1:4], meant.uid, meant.gid, *status[6:10]]
-        device = device_number(meant.device)
-        return os.stat_result(fields, {"st_rdev": device, "st_mtime_ns": status.st_mtime_ns}), False
 
     def _compare_looks(
         self,
@@ -322,8 +313,15 @@ class Comparison:
             yield _problem("file-changed", path, f"{_shown(path)} has other contents", evidence, "")
 
 
-def _owners(status: os.stat_result) -> tuple[int, int]:
-    return status.st_uid, status.st_gid
+def _meant(target: bytes, status: os.stat_result) -> tuple[os.stat_result, bool]:
+    """Return the effective status of a masked layer's file, and whether to ignore its owner and mode, as of a link."""
+    meant = override_of(target)
+    if meant is None:
+        return status, True
+    mode = (meant.kind or stat.S_IFMT(status.st_mode)) | meant.mode
+    fields = [mode, *status[1:4], meant.uid, meant.gid, *status[6:10]]
+    device = device_number(meant.device)
+    return os.stat_result(fields, {"st_rdev": device, "st_mtime_ns": status.st_mtime_ns}), False
 
 
 def _value(target: bytes, name: bytes) -> bytes | None:

@@ -84,7 +84,6 @@ def examine(job: LayerJob, *, deadline: float = 0.0, tick: Callable[[int], None]
 
 def _problems(job: LayerJob, deadline: float, tick: Callable[[int], None] | None) -> Iterator[Problem]:
     """Check the archive, then compare the directory with it as far as the archive could be rebuilt."""
-    tree = ExpectedTree()
     image = next(filter(is_blob, job.own_roots), "")
     if image and (flaw := image_flaw(image)):
         yield "layer-unreadable", "", flaw, {"path": image}, ""
@@ -94,7 +93,7 @@ def _problems(job: LayerJob, deadline: float, tick: Callable[[int], None] | None
         return
     try:
         with LayerStream(job.tar_split, job.roots, deadline=deadline, tick=tick) as stream:
-            _read(stream, tree)
+            tree = _read(stream)
             foreign = job.size >= 0 and stream.size != job.size and stream.digest != job.digest
             # An archive of another length is another archive: its file problems are no evidence about the layer.
             bad = [] if foreign else [_of_file(job, problem) for problem in stream.problems]
@@ -143,13 +142,15 @@ def _judge(job: LayerJob, stream: LayerStream) -> Iterator[Problem]:
 
 def _differences(job: LayerJob, own: ExpectedTree) -> Iterator[Problem]:
     """Compare the directory with its archive, and what a mount shows of it with both."""
-    tree, inherited = own, frozenset[bytes]()
-    if job.whole and job.below:
-        try:
-            tree = stacked([*(_headers(path) for path in job.below), own])
-        except CstoreError:
-            return  # reported as a finding about the ancestor
-        inherited = frozenset(tree.nodes.keys() - own.nodes.keys())
+    below = []
+    try:
+        for path in (job.below or ()) if job.whole else ():
+            with LayerStream(path, ()) as stream:
+                below.append(_read(stream))
+        tree = stacked([*below, own]) if below else own
+    except CstoreError:
+        return  # reported as a finding about the ancestor
+    inherited = frozenset(tree.nodes.keys() - own.nodes.keys() if below else ())
     if job.rewritten:  # the copy may be above the original, whose whiteouts still apply
         tree.vague = True
         tree.opaque.clear()
@@ -167,19 +168,15 @@ def _differences(job: LayerJob, own: ExpectedTree) -> Iterator[Problem]:
         return  # reported as a finding about the layer below, whose image this is
 
 
-def _read(stream: LayerStream, tree: ExpectedTree) -> None:
+def _read(stream: LayerStream) -> ExpectedTree:
+    """Read a whole archive, and return the tree that it describes."""
+    tree = ExpectedTree()
     reader = TarReader(stream, lambda _: None)  # no data is kept
     while (entry := reader.next()) is not None:
         tree.add(entry)
     for _ in reader.rest():
         pass
     tree.settle(stream.checksums)
-
-
-def _headers(tar_split: str) -> ExpectedTree:
-    tree = ExpectedTree()
-    with LayerStream(tar_split, ()) as stream:
-        _read(stream, tree)
     return tree
 
 

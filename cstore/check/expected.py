@@ -221,7 +221,7 @@ class ExpectedTree:
     def cover(self, upper: ExpectedTree) -> None:
         """Apply `upper` on top of this tree."""
         self._follow_links(upper)
-        gone = upper.removed | upper.replaced | upper.devices
+        gone = upper.removed | upper.replaced | upper.devices  # and what a file of `upper` replaces
         for path, node in upper.nodes.items():
             if node.format != stat.S_IFDIR:
                 old = self.nodes.get(path)
@@ -279,6 +279,15 @@ def _is_below(path: bytes, gone: set[bytes], emptied: set[bytes]) -> bool:
         folder = split_name(folder)[0]
         if folder in emptied or (folder and folder in gone):
             return True
+    return False
+
+
+def is_within(path: bytes, places: Container[bytes]) -> bool:
+    """Return whether a path or one of its parents is among `places`."""
+    while path:
+        if path in places:
+            return True
+        path = split_name(path)[0]
     return False
 
 

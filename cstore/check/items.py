@@ -128,79 +128,75 @@ def manifest_findings(snapshot: StoreSnapshot, wanted: Callable[[str, str], bool
     """Yield a finding for each flaw in the manifests and configs of the `wanted` images."""
     for image, read_only in snapshot.all_images.values():
         if wanted("image", image.id):
-            yield from _Look(snapshot, image, read_only=read_only).run()
+            yield from _manifest(snapshot, image, read_only=read_only)
 
 
-class _Look:
-    """The check of one image."""
+def _manifest(snapshot: StoreSnapshot, image: Image, *, read_only: bool) -> Iterator[Finding]:
+    """Check an image's manifest, then the config and the layers that it leads to, as far as each can be read."""
+    manifests = [key for key in image.data_names if key.startswith(MANIFEST)]
+    if not (manifests or image.digest or f"sha256:{image.id}" in image.data_names):
+        sentence = "it has neither a manifest nor a config, so Podman cannot list the images of this store"
+        yield of_image("image-without-data", image.id, sentence, read_only=read_only)
+        return
+    if MANIFEST not in manifests:
+        sentence = f"it has no item {MANIFEST!r}, where all tools look for its manifest"
+        yield of_image("image-manifest-missing", image.id, sentence, read_only=read_only, others=manifests)
+        return
+    data = _read(snapshot, image, MANIFEST)
+    if data is None:
+        return  # item_findings reports it
+    manifest = object_in(data)
+    if manifest is None:
+        yield of_image("image-manifest-broken", image.id, "its manifest is not a JSON object", read_only=read_only)
+        return
+    if manifest.get("schemaVersion") == 1 or "manifests" in manifest:
+        return  # it has no config: schema 1 lists layers differently, and an index names manifests
+    config = manifest.get("config")
+    digest = config.get("digest") if isinstance(config, dict) else None
+    if not isinstance(config, dict) or not isinstance(digest, str):
+        if {"config", "layers", "mediaType"} & manifest.keys():  # else it is not the manifest of an image
+            yield of_image("image-manifest-broken", image.id, "its manifest names no config", read_only=read_only)
+        return
+    if config.get("mediaType", "") not in _CONFIG_TYPES:
+        return
+    if digest in image.data_names:
+        yield from _config(snapshot, image, digest, read_only=read_only)
+    else:
+        sentence = f"its manifest names the config {digest}"
+        yield of_image("image-config-missing", image.id, sentence, read_only=read_only, part=digest)
 
-    def __init__(self, snapshot: StoreSnapshot, image: Image, *, read_only: bool) -> None:
-        self._snapshot, self._image, self._read_only = snapshot, image, read_only
 
-    def _finding(self, kind: str, sentence: str, **evidence: object) -> Finding:
-        return of_image(kind, self._image.id, sentence, read_only=self._read_only, **evidence)
+def _read(snapshot: StoreSnapshot, image: Image, key: str) -> bytes | None:
+    try:
+        directory = layout_of_image(snapshot, snapshot.layout, image.id).image_data(image.id)
+        return bigdata.read_item(directory, key, noun="image")
+    except (UnsafeID, CstoreError):
+        return None
 
-    def run(self) -> Iterator[Finding]:
-        """Check manifest, config and layers, in this order, as far as each can be read."""
-        names = self._image.data_names
-        manifests = [key for key in names if key.startswith(MANIFEST)]
-        if not (manifests or self._image.digest or f"sha256:{self._image.id}" in names):
-            sentence = "it has neither a manifest nor a config, so Podman cannot list the images of this store"
-            yield self._finding("image-without-data", sentence)
-            return
-        if MANIFEST not in names:
-            sentence = f"it has no item {MANIFEST!r}, where all tools look for its manifest"
-            yield self._finding("image-manifest-missing", sentence, others=manifests)
-            return
-        data = self._read(MANIFEST)
-        if data is None:
-            return  # item_findings reports it
-        manifest = object_in(data)
-        if manifest is None:
-            yield self._finding("image-manifest-broken", "its manifest is not a JSON object")
-            return
-        if manifest.get("schemaVersion") == 1 or "manifests" in manifest:
-            return  # it has no config: schema 1 lists layers differently, and an index names manifests
-        config = manifest.get("config")
-        digest = config.get("digest") if isinstance(config, dict) else None
-        if not isinstance(config, dict) or not isinstance(digest, str):
-            if not {"config", "layers", "mediaType"} & manifest.keys():
-                return  # it is some other document, not the manifest of an image
-            yield self._finding("image-manifest-broken", "its manifest names no config")
-            return
-        if config.get("mediaType", "") not in _CONFIG_TYPES:
-            return
-        if digest not in names:
-            yield self._finding("image-config-missing", f"its manifest names the config {digest}", part=digest)
-            return
-        raw = self._read(digest)
-        if raw is not None:
-            yield from self._compare(raw, digest)
 
-    def _read(self, key: str) -> bytes | None:
-        try:
-            layout = layout_of_image(self._snapshot, self._snapshot.layout, self._image.id)
-            return bigdata.read_item(layout.image_data(self._image.id), key, noun="image")
-        except (UnsafeID, CstoreError):
-            return None
+def _config(snapshot: StoreSnapshot, image: Image, digest: str, *, read_only: bool) -> Iterator[Finding]:
+    """Compare an image's layers with those that its config names."""
+    raw = _read(snapshot, image, digest)
+    if raw is None:
+        return  # item_findings reports it
+    from cstore.oci.config import parse_config
 
-    def _compare(self, raw: bytes, digest: str) -> Iterator[Finding]:
-        from cstore.oci.config import parse_config
-
-        try:
-            named = list(parse_config(raw).rootfs.diff_ids)
-        except CstoreError as error:
-            yield self._finding("image-config-broken", error.message, part=digest)
-            return
-        for top in filter(None, dict.fromkeys((self._image.layer, *self._image.mapped_layers))):
-            records = [self._snapshot.all_layers.get(layer) for layer in self._snapshot.chain(top)]
-            recorded = [found[0].diff_digest for found in reversed(records) if found]
-            if all(records) and not fit(named, recorded):  # another finding reports a layer without a record
-                sentence = f"its config names {len(named)} layers by digest, but layer {top} is built from others"
-                yield self._finding("image-layers-differ", sentence, part=top, layer=top, config=named, found=recorded)
-        if named and not self._image.layer:
-            sentence = f"its config names {len(named)} layers, but its record lists none"
-            yield self._finding("image-layers-differ", sentence, part="", layer="", config=named, found=[])
+    try:
+        named = list(parse_config(raw).rootfs.diff_ids)
+    except CstoreError as error:
+        yield of_image("image-config-broken", image.id, error.message, read_only=read_only, part=digest)
+        return
+    kind = "image-layers-differ"
+    for top in filter(None, dict.fromkeys((image.layer, *image.mapped_layers))):
+        records = [snapshot.all_layers.get(layer) for layer in snapshot.chain(top)]
+        found = [record[0].diff_digest for record in reversed(records) if record]
+        if all(records) and not fit(named, found):  # another finding reports a layer without a record
+            sentence = f"its config names {len(named)} layers by digest, but layer {top} is built from others"
+            evidence = {"part": top, "layer": top, "config": named, "found": found}
+            yield of_image(kind, image.id, sentence, read_only=read_only, **evidence)
+    if named and not image.layer:
+        sentence = f"its config names {len(named)} layers, but its record lists none"
+        yield of_image(kind, image.id, sentence, read_only=read_only, part="", layer="", config=named, found=[])
 
 
 def fit(named: list[str], recorded: list[str]) -> bool:

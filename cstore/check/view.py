@@ -17,6 +17,7 @@ from cstore.archive.composefs import opened
 from cstore.archive.names import join_name, show_name, split_name
 from cstore.archive.union import OPAQUE, PROGRAMS_MARKERS, Lower, Union
 from cstore.archive.whiteout import OPAQUE_VALUE, is_whiteout_device, whiteout_name
+from cstore.check.expected import is_within
 from cstore.errors import InvalidIDMap
 from cstore.values import cached_property
 
@@ -89,7 +90,7 @@ class View:
             below, own = self._shown.find(path), self._status(path)
             if below is None or own is None or not stat.S_ISDIR(own.st_mode) or not stat.S_ISDIR(below.st_mode):
                 continue
-            if not self._shown.is_hidden(path) and not self._is_new(path):
+            if not self._shown.is_hidden(path) and not is_within(path, self._tree.replaced):
                 yield from _unlike(path, own, (stat.S_IMODE(below.st_mode), below.st_uid, below.st_gid))
 
         if self._tree.root is not None:
@@ -100,14 +101,6 @@ class View:
                 # The Go tools set the root to 0555, whatever the archive says, so its write bit is ignored.
                 if (mode ^ own.st_mode) & _MODE & ~stat.S_IWUSR or (own.st_uid, own.st_gid) != (uid, gid):
                     yield from _unlike(b"", own, (mode, uid, gid))
-
-    def _is_new(self, path: bytes) -> bool:
-        """Return whether the layer replaces a directory or one of its parents."""
-        while path:
-            if path in self._tree.replaced:
-                return True
-            path = split_name(path)[0]
-        return False
 
     def _status(self, path: bytes) -> os.stat_result | None:
         folder, base = split_name(path)

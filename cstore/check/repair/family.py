@@ -14,6 +14,7 @@ from cstore import presence
 from cstore.archive.names import clean_name
 from cstore.archive.tar.reader import TarReader
 from cstore.archive.whiteout import METADATA_PREFIX, OPAQUE_NAME, is_whiteout_name, victim_of
+from cstore.check.expected import is_within
 from cstore.check.layer_stream import LayerStream
 from cstore.errors import CstoreError
 from cstore.idmap import IDENTITY
@@ -100,16 +101,8 @@ def _by_tree(survivors: Survivors, layer: str, candidates: Iterable[str]) -> str
 
 
 def _fits(rest: _Tree, parent: _Tree, touched: set[bytes], removed: set[bytes]) -> bool:
-    kept = {path: facts for path, facts in parent.items() if path not in touched and not _is_below(path, removed)}
+    kept = {path: facts for path, facts in parent.items() if path not in touched and not is_within(path, removed)}
     return bool(kept) and kept == rest
-
-
-def _is_below(path: bytes, removed: set[bytes]) -> bool:
-    while path:
-        if path in removed:
-            return True
-        path = path.rpartition(b"/")[0]
-    return False
 
 
 def _archive(tar_split: str) -> tuple[set[bytes], set[bytes]]:
