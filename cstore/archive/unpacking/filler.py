@@ -13,12 +13,12 @@ from cstore import errors
 from cstore.archive.names import join_name, show_name, split_name
 from cstore.archive.override import ATTRIBUTE, Override, override_in
 from cstore.archive.unpacking import orders as codes
-from cstore.archive.unpacking.attributes import to_set
 from cstore.archive.unpacking.clearing import Clearing
 from cstore.archive.unpacking.entries import Entries, set_times
 from cstore.archive.unpacking.lowers import Below, CopyUp
 from cstore.archive.unpacking.paths import GONE, Missing, Paths
 from cstore.archive.unpacking.removal import Removal
+from cstore.archive.xattrs import to_set
 from cstore.contexts import suppress
 from cstore.kernel.process import close_all_but, die_with_parent
 

@@ -20,9 +20,9 @@ import stat
 from cstore import errors
 from cstore.archive.names import join_name, show_name
 from cstore.archive.override import ATTRIBUTE, Override
-from cstore.archive.unpacking.attributes import to_set
 from cstore.archive.unpacking.seen import PathList, SeenPaths
 from cstore.archive.whiteout import WhiteoutForm, is_whiteout_device, make_opaque
+from cstore.archive.xattrs import to_set
 from cstore.contexts import suppress
 from cstore.values import IntChoice
 
