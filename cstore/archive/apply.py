@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from cstore.archive.streams import ReadInto
     from cstore.archive.unpacking.displaced import DisplacedReport
     from cstore.archive.unpacking.orders import Terms
-    from cstore.archive.unpacking.owners import Owners
 
 __all__ = ["Applied", "ApplyOptions", "WhiteoutForm", "apply_archive"]
 
@@ -119,9 +118,6 @@ def apply_archive(
 
     After an error, the caller must delete `tree` and `tar_split`. No process and no thread outlives the call.
     """
-    from cstore.archive.unpacking.owners import Owners
-
-    owners = Owners(options.id_map)
     try:
         root_fd = within.open_folder(tree, os.O_RDONLY)
     except OSError as error:
@@ -131,7 +127,7 @@ def apply_archive(
         collects = gc.isenabled()
         gc.disable()
         try:
-            applied, report = _unpack(source, tree, root_fd, tar_split, options, owners, progress)
+            applied, report = _unpack(source, tree, root_fd, tar_split, options, progress)
         finally:
             if collects:
                 gc.enable()
@@ -159,7 +155,6 @@ def _unpack(
     root_fd: int,
     tar_split: str,
     options: ApplyOptions,
-    owners: Owners,
     progress: Callable[[int], None] | None,
 ) -> tuple[Applied, DisplacedReport]:
     """Start the threads and the worker, process the archive, and stop them even after an error."""
@@ -167,12 +162,13 @@ def _unpack(
     from cstore.archive.tarsplit import Packer, SplitFile
     from cstore.archive.unpacking.dispatch import Dispatcher
     from cstore.archive.unpacking.intake import Intake, RingWindows, make_ring
+    from cstore.archive.unpacking.owners import Owners
     from cstore.archive.unpacking.worker import Worker, held_signals
     from cstore.fs.room import RoomWatch
 
-    ring = make_ring()
+    ring, owners = make_ring(), Owners(options.id_map)
     with ExitStack() as cleanup:
-        terms = _terms(options, owners, cleanup)
+        terms = _terms(options, cleanup)
         with held_signals():
             # Fork before starting any thread: the child must not inherit a lock that a thread holds.
             worker = Worker(tree, root_fd, ring, terms)
@@ -196,8 +192,8 @@ def _unpack(
             compressed_size=options.known_compressed[1] if options.known_compressed else intake.compressed_size,
             diff_digest=intake.digest,
             diff_size=intake.size,
-            uids=owners.uids,
-            gids=owners.gids,
+            uids=tuple(sorted({uid for uid, _ in owners.known})),
+            gids=tuple(sorted({gid for _, gid in owners.known})),
             content_size=dispatcher.content_size,
             entries=dispatcher.entries,
             repeated=report.displaced[0][1] if report.displaced else b"",
@@ -205,13 +201,17 @@ def _unpack(
         return applied, report
 
 
-def _terms(options: ApplyOptions, owners: Owners, cleanup: ExitStack) -> Terms:
+def _terms(options: ApplyOptions, cleanup: ExitStack) -> Terms:
     from cstore.archive.composefs import opened
     from cstore.archive.unpacking.orders import Terms
 
     lowers = cleanup.enter_context(opened(options.lowers, os.O_RDONLY))
     for lower in lowers:
         lower.hold()  # report an invalid image now, before the fork
+    try:
+        missing_owner = options.id_map.to_host(0, 0)
+    except errors.InvalidIDMap:
+        missing_owner = None
     donor = None
     if options.donor:
         from cstore.archive.unpacking.sharing import Donor
@@ -226,7 +226,7 @@ def _terms(options: ApplyOptions, owners: Owners, cleanup: ExitStack) -> Terms:
     return Terms(
         form=options.form,
         has_lower=options.has_lower,
-        missing_owner=owners.for_missing(),
+        missing_owner=missing_owner,
         in_user_namespace=options.in_user_namespace,
         ignore_chown_errors=options.ignore_chown_errors,
         lowers=tuple(lowers),

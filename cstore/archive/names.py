@@ -24,24 +24,20 @@ def clean_name(name: bytes) -> bytes:
     plain = plain.rstrip(b"/")
     # Most names are plain by now; only those that may have other parts, such as dot files, are split.
     if not plain or plain[0] in b"./" or b"//" in plain or b"/." in plain:
-        plain = _clean_parts(name)
+        parts: list[bytes] = []
+        for part in name.split(b"/"):
+            if part == b".." and not parts:
+                raise errors.ArchiveHostile(show_name(name), "it climbs above the root of the layer")
+            if part == b"..":
+                parts.pop()
+            elif part not in {b"", b"."}:
+                parts.append(part)
+        plain = b"/".join(parts)
     if len(plain) > LONGEST_PATH:
         raise errors.EntryFailed(
             show_name(name), f"its name has {len(plain)} bytes, but a path may have at most {LONGEST_PATH}"
         )
     return plain
-
-
-def _clean_parts(name: bytes) -> bytes:
-    parts: list[bytes] = []
-    for part in name.split(b"/"):
-        if part == b"..":
-            if not parts:
-                raise errors.ArchiveHostile(show_name(name), "it climbs above the root of the layer")
-            parts.pop()
-        elif part not in {b"", b"."}:
-            parts.append(part)
-    return b"/".join(parts)
 
 
 def scoped_name(name: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Read the extended attributes that belong to a layer's content, for archives and comparisons."""
+"""Read the extended attributes that belong to a layer's content, for archives and comparisons; choose those to set."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from cstore.idmap import map_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cstore.archive.directories import Directories
     from cstore.idmap import IDMap
 
@@ -23,6 +25,17 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _SECURITY = frozenset({"security.capability", "security.ima"})
 _METACOPY = frozenset({"trusted.overlay.metacopy", "user.overlay.metacopy"})
 _UNREADABLE = frozenset({errno.ENODATA, errno.E2BIG})
+
+DROPPED: tuple[tuple[bytes, str], ...] = (
+    (b"trusted.overlay.", "they steer the kernel's overlay: a layer could hide or redirect what others made"),
+    (b"user.overlay.", "the same in a user namespace"),
+    (b"user.fuseoverlayfs.", "the same for fuse-overlayfs"),
+    (b"user.containers.override_stat", "it makes a mount program show other owners and modes than the files have"),
+    (b"security.selinux", "labels are given by the host when it mounts, never by who made the layer"),
+)
+"""Prefixes of attributes that are not set, with reasons. The tar-split keeps them, so exports contain them."""
+
+_NEVER_SET = tuple(prefix for prefix, _ in DROPPED)
 
 
 Attributes = tuple[tuple[bytes, bytes], ...]
@@ -133,3 +146,11 @@ def _values(target: int | bytes, names: list[str]) -> Attributes:
             raise
         found.append((os.fsencode(name), value))
     return tuple(found)
+
+
+# ── setting ──
+
+
+def to_set(xattrs: Sequence[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the attributes to set, including ACLs and capabilities."""
+    return tuple(pair for pair in xattrs if not pair[0].startswith(_NEVER_SET))

@@ -21,8 +21,8 @@ from cstore.archive.tar.header import (
     SYMLINK,
     Entry,
 )
-from cstore.archive.unpacking.attributes import to_set
 from cstore.archive.whiteout import METADATA_PREFIX, OPAQUE_NAME, is_whiteout_name, victim_of
+from cstore.archive.xattrs import to_set
 from cstore.errors import CstoreError
 from cstore.idmap import IDENTITY, IDMap
 from cstore.values import Value

@@ -153,7 +153,7 @@ def _go(entry: Named) -> bytes:
     return blocks[:-BLOCK_SIZE] + _sealed(bytes(last))
 
 
-def _gnu_with(entry: Named, mode: int, user: bytes, group: bytes, *, libarchive: bool = False) -> bytes:
+def _gnu(entry: Named, mode: int, user: bytes, group: bytes, *, libarchive: bool = False) -> bytes:
     out = b""
     for text, kind in ((entry.linkname, b"K"), (entry.name, b"L")):
         if len(text) > _NAME:
@@ -161,11 +161,6 @@ def _gnu_with(entry: Named, mode: int, user: bytes, group: bytes, *, libarchive:
             longer.linkname = entry.linkname if libarchive else b""
             out += _block(longer, _GNU, always_device=False) + _body(text + b"\0")
     return out + _block(entry, _GNU, always_device=False, short_device=libarchive)
-
-
-def _gnu(entry: Named) -> bytes:
-    owner = b"" if entry.numeric else b"root"
-    return _gnu_with(entry, 0o644, owner, owner)
 
 
 def _gnu_ustar(entry: Named) -> bytes:
@@ -262,12 +257,12 @@ def _renamed(entry: Named, name: bytes, link: bytes | None = None) -> Named:
 
 _ENCODERS: dict[Form, Callable[[Named], bytes]] = {
     Form.GO: _go,
-    Form.GNU: _gnu,
+    Form.GNU: lambda entry: _gnu(entry, 0o644, *((b"", b"") if entry.numeric else (b"root", b"root"))),
     Form.GNU_USTAR: _gnu_ustar,
     Form.GNU_POSIX: _gnu_posix,
     Form.PYTHON_PAX: _python_pax,
-    Form.PYTHON_GNU: lambda entry: _gnu_with(entry, 0, b"", b""),
+    Form.PYTHON_GNU: lambda entry: _gnu(entry, 0, b"", b""),
     Form.BSD_PAX: _bsd_pax,
     Form.BSD_USTAR: _bsd_ustar,
-    Form.BSD_GNU: lambda entry: _gnu_with(entry, 0, b"root", b"wheel", libarchive=True),
+    Form.BSD_GNU: lambda entry: _gnu(entry, 0, b"root", b"wheel", libarchive=True),
 }

@@ -61,7 +61,7 @@ class Clearing:
         """
         status = os.stat(base, dir_fd=folder.fd, follow_symlinks=False)
         path = join_name(folder.path, base)
-        ours = self._is_ours(path)
+        ours = self._paths.is_ours(path)
         if stat.S_ISDIR(status.st_mode):
             # It may contain unpacked files even if it was not unpacked itself.
             self.displaced.displace(folder.fd, base, path, position)
@@ -83,13 +83,9 @@ class Clearing:
         if not stat.S_ISDIR(status.st_mode):
             return False
         path = join_name(folder.path, base)
-        if self._is_ours(path) and not first_listing:
+        if self._paths.is_ours(path) and not first_listing:
             self.displaced.supersede(path, position)
         return True
-
-    def _is_ours(self, path: bytes) -> bool:
-        """Return whether a path was unpacked from this archive."""
-        return self._paths.is_ours(path)
 
     # ── owner and attributes ──
 

@@ -25,7 +25,6 @@ from cstore.archive.tar.header import (
     SYMLINK,
 )
 from cstore.archive.unpacking import orders as codes
-from cstore.archive.unpacking.attributes import to_set
 from cstore.archive.whiteout import (
     HARDLINK_DIRECTORY,
     METADATA_PREFIX,
@@ -34,6 +33,7 @@ from cstore.archive.whiteout import (
     WhiteoutForm,
     victim_of,
 )
+from cstore.archive.xattrs import to_set
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

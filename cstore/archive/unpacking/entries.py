@@ -13,7 +13,7 @@ from cstore.archive.whiteout import is_whiteout_device, make_opaque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import NoReturn
 
     from cstore.archive.unpacking.clearing import Clearing
@@ -31,13 +31,13 @@ class Entries:
     """Executes the orders that create something; the hot paths are `file` and a plain new `directory`.
 
     Attributes:
-        times: the times of directories, to be set at the end.
+        times: the times of listed directories, in the order of the archive, to be set at the end.
         root_listed: whether an entry listed the root.
         unfinished: the order that began the current file, until its contents are complete.
     """
 
     def __init__(self, terms: Terms, paths: Paths, clearing: Clearing, ring: memoryview, lower: CopyUp) -> None:
-        self.times = DirectoryTimes()
+        self.times: PathList[Times] = PathList()
         self.unfinished: Order | None = None
         self._terms = terms
         self._paths = paths
@@ -317,39 +317,19 @@ Times = tuple[int, int]
 """Access and modification time, in nanoseconds."""
 
 
-class DirectoryTimes:
-    """The times of listed directories, in the order of the archive."""
-
-    def __init__(self) -> None:
-        self._listed: PathList[Times] = PathList()
-
-    def add(self, path: bytes, times: Times) -> None:
-        """Record the times of the directory with this plain path."""
-        self._listed.add(path, times)
-
-    def set_found(self, paths: Paths) -> None:
-        """Restore the times of unlisted directories that existed before."""
-        for path, times in paths.found:
-            if not paths.is_new(path):
-                _set(paths, path, times, sure=False)
-
-    def set_listed(self, paths: Paths, *, displaced: bool) -> None:
-        """Set the times of listed directories. `displaced`: a path may no longer be a directory."""
-        for path, times in self._listed:
-            _set(paths, path, times, sure=not displaced)
-
-
-def _set(paths: Paths, path: bytes, times: Times, *, sure: bool) -> None:
-    if not path:
-        os.utime(paths.root.fd, ns=times)
-        return
-    folder_path, base = split_name(path)
-    try:
-        folder = paths.folder(folder_path, Missing.REFUSED)
-        if folder.path == folder_path and (
-            sure or stat.S_ISDIR(os.stat(base, dir_fd=folder.fd, follow_symlinks=False).st_mode)
-        ):
-            os.utime(base, ns=times, dir_fd=folder.fd, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in GONE:
-            raise
+def set_times(paths: Paths, listed: Iterable[tuple[bytes, Times]], *, sure: bool) -> None:
+    """Set the times of directories by plain path. `sure`: all paths that exist are still directories."""
+    for path, times in listed:
+        if not path:
+            os.utime(paths.root.fd, ns=times)
+            continue
+        folder_path, base = split_name(path)
+        try:
+            folder = paths.folder(folder_path, Missing.REFUSED)
+            if folder.path == folder_path and (
+                sure or stat.S_ISDIR(os.stat(base, dir_fd=folder.fd, follow_symlinks=False).st_mode)
+            ):
+                os.utime(base, ns=times, dir_fd=folder.fd, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in GONE:
+                raise

@@ -13,12 +13,12 @@ from cstore import errors
 from cstore.archive.names import join_name, show_name, split_name
 from cstore.archive.override import ATTRIBUTE, Override, override_in
 from cstore.archive.unpacking import orders as codes
-from cstore.archive.unpacking.attributes import to_set
 from cstore.archive.unpacking.clearing import Clearing
-from cstore.archive.unpacking.entries import Entries
+from cstore.archive.unpacking.entries import Entries, set_times
 from cstore.archive.unpacking.lowers import Below, CopyUp
 from cstore.archive.unpacking.paths import GONE, Missing, Paths
 from cstore.archive.unpacking.removal import Removal
+from cstore.archive.xattrs import to_set
 from cstore.contexts import suppress
 from cstore.kernel.process import close_all_but, die_with_parent
 
@@ -97,31 +97,7 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
     metadata = MetadataCopier(terms, paths, clearing, below)
     entries = Entries(terms, paths, clearing, ring, CopyUp(paths, below))
     removal = Removal(terms, paths, clearing.displaced, below)
-    handlers = _handlers(entries, removal, outgoing)
-    order: Order = (codes.FINISH,)
-    try:
-        with os.fdopen(incoming, "rb", 1 << 16) as stream:
-            while (batch := _read_batch(stream))[0][0] != codes.FINISH:
-                for order in batch:
-                    handlers[order[0]](order)
-        entries.times.set_found(paths)
-        metadata.copy_all(root_listed=entries.root_listed)
-        removal.settle()
-        entries.times.set_listed(paths, displaced=bool(clearing.displaced.report))
-    except errors.CstoreError as error:
-        return REFUSED, (type(error).__name__, error.args, vars(error))
-    except OSError as error:
-        if error.errno in _SYSTEM_ERRORS:
-            return SYSTEM, error.errno
-        return _refuse(entries.unfinished or order, os.strerror(error.errno).lower() if error.errno else str(error))
-    except OverflowError as error:
-        return _refuse(order, str(error))
-    return DONE, clearing.displaced.report.pack()
-
-
-def _handlers(entries: Entries, removal: Removal, outgoing: int) -> list[Callable[[Order], None]]:
-    """Return the handlers of orders, indexed by their codes."""
-    table: dict[int, Callable[[Order], None]] = {
+    handlers: dict[int, Callable[[Order], None]] = {
         codes.FILE: entries.file,
         codes.BEGIN: entries.begin,
         codes.DATA: entries.data,
@@ -135,7 +111,26 @@ def _handlers(entries: Entries, removal: Removal, outgoing: int) -> list[Callabl
         codes.OPAQUE: removal.opaque,
         codes.RELEASE: lambda order: _write(outgoing, bytes((order[1],))),
     }
-    return [table[code] for code in range(codes.FINISH)]
+    order: Order = (codes.FINISH,)
+    try:
+        with os.fdopen(incoming, "rb", 1 << 16) as stream:
+            while (batch := _read_batch(stream))[0][0] != codes.FINISH:
+                for order in batch:
+                    handlers[order[0]](order)
+        # Unlisted directories that existed before get back their times.
+        set_times(paths, ((path, times) for path, times in paths.found if not paths.is_new(path)), sure=False)
+        metadata.copy_all(root_listed=entries.root_listed)
+        removal.settle()
+        set_times(paths, entries.times, sure=not clearing.displaced.report)
+    except errors.CstoreError as error:
+        return REFUSED, (type(error).__name__, error.args, vars(error))
+    except OSError as error:
+        if error.errno in _SYSTEM_ERRORS:
+            return SYSTEM, error.errno
+        return _refuse(entries.unfinished or order, os.strerror(error.errno).lower() if error.errno else str(error))
+    except OverflowError as error:
+        return _refuse(order, str(error))
+    return DONE, clearing.displaced.report.pack()
 
 
 def _read_batch(stream: BinaryIO) -> list[Order]:

@@ -17,7 +17,11 @@ _USUAL_COUNT = 65536
 
 
 class Owners:
-    """Maps owners, and records all owners of the archive."""
+    """Maps owners.
+
+    Attributes:
+        known: all owners of the archive so far, except those of whiteouts, and what they are on the host.
+    """
 
     def __init__(self, id_map: IDMap) -> None:
         self._id_map = id_map
@@ -50,23 +54,6 @@ class Owners:
             raise errors.EntryFailed(
                 show_name(entry.name), reason, hint=hint, owner=owner, needs="the ID map"
             ) from error
-
-    def for_missing(self) -> tuple[int, int] | None:
-        """Return the owner of directories that the archive does not list; None if the ID map does not cover 0:0."""
-        try:
-            return self._id_map.to_host(0, 0)
-        except errors.InvalidIDMap:
-            return None
-
-    @property
-    def uids(self) -> tuple[int, ...]:
-        """The user IDs of all entries so far, sorted."""
-        return tuple(sorted({uid for uid, _ in self.known}))
-
-    @property
-    def gids(self) -> tuple[int, ...]:
-        """The group IDs of all entries so far, sorted."""
-        return tuple(sorted({gid for _, gid in self.known}))
 
 
 def subordinate_hint(uid: int, gid: int) -> str:

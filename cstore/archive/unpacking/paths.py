@@ -20,9 +20,9 @@ import stat
 from cstore import errors
 from cstore.archive.names import join_name, show_name
 from cstore.archive.override import ATTRIBUTE, Override
-from cstore.archive.unpacking.attributes import to_set
 from cstore.archive.unpacking.seen import PathList, SeenPaths
 from cstore.archive.whiteout import WhiteoutForm, is_whiteout_device, make_opaque
+from cstore.archive.xattrs import to_set
 from cstore.contexts import suppress
 from cstore.values import IntChoice
 
@@ -183,7 +183,11 @@ class Paths:
     # ── walking ──
 
     def _walk(self, path: bytes, missing: Missing, *, revive: bool, links: bool) -> Folder:
-        current, rest = self._nearest(path)
+        current, rest, end = self.root, path, len(path)
+        while (end := path.rfind(b"/", 0, end)) > 0:  # from the nearest open ancestor
+            if (known := self.open_folders.get(path[:end])) is not None:
+                current, rest = known, path[end + 1 :]
+                break
         pending = [(part, False) for part in reversed(rest.split(b"/"))]
         passed, foreign = 0, False
         while pending:
@@ -211,15 +215,6 @@ class Paths:
                 self._aliases.clear()
             self._aliases[path] = current.path
         return current
-
-    def _nearest(self, path: bytes) -> tuple[Folder, bytes]:
-        """Return the nearest open ancestor of a path, and the rest of the path."""
-        end = len(path)
-        while (end := path.rfind(b"/", 0, end)) > 0:
-            found = self.open_folders.get(path[:end])
-            if found is not None:
-                return found, path[end + 1 :]
-        return self.root, path
 
     def _enter(
         self, current: Folder, part: bytes, inside: bytes, missing: Missing, *, revive: bool, links: bool

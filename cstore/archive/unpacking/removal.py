@@ -164,9 +164,9 @@ class Removal:
         try:
             os.rmdir(base, dir_fd=fd)
         except OSError as error:
-            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:  # unpacked files are left in it
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
-            self._paths.renew(path)
+            self._paths.renew(path)  # unpacked files are left in it
             return mode
         self._paths.forget(path)
         return None
