@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from cstore.records.model import Layer
     from cstore.records.mounts import MountTable
     from cstore.store.context import Context
-    from cstore.store.intents import Intent
     from cstore.store.lookup import Tables
     from cstore.store.session import Writer
 
@@ -71,34 +70,30 @@ def mounted_meanwhile(context: Context, layer: str, *, label: str = "", options:
     """
     from cstore.store.rootless import alone
 
-    if not alone():
-        from cstore.store.intents import Intent
-
-        intent = Intent(context)
+    if alone():
+        with _locked(context) as writer:
+            record = layer_or_container_layer(writer, context.layout, layer)
+            path = context.driver.mount(layer, _options(context, writer, record, label, options))
         try:
-            yield _mounted_for(context, layer, intent, label, options)
+            yield path
         finally:
-            unmount(context, layer)
-            intent.done()
+            with _locked(context, freeing=True):
+                context.driver.unmount(layer)
         return
-    with _locked(context) as writer:
-        record = layer_or_container_layer(writer, context.layout, layer)
-        path = context.driver.mount(layer, _options(context, writer, record, label, options))
+    from cstore.store.intents import Intent
+
+    intent = Intent(context)
     try:
+        with _locked(context) as writer, writer.mounts() as mounts:
+            record = layer_or_container_layer(writer, context.layout, layer)
+            recorded = mounts.get(record.id)
+            if os.access(context.layout.graph_root, os.W_OK):  # read-only media cannot hold an intent
+                intent.note(mounted=record.id, count=1 if recorded is None else recorded.count + 1)
+            path = count_up(context, mounts, record.id, lambda: _options(context, writer, record, label, options))
         yield path
     finally:
-        with _locked(context, freeing=True):
-            context.driver.unmount(layer)
-
-
-def _mounted_for(context: Context, layer: str, intent: Intent, label: str, options: tuple[str, ...]) -> str:
-    """Mount a layer for a caller that will unmount it, and note that in the intent."""
-    with _locked(context) as writer, writer.mounts() as mounts:
-        record = layer_or_container_layer(writer, context.layout, layer)
-        recorded = mounts.get(record.id)
-        if os.access(context.layout.graph_root, os.W_OK):  # read-only media cannot hold an intent
-            intent.note(mounted=record.id, count=1 if recorded is None else recorded.count + 1)
-        return count_up(context, mounts, record.id, lambda: _options(context, writer, record, label, options))
+        unmount(context, layer)
+        intent.done()
 
 
 def count_up(context: Context, mounts: MountTable, layer: str, options: Callable[[], MountOptions]) -> str:
