@@ -206,10 +206,10 @@ class Containers:
         return container_files.size(self._context, ref)
 
     def parent_owners(self, ref: str) -> tuple[Sequence[int], Sequence[int]]:
-        """Return owners above a container's mount that its layer's maps do not cover; see `owners.parent_owners`.
+        """Return owners above a container's mount that its layer's maps do not cover; see `mounting.parent_owners`.
 
         Raises LayerUnknown, LayerNotMounted.
         """
-        from cstore.store import owners
+        from cstore.store import mounting
 
-        return owners.parent_owners(self._context, self.get(ref).layer)
+        return mounting.parent_owners(self._context, self.get(ref).layer)

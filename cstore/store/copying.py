@@ -211,16 +211,7 @@ def _copy(source: LayerPath, out_of: _Side, target: LayerPath, making: _Making) 
             _copy_tree(found, from_name, target, making, owner)
             return
         fds.append(found.fd)
-        target = _named_in(source, target, making.into)
-        if not target.layer:
-            from cstore.store.host_files import place_through
-
-            if presence.is_directory(target.path):
-                raise _is_directory(target.path)
-            place = target.path.rstrip("/") or "/"
-            if place_through(found.fd, found.copy, from_name, place, owner, sync=making.sync):
-                return
-        _copy_file(found, from_name, target, making, owner)
+        _copy_file(found, source, from_name, target, making, owner)
     except CstoreError as error:
         error.go_text = f'error copying "{from_name}" to "{to_name}": {error.go_text}'
         raise
@@ -288,20 +279,24 @@ def _copy_tree(found: int | Opener, name: str, target: LayerPath, making: _Makin
         os.close(target_fd)
 
 
-def _named_in(source: LayerPath, target: LayerPath, into: _Side) -> LayerPath:
-    """Return the target of a file: below an existing directory with the file's name, else the target itself."""
-    name = os.path.basename(source.path.rstrip("/"))
-    try:
-        os.close(open_in_root(into.root_fd, _inside(target), _LOOK | os.O_DIRECTORY))
-    except OSError:
-        return target
-    return target if name in {"", ".", ".."} else target.with_(path=os.path.join(target.path or "/", name))
-
-
-def _copy_file(found: _Found, name: str, target: LayerPath, making: _Making, owner: Owner) -> None:
+def _copy_file(found: _Found, source: LayerPath, name: str, target: LayerPath, making: _Making, owner: Owner) -> None:
+    """Copy a file to `target` or, if that is a directory, into it under its own name."""
     from cstore.fs.tree.merge import place_file
 
     into = making.into
+    with suppress(OSError):
+        os.close(open_in_root(into.root_fd, _inside(target), _LOOK | os.O_DIRECTORY))
+        own = os.path.basename(source.path.rstrip("/"))
+        if own not in {"", ".", ".."}:
+            target = target.with_(path=os.path.join(target.path or "/", own))
+    if not target.layer:
+        from cstore.store.host_files import place_through
+
+        if presence.is_directory(target.path):
+            raise _is_directory(target.path)
+        place = target.path.rstrip("/") or "/"
+        if place_through(found.fd, found.copy, name, place, owner, sync=making.sync):
+            return
     where = into.name + target.path
     path = _inside(target).rstrip(b"/")
     folder, _, last = path.rpartition(b"/")

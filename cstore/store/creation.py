@@ -331,8 +331,9 @@ def add_incomplete(writer: Writer, request: NewLayer, before: LayerPlan) -> tupl
     planned = not request.id and writer.layers.get(before.id) is None
     chosen_id = before.id if planned else check_new_id(writer, request.id)
     plan = _plan_layer(writer, request, writer.context, chosen_id)
-    now_from, then_from = ((source and (source.id, source.created)) for source in (plan.source, before.source))
-    if now_from != then_from or plan.id_map != before.id_map:  # a tree staged for `before` is no longer the right one
+    known, found = before.source, plan.source
+    same_source = (found and (found.id, found.created)) == (known and (known.id, known.created))
+    if not same_source or plan.id_map != before.id_map:  # the staged tree is no longer the right one
         raise errors.LayerUnknown(request.template or request.parent)
     record = Layer(
         id=plan.id,

@@ -398,10 +398,10 @@ class Layers:
         return mounting.mount_points(self._context)
 
     def parent_owners(self, ref: str) -> tuple[Sequence[int], Sequence[int]]:
-        """Return owners above a mount that the layer's maps do not cover; see `owners.parent_owners`.
+        """Return owners above a mount that the layer's maps do not cover; see `mounting.parent_owners`.
 
         Raises LayerUnknown, LayerNotMounted.
         """
-        from cstore.store import owners
+        from cstore.store import mounting
 
-        return owners.parent_owners(self._context, ref)
+        return mounting.parent_owners(self._context, ref)

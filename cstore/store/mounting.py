@@ -6,20 +6,20 @@ import os
 
 from cstore import errors
 from cstore.contexts import contextmanager
-from cstore.store.lookup import container_of_layer, layer_by_id, layer_or_container_layer
+from cstore.store.lookup import container_of_layer, find_own_layer, layer_by_id, layer_or_container_layer
 from cstore.store.places import is_made
 from cstore.store.reading import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from cstore.drivers.contract import MountOptions
+    from cstore.idmap import IDRange
     from cstore.records.model import Layer
     from cstore.records.mounts import MountTable
     from cstore.store.context import Context
-    from cstore.store.intents import Intent
     from cstore.store.lookup import Tables
     from cstore.store.session import Writer
 
@@ -70,34 +70,30 @@ def mounted_meanwhile(context: Context, layer: str, *, label: str = "", options:
     """
     from cstore.store.rootless import alone
 
-    if not alone():
-        from cstore.store.intents import Intent
-
-        intent = Intent(context)
+    if alone():
+        with _locked(context) as writer:
+            record = layer_or_container_layer(writer, context.layout, layer)
+            path = context.driver.mount(layer, _options(context, writer, record, label, options))
         try:
-            yield _mounted_for(context, layer, intent, label, options)
+            yield path
         finally:
-            unmount(context, layer)
-            intent.done()
+            with _locked(context, freeing=True):
+                context.driver.unmount(layer)
         return
-    with _locked(context) as writer:
-        record = layer_or_container_layer(writer, context.layout, layer)
-        path = context.driver.mount(layer, _options(context, writer, record, label, options))
+    from cstore.store.intents import Intent
+
+    intent = Intent(context)
     try:
+        with _locked(context) as writer, writer.mounts() as mounts:
+            record = layer_or_container_layer(writer, context.layout, layer)
+            recorded = mounts.get(record.id)
+            if os.access(context.layout.graph_root, os.W_OK):  # read-only media cannot hold an intent
+                intent.note(mounted=record.id, count=1 if recorded is None else recorded.count + 1)
+            path = count_up(context, mounts, record.id, lambda: _options(context, writer, record, label, options))
         yield path
     finally:
-        with _locked(context, freeing=True):
-            context.driver.unmount(layer)
-
-
-def _mounted_for(context: Context, layer: str, intent: Intent, label: str, options: tuple[str, ...]) -> str:
-    """Mount a layer for a caller that will unmount it, and note that in the intent."""
-    with _locked(context) as writer, writer.mounts() as mounts:
-        record = layer_or_container_layer(writer, context.layout, layer)
-        recorded = mounts.get(record.id)
-        if os.access(context.layout.graph_root, os.W_OK):  # read-only media cannot hold an intent
-            intent.note(mounted=record.id, count=1 if recorded is None else recorded.count + 1)
-        return count_up(context, mounts, record.id, lambda: _options(context, writer, record, label, options))
+        unmount(context, layer)
+        intent.done()
 
 
 def count_up(context: Context, mounts: MountTable, layer: str, options: Callable[[], MountOptions]) -> str:
@@ -243,6 +239,50 @@ def _found_mounted(context: Context) -> dict[str, str]:
         if context.driver.is_mounted(layer, point):
             found[layer] = point
     return found
+
+
+def parent_owners(context: Context, ref: str) -> tuple[list[int], list[int]]:
+    """Return the UIDs and GIDs, sorted, of owners of a layer's mount point's parent directories that its maps lack.
+
+    Raises:
+        LayerUnknown: there is no such layer.
+        LayerNotMounted: the layer has an ID map and is not mounted.
+    """
+    layer = find_own_layer(Reader(context), ref)
+    if layer is None:
+        raise errors.LayerUnknown(ref)
+    if not layer.id_map:
+        return [], []
+    path = mount_point(context, layer.id)
+    if not path:
+        from cstore.errors import LayerNotMounted
+
+        raise LayerNotMounted(layer.id)
+    uids: set[int] = set()
+    gids: set[int] = set()
+    above = os.path.dirname(os.path.abspath(path))  # an untrusted path from a record
+    while above != os.path.dirname(above):  # the root is left out; the parent of "//" is "//"
+        try:
+            statuses = (os.stat(above), os.lstat(above))
+        except OSError as error:
+            raise errors.SystemFailure("examine", above, error) from None
+        for status in statuses:
+            if not _covers(layer.id_map.uids, status.st_uid):
+                uids.add(status.st_uid)
+            if not _covers(layer.id_map.gids, status.st_gid):
+                gids.add(status.st_gid)
+        above = os.path.dirname(above)
+    return sorted(uids), sorted(gids)
+
+
+def _covers(ranges: Sequence[IDRange], number: int) -> bool:
+    from cstore.idmap import map_in
+
+    try:
+        map_in(ranges, number, "ID")
+    except errors.InvalidIDMap:
+        return False
+    return True
 
 
 def shutdown(context: Context, *, force: bool = False) -> list[str]:

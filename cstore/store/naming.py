@@ -89,24 +89,19 @@ def resolve_path(tables: Tables, text: str, kind: str = "", *, by_layer: bool = 
         UnknownItem, AmbiguousItem, InvalidOption: as `resolve`.
     """
     failure: errors.UnknownItem | None = None
-    for name, path in _splits(text):
+    end = len(text)
+    while True:
+        path = text[end + 1 :]
         try:
-            return ItemPath(resolve(tables, name, kind, by_layer=by_layer), path)
+            return ItemPath(resolve(tables, text[:end], kind, by_layer=by_layer), path)
         except errors.AmbiguousItem as error:
             failure = failure if isinstance(failure, errors.AmbiguousItem) else error
         except errors.UnknownItem as error:
             if failure is None or (path.startswith("/") and not isinstance(failure, errors.AmbiguousItem)):
                 failure = error  # app:2 names an unknown tag, app:/etc an unknown image
-    raise failure or errors.NotAnItem(text)
-
-
-def _splits(text: str) -> Iterator[tuple[str, str]]:
-    """Yield every split of a text into an item and a path, the longest item first."""
-    yield text, ""
-    end = text.rfind(":")
-    while end > 0:
-        yield text[:end], text[end + 1 :]
         end = text.rfind(":", 0, end)
+        if end <= 0:
+            raise failure
 
 
 def layer_of(tables: Tables, item: Item) -> Layer:

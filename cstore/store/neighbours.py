@@ -36,7 +36,17 @@ def notices(layout: Layout, named: Sequence[str], used: Sequence[str]) -> Iterat
             yield f"the additional image store {store} is already in use; remove it from additionalimagestores"
     yield from _image_store_gone(layout)
     for store in used:
-        yield from _additional_store_gone(store, layout)
+        if any(presence.is_there(os.path.join(store, f"{layout.driver}-{kind}")) for kind in ("layers", "images")):
+            continue
+        ways = list(_others(store, layout, "cstore images"))
+        for way in ways:
+            yield f"the additional image store {store} is not used: it has no {layout.driver} store, but {way}"
+        if not ways:
+            problem = f"holds no {layout.driver} store" if presence.is_directory(store) else "does not exist"
+            yield (
+                f"the additional image store {store} {problem}; "
+                "if its disk is not mounted, mount it, or remove it from additionalimagestores"
+            )
 
 
 def shell_word(text: str) -> str:
@@ -123,17 +133,3 @@ def _image_store_gone(layout: Layout) -> Iterator[str]:
         f"the image store {layout.image_store} {problem}, so its images and layers are missing; "
         "if its disk is not mounted, mount it before you write to the store"
     )
-
-
-def _additional_store_gone(store: str, layout: Layout) -> Iterator[str]:
-    if any(presence.is_there(os.path.join(store, f"{layout.driver}-{kind}")) for kind in ("layers", "images")):
-        return
-    ways = list(_others(store, layout, "cstore images"))
-    for way in ways:
-        yield f"the additional image store {store} is not used: it has no {layout.driver} store, but {way}"
-    if not ways:
-        problem = f"holds no {layout.driver} store" if presence.is_directory(store) else "does not exist"
-        yield (
-            f"the additional image store {store} {problem}; "
-            "if its disk is not mounted, mount it, or remove it from additionalimagestores"
-        )

@@ -34,12 +34,29 @@ def result_at(path: str, *, sync: bool) -> Iterator[int]:
     """
     if "\0" in path:
         raise InvalidOption(f"{path!r} is not a path: it contains a zero byte")
-    if is_replaceable(path):
-        with _replacement(os.path.realpath(path), sync=sync) as descriptor:
-            yield descriptor
-    else:
+    if not is_replaceable(path):
         with opened(path, os.O_WRONLY) as descriptor:
             yield descriptor
+        return
+    path = os.path.realpath(path)
+    clear_parts(path)
+    descriptor, beside = _nameless(os.path.dirname(path)), ""
+    try:
+        if descriptor < 0:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            beside, descriptor = make_part(path, lambda part: os.open(part, flags, 0o666))
+    except OSError as error:
+        raise SystemFailure("create", path, error) from error
+    try:
+        yield descriptor
+        _publish(descriptor, beside, path, sync=sync)
+    except BaseException:
+        if beside:
+            with suppress(FileNotFoundError):  # it may be renamed already
+                os.unlink(beside)
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def is_replaceable(path: str) -> bool:
@@ -68,28 +85,6 @@ def is_replaceable(path: str) -> bool:
         raise SystemFailure("open", path, error) from error
 
 
-@contextmanager
-def _replacement(path: str, *, sync: bool) -> Iterator[int]:
-    clear_parts(path)
-    descriptor, beside = _nameless(os.path.dirname(path)), ""
-    try:
-        if descriptor < 0:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            beside, descriptor = make_part(path, lambda part: os.open(part, flags, 0o666))
-    except OSError as error:
-        raise SystemFailure("create", path, error) from error
-    try:
-        yield descriptor
-        _publish(descriptor, beside, path, sync=sync)
-    except BaseException:
-        if beside:
-            with suppress(FileNotFoundError):  # it may be renamed already
-                os.unlink(beside)
-        raise
-    finally:
-        os.close(descriptor)
-
-
 def _nameless(folder: str) -> int:
     """Open an unnamed file, which disappears if its writer is killed; -1 if the system does not support this."""
     if not presence.is_directory("/proc/self/fd"):  # without /proc, it could not get a name
@@ -106,22 +101,20 @@ def _give_name(descriptor: int, path: str) -> None:
     here = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in (path, *part_names(path)):
-            with suppress(FileExistsError):
+            try:
                 os.link(str(descriptor), name, src_dir_fd=here, follow_symlinks=True)
+            except FileExistsError:
+                continue
+            try:
                 if name != path:
-                    _take_place(name, path)
-                return
+                    os.rename(name, path)
+            except OSError:
+                os.unlink(name)
+                raise
+            return
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
     finally:
         os.close(here)
-
-
-def _take_place(beside: str, path: str) -> None:
-    try:
-        os.rename(beside, path)
-    except OSError:
-        os.unlink(beside)
-        raise
 
 
 def _publish(descriptor: int, beside: str, path: str, *, sync: bool) -> None:

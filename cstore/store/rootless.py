@@ -84,6 +84,9 @@ def refuse_unseen(layer: str, path: str) -> None:
 
 def obstacle() -> str:
     """Return what prevents this process from having the IDs assigned to its user, as a clause; "" if nothing does."""
+    from cstore.config import rootless_identity
+    from cstore.config.subids import GROUP_FILE, USER_FILE, read_ranges
+    from cstore.kernel.namespaces import own_ranges
     from cstore.kernel.process import may_ever_have, no_new_privileges
 
     absent = missing_mappers()
@@ -99,25 +102,6 @@ def obstacle() -> str:
     weak = [path for path in map(_found, _MAPPERS) if not _has_rights(path)]
     if weak:
         return f"{' and '.join(weak)} must be set-user-ID root, on a file system that is not mounted nosuid"
-    return _absent_ranges()
-
-
-def _has_rights(program: str) -> bool:
-    """Return whether a program gets more privileges than the user who starts it."""
-    try:
-        if os.statvfs(program).f_flag & os.ST_NOSUID:
-            return False
-        return bool(os.stat(program).st_mode & stat.S_ISUID) or "security.capability" in os.listxattr(program)
-    except OSError:
-        return True  # unknown
-
-
-def _absent_ranges() -> str:
-    """Return which assigned IDs do not exist in this process's namespace, as a clause; "" if all do."""
-    from cstore.config import rootless_identity
-    from cstore.config.subids import GROUP_FILE, USER_FILE, read_ranges
-    from cstore.kernel.namespaces import own_ranges
-
     identity = rootless_identity()
     if identity.inside:
         return ""
@@ -130,6 +114,16 @@ def _absent_ranges() -> str:
                     "start it with more IDs"
                 )
     return ""
+
+
+def _has_rights(program: str) -> bool:
+    """Return whether a program gets more privileges than the user who starts it."""
+    try:
+        if os.statvfs(program).f_flag & os.ST_NOSUID:
+            return False
+        return bool(os.stat(program).st_mode & stat.S_ISUID) or "security.capability" in os.listxattr(program)
+    except OSError:
+        return True  # unknown
 
 
 def granted_ids(uid: int, gid: int) -> IDMap:
