@@ -7,6 +7,8 @@ arguments may also be bare hex digits.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from cstore.arguments import checked, checked_methods
 from cstore.digests import digest_of
 from cstore.docker.facts import Facts
@@ -153,26 +155,23 @@ class ImageStore:
         """
         identifier = self._id(image, go_text="unrecognized image ID {}")
         children = self.children(identifier)
-        freed = self._remove(self._records()[identifier])
-        for child in children:
-            self._facts.set_parent(child.removeprefix(_PREFIX), "")
-        return freed
-
-    def _remove(self, record: Image) -> list[Freed]:
+        record = self._records()[identifier]
         top = self._layers.at(record.layer) if record.layer else None
         if top is None or not self._layers.retains_any_of(top):
             below = {one.layer: one for one in top.measured()} if top is not None else {}
-            return [below[layer] for layer in self._store.images.delete(record.id) if layer in below]
-        user = next((one for one in self._store.containers.list() if one.image == record.id), None)
-        if user is not None:
-            raise ImageUsedByContainer(record.id, user.id, removal_command(self._store.context, user))
-        self._store.delete(record.id)
-        for mapped_layer in record.mapped_layers:
-            try:
-                self._store.layers.delete(mapped_layer)
-            except (InUse, LayerUnknown, ReadOnlyStore):
-                continue
-        return self._layers.cascade(top)
+            freed = [below[layer] for layer in self._store.images.delete(record.id) if layer in below]
+        else:
+            user = next((one for one in self._store.containers.list() if one.image == record.id), None)
+            if user is not None:
+                raise ImageUsedByContainer(record.id, user.id, removal_command(self._store.context, user))
+            self._store.delete(record.id)
+            for mapped_layer in record.mapped_layers:
+                with suppress(InUse, LayerUnknown, ReadOnlyStore):
+                    self._store.layers.delete(mapped_layer)
+            freed = self._layers.cascade(top)
+        for child in children:
+            self._facts.set_parent(child.removeprefix(_PREFIX), "")
+        return freed
 
     # ── finding ──
 

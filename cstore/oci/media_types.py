@@ -37,14 +37,6 @@ def made_up_manifest(config: bytes, layers: Iterable[tuple[str, int]]) -> bytes:
         config: the image JSON.
         layers: DiffID and uncompressed size of each layer, bottom first.
     """
-    document = {
-        "schemaVersion": 2,
-        "mediaType": DOCKER_MANIFEST,
-        "config": _descriptor(DOCKER_CONFIG, len(config), digest_of(config)),
-        "layers": [_descriptor(LAYER_TYPE, size, diff_id) for diff_id, size in layers],
-    }
-    return gojson.encode(document)
-
-
-def _descriptor(kind: str, size: int, digest: str) -> dict[str, object]:
-    return {"mediaType": kind, "size": size, "digest": digest}
+    described = {"mediaType": DOCKER_CONFIG, "size": len(config), "digest": digest_of(config)}
+    parts = [{"mediaType": LAYER_TYPE, "size": size, "digest": diff_id} for diff_id, size in layers]
+    return gojson.encode({"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": described, "layers": parts})

@@ -70,7 +70,16 @@ def parse_name(text: str, *, home: str = DOCKER) -> ImageName:
         domain = DOCKER
     if domain == DOCKER and "/" not in path:
         path = f"library/{path}"
-    _check(text, domain, path)
+    if not _is_domain(domain):
+        raise _invalid(text, f"{domain!r} is not a domain")
+    if path.lower() != path and is_path(path.lower()):
+        reason = f"invalid reference format: repository name ({path}) must be lowercase"
+        raise _invalid(text, f"{path!r} is not in lower case", go_text=reason)
+    if not is_path(path):
+        raise _invalid(text, "it is not of the form [DOMAIN/]PATH[:TAG]")
+    if len(domain) + len(path) + 1 > _LONGEST:
+        reason = "repository name must not be more than 255 characters"
+        raise _invalid(text, "it has more than 255 characters", go_text=reason)
     return ImageName(domain, path, tag or ("" if digest else "latest"), digest)
 
 
@@ -114,19 +123,6 @@ def _without_tag(named: str) -> tuple[str, str]:
     """Split off a tag; a colon before the last slash belongs to a port."""
     head, colon, tag = named.rpartition(":")
     return (head, tag) if colon and "/" not in tag else (named, "")
-
-
-def _check(text: str, domain: str, path: str) -> None:
-    if not _is_domain(domain):
-        raise _invalid(text, f"{domain!r} is not a domain")
-    if path.lower() != path and is_path(path.lower()):
-        reason = f"invalid reference format: repository name ({path}) must be lowercase"
-        raise _invalid(text, f"{path!r} is not in lower case", go_text=reason)
-    if not is_path(path):
-        raise _invalid(text, "it is not of the form [DOMAIN/]PATH[:TAG]")
-    if len(domain) + len(path) + 1 > _LONGEST:
-        reason = "repository name must not be more than 255 characters"
-        raise _invalid(text, "it has more than 255 characters", go_text=reason)
 
 
 def _invalid(text: str, reason: str, *, go_text: str = "invalid reference format") -> errors.InvalidName:

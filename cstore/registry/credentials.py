@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from base64 import b64decode, b64encode
 
 from cstore import presence
@@ -15,7 +16,7 @@ from cstore.config.parse import read_named
 from cstore.errors import ConfigError, SystemFailure
 from cstore.fs.atomic import write_file
 from cstore.registry.access import Credentials
-from cstore.registry.helper_programs import erase, get, store
+from cstore.registry.errors import cleaned
 from cstore.registry.registries_conf import AUTH_FILES
 
 TYPE_CHECKING = False
@@ -30,6 +31,13 @@ HUB_HOST = "registry-1.docker.io"
 HUB_KEY = "https://index.docker.io/v1/"
 """The key of docker.io in Docker's own file."""
 _LARGEST = 8 << 20
+
+_HELPER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
+_TIMEOUT = 120
+"""Seconds; a helper may ask the user."""
+_NOT_FOUND = "credentials not found"
+_TOKEN = "<token>"  # noqa: S105  - what helpers return instead of a user name; not a secret
+_LARGEST_ANSWER = 1 << 20
 
 
 @checked
@@ -48,7 +56,7 @@ def find_with_source(settings: Settings, registry: str, repository: str = "") ->
     """Return the same with the file or program that has them."""
     for helper in settings.registries.helpers:
         if helper != AUTH_FILES:
-            found = get(helper, registry, settings.search_path)
+            found = _ask_helper(helper, registry, settings.search_path)
             if found is not None:
                 return found, f"docker-credential-{helper}"
             continue
@@ -65,14 +73,16 @@ def _in_file(file: AuthFile, registry: str, repository: str, settings: Settings)
     helpers = {} if file.legacy else _table(document, "credHelpers", file.path)
     for key in _same(registry):
         if isinstance(helper := helpers.get(key), str) and helper:
-            return get(helper, _helper_key(registry), settings.search_path)
+            return _ask_helper(helper, _helper_key(registry), settings.search_path)
     parts = [*registry.split("/"), *(repository.split("/") if repository else ())]
     for key in ("/".join(parts[:count]) for count in range(len(parts), 0, -1)):  # the most specific first
         found = _entry(auths, key, exact=key != registry, path=file.path)
         if found is not None:
             return found
     helper = None if file.legacy else document.get("credsStore")
-    return get(helper, _helper_key(registry), settings.search_path) if isinstance(helper, str) and helper else None
+    return (
+        _ask_helper(helper, _helper_key(registry), settings.search_path) if isinstance(helper, str) and helper else None
+    )
 
 
 def _same(registry: str) -> tuple[str, ...]:
@@ -159,12 +169,12 @@ def keep_credentials(settings: Settings, key: str, credentials: Credentials) -> 
         SystemFailure: the file cannot be written.
     """
     if helper := _first_helper(settings):
-        store(helper, key, credentials, settings.search_path)
+        _fill_helper(helper, key, credentials, settings.search_path)
         return f"docker-credential-{helper}"
     path = settings.auth_files[0].path
     document = _read(path)
     if helper := _helper_of(document, key, path):
-        store(helper, _helper_key(key), credentials, settings.search_path)
+        _fill_helper(helper, _helper_key(key), credentials, settings.search_path)
         return f"docker-credential-{helper}"
     auths = dict(_table(document, "auths", path))
     secret = f"{credentials.user}:{credentials.password}".encode()
@@ -182,11 +192,11 @@ def forget_credentials(settings: Settings, key: str) -> bool:
         SystemFailure: the file cannot be written.
     """
     if helper := _first_helper(settings):
-        return erase(helper, key, settings.search_path)
+        return _clear_helper(helper, key, settings.search_path)
     path = settings.auth_files[0].path
     document = _read(path)
     if helper := _helper_of(document, key, path):
-        return erase(helper, _helper_key(key), settings.search_path)
+        return _clear_helper(helper, _helper_key(key), settings.search_path)
     auths = _table(document, "auths", path)
     spellings = {*_same(key)}
     gone = {one for one in auths if one in spellings or (_host_in(one) or None) in spellings}
@@ -208,7 +218,7 @@ def forget_all(settings: Settings) -> int:
     auths = _table(document, "auths", path)
     for registry, helper in _table(document, "credHelpers", path).items():
         if isinstance(helper, str):
-            erase(helper, _helper_key(registry), settings.search_path)
+            _clear_helper(helper, _helper_key(registry), settings.search_path)
     if auths:
         _write(path, {**document, "auths": {}})
     return len(auths)
@@ -239,3 +249,79 @@ def _write(path: str, document: dict[str, Any]) -> None:
         raise ConfigError(path, "is not a file, so it cannot keep credentials", hint="name another one with --authfile")
     data = json.dumps(document, indent="\t", ensure_ascii=False).encode() + b"\n"
     write_file(os.path.realpath(path), data, mode=0o600)
+
+
+# ── credential helpers: programs `docker-credential-NAME` ─────────────────────────────────────────────────────────────
+
+
+def _ask_helper(name: str, registry: str, search_path: str = "") -> Credentials | None:
+    """Ask a helper for a registry's credentials; None if it has none.
+
+    Raises:
+        ConfigError: the program does not exist, or fails.
+    """
+    code, output = _run_helper(name, "get", registry, search_path)
+    if code:
+        if _NOT_FOUND in output[:1000].decode(errors="replace"):
+            return None
+        raise _helper_failed(name, "get", output)
+    try:
+        document = json.loads(output)
+        user, secret = document["Username"], document["Secret"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        user = secret = None
+    if not isinstance(user, str) or not isinstance(secret, str):
+        raise ConfigError(f"docker-credential-{name}", "its response is not valid")  # may contain a secret
+    if not user and not secret:
+        return None
+    return Credentials(identity_token=secret) if user == _TOKEN else Credentials(user, secret)
+
+
+def _fill_helper(name: str, registry: str, credentials: Credentials, search_path: str = "") -> None:
+    """Store credentials in a helper.
+
+    Raises:
+        ConfigError: the program does not exist, or fails.
+    """
+    document = {"ServerURL": registry, "Username": credentials.user, "Secret": credentials.password}
+    code, output = _run_helper(name, "store", json.dumps(document), search_path)
+    if code:
+        raise _helper_failed(name, "store", output)
+
+
+def _clear_helper(name: str, registry: str, search_path: str = "") -> bool:
+    """Remove a registry's credentials from a helper; return whether it had any.
+
+    Raises:
+        ConfigError: the program does not exist, or fails.
+    """
+    code, output = _run_helper(name, "erase", registry, search_path)
+    if code and _NOT_FOUND not in output[:1000].decode(errors="replace"):
+        raise _helper_failed(name, "erase", output)
+    return not code
+
+
+def _run_helper(name: str, action: str, text: str, search_path: str) -> tuple[int, bytes]:
+    import shutil
+    import subprocess
+
+    if not _HELPER_NAME.fullmatch(name):
+        raise ConfigError("credential helper", f"{name!r} is not a valid program name")
+    program = f"docker-credential-{name}"
+    path = shutil.which(program, path=search_path or None)
+    if path is None:
+        raise ConfigError(program, "program not found", hint="install it, or remove it from the configuration")
+    try:
+        done = subprocess.run([path, action], input=text.encode(), capture_output=True, check=False, timeout=_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        raise ConfigError(program, f"no response within {_TIMEOUT} seconds") from None
+    except OSError as error:
+        raise ConfigError(program, f"cannot be run: {error.strerror}") from None
+    return done.returncode, (done.stdout or done.stderr)[:_LARGEST_ANSWER] if done.returncode else done.stdout[
+        :_LARGEST_ANSWER
+    ]
+
+
+def _helper_failed(name: str, action: str, output: bytes) -> ConfigError:
+    told = cleaned(output.decode(errors="replace")) if action != "store" else ""
+    return ConfigError(f"docker-credential-{name}", f"{action} failed{f': {told}' if told else ''}")

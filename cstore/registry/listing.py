@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from cstore.oci.names import is_path
 from cstore.registry.errors import AnswerInvalid, cleaned
 from cstore.registry.wire import Request, Wire
 
@@ -17,16 +16,6 @@ _LISTING_LIMIT = 4 << 20
 _MOST_PAGES = 10_000
 _MOST_LISTED = 500_000
 _NEXT = re.compile(r"<([^<>]*)>[^,]*;\s*rel=\"?next\"?", re.ASCII)
-
-
-def list_repositories(wire: Wire) -> list[str]:
-    """Return the registry's repositories, sorted, as far as it lists them (`_catalog`).
-
-    Raises:
-        RegistryError: it sends no list.
-    """
-    path, scopes = "/v2/_catalog?n=1000", ("registry:catalog:*",)
-    return sorted(listed(wire, path, ("repositories", is_path), scopes, "list repositories"))
 
 
 def listed(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from cstore.arguments import checked
 from cstore.errors import InvalidName, Refused
-from cstore.oci.names import ImageName, parse_name
+from cstore.oci.names import ImageName, is_path, parse_name
 from cstore.registry.access import Access, Credentials
 from cstore.registry.credentials import HUB, HUB_HOST, find_credentials
-from cstore.registry.listing import list_repositories
+from cstore.registry.listing import listed
 from cstore.registry.registries_conf import Location
 from cstore.registry.repository import Endpoint, Repository
 from cstore.registry.settings import load_settings
@@ -130,7 +130,8 @@ def catalog(registry: str, *, access: Access | None = None, settings: Settings |
     access = access or Access()
     wire = open_registry(registry, access, settings or load_settings(auth_file=access.auth_file))
     try:
-        return list_repositories(wire)
+        path, scopes = "/v2/_catalog?n=1000", ("registry:catalog:*",)
+        return sorted(listed(wire, path, ("repositories", is_path), scopes, "list repositories"))
     finally:
         wire.close()
 

@@ -127,30 +127,21 @@ class ArchiveImages:
     @contextmanager
     def opened(self, store: Store, taker: Arrivals, tell: Callable[[int], None]) -> Iterator[list[ArchiveSource]]:
         """See `contract.SeveralImages.opened`."""
-        guess = _Guess(self._wanted, taker)
-        with open_members(store, self._source, self.shown, guess, tell) as opened, ExitStack() as entered:
+        plans: list[ImagePlan] = []
+        tries = 0
+
+        def offer(members: Catalogue, name: str, body: ReadInto) -> bool:
+            """Offer a member to the sink, once the documents can be read (see `opening.open_members`)."""
+            nonlocal plans, tries
+            if not plans and tries < _MOST_GUESSES and any(map(members.has, (MANIFEST, INDEX))):
+                tries += 1
+                with suppress(CstoreError):  # reading the whole archive reports it
+                    plans = read_plans(members, self._wanted, [], complete=False)
+            return bool(plans) and taker.arrived(plans, name, body)
+
+        with open_members(store, self._source, self.shown, offer, tell) as opened, ExitStack() as entered:
             members = settled(opened, entered)
             yield [ArchiveSource(members, plan) for plan in read_plans(members, self._wanted, self.warnings)]
-
-
-class _Guess:
-    """Offers the members of a stream to a sink, once the documents have told what they are."""
-
-    def __init__(self, wanted: LoadRequest, taker: Arrivals) -> None:
-        self._wanted, self._taker = wanted, taker
-        self._plans: list[ImagePlan] = []
-        self._tries = 0
-
-    def __call__(self, members: Catalogue, name: str, body: ReadInto) -> bool:
-        """Offer a member that arrives (see `opening.open_members`).
-
-        Until they can be read, tries to read the documents. Reports no errors: reading the whole archive does.
-        """
-        if not self._plans and self._tries < _MOST_GUESSES and any(map(members.has, (MANIFEST, INDEX))):
-            self._tries += 1
-            with suppress(CstoreError):
-                self._plans = read_plans(members, self._wanted, [], complete=False)
-        return bool(self._plans) and self._taker.arrived(self._plans, name, body)
 
 
 @checked

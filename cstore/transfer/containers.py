@@ -232,8 +232,13 @@ def _wanted(raw: bytes, shown: str) -> NewContainer:
     for key, value in texts.items():
         if not isinstance(value, str):
             raise ImageArchiveError(shown, f"its record has {value!r} under {key!r}")
-    if not texts["id"] or not _is_time(texts["created"]):
-        raise ImageArchiveError(shown, "its record has no ID, or no valid time of creation")
+    flaw = ImageArchiveError(shown, "its record has no ID, or no valid time of creation")
+    if not texts["id"]:
+        raise flaw
+    try:
+        check_time(texts["created"])
+    except InvalidTime:
+        raise flaw from None
     if not _are_texts(names) or not isinstance(flags, dict) or not all(map(_is_flag, flags.values())):
         raise ImageArchiveError(shown, "its record has invalid names or flags")
     options = flags.get("MountOpts")
@@ -265,14 +270,6 @@ def _id_map(told: Mapping[str, Any], shown: str) -> IDMap:
             raise ImageArchiveError(shown, f"its record has invalid ranges under {which!r}")
         ranges.append([IDMapEntry(*row) for row in numbers])
     return to_id_map(*ranges)
-
-
-def _is_time(text: str) -> bool:
-    try:
-        check_time(text)
-    except InvalidTime:
-        return False
-    return True
 
 
 def _are_texts(value: object) -> bool:

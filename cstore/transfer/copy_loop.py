@@ -144,21 +144,10 @@ class ImageCopy:
             ]
             before, kinds = document.manifests, (media.OCI_INDEX, media.DOCKER_INDEX)
         else:
-            original = self._original(document)
-            if is_image(document):
-                parts = self._layers(document, original)
-            else:
-                parts = list(document.layers)
-                for layer in parts:
-                    self._blob(layer)
-            if original is not None and list(map(_content, parts)) == list(map(_content, original.layers)):
-                parts = list(original.layers)
-                if self._sink.docker or original.media_type not in media.DOCKER:
-                    document = original
-                docker = self._sink.docker and document.media_type in media.DOCKER
+            document, parts = self._parts(document)
+            docker = self._sink.docker and document.media_type in media.DOCKER
             docker = docker and not any(part.media_type.endswith("zstd") for part in parts)
             parts = [part.with_(media_type=_typed(part, docker=docker)) for part in parts]
-            self._blob(document.config)
             before, kinds = document.layers, (media.OCI_MANIFEST, media.DOCKER_MANIFEST)
         same = docker == (document.media_type in media.DOCKER) and all(
             (part.media_type, *_content(part)) == (old.media_type, *_content(old))
@@ -171,14 +160,27 @@ class ImageCopy:
         self._placed[key] = described
         return described
 
-    def _original(self, manifest: Manifest) -> Manifest | None:
-        """The manifest that an image came with, if its source remembers one, and these layers are wanted."""
+    def _parts(self, manifest: Manifest) -> tuple[Manifest, list[Descriptor]]:
+        """Copy layers and config; return the layers at the destination, and the manifest to write with them."""
+        # The one that the image came with, if its source remembers it and its layers are in a form that is wanted.
         original = self._source.original if isinstance(self._source, Remembers) else None
-        wanted = self._request.compression
-        if original is None or self._sink.layers == PLAIN or original.config.digest != manifest.config.digest:
-            return None
-        forms = {media.LAYERS.get(layer.media_type) for layer in original.layers}
-        return original if wanted is None or forms == {wanted} else None
+        if original is not None:
+            forms = {media.LAYERS.get(layer.media_type) for layer in original.layers}
+            unwanted = self._request.compression is not None and forms != {self._request.compression}
+            if unwanted or self._sink.layers == PLAIN or original.config.digest != manifest.config.digest:
+                original = None
+        if is_image(manifest):
+            parts = self._layers(manifest, original)
+        else:
+            parts = list(manifest.layers)
+            for layer in parts:
+                self._blob(layer)
+        if original is not None and list(map(_content, parts)) == list(map(_content, original.layers)):
+            parts = list(original.layers)
+            if self._sink.docker or original.media_type not in media.DOCKER:
+                manifest = original
+        self._blob(manifest.config)
+        return manifest, parts
 
     # ── layers ──
 

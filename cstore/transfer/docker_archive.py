@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from cstore.digests import check_digest
 from cstore.errors import ImageArchiveError, InvalidDigest
 from cstore.oci.names import LOCAL
@@ -65,7 +67,10 @@ def _plan(members: Members, item: Mapping[str, Any], where: str, names: tuple[st
     layers = [plain_name(name, where) for name in _texts(item, "Layers", where)]
     described = get_part(members, config_name, where)
     raw = described.read(LARGEST)
-    check_blob_name(described.name, raw)
+    if described.name.startswith(_BLOBS):
+        with suppress(InvalidDigest):  # what is not called by its digest cannot be held to its name
+            digest = check_digest(described.name.removeprefix(_BLOBS).replace("/", ":", 1))
+            require_digest(described.name, digest, raw)
     config = read_config(raw, described.name)
     diff_ids = config.rootfs.diff_ids
     if len(layers) != len(diff_ids):
@@ -104,19 +109,3 @@ def _names(item: Mapping[str, Any], where: str, naming: Naming) -> tuple[str, ..
             )
         names.append(naming.read(text, f"{where}: 'RepoTags'"))
     return tuple(filter(None, names))
-
-
-def check_blob_name(name: str, raw: bytes) -> None:
-    """Hold a member that is called by its digest to its name.
-
-    Raises:
-        ImageArchiveError: it has another digest.
-    """
-    if not name.startswith(_BLOBS):
-        return
-    said = name.removeprefix(_BLOBS).replace("/", ":", 1)
-    try:
-        check_digest(said)
-    except InvalidDigest:
-        return
-    require_digest(name, said, raw)

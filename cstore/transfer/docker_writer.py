@@ -35,67 +35,43 @@ class PackedImage(Value):
 
 def write_docker(package: Package, images: Sequence[PackedImage], write: Callable[[str, Sink], object]) -> None:
     """Write images, each layer and config once. `write` writes the blob of a digest."""
-    writing = _Writing(package, write)
+    written: set[str] = set()
+    items: list[dict[str, object]] = []
+    repositories: dict[str, dict[str, str]] = {}
     for image in images:
-        writing.image(image)
-    writing.end()
-
-
-class _Writing:
-    """One archive being written."""
-
-    def __init__(self, package: Package, write: Callable[[str, Sink], object]) -> None:
-        self._package = package
-        self._write = write
-        self._written: set[str] = set()
-        self._items: list[dict[str, object]] = []
-        self._repositories: dict[str, dict[str, str]] = {}
-
-    def image(self, image: PackedImage) -> None:
-        """Write one image's layers, config and old-style descriptions."""
-        for layer in image.layers:
-            member = _layer_name(layer.digest)
-            if self._is_new(member):
-                self._package.add(member, layer.size, partial(self._write, layer.digest))
+        members = [_layer_name(layer.digest) for layer in image.layers]
+        for member, layer in zip(members, image.layers, strict=True):
+            if member not in written:
+                written.add(member)
+                package.add(member, layer.size, partial(write, layer.digest))
         config_name = f"{image.config.id}.json"
-        if self._is_new(config_name):
-            add_bytes(self._package, config_name, image.config.raw)
-        top = self._descriptions(image)
+        if config_name not in written:
+            written.add(config_name)
+            add_bytes(package, config_name, image.config.raw)
+        top = _describe(package, image.config, written)
         for name in image.names:
-            self._repositories.setdefault(name.repository, {})[name.tag] = top
-        self._items.append(
-            {
-                "Config": config_name,
-                "RepoTags": [str(name) for name in image.names],
-                "Layers": [_layer_name(layer.digest) for layer in image.layers],
-            }
-        )
+            repositories.setdefault(name.repository, {})[name.tag] = top
+        items.append({"Config": config_name, "RepoTags": [str(name) for name in image.names], "Layers": members})
+    add_bytes(package, "manifest.json", gojson.encode(items))
+    add_bytes(package, "repositories", gojson.encode(repositories, sort_keys=True))
 
-    def end(self) -> None:
-        """Write what names all of it."""
-        add_bytes(self._package, "manifest.json", gojson.encode(self._items))
-        add_bytes(self._package, "repositories", gojson.encode(self._repositories, sort_keys=True))
 
-    def _descriptions(self, image: PackedImage) -> str:
-        """Write what programs before Docker 1.10 read of each layer; return the uppermost one's old ID."""
-        below, diff_ids = "", image.config.rootfs.diff_ids
-        for place, diff_id in enumerate(diff_ids):
-            document = {"parent": encoded(below)} if below else {}
-            if place == len(diff_ids) - 1:
-                of_config = raw_values(image.config.raw)
-                document |= {key: of_config.get(key, "null") for key in _OF_TOP}
-            hashed = raw_object({**document, "layer_id": encoded(chain_id(diff_ids[: place + 1]))})
-            below = sha256(hashed, usedforsecurity=False).hexdigest()
-            if self._is_new(below):
-                self._package.link(f"{below}/layer.tar", f"../{_layer_name(diff_id)}")
-                add_bytes(self._package, f"{below}/VERSION", b"1.0")
-                add_bytes(self._package, f"{below}/json", raw_object({**document, "id": encoded(below)}))
-        return below
-
-    def _is_new(self, name: str) -> bool:
-        new = name not in self._written
-        self._written.add(name)
-        return new
+def _describe(package: Package, config: ImageConfig, written: set[str]) -> str:
+    """Write what programs before Docker 1.10 read of each layer; return the uppermost one's old ID."""
+    below, diff_ids = "", config.rootfs.diff_ids
+    for place, diff_id in enumerate(diff_ids):
+        document = {"parent": encoded(below)} if below else {}
+        if place == len(diff_ids) - 1:
+            of_config = raw_values(config.raw)
+            document |= {key: of_config.get(key, "null") for key in _OF_TOP}
+        hashed = raw_object({**document, "layer_id": encoded(chain_id(diff_ids[: place + 1]))})
+        below = sha256(hashed, usedforsecurity=False).hexdigest()
+        if below not in written:
+            written.add(below)
+            package.link(f"{below}/layer.tar", f"../{_layer_name(diff_id)}")
+            add_bytes(package, f"{below}/VERSION", b"1.0")
+            add_bytes(package, f"{below}/json", raw_object({**document, "id": encoded(below)}))
+    return below
 
 
 def _layer_name(diff_id: str) -> str:

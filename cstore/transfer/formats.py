@@ -98,14 +98,20 @@ def _read(
     if format_ == OCI_FORMAT:
         choice = Choice(wanted_platform(wanted.platform), wanted.all_platforms)
         plans = oci_layout.read_plans(members, choice, naming.with_(home=LOCAL), warnings, complete=complete)
-        return _for_platform(plans, wanted, members.shown) if plans else plans
-    if format_ == DOCKER_FORMAT:
+    elif format_ == DOCKER_FORMAT:
         plans = docker_archive.read_plans(members, naming)
     else:
         from cstore.transfer import v1_archive
 
         plans = v1_archive.read_plans(members, naming)
-    return _for_platform(plans, wanted, members.shown)
+    if not wanted.platform or (format_ == OCI_FORMAT and not plans):
+        return plans
+    platform = wanted_platform(wanted.platform)
+    found = [plan for plan in plans if suits(plan.config.platform, platform)]
+    if not found:
+        offered = ", ".join(sorted({show_platform(plan.config.platform) for plan in plans}))
+        raise ImageArchiveError(members.shown, f"it has no image for {wanted.platform}", hint=f"it has: {offered}")
+    return found
 
 
 def check(wanted: LoadRequest) -> None:
@@ -121,17 +127,6 @@ def check(wanted: LoadRequest) -> None:
     for name in (*wanted.names, *filter(None, [wanted.tag])):
         parse_name(name)
     wanted_platform(wanted.platform)
-
-
-def _for_platform(plans: list[ImagePlan], wanted: LoadRequest, shown: str) -> list[ImagePlan]:
-    if not wanted.platform:
-        return plans
-    platform = wanted_platform(wanted.platform)
-    found = [plan for plan in plans if suits(plan.config.platform, platform)]
-    if not found:
-        offered = ", ".join(sorted({show_platform(plan.config.platform) for plan in plans}))
-        raise ImageArchiveError(shown, f"it has no image for {wanted.platform}", hint=f"it has: {offered}")
-    return found
 
 
 def _named(plans: list[ImagePlan], naming: Naming, shown: str) -> list[ImagePlan]:

@@ -100,7 +100,23 @@ class LayerIntake:
             IDTaken: the store has another layer under its ID.
         """
         self._streaming = False
-        wanted = [(use, self._part(members, use, plan)) for members, plan in images for use in _uses(plan)]
+        wanted: list[tuple[_Use, Part | None]] = []
+        for members, plan in images:
+            for use in _uses(plan):
+                layer = use.layer
+                part = members.find(layer.member)  # in any case: it may have come a second time since it was taken
+                elsewhere = part is None and bool(layer.urls)
+                if ((layer.member, layer.diff_id) in self._verified or elsewhere) and self._known(use) is not None:
+                    part = None  # it is not needed, or has been taken out of the stream
+                elif elsewhere:
+                    raise MemberMissing(
+                        layer.member,
+                        f"this layer is not distributed with the image, but at {', '.join(layer.urls)}",
+                        hint="podman pull and skopeo copy fetch such layers from there",
+                    )
+                elif part is None:
+                    part = get_part(members, layer.member, plan.member)
+                wanted.append((use, part))
         last = {part.offset: place for place, (_, part) in enumerate(wanted) if part is not None}
         for place, (use, part) in enumerate(wanted):
             if part is None:
@@ -136,22 +152,6 @@ class LayerIntake:
                 if layer.digest and known.compressed_digest == layer.digest and known.compressed_size > 0:
                     check_size(layer.member, layer.size, known.compressed_size)
                 self._intent.note(uses=use.id)
-
-    def _part(self, members: Members, use: _Use, plan: ImagePlan) -> Part | None:
-        """Find the member that a layer is in; None if it is not needed, or has been taken out of the stream."""
-        layer = use.layer
-        part = members.find(layer.member)  # in any case: it may have come a second time since it was taken
-        if (layer.member, layer.diff_id) in self._verified and self._known(use) is not None:
-            return None
-        if part is None and layer.urls:
-            if self._known(use) is not None:
-                return None
-            raise MemberMissing(
-                layer.member,
-                f"this layer is not distributed with the image, but at {', '.join(layer.urls)}",
-                hint="podman pull and skopeo copy fetch such layers from there",
-            )
-        return part or get_part(members, layer.member, plan.member)
 
     def drop_unused(self, plans: Sequence[ImagePlan]) -> None:
         """Remove layers that were taken from a stream and that no image uses."""

@@ -103,7 +103,23 @@ class LayoutSource:
         """
         self.shown = members.shown
         self._members = members
-        self._entry = _chosen(members, reference)
+        entries = read_index(members).manifests
+        found = [entry for entry in entries if not reference or reference in references_of(entry)]
+        if reference and not found:
+            wanted = full_name(reference)
+            found = [entry for entry in entries if wanted and wanted in map(full_name, references_of(entry))]
+        if not found:
+            called = ", ".join(name for entry in entries for name in references_of(entry)) or "none has a name"
+            raise ImageArchiveError(members.shown, f"it has no image {reference!r}", hint=f"it has: {called}")
+        self._entry = found[0]
+        if len({entry.digest for entry in found}) > 1:
+            place = best([entry.platform for entry in found], host_platform())
+            if place < 0 or not reference:
+                called = ", ".join(name for entry in found for name in references_of(entry)) or "none has a name"
+                raise ImageArchiveError(
+                    members.shown, f"it has {len(found)} images", hint=f"name one of them: {called}"
+                )
+            self._entry = found[place]
         said = [self._entry.annotations.get(key, "") for key in NAME_KEYS]
         self.name = next(filter(None, map(full_name, said)), "")
 
@@ -124,24 +140,6 @@ class LayoutSource:
 def references_of(entry: Descriptor) -> tuple[str, ...]:
     """Return the names of an image in a layout."""
     return tuple(entry.annotations[key] for key in NAME_KEYS if entry.annotations.get(key))
-
-
-def _chosen(members: Members, reference: str) -> Descriptor:
-    entries = read_index(members).manifests
-    found = [entry for entry in entries if not reference or reference in references_of(entry)]
-    if reference and not found:
-        wanted = full_name(reference)
-        found = [entry for entry in entries if wanted and wanted in map(full_name, references_of(entry))]
-    if not found:
-        called = ", ".join(name for entry in entries for name in references_of(entry)) or "none has a name"
-        raise ImageArchiveError(members.shown, f"it has no image {reference!r}", hint=f"it has: {called}")
-    if len({entry.digest for entry in found}) > 1:
-        place = best([entry.platform for entry in found], host_platform())
-        if place < 0 or not reference:
-            called = ", ".join(name for entry in found for name in references_of(entry)) or "none has a name"
-            raise ImageArchiveError(members.shown, f"it has {len(found)} images", hint=f"name one of them: {called}")
-        return found[place]
-    return found[0]
 
 
 class DirectorySource:

@@ -154,7 +154,15 @@ class _Sync:
 
     def all(self) -> Iterator[Synced]:
         """Copy everything, then delete what is gone."""
-        items = [item for item in self._listed() if self._request.containers or not self._comes_back(item)]
+        every: Iterable[_Item] = [self._typed(text) for text in self._request.listed]
+        if not self._request.listed:
+            every = {
+                places.REGISTRY: self._of_registry,
+                places.STORE: self._of_store,
+                places.OCI: self._of_layout,
+                places.DIRECTORY: self._of_directories,
+            }[self._from.transport]()
+        items = [item for item in every if self._request.containers or not self._comes_back(item)]
         items.sort(key=lambda item: is_container(item.name.path))  # their images first
         if not items:
             raise Refused(f"there is no image at {self._from}", hint="nothing was changed")
@@ -191,16 +199,6 @@ class _Sync:
         return self._to.transport == places.STORE and is_container(item.name.path)
 
     # ── which images ──
-
-    def _listed(self) -> Iterable[_Item]:
-        if self._request.listed:
-            return [self._typed(text) for text in self._request.listed]
-        return {
-            places.REGISTRY: self._of_registry,
-            places.STORE: self._of_store,
-            places.OCI: self._of_layout,
-            places.DIRECTORY: self._of_directories,
-        }[self._from.transport]()
 
     def _typed(self, text: str) -> _Item:
         """Read a line of a list: a name, at the source's place; one without a registry is the source's."""

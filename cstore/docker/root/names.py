@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from cstore.docker.root import files
 from cstore.errors import InvalidName
@@ -26,17 +27,12 @@ def read_names(place: Place) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for references in (repositories or {}).values() if isinstance(repositories, dict) else ():
         for reference, image in references.items() if isinstance(references, dict) else ():
-            if isinstance(image, str) and _is_name(reference):
+            if not isinstance(image, str):
+                continue
+            with suppress(InvalidName):
+                parse_name(reference)
                 found.setdefault(image, []).append(reference)
     return {image: sorted(references) for image, references in found.items()}
-
-
-def _is_name(reference: str) -> bool:
-    try:
-        parse_name(reference)
-    except InvalidName:
-        return False
-    return True
 
 
 def full_name(familiar: str, *, podman: bool = False) -> str:
