@@ -143,7 +143,6 @@ class _Look:
         chain, problem = chain_of_layer(self._tables, record.layer if image or container else record.id)
         self._problems += [f"{problem}, so the chain of layers is not complete"] if problem else []
         layers = tuple(chain.values())
-        own = self._needs.images if image else self._tables.layers
         return Inspection(
             kind=self._item.kind,
             record=record,
@@ -155,7 +154,7 @@ class _Look:
             data=self._data(record),
             mounts=self._mounts(record),
             directories=self._directories(record),
-            read_only=not container and record.id not in own,
+            read_only=not container and record.id not in (self._needs.images if image else self._tables.layers),
             image_names=self._image_names(container) if container else (),
             config=self._config(image) if image else None,
             problems=tuple(self._problems),
