@@ -9,7 +9,6 @@ another shape is parsed, and `lenient` handles files that cannot be parsed.
 from __future__ import annotations
 
 import gc
-from itertools import accumulate
 
 from cstore.records.scanner import REFUSALS, after_blank, load, scan
 from cstore.records.shapes import columns_of
@@ -34,6 +33,8 @@ _NAMES_INITIAL, _DIGEST_INITIAL = _NAMES[2], _DIGEST[2]
 _CAPITALS = [bytes([letter]) for letter in b"NAMESID"]
 _TEXT = frozenset({str})
 _COMMA = b'","'
+_ESCAPED = frozenset({'"', "/", "\\", *map(chr, range(0x20))})
+"""Characters with an escape other than `\\u`, which can spell any."""
 _PLAIN = bytes(code for code in range(0x20, 0x7F) if code not in b'"\\')
 
 
@@ -80,8 +81,8 @@ class Parsed:
 
     def mentioning(self, word: str) -> list[int] | None:
         """Return the numbers of the rows that contain a text; None if a search cannot find them."""
-        if "\\" in self._text:  # the text may be spelled with escapes
-            return None
+        if "\\" in self._text and (not _ESCAPED.isdisjoint(word) or "\\u" in self._text):
+            return None  # the text may be spelled with escapes
         found: list[int] = []
         place = self._text.find(word)
         if place < 0:
@@ -183,6 +184,8 @@ class Cut:
     @classmethod
     def of_texts(cls, texts: Sequence[bytes]) -> Cut:
         """Return the file that consists of these rows, without their heads."""
+        from itertools import accumulate
+
         cut = cls(b"[%b]" % b",".join(texts))
         cut._starts = list(accumulate((len(text) + 1 for text in texts[:-1]), initial=len(_START))) if texts else []
         return cut
@@ -229,8 +232,8 @@ class Cut:
     def mentioning(self, word: str) -> list[int] | None:
         """Return the numbers of the rows that contain a text; None if a search cannot find them."""
         needle = word.encode(errors="replace")
-        if not self.searchable or b"\\" in self.data:  # the text may be spelled with escapes
-            return None
+        if not self.searchable or (b"\\" in self.data and (not _ESCAPED.isdisjoint(word) or b"\\u" in self.data)):
+            return None  # the text may be spelled with escapes
         found: list[int] = []
         place = self.data.find(needle)
         if place < 0:

@@ -303,7 +303,7 @@ def container_of_layer(tables: Tables, layer: str) -> Container | None:
 
 def image_of_layer(tables: Tables, layer: str) -> Image | None:
     """Return an image with this top layer; None if there is none."""
-    return next((image for image in tables.images if image.layer == layer), None)
+    return next((image for image in tables.images.mentioning(layer) if image.layer == layer), None)
 
 
 def referenced(tables: Tables, without: Collection[str] = ()) -> set[str]:
@@ -332,7 +332,8 @@ def chain_of(tables: Tables, layer: Layer) -> list[Layer]:
 def users_of(tables: Tables, layer: str) -> list[Item]:
     """Return the direct users of a layer, by its ID: child layers, images, and the container that owns it."""
     above = [Item(ItemKind.LAYERS, each) for each in children_of_layer(tables, layer)]
-    images = [Item(ItemKind.IMAGES, each.id) for each in tables.images if layer in (each.layer, *each.mapped_layers)]
+    mentions = tables.images.mentioning(layer)
+    images = [Item(ItemKind.IMAGES, each.id) for each in mentions if layer in (each.layer, *each.mapped_layers)]
     return [*above, *images, *(Item(ItemKind.CONTAINERS, each.id) for each in tables.containers if each.layer == layer)]
 
 

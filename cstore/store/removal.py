@@ -79,7 +79,7 @@ def check_unused(writer: Writer, layer: str) -> None:
 
 def _forget_mapped(writer: Writer, layer: str) -> None:
     """Remove the layer from the mapped layers in image records."""
-    for image in list(writer.images):
+    for image in list(writer.images.mentioning(layer)):
         if layer in image.mapped_layers:
             kept = tuple(other for other in image.mapped_layers if other != layer)
             writer.images.replace(image.with_(mapped_layers=kept))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from cstore.config import Overrides, load_config
-from cstore.fs.lockfile import TOKEN_SIZE
+from cstore.errors import InvalidOption
+from cstore.fs.lockfile import TOKEN_SIZE, LockFile
 from cstore.store import NewContainer, NewImage, NewLayer, Store, open_store
+from cstore.store.reading import load_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from cstore.store.context import Context
+    from cstore.store.places import ItemKind
 
 RECORDS = {
     "graph/vfs-layers/layers.lock": "graph/vfs-layers/layers.json",
@@ -143,3 +149,85 @@ def test_a_file_that_is_made_before_its_first_record_is_told(store: Store, tmp_p
 
     assert reader.look()
     assert reader.seen == b"[]"
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The kinds of records that writers read from the disk."""
+    loaded: list[str] = []
+
+    def load(context: Context, item_kind: ItemKind, *, degraded: bool) -> object:
+        loaded.append(item_kind.value)
+        return load_table(context, item_kind, degraded=degraded)
+
+    monkeypatch.setattr("cstore.store.session.load_table", load)
+    return loaded
+
+
+def test_a_writer_does_not_read_again_what_it_wrote(store: Store, loads: list[str]) -> None:
+    """As long as nobody else writes."""
+    store.layers.create(NewLayer(id="layer"))
+    loads.clear()
+    for number in range(3):
+        store.add_names("layer", [f"name{number}"])
+        store.layers.create(NewLayer(id=f"layer{number}", parent="layer"))
+    store.layers.delete("layer1")
+    loads[:] = [kind for kind in loads if kind == "layer"]
+
+    assert loads == []
+    assert store.names("layer") == ("name2", "name1", "name0")
+    assert sorted(layer.id for layer in store.layers.list()) == ["layer", "layer0", "layer2"]
+
+
+@pytest.mark.parametrize("forked", [False, True])
+def test_what_others_write_between_is_seen(
+    store: Store, reopen: Callable[[], Store], loads: list[str], *, forked: bool
+) -> None:
+    """Also by a child that has what its parent kept."""
+    store.layers.create(NewLayer(id="layer"))
+    for number in range(3):
+        store.add_names("layer", [f"own{number}"])
+        if not forked:
+            reopen().add_names("layer", [f"other{number}"])
+        elif (child := os.fork()) == 0:
+            try:
+                store.add_names("layer", [f"other{number}"])
+            finally:
+                os._exit(0)
+        else:
+            os.waitpid(child, 0)
+        loads.clear()
+        store.add_names("layer", [f"last{number}"])
+        assert "layer" in loads
+
+    assert store.names("layer") == tuple(f"{who}{number}" for number in (2, 1, 0) for who in ("last", "other", "own"))
+
+
+def test_a_file_that_looks_the_same_is_read_again_if_the_token_is_anothers(store: Store, tmp_path: Path) -> None:
+    """Inodes are used again, and two writes may have the same time."""
+    store.layers.create(NewLayer(id="layer", names=["before"]))
+    records, lock = tmp_path / "graph/vfs-layers/layers.json", tmp_path / "graph/vfs-layers/layers.lock"
+    status = records.stat()
+    with records.open("r+b") as file:
+        file.write(records.read_bytes().replace(b'"before"', b'"others"'))
+    os.utime(records, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with LockFile(str(lock)).exclusive() as held:
+        held.mark()
+
+    assert store.add_names("layer", ["name"]) == ("name", "others")
+
+
+def test_nothing_is_kept_of_a_change_that_failed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have been half made in memory."""
+    store.layers.create(NewLayer(id="layer"))
+
+    def fail(*_: object, **__: object) -> None:
+        raise InvalidOption("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cstore.records.section.Section.save", fail)
+        with pytest.raises(InvalidOption):
+            store.add_names("layer", ["half"])
+
+    assert store.names("layer") == ()
+    assert store.add_names("layer", ["whole"]) == ("whole",)
