@@ -92,9 +92,9 @@ class CstoreError(Exception):
 _BRANCHES = ("system", "requests", "items", "contents")
 
 
-def load() -> None:
-    """Import all error classes now, for code that later cannot import anything: in a forked worker or a chroot."""
-    for branch in _BRANCHES:
+def load(*branches: str) -> None:
+    """Import the classes of these branches now, or all, for code that later cannot import anything, as in a chroot."""
+    for branch in branches or _BRANCHES:
         __import__(f"cstore.errors.{branch}")
 
 

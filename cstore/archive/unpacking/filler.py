@@ -53,6 +53,7 @@ def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: mem
     """Run the filling process. All modules must be imported before: after the chroot, libraries are unreachable."""
     message: tuple[int, Any] = (BROKEN, "it did not start")
     try:
+        errors.load("system", "requests", "contents")  # of the other classes, none is raised here
         others = {lower.hold() for lower in terms.lowers} | ({terms.donor.fd} if terms.donor else set())
         _confine(parent, {incoming, outgoing, root_fd, *others}, root_fd)
         message = _serve(incoming, outgoing, root_fd, ring, terms)

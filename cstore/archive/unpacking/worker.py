@@ -45,7 +45,6 @@ class Worker:
         try:
             _widen(self._orders)
             libc.load()  # the child cannot load it after its chroot
-            errors.load()  # as above
             self._pid = fork()
             if self._pid == 0:
                 fill_tree(parent, incoming, outgoing, root_fd, ring, terms)
