@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def nameless(directory: str) -> Iterator[int]:
     """Open an unnamed file in a directory, which is created if necessary; yields a descriptor.
 
-    SystemFailure: it cannot be created.
-        SystemFailure: it cannot be made.
+    Raises:
+        SystemFailure: it cannot be created.
     """
     import tempfile
 

@@ -152,8 +152,10 @@ class StagingRoot:
             if self._guarded and not self._numbers():
                 lock = hold_guard(self.path, exclusive=True, create=False)
                 if lock >= 0:
-                    within.unlink(os.path.join(self.path, GUARD))
-                    os.close(lock)
+                    try:
+                        within.unlink(os.path.join(self.path, GUARD))
+                    finally:
+                        os.close(lock)
             path = self.path
             for _ in range(self._levels):
                 with suppress(FileNotFoundError):  # a process died after it had removed this one, but not its parents

@@ -173,7 +173,6 @@ class _SingleCopier(Copier):
 
         A kill then leaves nothing behind, except in the moment in which another file is replaced. False if the file
         system has no unnamed files.
-        where the file system has no files without names.
         """
         status = os.fstat(source)
         if not stat.S_ISREG(status.st_mode):
