@@ -57,7 +57,15 @@ def grouped(planned: Plan) -> list[Group]:
     alike: dict[tuple[str, str, str], list[Unrepairable]] = {}
     for one in planned.unrepairable:
         alike.setdefault((one.subject.kind, one.reason, one.remedy), []).append(one)
-    groups += [_given_up(members) for members in alike.values()]
+    for members in alike.values():
+        first, count = members[0], len(members)
+        why = first.why if count == 1 else f"for example: {first.why}"
+        notes = tuple(filter(None, (why, first.reason, first.remedy)))
+        noun = "paths" if first.subject.kind == "store" else f"{first.subject.kind}s"
+        what, places = f"{count} {noun}", tuple(map(subject_of, members))
+        if count == 1:
+            what, places = _subject(first), ()
+        groups.append(Group(("-",), f"{what} cannot be healed", places, notes))
     if planned.unused:
         groups.append(Group(("-",), "not used", planned.unused, (_NOT_IT,)))
     if planned.steps and not planned.complete:
@@ -84,18 +92,6 @@ def _place(step: Step) -> str:
         return step.parts[0]
     subject = subject_of(step)
     return f"{subject}: {', '.join(step.parts)}" if step.parts else subject
-
-
-def _given_up(members: list[Unrepairable]) -> Group:
-    """Findings that cannot be healed for the same reason."""
-    from cstore.cli.output.grouped import Group
-
-    first, count = members[0], len(members)
-    notes = tuple(filter(None, (first.why if count == 1 else f"for example: {first.why}", first.reason, first.remedy)))
-    if count == 1:
-        return Group(("-",), f"{_subject(first)} cannot be healed", (), notes)
-    noun = "paths" if first.subject.kind == "store" else f"{first.subject.kind}s"
-    return Group(("-",), f"{count} {noun} cannot be healed", tuple(map(subject_of, members)), notes)
 
 
 _MANY = {

@@ -16,7 +16,7 @@ from cstore.report import GROUPS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cstore.report import ImageFacts, Report
+    from cstore.report import Report
 
 _MOST_FINDINGS = 500
 _MOST_NOTES = 50
@@ -97,33 +97,27 @@ def _images(report: Report) -> str:
         return section("images", "Images", "<p>There are no images.</p>")
     order = sorted(range(len(report.images)), key=lambda number: -report.images[number].size)
     drawn = set(order[:MOST_DRAWN])
-    rows = [
-        _image(report.images[number], f"w{number}" if number in drawn else "", report.made)
-        for number in order[:_MOST_IMAGES]
-    ]
+    rows = []
+    for number in order[:_MOST_IMAGES]:
+        image = report.images[number]
+        label = safe(name_of(image.names, image.id))
+        name = f'<a href="#w{number}"><bdi>{label}</bdi></a>' if number in drawn else f"<bdi>{label}</bdi>"
+        others = (safe(name_of((other,), "")) for other in image.names[1:_MOST_NAMES])
+        name += "".join(f"<br><small><bdi>{other}</bdi></small>" for other in others)
+        name += f"<br><code>{safe(name_of((), image.id))}</code>" if image.names else ""
+        sizes = "".join(cell(size_text(size), size, right=True) for size in (image.size, image.unique, image.shared))
+        age = report.made - image.created if image.created else -1.0
+        users = ", ".join(f"<bdi>{safe(name_of((user,), ''))}</bdi>" for user in image.containers[:_MOST_NAMES])
+        rest = len(image.containers) - _MOST_NAMES
+        users += f" and {rest:,} more" if rest > 0 else ""
+        last = cell(human_age(age) if image.created else UNKNOWN, round(age), right=True)
+        rows.append(f"<tr>{cell(name, label)}{sizes}{last}{cell(users, len(image.containers))}</tr>")
     rest = len(order) - _MOST_IMAGES
     more = f"<p>The {counted(rest, 'smallest image')} left out.</p>" if rest > 0 else ""
     titles = ("Name", "Size", "Unique", "Shared", "Age", "Used by")
     box = '<input type="search" aria-label="Filter images" placeholder="Filter images" hidden>'
     shown = table("images", titles, rows, right=frozenset({"Size", "Unique", "Shared", "Age"}))
     return section("images", "Images", box, shown, more)
-
-
-def _image(image: ImageFacts, anchor: str, made: float) -> str:
-    label = safe(name_of(image.names, image.id))
-    name = f'<a href="#{anchor}"><bdi>{label}</bdi></a>' if anchor else f"<bdi>{label}</bdi>"
-    others = (safe(name_of((other,), "")) for other in image.names[1:_MOST_NAMES])
-    name += "".join(f"<br><small><bdi>{other}</bdi></small>" for other in others)
-    if image.names:
-        name += f"<br><code>{safe(name_of((), image.id))}</code>"
-    sizes = "".join(cell(size_text(size), size, right=True) for size in (image.size, image.unique, image.shared))
-    age = made - image.created if image.created else -1.0
-    told = human_age(age) if image.created else UNKNOWN
-    users = ", ".join(f"<bdi>{safe(name_of((user,), ''))}</bdi>" for user in image.containers[:_MOST_NAMES])
-    rest = len(image.containers) - _MOST_NAMES
-    users += f" and {rest:,} more" if rest > 0 else ""
-    last = cell(told, round(age), right=True) + cell(users, len(image.containers))
-    return f"<tr>{cell(name, label)}{sizes}{last}</tr>"
 
 
 def _findings(report: Report) -> str:
