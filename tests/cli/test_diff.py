@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cstore import Compression
 from tests.builders import directory, make_tar, regular, typical_tar
 
 if TYPE_CHECKING:
@@ -92,6 +93,11 @@ def test_diff_gives_back_what_came_in(run: Runner) -> None:
 
     assert run("diff", "-u", "l1").ok().output == archive
     assert run("diff", "l1").ok().output == archive
+
+
+def test_every_compression_has_an_option() -> None:
+    """An option that `diff` accepts but does not rank would be ignored, so each is in `MAGIC`, which is tried below."""
+    assert len(set(MAGIC.values())) == len(Compression) - 1
 
 
 @pytest.mark.parametrize("option", MAGIC)
