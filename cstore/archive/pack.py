@@ -18,7 +18,7 @@ from cstore.archive.names import join_name, split_name
 from cstore.archive.override import split
 from cstore.archive.pipeline import PipelinedSink
 from cstore.archive.tar import writer
-from cstore.archive.tar.writer import Entry, header_blocks
+from cstore.archive.tar.writer import Entry, header_blocks, plain_file
 from cstore.archive.whiteout import (
     OPAQUE_NAME,
     OPAQUE_VALUE,
@@ -201,8 +201,14 @@ class _Packing:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise _Changed("it was replaced while the layer was read")
-            entry = self._entry(path, writer.REGULAR, status)
             attributes = xattrs.archived(descriptor)
+            if not attributes and status.st_nlink == 1 and not self._is_mapped:  # most files
+                header = plain_file(path, status)
+                if header:
+                    self._out.write(header)
+                    self._copy(descriptor, status.st_size)
+                    return
+            entry = self._entry(path, writer.REGULAR, status)
             if attributes:
                 entry.xattrs = xattrs.inside(attributes, self._id_map)
                 if not self._override(entry):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from cstore.docker.chains import ChainOutline
     from cstore.docker.engine_files import make_engine_files
     from cstore.docker.imagestore import ImageStore, Step
     from cstore.docker.layer import Freed, ReadOnlyLayer, WritableLayer
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EMPTY_DIFF_ID",
+    "ChainOutline",
     "DockerRoot",
     "Freed",
     "HistoryItem",
@@ -36,6 +38,7 @@ __all__ = [
 
 _HOMES = {
     "EMPTY_DIFF_ID": "cstore.oci.chain",
+    "ChainOutline": "cstore.docker.chains",
     "DockerRoot": "cstore.docker.root",
     "Freed": "cstore.docker.layer",
     "HistoryItem": "cstore.oci.config",

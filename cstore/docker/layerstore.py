@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from cstore.arguments import checked, checked_methods
-from cstore.docker.chains import index, links
+from cstore.docker.chains import chain_outlines, index, links
 from cstore.docker.layer import DESCRIPTOR, Freed, ReadOnlyLayer
 from cstore.docker.writable import WritableLayers
 from cstore.errors import (
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore.archive.apply import Applied
-    from cstore.docker.chains import Link
+    from cstore.docker.chains import ChainOutline, Link
     from cstore.idmap import IDMap
     from cstore.records.model import Layer
     from cstore.store import Leftover, NewLayer, Store
@@ -208,6 +208,13 @@ class LayerStore:
         """Return all layers by ChainID, without taking references."""
         known = self._links()
         return {chain: _line_of(self._store, link, known) for chain, link in index(known.values()).items()}
+
+    def outlines(self) -> Sequence[ChainOutline]:
+        """Return all layers of `map` in short, much faster, and for very many in less memory."""
+        from cstore.store import layer_outlines
+
+        layers = layer_outlines(self._store)
+        return chain_outlines([each for each in layers if each.id_map == self.id_map] if self.id_map else layers)
 
     def present(self) -> Mapping[str, str]:
         """Return the IDs of the layers in the store by ChainID."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cstore.records.model import to_id_map
 from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
@@ -9,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
-    from cstore.records.model import Layer
+    from cstore.idmap import IDMap
+    from cstore.records.model import IDMapEntry, Layer
     from cstore.records.table import Table
 
 
@@ -23,11 +25,18 @@ class LayerOutline(NamedTuple):
     diff_digest: str
     diff_size: int
     flags: Mapping[str, Any]
+    uid_map: tuple[IDMapEntry, ...]
+    gid_map: tuple[IDMapEntry, ...]
 
     @property
     def known_size(self) -> int | None:
         """See `Layer.known_size`."""
         return self.diff_size if self.diff_digest and self.diff_size >= 0 else None
+
+    @property
+    def id_map(self) -> IDMap:
+        """See `Layer.id_map`."""
+        return to_id_map(self.uid_map, self.gid_map)
 
     @property
     def incomplete(self) -> bool:

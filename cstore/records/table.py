@@ -78,8 +78,8 @@ class Table(Generic[R]):
                 section.flaws.append(errors.RecordsDamaged(section.path, "it is empty, but its items exist"))
             sections.append(section)
         table = cls(kind, sections)
-        for section in sections if absence_is_damage else ():
-            if section.identity is None and not section.flaws and absence_is_damage(section.path, table):
+        for section in [each for each in sections if each.identity is None and not each.flaws]:
+            if absence_is_damage and absence_is_damage(section.path, table):
                 section.flaws.append(errors.RecordsDamaged(section.path, "it is missing, but its items exist"))
         if table.flaws and not degraded:
             raise table.flaws[0]

@@ -8,7 +8,10 @@ from cstore.errors import CstoreError, UsageMistake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
+
+    from cstore.docker import ChainOutline, ReadOnlyLayer
 
 
 @command(
@@ -59,10 +62,13 @@ def chains(session: Session, named: tuple[str, ...], size: bool) -> None:
     from cstore.docker import LayerStore
 
     layers = LayerStore(session.open(Intent.CONTENT if size else Intent.RECORDS))
-    found = [layers.look(layers.chain_of(name)) for name in named] if named else list(layers.map().values())
+    if named:
+        found: Sequence[ReadOnlyLayer | ChainOutline] = [layers.look(layers.chain_of(name)) for name in named]
+    else:
+        found = list(layers.map().values()) if size else layers.outlines()
     session.show(
         View(
-            lambda: [output.chain_document(layer, size=size) for layer in found],
+            lambda: output.chain_documents(found, size=size),
             lambda: output.chain_lines(found, size=size),
             lambda: output.chain_table(found, size=size),
         )

@@ -5,8 +5,9 @@ Each kind has plain lines, a JSON document and, imported with rich for a termina
 
 from __future__ import annotations
 
-from cstore.cli.output.structured import VERSION
+from cstore.cli.output.structured import VERSION, Listed
 from cstore.cli.output.text import human_size, short_id, visible
+from cstore.gojson import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cstore import Image
-    from cstore.docker import Freed, ImageStore, ReadOnlyLayer, Step, WritableLayer
+    from cstore.docker import ChainOutline, Freed, ImageStore, ReadOnlyLayer, Step, WritableLayer
     from cstore.docker.root import DockerContainer, DockerImage, DockerLayer
     from cstore.transfer import Imported
 
@@ -24,21 +25,30 @@ if TYPE_CHECKING:
 # ── layers by ChainID ──
 
 
-def chain_lines(layers: Iterable[ReadOnlyLayer], *, size: bool = False) -> Iterator[str]:
+def chain_lines(layers: Iterable[ReadOnlyLayer | ChainOutline], *, size: bool = False) -> Iterator[str]:
     """The ChainID, and below it the DiffID and the layer's ID; with `size`, bytes too."""
     for layer in layers:
         yield layer.chain_id
         yield f"\tdiff: {layer.diff_id}"
         yield f"\tlayer: {layer.layer}"
-        if size:
+        if size and not isinstance(layer, tuple):
             yield f"\tdiff-size: {layer.diff_size()}"
             yield f"\tsize: {layer.size()}"
 
 
-def chain_document(layer: ReadOnlyLayer, *, size: bool = False) -> dict[str, Any]:
+def chain_documents(layers: Sequence[ReadOnlyLayer | ChainOutline], *, size: bool = False) -> object:
+    """Registered layers. Without sizes, which may be unreadable, each is made when it is written."""
+    if size or not layers:
+        return [chain_document(layer, size=size) for layer in layers]
+    return Listed(encode(chain_document(layer), without_floats=True) for layer in layers)
+
+
+def chain_document(layer: ReadOnlyLayer | ChainOutline, *, size: bool = False) -> dict[str, Any]:
     """A registered layer; with `size`, what it holds, and where the driver keeps that."""
     below = layer.parent
-    sizes = {"diff_size": layer.diff_size(), "size": layer.size(), "directories": layer.metadata()} if size else {}
+    sizes = {}
+    if size and not isinstance(layer, tuple):
+        sizes = {"diff_size": layer.diff_size(), "size": layer.size(), "directories": layer.metadata()}
     return {
         "version": VERSION,
         "chain_id": layer.chain_id,
@@ -50,13 +60,15 @@ def chain_document(layer: ReadOnlyLayer, *, size: bool = False) -> dict[str, Any
     }
 
 
-def chain_table(layers: Sequence[ReadOnlyLayer], *, size: bool = False) -> None:
+def chain_table(layers: Sequence[ReadOnlyLayer | ChainOutline], *, size: bool = False) -> None:
     """Layers as a table."""
+
+    def sizes_of(layer: ReadOnlyLayer | ChainOutline) -> list[str]:
+        given = () if isinstance(layer, tuple) or not size else (layer.diff_size(), layer.size())
+        return [human_size(each) for each in given]
+
     rows = (
-        (
-            *(_short(layer.chain_id), _short(layer.diff_id), short_id(layer.layer), str(layer.depth)),
-            *((human_size(layer.diff_size()), human_size(layer.size())) if size else ()),
-        )
+        (_short(layer.chain_id), _short(layer.diff_id), short_id(layer.layer), str(layer.depth), *sizes_of(layer))
         for layer in layers
     )
     sizes = ("Diff size", "Size") if size else ()

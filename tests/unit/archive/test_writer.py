@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 import tarfile
 
 import pytest
 
 from cstore.archive.tar import writer
-from cstore.archive.tar.writer import Entry, header_blocks, padding
+from cstore.archive.tar.writer import Entry, header_blocks, padding, plain_file
 from cstore.errors import Unsupported
 from tests.builders import FIELDS
 
@@ -239,3 +241,19 @@ def test_too_many_attributes() -> None:
     with pytest.raises(Unsupported) as caught:
         header_blocks(entry(xattrs=[(b"user.x", b"v" * (1 << 20))]))
     assert caught.value.go_text == "archive/tar: header field too long"
+
+
+@pytest.mark.parametrize("name", [b"a", b"d/" * 49 + b"ab", b"d/" * 50 + b"a", "é".encode()])
+@pytest.mark.parametrize("owner", [(0, 0), (8**7 - 1, 1000), (8**7, 0), (0, 8**7)])
+@pytest.mark.parametrize(("size", "mtime"), [(0, 0), (513, 1_700_000_000), (8**11 - 1, 8**11 - 1), (8**11, 0), (0, -1)])
+def test_a_plain_file_has_the_same_header_or_none(name: bytes, owner: tuple[int, int], size: int, mtime: int) -> None:
+    """The fast way is for what fits, and leaves the rest to the other."""
+    mode = stat.S_IFREG | 0o4755
+    times = {"st_mtime_ns": mtime * 1_000_000_000 + 999_999_999}
+    status = os.stat_result((mode, 1, 1, 1, *owner, size, 0, mtime, 0), times)
+
+    plain = plain_file(name, status)
+
+    blocks = header_blocks(Entry(name, writer.REGULAR, 0o4755, *owner, size, mtime))
+    fits = len(name) <= 100 and name.isascii() and max(owner) < 8**7 and size < 8**11 and 0 <= mtime < 8**11
+    assert plain == (blocks if fits else b"")

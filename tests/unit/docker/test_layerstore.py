@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
+import random
 import threading
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,7 @@ from tests.unit.docker.conftest import ONE, THREE, TWO, Collected
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cstore.docker import ChainOutline
     from cstore.docker.layer import ReadOnlyLayer
     from cstore.store import Store
     from tests.unit.docker.conftest import Register
@@ -107,6 +110,36 @@ def test_get_and_map(chain: list[ReadOnlyLayer], layers: LayerStore) -> None:
     with pytest.raises(ChainUnknown) as unknown:
         layers.get(NOWHERE)
     assert unknown.value.go_text == "layer does not exist"
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("driver", ["vfs"], indirect=True)
+def test_outlines_are_the_map_in_short(layers: LayerStore, store: Store, seed: int) -> None:
+    """Whatever the order of the records, with copies of layers, layers without digests, missing parents and cycles."""
+    choice = random.Random(seed)
+    rows: list[dict[str, object]] = []
+    for number in range(60):
+        diff_id = digest(b"%d" % choice.randrange(4))
+        parent = f"layer{choice.randrange(-8, max(number, 1) + choice.randrange(2))}" if number else "layer-1"
+        row: dict[str, object] = {"id": f"layer{number}", "created": f"2020-01-{choice.randrange(10, 30)}T00:00:00Z"}
+        row["id"] = diff_id[7:] if parent.startswith("layer-") and choice.random() < 0.1 else row["id"]
+        row |= {} if parent.startswith("layer-") else {"parent": parent}
+        row |= {"diff-digest": diff_id, "diff-size": 1} if choice.random() < 0.9 else {}
+        row |= {"uidmap": [{"container_id": 0, "host_id": 1, "size": 2}]} if choice.random() < 0.2 else {}
+        row |= {"flags": {"cstore.docker": "writable"}} if choice.random() < 0.05 else {}
+        rows.append(row)
+    choice.shuffle(rows)
+    store.layers.create(NewLayer(id="made"))
+    with open(store.context.layout.stable_layers, "w", encoding="utf-8") as file:
+        json.dump([*rows, {"id": "cycle", "parent": "cycle", "diff-digest": digest(b""), "created": ""}], file)
+
+    def told(one: ReadOnlyLayer | ChainOutline) -> tuple[object, ...]:
+        return one.chain_id, one.diff_id, one.layer, one.depth, one.parent and one.parent.chain_id
+
+    found = layers.outlines()
+
+    assert found
+    assert [told(each) for each in found] == [told(each) for each in layers.map().values()]
 
 
 def test_an_unknown_parent_and_a_bad_archive_leave_nothing(register: Register, store: Store) -> None:

@@ -205,7 +205,7 @@ def test_what_others_write_between_is_seen(
 
 def test_a_file_that_looks_the_same_is_read_again_if_the_token_is_anothers(store: Store, tmp_path: Path) -> None:
     """Inodes are used again, and two writes may have the same time."""
-    store.layers.create(NewLayer(id="layer", names=["before"]))
+    store.layers.create(NewLayer(id="layer", names=("before",)))
     records, lock = tmp_path / "graph/vfs-layers/layers.json", tmp_path / "graph/vfs-layers/layers.lock"
     status = records.stat()
     with records.open("r+b") as file:
