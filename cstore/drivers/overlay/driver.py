@@ -21,7 +21,7 @@ import os
 from cstore import errors
 from cstore.contexts import contextmanager, suppress
 from cstore.drivers.overlay.lower import Homes, Place
-from cstore.drivers.overlay.marks import blob_of, form_not_read, leave_word, marks_of, mask_of, refuse_not_read
+from cstore.drivers.overlay.marks import form_not_read, leave_word, marks_of, mask_of, refuse_not_read
 from cstore.drivers.overlay.options import NAME, read_options
 from cstore.fs import within
 from cstore.ids import check_part
@@ -362,7 +362,11 @@ class OverlayDriver:
 
     def far_blob(self, layer: str) -> str:
         """See `Driver.far_blob`."""
-        return blob_of(self._homes.find(layer))
+        place = self._homes.find(layer)
+        if not place.is_additional:
+            return ""
+        refuse_not_read(place)
+        return os.path.join(place.far, "blob")
 
     def status(self) -> list[tuple[str, str]]:
         """See `Driver.status`."""

@@ -10,16 +10,14 @@ import errno
 import os
 
 from cstore import errors
-from cstore.archive.composefs import contents_of, require_own_contents
+from cstore.archive.composefs import require_own_contents
 from cstore.drivers.binding import detach
 from cstore.drivers.overlay.options import NAME
 from cstore.fs import within
 from cstore.kernel import fsmount, mount
-from cstore.layout import is_blob
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from contextlib import ExitStack
 
     from cstore.idmap import IDMap
@@ -124,8 +122,3 @@ def release_images(layer: str) -> None:
             detach(point)
         except OSError as error:
             raise errors.SystemFailure("unmount", point, error) from None
-
-
-def data_of(lowers: Sequence[str]) -> list[str]:
-    """Return the directories with the contents of the images among `lowers`, each once."""
-    return list(dict.fromkeys(contents_of(lower) for lower in lowers if is_blob(lower)))

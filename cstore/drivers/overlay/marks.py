@@ -141,18 +141,6 @@ def refuse_not_read(place: Place) -> None:
         place.require_diff()
 
 
-def blob_of(place: Place) -> str:
-    """Return the original archive of a layer in an additional layer store; "" for any other layer.
-
-    Raises:
-        DriverError: the far side is not mounted.
-    """
-    if not place.is_additional:
-        return ""
-    refuse_not_read(place)
-    return os.path.join(place.far, "blob")
-
-
 # ── marks ──
 
 

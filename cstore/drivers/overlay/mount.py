@@ -56,15 +56,6 @@ class Stack(Value):
     program: str = ""
     image_map: IDMap = IDENTITY
 
-    @property
-    def data(self) -> Sequence[str]:
-        """Directories with only the contents of files, which the images of composefs layers refer to."""
-        if not any(map(is_blob, self.lowers)):
-            return ()
-        from cstore.drivers.overlay.images import data_of
-
-        return data_of(self.lowers)
-
     def sorted_options(self) -> SortedOptions:
         """Return the options with those that this stack adds."""
         options = sort_options(self.options)
@@ -138,8 +129,12 @@ def _configure(configuration: fsmount.Configuration, stack: Stack, options: Sort
     configuration.set("source", NAME)
     for lower in stack.lowers:
         configuration.set("lowerdir+", _value(lower, opened, stack.image_map))
-    for contents in stack.data:
-        configuration.set("datadir+", _value(contents, opened))
+    images = [lower for lower in stack.lowers if is_blob(lower)]
+    if images:  # they refer to the contents of files by name, in directories with nothing else
+        from cstore.archive.composefs import contents_of
+
+        for contents in dict.fromkeys(map(contents_of, images)):
+            configuration.set("datadir+", _value(contents, opened))
     if stack.upper:
         configuration.set("upperdir", _value(stack.upper, opened))
         configuration.set("workdir", _value(stack.work, opened))

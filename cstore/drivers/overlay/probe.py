@@ -46,45 +46,12 @@ def may_mount() -> bool:
     return has_capability(CAP_SYS_ADMIN)
 
 
-class Cache:
-    """The test results in the run root."""
-
-    def __init__(self, run_home: str) -> None:
-        self._folder = run_home
-
-    def known(self, feature: str) -> bool | None:
-        """Return the result for a feature; None if it was not tested."""
-        for answer in (True, False):
-            if within.is_file(self._folder, self._name(feature, answer)):
-                return answer
-        return None
-
-    def reason(self, feature: str) -> str:
-        """Return why a feature is missing."""
-        try:
-            return within.read_small(self._folder, self._name(feature, False)).decode(errors="replace")
-        except (OSError, errors.CstoreError):
-            return ""
-
-    def keep(self, feature: str, answer: bool, reason: str = "") -> None:
-        """Keep a result until the next reboot. Failing to keep it only costs time."""
-        with suppress(OSError, errors.CstoreError):
-            os.makedirs(self._folder, 0o700, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-            with open(within.open_file(self._folder, self._name(feature, answer), flags, 0o644), "wb") as file:
-                file.write(reason.encode())
-
-    @staticmethod
-    def _name(feature: str, answer: bool) -> str:
-        return f"{feature.replace('/', '_')}-{'true' if answer else 'false'}"
-
-
 class Host:
     """The features of this host."""
 
     def __init__(self, place: DriverPlace, options: Options) -> None:
         self._home = place.home
-        self._cache = Cache(place.run_home)
+        self._run_home = place.run_home
         self._configured = options.program
         self._words = tuple(options.mount_options)
         self._listed = ",".join(options.mount_options)
@@ -131,7 +98,7 @@ class Host:
 
     def native_diff(self) -> bool:
         """Return whether a layer's own directory shows all its changes, because the kernel stores no redirects."""
-        known = self._cache.known(f"native-diff({self._listed})")
+        known = self._known(f"native-diff({self._listed})")
         if known is not None:
             return known
         if is_rootless():
@@ -141,7 +108,7 @@ class Host:
 
     def metacopy(self) -> bool:
         """Return whether the kernel copies up only metadata if only metadata changes."""
-        known = self._cache.known(f"metacopy({self._listed})")
+        known = self._known(f"metacopy({self._listed})")
         return known if known is not None else self._switched("metacopy")
 
     def status(self) -> list[tuple[str, str]]:
@@ -159,7 +126,7 @@ class Host:
 
     def volatile(self) -> bool:
         """Return whether mounts can be volatile, so that nothing must survive a crash (Linux 5.10)."""
-        known = self._cache.known("volatile")
+        known = self._known("volatile")
         return known if known is not None else kernel_version() >= (5, 10)
 
     def shifting(self) -> bool:
@@ -168,12 +135,19 @@ class Host:
 
         if read_environment().mapped_mounts_off:
             return False
-        known = self._cache.known("idmapped-lower-dir")
+        known = self._known("idmapped-lower-dir")
         if known is not None:
             return known
         from cstore.drivers.overlay.idshift import can_shift
 
         return os.geteuid() == 0 and can_shift(self._home)
+
+    def _known(self, feature: str) -> bool | None:
+        """Return the result of a test since the last reboot; None if there was none."""
+        for answer in ("true", "false"):
+            if within.is_file(self._run_home, f"{feature.replace('/', '_')}-{answer}"):
+                return answer == "true"
+        return None
 
     def _switched(self, name: str) -> bool:
         """Return whether a feature is on by the last mount option for it, or else the kernel's default."""
@@ -197,8 +171,12 @@ class Host:
         if self.program:
             return
         self._refuse_backing(self.backing())
-        if self._cache.known("overlay") is False:
-            raise _unusable(self._cache.reason("overlay") or "overlay failed an earlier test", _OTHERS)
+        if self._known("overlay") is False:
+            try:
+                reason = within.read_small(self._run_home, "overlay-false").decode(errors="replace")
+            except (OSError, errors.CstoreError):
+                reason = ""
+            raise _unusable(reason or "overlay failed an earlier test", _OTHERS)
         if os.geteuid() == 0 and not may_mount():
             raise _unusable("this process may not mount anything: it has no CAP_SYS_ADMIN", _OTHERS)
 
@@ -224,7 +202,7 @@ class Host:
         if self._checked or self.program:
             return
         self._checked = True
-        if self._cache.known("overlay"):
+        if self._known("overlay"):
             return
         backing = self.backing()
         self._refuse_backing(backing)
@@ -232,7 +210,10 @@ class Host:
             return  # testing needs a mount, which needs root or a user namespace
         with staging.reserve() as place:
             _try_out(place.path, backing)
-        self._cache.keep("overlay", True)
+        with suppress(OSError, errors.CstoreError):  # failing to keep the result only costs time
+            os.makedirs(self._run_home, 0o700, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            os.close(within.open_file(self._run_home, "overlay-true", flags, 0o644))
 
 
 def _try_out(folder: str, backing: str) -> None:
