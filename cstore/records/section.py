@@ -7,7 +7,7 @@ import os
 from cstore import errors
 from cstore.records import codec
 from cstore.records.model import Generic, Location, R
-from cstore.records.rows import Cut, cut_at_seams, read_rows
+from cstore.records.rows import LARGE, Cut, cut_at_seams, read_rows
 from cstore.records.shapes import Flaw
 from cstore.records.snapshot import identity_at, identity_of
 
@@ -70,7 +70,9 @@ class Section(Generic[R]):
         contents = codec.decode(self.kind, data)
         for flaw in contents.flaws:
             self._note(flaw)
-        self._start_from(data, [self._checked(record) for record in contents.records])
+        rows: list[R | Head | None] = [self._checked(record) for record in contents.records]
+        cut = cut_at_seams(data) if len(data) >= LARGE and not contents.flaws else None  # for `mentioning`
+        self._start_from(data, rows, cut if cut and cut.count == len(rows) else None)
 
     def _start_from(self, data: bytes, rows: list[R | Head | None], source: Parsed | Cut | None = None) -> None:
         self._base, self._rows, self._base_rows, self._source = data, rows, len(rows), source
@@ -152,9 +154,12 @@ class Section(Generic[R]):
         from cstore.records.huge import blocks, in_passing
 
         for first, last in blocks(self._base_rows):
+            kinds = set(map(type, self._rows[first:last]))
+            if tuple not in kinds:
+                yield from (row for row in self._rows[first:last] if row is not None and not isinstance(row, tuple))
+                continue
             block = source.block(first, last)
-            untouched = {tuple}.issuperset(map(type, self._rows[first:last]))
-            if printed and untouched and (first in source.printed or printed(block)):
+            if printed and len(kinds) == 1 and (first in source.printed or printed(block)):
                 source.printed.add(first)
                 yield block
                 continue
@@ -242,15 +247,11 @@ class Section(Generic[R]):
                 if row is not None
             }
             self._index, self._repeated = index, {}
-            if len(index) < len(self._rows):
-                self._find_repeated(index)
+            for number, row in enumerate(self._rows) if len(index) < len(self._rows) else ():
+                identifier = "" if row is None else row[0] if isinstance(row, tuple) else row.id
+                if index.get(identifier, number) != number or identifier in self._repeated:
+                    self._repeated.setdefault(identifier, []).append(number)
         return self._index
-
-    def _find_repeated(self, index: dict[str, int]) -> None:
-        rows = ((number, row) for number, row in enumerate(self._rows) if row is not None)
-        for number, identifier in ((number, row[0] if isinstance(row, tuple) else row.id) for number, row in rows):
-            if index[identifier] != number or identifier in self._repeated:
-                self._repeated.setdefault(identifier, []).append(number)
 
     @property
     def repeats(self) -> bool:

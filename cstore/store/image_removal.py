@@ -130,11 +130,10 @@ def _doomed(tables: Trusted, images: list[Table[Image]], image: Image) -> tuple[
         user = users[-1]  # the Go tool also names the last of several
         raise ImageUsedByContainer(image.id, user.id, removal_command(tables.context, user))
     own_layers = {container.layer for container in containers}
-    others = _top_layers_of_others(images, image)
     going: dict[str, None] = {}
 
     def may_go(layer: str) -> bool:
-        needed = layer in own_layers or layer in others or layer not in tables.layers
+        needed = layer in own_layers or layer not in tables.layers or _is_on_top_of_another(images, image, layer)
         return not needed and going.keys() >= set(children_of_layer(tables, layer))
 
     mapped_layers = [mapped_layer for mapped_layer in image.mapped_layers if may_go(mapped_layer)]
@@ -151,10 +150,10 @@ def _known(tables: Tables, layers: tuple[str, ...]) -> list[str]:
     return [layer for layer in layers if layer in tables.layers]
 
 
-def _top_layers_of_others(images: list[Table[Image]], image: Image) -> set[str]:
-    """Return the top layers of all other images, including mapped layers."""
-    others = (other for table in images for other in table if other.id != image.id)
-    return {layer for other in others for layer in (other.layer, *other.mapped_layers)}
+def _is_on_top_of_another(images: list[Table[Image]], image: Image, layer: str) -> bool:
+    """Return whether another image has this top layer, or mapped layer."""
+    mentions = (other for table in images for other in table.mentioning(layer) if other.id != image.id)
+    return any(layer in {other.layer, *other.mapped_layers} for other in mentions)
 
 
 def _remove_record(writer: Writer, item_kind: _KindOfItem, image: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import stat
 from typing import TYPE_CHECKING
 
@@ -383,3 +384,52 @@ def test_columns_show_what_was_changed(tmp_path: Path, monkeypatch: pytest.Monke
     found = dict(table.columns("id", "parent"))
     assert (found["l3"], found["new"], len(found)) == ("l2", "l3", 1500)
     assert "l1400" not in found
+
+
+@pytest.mark.parametrize("large", [0, 1 << 17])
+@pytest.mark.parametrize("huge", [0, 1 << 24])
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_table_that_was_saved_knows_what_one_that_is_read_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int, huge: int, seed: int, *, whole: bool
+) -> None:
+    """However often it is changed and saved: nobody reads the file again."""
+    monkeypatch.setattr("cstore.records.rows.LARGE", large)
+    monkeypatch.setattr("cstore.records.section.LARGE", large)
+    monkeypatch.setattr("cstore.records.section.HUGE", huge)
+    monkeypatch.setattr("cstore.records.section._LONG", 5)
+    choice = random.Random(seed)
+    rows = [{"id": f"l{number}", "names": [f"n{number}"], "created": "x", "future": [number]} for number in range(12)]
+    content = json.dumps(rows, separators=(",", ":") if seed % 2 else (", ", ": "))
+    files = {Location.STABLE: put(str(tmp_path / "layers.json"), content.encode())}
+    files[Location.VOLATILE] = str(tmp_path / "volatile-layers.json")
+    table = Table.load(LAYERS, files, whole=whole)
+    for step in range(60):
+        for _ in range(choice.randrange(1, 4)):
+            known = choice.choice(table.ids() or [""])
+            match choice.randrange(6) if known else 0:
+                case 0 | 1:
+                    place = choice.choice([Location.STABLE, Location.VOLATILE])
+                    number = choice.random()
+                    table.add(Layer(id=f"new{number}", names=(f"m{number}",)), place)
+                case 2:
+                    table.remove(known)
+                case 3 if (record := table.get(known)) is not None:
+                    table.replace(record.with_(parent=choice.choice(table.ids()), metadata='"' * choice.randrange(2)))
+                case _:
+                    table.assign_names(known, [f"n{choice.randrange(9)}", f"n{choice.randrange(9)}"])
+        table.save(sync=False)
+        fresh = Table.load(LAYERS, files)
+        word = choice.choice([*table.ids(), "n1"])
+
+        assert table.settle(degraded=False)
+        assert not table.changed
+        assert [(each, tuple(names)) for each, names in table.heads()] == [
+            (each, tuple(names)) for each, names in fresh.heads()
+        ]
+        assert table.named("n3") == fresh.named("n3")
+        mentions = {each.id for each in fresh if word in {each.id, each.parent, *each.names}}
+        assert mentions <= {each.id for each in table.mentioning(word)}
+        if not step % 7:
+            assert list(table) == list(fresh)
+            assert table.names_in_conflict() == []
