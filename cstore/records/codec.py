@@ -11,8 +11,7 @@ import time
 
 from cstore.records.model import Container, IDMapEntry
 from cstore.records.rows import parse, parse_whole
-from cstore.records.scanner import REFUSALS, after_blank, scan
-from cstore.records.shapes import Flaw, columns_of, divide, text
+from cstore.records.shapes import REFUSALS, Flaw, after_blank, columns_of, divide, scan, text
 from cstore.values import Value
 
 TYPE_CHECKING = False

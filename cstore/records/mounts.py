@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 from cstore import errors
-from cstore.records.scanner import load
-from cstore.records.shapes import number, text
+from cstore.records.shapes import load, number, text
 from cstore.records.snapshot import identity_at, identity_of, read_file
 from cstore.values import Value
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import gc
 
-from cstore.records.scanner import REFUSALS, after_blank, load, scan
-from cstore.records.shapes import columns_of
+from cstore.records.shapes import REFUSALS, after_blank, columns_of, load, scan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

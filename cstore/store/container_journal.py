@@ -77,7 +77,7 @@ def conclude(writer: Writer) -> None:
 
 def _read(path: str) -> Pair | None:
     """Read the journal; one that is invalid names no items."""
-    from cstore.records.scanner import load
+    from cstore.records.shapes import load
 
     try:
         with open(within.open_file(*os.path.split(path), limit=within.SMALL), "rb") as stream:

@@ -225,7 +225,7 @@ def _find(layout: Layout) -> list[_Found]:
 
 def _steps(fd: int) -> tuple[dict[str, Any], ...]:
     """Read the steps up to the first incomplete one, which was not taken."""
-    from cstore.records.scanner import load
+    from cstore.records.shapes import load
 
     steps = []
     with suppress(ValueError):

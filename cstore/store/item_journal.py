@@ -186,7 +186,7 @@ def _read(path: str) -> _Entry | None:
     Raises:
         SystemFailure: it cannot be read.
     """
-    from cstore.records.scanner import load
+    from cstore.records.shapes import load
 
     try:
         data = within.read_small(*os.path.split(path))

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from cstore import presence
 from cstore.errors import UnsafeID
-from cstore.records.scanner import load
+from cstore.records.shapes import load
 from cstore.store.context import context_of
 from cstore.store.neighbours import command_here, shell_word
 

@@ -23,7 +23,7 @@ from cstore.fs import within
 from cstore.fs.atomic import sync_directory, write_file
 from cstore.records.codec import encode, from_row
 from cstore.records.model import Layer
-from cstore.records.scanner import load
+from cstore.records.shapes import load
 from cstore.store.applied_layer import contents_of
 from cstore.store.places import REPLACING, ItemKind
 from cstore.traces import trace

@@ -13,7 +13,7 @@ from cstore.fs import within
 from cstore.fs.atomic import TEMPORARY_PREFIX, write_file
 from cstore.records.codec import decode_one
 from cstore.records.model import Container, Image, Layer
-from cstore.records.scanner import load
+from cstore.records.shapes import load
 from cstore.records.snapshot import read_file
 from cstore.records.table import Location
 from cstore.store.places import ItemKind
