@@ -90,3 +90,21 @@ def is_mount_point(path: str) -> bool:
     except OSError as error:
         return mode_despite(error, path) != 0
     return not stat.S_ISLNK(here.st_mode) and (here.st_dev != above.st_dev or here.st_ino == above.st_ino)
+
+
+def is_listed_there(entry: os.DirEntry[str]) -> bool:
+    """Return whether a listed entry exists.
+
+    Overlay lists the whiteouts of a directory that only one layer has, because it need not merge it, but a lookup then
+    fails. Only devices, sockets and pipes cost a system call.
+
+    Raises:
+        OSError: the entry cannot be examined.
+    """
+    if entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False) or entry.is_symlink():
+        return True
+    try:
+        entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True

@@ -129,14 +129,14 @@ BUDGETS = {
     "layers": (59, 59),
     "mounted base": (56, 56),
     "add-names --name other base": (67, 67),
-    "create-layer": (84, 90),
-    "import-layer --file {archive}": (149, 152),
-    "changes imported": (74, 86),
-    "diff --uncompressed imported": (87, 91),
-    "ls imported:/": (96, 99),
+    "create-layer": (83, 89),
+    "import-layer --file {archive}": (145, 148),
+    "changes imported": (72, 84),
+    "diff --uncompressed imported": (85, 89),
+    "ls imported:/": (94, 97),
     "why base": (83, 83),
     "whois base": (103, 107),
-    "delete-layer imported": (99, 118),
+    "delete-layer imported": (99, 117),
 }
 """Command: the maximum number of modules, with vfs and with overlay. Each costs a fraction of a millisecond per run."""
 

@@ -15,7 +15,7 @@ from cstore import errors
 from cstore.contexts import contextmanager
 from cstore.fs import within
 from cstore.fs.closing import Closing
-from cstore.fs.tree.presence import is_there
+from cstore.presence import is_listed_there
 from cstore.tuples import NamedTuple
 from cstore.values import IntChoice
 
@@ -315,7 +315,7 @@ def names_in(descriptor: int) -> Listing:
                 found.append((entry.name.encode(encoding, handler), regular))
             elif entry.is_dir(follow_symlinks=False):
                 found.append((entry.name.encode(encoding, handler), directory))
-            elif is_there(entry):
+            elif is_listed_there(entry):
                 found.append((entry.name.encode(encoding, handler), other))
     found.sort()
     return found

@@ -136,11 +136,11 @@ def attach(
     applied_layer: AppliedLayer | None,
 ) -> Layer:
     """Publish tree, tar-split and data; return the record that describes them."""
-    from cstore.records.bigdata import write_item
-
     layout, sync = writer.layout, writer.context.sync
     writer.driver.adopt(staged, record.id, record.parent or None)
     for key, value in request.data.items():
+        from cstore.records.bigdata import write_item
+
         write_item(layout.layer_data(record.id), key, value, sync=sync)
     record = record.with_(data_names=tuple(request.data))
     if applied_layer is not None:

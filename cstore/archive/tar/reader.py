@@ -8,7 +8,6 @@ then the rest, are the whole stream. Bodies are not copied.
 from __future__ import annotations
 
 from cstore import errors
-from cstore.archive.foreign import foreign, nothing_but_zeros
 from cstore.archive.tar.header import (
     BLOCK,
     CONTIGUOUS,
@@ -29,7 +28,6 @@ from cstore.archive.tar.header import (
     parse_header,
 )
 from cstore.archive.tar.pax import LARGEST_SPECIAL, apply_records, parse_records
-from cstore.archive.tar.sparse import check_map, read_gnu_map, read_pax_map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,6 +70,8 @@ def _parsed(block: bytes, offset: int) -> Entry:
     try:
         return parse_header(block, offset)
     except errors.ArchiveMalformed as error:
+        from cstore.archive.foreign import foreign
+
         other = None if offset else foreign(block)
         if other is None:
             raise
@@ -187,15 +187,18 @@ class TarReader:
         self._begin_body(entry, offset)
         if entry.type == DUMP_DIRECTORY:
             entry.type = DIRECTORY  # one with a body
-        if entry.type == GNU_SPARSE:
-            entry.sparse = read_gnu_map(entry, block, lambda: self._read_kept(BLOCK, of_body=False), offset)
-        elif records:
-            entry.sparse = read_pax_map(entry, records, self._body_block, offset)
-        if entry.sparse is not None:
-            if entry.type in HEADER_ONLY:
-                raise errors.ArchiveMalformed("a sparse entry that is not a file", offset)
-            entry.stored = self.left
-            check_map(entry.sparse, entry.size, entry.stored, offset)
+        if entry.type == GNU_SPARSE or any(key.startswith(b"GNU.sparse.") for key in records):
+            from cstore.archive.tar.sparse import check_map, read_gnu_map, read_pax_map
+
+            if entry.type == GNU_SPARSE:
+                entry.sparse = read_gnu_map(entry, block, lambda: self._read_kept(BLOCK, of_body=False), offset)
+            else:
+                entry.sparse = read_pax_map(entry, records, self._body_block, offset)
+            if entry.sparse is not None:
+                if entry.type in HEADER_ONLY:
+                    raise errors.ArchiveMalformed("a sparse entry that is not a file", offset)
+                entry.stored = self.left
+                check_map(entry.sparse, entry.size, entry.stored, offset)
         self._flush()
         return entry
 
@@ -221,6 +224,8 @@ class TarReader:
         if not block:
             return None
         if len(block) < BLOCK:
+            from cstore.archive.foreign import foreign
+
             if self.offset == len(block) and (other := foreign(block)) is not None:
                 raise other
             reason = "not even one whole block" if self.offset == len(block) else "inside a header"
@@ -273,7 +278,11 @@ class TarReader:
             ArchiveForeign: the stream is an image of a file system or disk.
             ArchiveMalformed: the stream is of an unknown format that begins with zeros.
         """
-        return nothing_but_zeros(self.rest(), self.offset) if self.offset <= 2 * BLOCK else self.rest()
+        if self.offset > 2 * BLOCK:
+            return self.rest()
+        from cstore.archive.foreign import nothing_but_zeros
+
+        return nothing_but_zeros(self.rest(), self.offset)
 
     def _collect(self, count: int) -> bytes:
         """Copy the next `count` bytes, fewer only at the end of the stream."""

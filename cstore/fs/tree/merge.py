@@ -17,11 +17,11 @@ from cstore.contexts import suppress
 from cstore.errors import IDNotMapped, InvalidOption
 from cstore.fs import xattr
 from cstore.fs.tree.copy_entries import Copier, Plan, failure
-from cstore.fs.tree.presence import is_there
 from cstore.fs.tree.remove import remove_tree
 from cstore.fs.tree.trail import Trail, open_again
 from cstore.fs.worker import run_workers
 from cstore.kernel.namespaces import in_user_namespace
+from cstore.presence import is_listed_there
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class _Opened:
 
     def listed(self) -> list[tuple[str, bool]]:
         with os.scandir(self._trail.here) as entries:
-            return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if is_there(entry)]
+            return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if is_listed_there(entry)]
 
     def mode(self, name: str) -> int:
         return os.stat(name, dir_fd=self._trail.here, follow_symlinks=False).st_mode
