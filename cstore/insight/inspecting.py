@@ -13,7 +13,7 @@ from cstore.records.images import valid_digests, with_digest
 from cstore.records.layers import children
 from cstore.store import bigdata, container_files, content, layer_tar
 from cstore.store.context import context_of
-from cstore.store.image_measuring import image_size, recorded_size
+from cstore.store.image_measuring import image_size
 from cstore.store.lookup import chain_of_layer, known_exactly, layout_of_image, layout_of_layer
 from cstore.store.mounting import mount_points
 from cstore.store.places import ItemKind
@@ -167,7 +167,7 @@ class _Look:
             whole = [self._needs.size_of(layer) for layer in self._needs.chain(record.layer, *record.mapped_layers)]
             known = None if self._problems else added_up(whole, record.data_sizes)
         elif layers:
-            known = recorded_size(layers[0])
+            known = layers[0].known_size
             if self._item.item_kind is ItemKind.CONTAINERS:
                 known = added_up([known], record.data_sizes)
         if known is not None or not self._measures:

@@ -14,7 +14,7 @@ from cstore.oci.names import repository_of
 from cstore.records.images import valid_digests
 from cstore.records.outlines import outlines as layer_outlines
 from cstore.store import naming
-from cstore.store.image_measuring import outlines, recorded_size
+from cstore.store.image_measuring import image_outlines
 from cstore.store.mounting import mount_points
 from cstore.store.places import ItemKind
 from cstore.store.reading import Reader
@@ -151,12 +151,12 @@ class Listing:
 
     def outline(self, image: Image) -> Outline:
         """How big an image is. One that was deleted meanwhile is looked up by itself."""
-        return self._outlines.get(image.id) or outlines(self.tables, [image])[0]
+        return self._outlines.get(image.id) or image_outlines(self.tables, [image])[0]
 
     @cached_property
     def _outlines(self) -> dict[str, Outline]:
         images = self.images
-        return dict(zip(images, outlines(self.tables, images.values()), strict=True))
+        return dict(zip(images, image_outlines(self.tables, images.values()), strict=True))
 
     @cached_property
     def children(self) -> dict[str, list[str]]:
@@ -254,7 +254,7 @@ COLUMNS: dict[str, dict[str, Column]] = {
     "layer": {
         **_COMMON,
         "parent": lambda _, layer: layer.parent,
-        "size": lambda _, layer: recorded_size(layer),
+        "size": lambda _, layer: layer.known_size,
         "created": lambda _, layer: layer.created,
         "used-by": lambda listing, layer: tuple(listing.holders.get(layer.id, ())),
         "digest": lambda _, layer: layer.diff_digest,

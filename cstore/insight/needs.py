@@ -7,7 +7,6 @@ from contextlib import suppress
 from cstore.errors import RecordsDamaged
 from cstore.records.layers import MISSING, follow_ids
 from cstore.records.outlines import outlines, sizes
-from cstore.store.image_measuring import recorded_size
 from cstore.store.lost_records import hidden_containers
 from cstore.values import cached_property
 
@@ -66,7 +65,7 @@ class Needs:
         """What is recorded of the size of one layer, in whatever store, in bytes; None if nothing is."""
         tables = [self._tables.layers, *(extra.layers for extra in self._tables.additional)]
         record = next(filter(None, (table.get(layer) for table in tables)), None)
-        return None if record is None else recorded_size(record)
+        return None if record is None else record.known_size
 
     @cached_property
     def outlines(self) -> dict[str, LayerOutline]:

@@ -89,6 +89,11 @@ class Record(Value, kw_only=True):
         return None if self.created == ZERO_TIME or moment.tzinfo is None else moment
 
 
+def known_size(digest: str, size: int) -> int | None:
+    """Return the recorded size of an archive in bytes; None if unknown: no digest says that there was one."""
+    return size if digest and size >= 0 else None
+
+
 class Layer(Record, kw_only=True):
     """A layer. Sizes are in bytes, 0 if unknown; `diff_size` is -1 if only `toc_digest` is known (store-format 4.1)."""
 
@@ -114,12 +119,12 @@ class Layer(Record, kw_only=True):
     @property
     def known_size(self) -> int | None:
         """The bytes of its uncompressed archive; None if unknown: it has no archive, or was pulled partially."""
-        return self.diff_size if self.diff_digest and self.diff_size >= 0 else None
+        return known_size(self.diff_digest, self.diff_size)
 
     @property
     def known_compressed_size(self) -> int | None:
         """The bytes of its archive as received; None if unknown."""
-        return self.compressed_size if self.compressed_digest and self.compressed_size >= 0 else None
+        return known_size(self.compressed_digest, self.compressed_size)
 
     @property
     def incomplete(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cstore.records.model import to_id_map
+from cstore.records.model import known_size, to_id_map
 from cstore.tuples import NamedTuple
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ class LayerOutline(NamedTuple):
     @property
     def known_size(self) -> int | None:
         """See `Layer.known_size`."""
-        return self.diff_size if self.diff_digest and self.diff_size >= 0 else None
+        return known_size(self.diff_digest, self.diff_size)
 
     @property
     def id_map(self) -> IDMap:
@@ -50,6 +50,6 @@ def outlines(table: Table[Layer]) -> Iterator[LayerOutline]:
 
 
 def sizes(table: Table[Layer]) -> Iterator[tuple[str, int | None]]:
-    """Iterate over the IDs of all layers and their recorded sizes; see `image_measuring.recorded_size`."""
+    """Iterate over the IDs of all layers and their sizes; see `Layer.known_size`."""
     columns = table.columns("id", "diff_digest", "diff_size")
-    return ((layer, size if digest and size != -1 else None) for layer, digest, size in columns)
+    return ((layer, known_size(digest, size)) for layer, digest, size in columns)

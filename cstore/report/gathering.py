@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from cstore.insight.accounting import file_system
 from cstore.insight.needs import Needs
-from cstore.store.image_measuring import recorded_size
 from cstore.store.reading import Snapshot
 from cstore.values import Value
 
@@ -205,7 +204,7 @@ def _group_of_layer(layer: str, needs: Needs) -> str:
 def _from_records(needs: Needs) -> Bundle:
     """Return the sizes in the records; layers without a recorded size count as 0."""
     blocks = [
-        Block(_group_of_layer(layer.id, needs), "layer", layer.id, layer.names, max(recorded_size(layer) or 0, 0))
+        Block(_group_of_layer(layer.id, needs), "layer", layer.id, layer.names, layer.known_size or 0)
         for layer in needs.outlines.values()
     ]
     sizes: dict[tuple[str, str], tuple[int, int, int]] = {}
@@ -267,7 +266,7 @@ def _layers(needs: Needs) -> Iterator[LayerFacts]:
             counts[each] = counts.get(each, 0) + 1
     for layer in needs.outlines.values():
         parent = layer.parent if layer.parent in needs.parents else ""
-        size = recorded_size(layer)
+        size = layer.known_size
         told = -1 if size is None or size < 0 else size
         yield LayerFacts(layer.id, parent, layer.names, told, images.get(layer.id, 0), containers.get(layer.id, 0))
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cstore.records.model import Image, Layer
-    from cstore.records.outlines import LayerOutline
     from cstore.store.context import Context
     from cstore.store.lookup import Tables
 
@@ -39,7 +38,7 @@ def image_size(context: Context, ref: str) -> int:
         layers.update(found)
     total = sum(image.data_sizes.values())
     for layer in layers.values():
-        recorded = recorded_size(layer)
+        recorded = layer.known_size
         if recorded is not None:
             total += recorded
             continue
@@ -53,11 +52,6 @@ def image_size(context: Context, ref: str) -> int:
     return total
 
 
-def recorded_size(layer: Layer | LayerOutline) -> int | None:
-    """What the record says of a layer's size in bytes; None if nothing."""
-    return layer.diff_size if layer.diff_digest and layer.diff_size != -1 else None
-
-
 class Outline(Value):
     """An image's recorded size: number of layers, and bytes, None if a size is not recorded."""
 
@@ -65,7 +59,7 @@ class Outline(Value):
     size: int | None
 
 
-def outlines(tables: Tables, images: Iterable[Image]) -> list[Outline]:
+def image_outlines(tables: Tables, images: Iterable[Image]) -> list[Outline]:
     """Add up many images by their records alone: each layer is looked at once a chain, and no tree at all."""
     parents, known = dict[str, str](), dict[str, int | None]()
     for layers in [*(extra.layers for extra in reversed(tables.additional)), tables.layers]:

@@ -88,10 +88,10 @@ class Images:
         return image_measuring.image_size(self._context, ref)
 
     def outlines(self, images: Iterable[Image]) -> Sequence[Outline]:
-        """How big many images are, by the records alone; see `image_measuring.outlines`."""
+        """How big many images are, by the records alone; see `image_measuring.image_outlines`."""
         from cstore.store import image_measuring
 
-        return image_measuring.outlines(self._reader, images)
+        return image_measuring.image_outlines(self._reader, images)
 
     # ── creation and removal ──
 
