@@ -7,7 +7,16 @@ import os
 from cstore import presence
 from cstore.contexts import suppress
 from cstore.drivers.overlay.inspect import runs_through
-from cstore.drivers.overlay.lower import DEEPEST, Homes, Place, link_of, links_to, make_link, write_link_file
+from cstore.drivers.overlay.lower import (
+    DEEPEST,
+    Homes,
+    Place,
+    link_of,
+    links_to,
+    make_link,
+    read_short,
+    write_link_file,
+)
 from cstore.drivers.overlay.making import sync_home, sync_layer
 from cstore.drivers.overlay.options import NAME, read_options
 from cstore.errors import CstoreError, DriverError, SystemFailure
@@ -92,9 +101,7 @@ class OverlayDriverRepair:
         holder = self._homes.behind(name) if name else None
         if not name or (holder is not None and holder.link == name and holder.layer != layer):
             return [path]  # it is damaged, or names the short link of another layer
-        short = os.path.join(place.home, "l", name)
-        leads_here = presence.is_link(short) and os.readlink(short) == f"../{layer}/diff"
-        return [] if leads_here else [short]
+        return [] if read_short(place.home, name) == f"../{layer}/diff" else [os.path.join(place.home, "l", name)]
 
     def mend_links(self, layer: str) -> list[str]:
         """See `DriverRepair.mend_links`."""
@@ -107,7 +114,7 @@ class OverlayDriverRepair:
             short = os.path.join(place.home, "l", place.link)
             if not presence.is_there(folder := os.path.dirname(short)):
                 made.append(folder)  # make_link creates it
-            if not presence.is_link(short) or os.readlink(short) != f"../{layer}/diff":
+            if read_short(place.home, place.link) != f"../{layer}/diff":
                 make_link(place, place.link)
                 made.append(short)
             if made and self._sync:
