@@ -115,7 +115,7 @@ class Store(_Store):
 
         Raises:
             ContentDamaged: a file differs from the imported one; nothing was copied.
-            LayerUnknown, ReadOnlyStore, InvalidOption, IDNotMapped, SystemFailure: see `copying.copy`.
+            LayerUnknown, ReadOnlyStore, InvalidOption, IDNotMapped, SystemFailure: as raised by that function.
         """
         if verify:
             from cstore.contents.reading import verify_source

@@ -104,8 +104,8 @@ def parse_seconds(text: str) -> float:
 def read_named(path: str, limit: int) -> bytes:
     """Read all of a small file that a user, the environment or another file names, without ever blocking.
 
-    The null device is an empty file. A pipe is read only where the process was given it open, as /dev/stdin or as the
-    shell's process substitution: nobody can tell whether anybody will write to another one.
+    The null device is an empty file. A pipe is read only if the process inherited it open, as /dev/stdin or from the
+    shell's process substitution, because any other pipe may never have a writer.
 
     Args:
         path: the file; links in it are followed.

@@ -188,7 +188,7 @@ class _Choice:
         return settings, (warning,)
 
     def _store(self, settings: FileSettings) -> tuple[str, str]:
-        """Return the graph root and the driver that the settings lead to; "" for the driver of the store there."""
+        """Return the graph root and the driver that the settings select; "" for the driver of an existing store."""
         from cstore.drivers.registry import reported_name
 
         driver = self._overrides.driver or self._environment.driver or settings.string(keys.DRIVER)

@@ -130,7 +130,7 @@ class Chain(Closing):
 
     @cached_property
     def honors_users(self) -> bool:
-        """Whether `user.overlay.*` attributes are marks here; otherwise, they are contents of a store in a container."""
+        """Whether `user.overlay.*` attributes are marks here; if not, they are contents of a store in a container."""
         try:
             return self._inspector.has_marks_of_users(self._top)
         except errors.CstoreError as error:

@@ -222,7 +222,7 @@ class Contents(Closing):
     def origin(self, file: File) -> int:
         """Return the number of the directory of the layer that last changed a file.
 
-        If layers are whole trees, that is the deepest one from which the file is unchanged up to here.
+        If layers are whole trees, this is the deepest layer from which the file is unchanged up to the given one.
         """
         number = file.number
         if self.chain.whole:

@@ -169,7 +169,7 @@ class Cut:
     """The rows of a large file: the heads of its records, and the offsets of their IDs.
 
     Attributes:
-        printed: the first rows of the blocks that are known to match the format of printed output; see `huge`.
+        printed: the first rows of the blocks whose bytes are known to be the documents that programs print; see `huge`.
         searchable: whether a text in a record is found by its bytes.
     """
 

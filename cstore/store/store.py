@@ -137,7 +137,7 @@ class Store:
     def find(self, ref: str, order: tuple[ItemKind, ...] = LAYER_FIRST) -> Item | None:
         """Return the layer, image or container that matches `ref`, or None.
 
-        A whole ID or a name takes precedence over an ID prefix; after that, the `order` of kinds decides.
+        A full ID or a name takes precedence over an ID prefix; after that, the `order` of kinds decides.
         """
         return find_item(self._reader, ref, order)
 
