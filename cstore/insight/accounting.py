@@ -191,7 +191,7 @@ def _recorded(size: int | None) -> int | None:
 
 @checked
 def usage(store: Store | Context) -> Usage:
-    """Count all bytes of the graph root and of the separate image store, without exception.
+    """Count all bytes of the graph root and of the separate image store; every file belongs to a line.
 
     Does not descend into other file systems that are mounted inside. Writes and locks nothing.
 
