@@ -1,6 +1,6 @@
-"""The library's `Store`: that of the package `store`, with the operations of the packages above it.
+"""The library's `Store`: the class of the package `store`, extended by the operations of the packages above it.
 
-Each method imports what it needs, so that a program that only reads records does not load the rest.
+Each method imports its dependencies, so that a program that only reads records does not load the rest.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def open_store(
     """Open a store. Nothing is written, created or locked until an operation changes the store.
 
     Args:
-        config: the configuration of the store; by default that of the configuration files and the environment.
+        config: the configuration of the store; by default, that of the configuration files and the environment.
         graph_root: the graph root, overriding the configuration.
         run_root: the run root, overriding the configuration.
         driver: the driver, overriding the configuration.
-        lock_policy: how long to wait for locks, and whom to tell; by default the configured time.
+        lock_policy: how long to wait for locks, and which function to notify; by default, the configured timeout.
         degraded: whether reads skip damaged records and record the damage in `Store.flaws`. Otherwise an operation that
             needs a damaged record raises RecordsDamaged. In both cases, changes never rely on damaged records.
 
@@ -60,7 +60,7 @@ def open_store(
 
 
 def open_trusting(config: StoreConfig, *, degraded: bool = False) -> Store:
-    """Open a store for the command line, without checking arguments: type checkers have, and startup is faster."""
+    """Open a store for the command line without checking arguments, which type checkers have done; it starts faster."""
     context = open_context(config, graph_root="", run_root="", driver="", lock_policy=None, degraded=degraded)
     return Store(context)
 
@@ -68,7 +68,7 @@ def open_trusting(config: StoreConfig, *, degraded: bool = False) -> Store:
 class Store(_Store):
     """A container store. A `ref` is an item's ID, name or unique prefix of its ID.
 
-    A store keeps nothing open between calls, so it need not be closed; it can be used in a `with` statement anyway.
+    A store keeps nothing open between calls, so it need not be closed. It also works in a `with` statement.
     """
 
     @property
@@ -108,14 +108,14 @@ class Store(_Store):
         Args:
             sources: the files and directories to copy.
             target: the destination.
-            owner: user and group of all copies; by default those of the sources.
+            owner: user and group of all copies; by default, those of the sources.
             progress: called periodically with the bytes copied so far.
             verify: compare files of imported layers with the archive of their layer, before any file is copied.
             notice: called with a sentence for each source that could not be verified.
 
         Raises:
             ContentDamaged: a file differs from the imported one; nothing was copied.
-            LayerUnknown, ReadOnlyStore, InvalidOption, IDNotMapped, SystemFailure: see there.
+            LayerUnknown, ReadOnlyStore, InvalidOption, IDNotMapped, SystemFailure: as raised by that function.
         """
         if verify:
             from cstore.contents.reading import verify_source
@@ -127,12 +127,12 @@ class Store(_Store):
 
     @property
     def quarantine(self) -> Quarantine:
-        """The quarantine, with everything that repairs removed from the store, to restore or delete it."""
+        """The quarantine: everything that repairs removed from the store, to be restored or deleted."""
         return Quarantine(self.context)
 
 
 class Quarantine:
-    """The cases of repairs; each has everything that one repair removed from the store or changed in it."""
+    """The cases of repairs; each contains everything that one repair removed from the store or changed in it."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

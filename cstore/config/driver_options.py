@@ -1,6 +1,6 @@
-"""Driver options: strings `DRIVER.key=value` made from a file, and the parsers of their values (config spec, 5).
+"""Driver options: strings `DRIVER.key=value` created from a file, and the parsers of their values (config spec, 5).
 
-A driver gets only options that it knows. A setting that it does not know is a warning, so that the store still opens.
+A driver receives only options that it has. An unknown setting is a warning, so that the store still opens.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def file_options(settings: FileSettings, driver: str) -> tuple[list[str], list[e
         The options, and a remark for each general key that has no effect with `driver`.
 
     Raises:
-        ConfigError: the driver would refuse a value.
+        ConfigError: the driver does not accept a value.
     """
     family = _family(driver)
     known = _accepted(family)
@@ -58,7 +58,7 @@ def file_options(settings: FileSettings, driver: str) -> tuple[list[str], list[e
 
 
 def _family(driver: str) -> str:
-    """Return the canonical name of a driver, whatever it is called here."""
+    """Return the canonical name of a driver from any of its names."""
     from cstore.drivers.registry import reported_name
 
     return reported_name(driver)
@@ -150,7 +150,7 @@ def _candidates(settings: FileSettings, family: str, prefix: str) -> Iterator[tu
                 return
         elif general in KEYS and (value := _general(settings, name)):
             yield name, value, general, family
-    # A general key that only the driver's own list would have picked up, if the driver had it.
+    # A general key that only the driver's own list of options would contain, if the driver had the option.
     key, known = f"{OPTIONS}.use_composefs", _accepted(family)
     if known is not None and "use_composefs" not in known and (value := settings.string(key)):
         yield "use_composefs", value, key, prefix
@@ -165,10 +165,10 @@ def _general(settings: FileSettings, name: str) -> str:
 
 
 def with_driver(config: StoreConfig, driver: str) -> StoreConfig:
-    """Return the configuration after the store has chosen `driver`: with its options, and warnings added.
+    """Return the configuration for the `driver` that the store has chosen, with its options and warnings.
 
     Raises:
-        ConfigError: the file has a value that this driver would refuse.
+        ConfigError: the file has a value that this driver does not accept.
     """
     if driver == config.driver:
         return _with_composefs_warning(config)
@@ -327,7 +327,7 @@ def _parse_count(text: str) -> int:
 
 
 def ignores_owners(options: Iterable[str], driver: str) -> bool:
-    """Return whether failures to set owners are ignored; the driver's last option that says so wins."""
+    """Return whether failures to set owners are ignored; the last such option of the driver wins."""
     said = "false"
     for key, value in map(split_option, options):
         prefix, _, name = key.rpartition(".")
@@ -346,4 +346,4 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "inodes": _parse_count,
     "force_mask": parse_mask,
 }
-"""Options whose values are checked, and what parses them."""
+"""The parsers of options whose values are checked."""

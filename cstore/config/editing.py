@@ -56,10 +56,10 @@ def value_of(key: str, text: str) -> Any:
 
 
 def check_options(settings: FileSettings) -> None:
-    """Check that no driver would refuse the options in a file, whichever driver is used.
+    """Check that every driver accepts the options in a file.
 
     Raises:
-        ConfigError: a driver would.
+        ConfigError: a driver does not accept an option.
     """
     from cstore.drivers.registry import DRIVERS
 
@@ -80,7 +80,7 @@ def with_value(path: str, text: str, key: str, value: Any) -> str:
     at = key_lines(text).get(tuple(key.split(".")), 0)
     if at:
         end = at - 1 + _length(lines[at - 1 :])
-        written = lines[at - 1].partition("=")[0].rstrip()  # as it is written: dotted, indented or quoted
+        written = lines[at - 1].partition("=")[0].rstrip()  # as spelled in the file: dotted, indented or quoted
         lines[at - 1 : end] = [f"{written} = {line.partition(' = ')[2]}{_comment(lines[end - 1], at == end)}"]
     elif header := _header(lines, above):
         lines.insert(header, line)
@@ -110,7 +110,7 @@ def _line(name: str, value: Any) -> str:
 
 
 def _length(lines: list[str]) -> int:
-    """Return how many lines the key and value at the start of `lines` take; 1 if there are comments between."""
+    """Return the number of lines of the key and value at the start of `lines`; 1 if there are comments between."""
     import tomllib
 
     for count in range(1, len(lines) + 1):

@@ -1,6 +1,6 @@
-"""The environment variables that cstore obeys, and those in paths of configuration files.
+"""The environment variables that configure cstore, and those in paths of configuration files.
 
-Only this module reads the environment. The latter are expanded where paths get their final form (config spec, 6).
+Only this module reads the environment. Paths are expanded where they get their final form (config spec, 6).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Environment(Value):
 
 
 def mark_entered(uid: int, gid: int) -> None:
-    """Tell this process and its children, as the Go tools do, whose user namespace they are in."""
+    """Set the variables by which the Go tools recognize a user namespace that was entered, and its user."""
     os.environ.update(
         _CONTAINERS_USERNS_CONFIGURED="done", _CONTAINERS_ROOTLESS_UID=str(uid), _CONTAINERS_ROOTLESS_GID=str(gid)
     )
@@ -146,7 +146,7 @@ def expand_settings(
         The settings, and a remark for each unset variable.
 
     Raises:
-        ConfigError: a path expands to nothing, or that of a separate or additional store is not absolute.
+        ConfigError: a path expands to "", or that of a separate or additional store is not absolute.
     """
     work = _Expansion(settings, variables, uid)
     changes: dict[str, object] = {}

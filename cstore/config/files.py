@@ -1,4 +1,4 @@
-"""Which configuration files are read, and in which order: a main file, drop-ins, and files that the environment names.
+"""The configuration files to read, in order: a main file, drop-ins, and files that the environment names.
 
 The rules are those of the Go library from 1.61 on (Podman 6). Main files are never merged with each other; drop-ins
 are merged over the main file, key by key, and the file that CONTAINERS_STORAGE_CONF_OVERRIDE names comes last.
@@ -36,7 +36,7 @@ class Found(Value):
         main: the main file's path, "" for none.
         own: whether these files choose the user's own store: the main file is named by the environment or in the home.
         files: every file to read, in order.
-        passed_over: files and directories that are ignored, and why.
+        passed_over: files and directories that are ignored, with reasons.
         override: the file that CONTAINERS_STORAGE_CONF_OVERRIDE names, the last of `files`; "" for none.
     """
 
@@ -88,7 +88,7 @@ def user_directory(environment: Environment, identity: Identity) -> str | None:
 
 
 def combine(parts: Iterable[FileSettings], source: str = "") -> FileSettings:
-    """Merge files in order, key by key: a later value replaces an earlier one, or is appended if it says so."""
+    """Merge files in order, key by key: a later value replaces an earlier one, or extends it if it is marked so."""
     values: dict[str, object] = {}
     read = tuple(parts)
     for part in read:
@@ -164,7 +164,7 @@ def _drop_ins(directories: Iterable[str], passed: list[tuple[str, str]], planned
 
 
 def _irregular(path: str) -> str:
-    """Return why `path` is not a drop-in; "" if it is one."""
+    """Return the reason why `path` is not a drop-in; "" if it is one."""
     try:
         mode = os.lstat(path).st_mode
     except OSError as error:

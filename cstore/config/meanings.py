@@ -1,4 +1,4 @@
-"""The meaning and default of each storage.conf key, and which tools know it: for `config explain` and `config init`."""
+"""The meaning and default of each storage.conf key, and its tool versions: for `config explain` and `config init`."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def default_of(key: str) -> str:
 
 
 def since(key: str) -> str:
-    """Return which tools know the key."""
+    """Return the tool versions that support the key, as text for the user."""
     return _SINCE.get(key, "all versions of containers/storage from 1.43")
 
 
 def starting_text() -> str:
-    """Return the text of a file that has every key in a comment, and so changes nothing."""
+    """Return the text of a file that has every key in a comment and therefore no effect."""
     lines = ["# Settings of the container store, read by cstore, Podman 6 and newer tools after the main storage.conf."]
     table = ""
     for key, kind in all_keys().items():

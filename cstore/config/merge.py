@@ -1,4 +1,4 @@
-"""Merging files, environment and options into one configuration: options win over the environment, that over files."""
+"""Merging of files, environment and options: options override the environment, and the environment overrides files."""
 
 from __future__ import annotations
 

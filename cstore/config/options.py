@@ -111,7 +111,7 @@ class FileSettings(Value):
 
 
 class Overrides(Value, kw_only=True):
-    """Settings from the command line or the calling program. None, "" and () mean: not given.
+    """Settings from the command line or the calling program. None, "" and () mean "not given".
 
     `lock_timeout` is in seconds; `float("inf")` waits forever, whatever the file says.
     """
@@ -154,16 +154,16 @@ class PullOptions(Value):
 
 
 class StoreConfig(Value, kw_only=True):
-    """Everything that a store needs to know before it opens.
+    """The complete configuration of a store.
 
     Attributes:
         graph_root, run_root: absolute paths of the persistent and of the volatile data. Not created.
         image_store: absolute path of a separate image store, "" for none.
         rootless_storage_path: as in the file, expanded; already applied to `graph_root` if it has an effect.
-        driver: "" if the store should choose one (config spec, 10); see `driver_options.with_driver`.
+        driver: "" if the store chooses one (config spec, 10); see `driver_options.with_driver`.
         driver_priority: drivers to try, in order, if `driver` is "".
         driver_options: `DRIVER.key=value`, in order; for single-valued keys the last one wins.
-        root_auto_userns_user: as in the file; `userns_owner` is the one to use.
+        root_auto_userns_user: as in the file; `userns_owner` is the effective one.
         userns_owner: the user whose subordinate IDs automatic user namespaces use.
         auto_userns_min_size, auto_userns_max_size: as in the file, 0 for the default; see `auto_userns_sizes`.
         id_map: the default map of containers and of new layers without a parent; None for none.
@@ -178,7 +178,7 @@ class StoreConfig(Value, kw_only=True):
         source: the main file, "" for none.
         choice: the sources of `driver_options`.
         given: the options from the command line or the calling program, to be passed on to other tools.
-        passed_over: files and directories in configuration places that are ignored, and why.
+        passed_over: ignored files and directories in configuration places, with reasons.
     """
 
     graph_root: str = ""

@@ -21,7 +21,7 @@ class Origin(Value):
     overridden: tuple[tuple[str, str], ...] = ()
 
     def document(self) -> Mapping[str, object]:
-        """Return the same as a JSON document."""
+        """Return the origin as a JSON document."""
         earlier = [{"value": value, "place": place} for value, place in self.overridden]
         return {"key": self.key, "value": self.value, "place": self.place, "overridden": earlier}
 
@@ -29,7 +29,7 @@ class Origin(Value):
 def origins_of(config: StoreConfig) -> list[Origin]:
     """List the keys that have a value, in the order of the manual, then the driver options given as a whole.
 
-    Command-line options override variables, these override files, and defaults of the roots come last.
+    Command-line options override variables, variables override files, and files override the defaults of the roots.
     """
     choice = config.choice
     settings = choice.settings

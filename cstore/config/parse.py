@@ -1,6 +1,6 @@
 """Reading and validating a storage.conf file: TOML in, `FileSettings` out; errors name file, line and key.
 
-`tomllib` takes as long to import as a whole command takes. So most files are read by `_PlainReader`, which knows
+`tomllib` takes as long to import as a whole command takes. So most files are read by `_PlainReader`, which supports
 comments, `[tables]`, bare keys, strings without escapes, `true`, `false`, `inf`, decimal integers, arrays and inline
 tables. Everything else, including every possible error, is left to `tomllib`.
 """
@@ -102,18 +102,18 @@ def parse_seconds(text: str) -> float:
 
 
 def read_named(path: str, limit: int) -> bytes:
-    """Read a small file that a user, the environment or another file names, whole and without ever waiting for it.
+    """Read all of a small file that a user, the environment or another file names, without ever blocking.
 
-    The null device is an empty file. A pipe is read only where the process was given it open, as /dev/stdin or as the
-    shell's process substitution: nobody can tell whether anybody will write to another one.
+    The null device is an empty file. A pipe is read only if the process inherited it open, as /dev/stdin or from the
+    shell's process substitution, because any other pipe may never have a writer.
 
     Args:
-        path: links in it are followed.
-        limit: bytes that it has at most.
+        path: the file; links in it are followed.
+        limit: the maximum size in bytes.
 
     Raises:
         OSError: as open(2) and read(2); EISDIR for a directory.
-        ConfigError: it is something else than a file, or larger.
+        ConfigError: it is not a file, or it is larger.
     """
     _require_readable(path, os.stat(path), limit)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -163,7 +163,7 @@ class _Reading:
             key = written.lower()
             if kind := kind_of(key):
                 first = self._spelled.setdefault(key, written)
-                if first != written:  # they differ in case only, so it is unclear which one counts
+                if first != written:  # they differ in case only, so it is unclear which one should take effect
                     raise self._error(key, f"it is given twice, as {first} and as {written}", "remove one of them")
                 self.values[key] = self._checked(key, kind, value)
             elif not is_table(key):
@@ -183,7 +183,7 @@ class _Reading:
         return errors.ConfigError(self._path, reason, line=line_of(self._text, key), key=key, hint=hint)
 
     def _checked(self, key: str, kind: str, value: Any) -> Any:
-        """Return a value as it counts.
+        """Return the effective form of a value.
 
         Raises:
             ConfigError: it has another type, or is out of range.

@@ -1,4 +1,4 @@
-"""Who runs cstore, and where the store of an ordinary user is (config spec, 7)."""
+"""The user who runs cstore, and the location of an ordinary user's store (config spec, 7)."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Identity(Value):
 
 
 class Places(Value):
-    """The system's places for configuration. Tests use others."""
+    """The system's configuration places. Tests use others."""
 
     administrator_file: str = "/etc/containers/storage.conf"
     distribution_file: str = "/usr/share/containers/storage.conf"
@@ -125,7 +125,7 @@ def user_name(environment: Environment, identity: Identity) -> str:
 
 
 def userns_owner(settings: FileSettings, environment: Environment, identity: Identity) -> str:
-    """Return whose subordinate IDs automatic user namespaces use: the user's own, or for root the configured user's."""
+    """Return the owner of the IDs for automatic user namespaces: the current user or, for root, the configured one."""
     if identity.rootless:
         return user_name(environment, identity)
     return settings.string(keys.AUTO_USER) or AUTO_USERNS_USER
@@ -165,10 +165,10 @@ def runtime_directory(environment: Environment, identity: Identity, places: Plac
 
 
 def user_runtime_directory(environ: Mapping[str, str] | None = None) -> str:
-    """Return the same for the user of this process, or of the given environment.
+    """Return the directory for volatile files for the user of this process, or of the given environment.
 
     Raises:
-        ConfigError: as `runtime_directory`; or a variable that must be a number is not.
+        ConfigError: see `runtime_directory`; or a variable that must be a number is not.
     """
     return runtime_directory(read_environment(environ), rootless_identity(environ), Places())
 
@@ -199,7 +199,7 @@ def _serves_users(driver: str) -> bool:
 
 
 def existing_drivers(graph_root: str) -> list[str]:
-    """List the drivers with records under a graph root, first those with images: there the Go tool looks."""
+    """List the drivers with records under a graph root; those with images, which the Go tool checks, come first."""
     names = _listed(graph_root)
     found = [name.removesuffix(suffix) for suffix in ("-images", "-layers") for name in names if name.endswith(suffix)]
     return [name for name in dict.fromkeys(found) if _serves_users(name)]

@@ -1,8 +1,8 @@
-"""Combining files, environment and options into one configuration.
+"""Combination of files, environment and options into one configuration.
 
-For each field, options win over the environment, that over files, and those over defaults. Nothing here creates or
-changes anything. Tools up to 1.60 (Podman 5) have no drop-ins, ignore root's home, and let users inherit less from the
-system's file. If their rules lead to another store, cstore uses the store that exists.
+For each field, options override the environment, the environment overrides files, and files override defaults. Nothing
+here creates or changes anything. Tools up to 1.60 (Podman 5) have no drop-ins, ignore root's home, and let users
+inherit less from the system's file. If their rules lead to another store, cstore uses the store that exists.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ def load_config(
 
     Args:
         overrides: the settings from the command line.
-        environ: the environment, by default that of this process.
-        identity: the user for whom cstore runs, by default detected.
-        places: where the system's own files are.
+        environ: the environment; by default, that of this process.
+        identity: the user for whom cstore runs; detected by default.
+        places: the places of the system's own files.
         strict: treat the first warning as an error.
         planned: path and text of a file that is about to be written, to see its effect.
 
     Raises:
-        ConfigError: a file, variable or option is invalid; the error says which, and where.
+        ConfigError: a file, variable or option is invalid; the error names it and its location.
     """
     try:
         return _in_force(overrides or Overrides(), environ, identity, places or Places(), planned, strict=strict)
@@ -134,7 +134,7 @@ def _finished(config: StoreConfig, remarks: Sequence[errors.ConfigError], *, str
 
 
 class _Choice:
-    """Decides which files are read, and which store they lead to."""
+    """Selects the files to read, and the store that they lead to."""
 
     def __init__(
         self,
@@ -167,9 +167,9 @@ class _Choice:
         try:
             older = self._older()
         except errors.ConfigError:
-            return settings, ()  # the error is in what only older tools read
+            return settings, ()  # the error is in a file that only older tools read
         new, old = self._store(settings), self._store(older)
-        same_driver = new[1] == old[1] or not (new[1] and old[1])  # no named driver: the store decides
+        same_driver = new[1] == old[1] or not (new[1] and old[1])  # without a named driver, the store determines it
         if (new[0] == old[0] and same_driver) or not _has_store(*old):
             return settings, ()
         names = [f"{root} ({driver})" if new[0] == old[0] else root for root, driver in (new, old)]
@@ -188,7 +188,7 @@ class _Choice:
         return settings, (warning,)
 
     def _store(self, settings: FileSettings) -> tuple[str, str]:
-        """Return the graph root and the driver that the settings lead to; "" for the driver of the store there."""
+        """Return the graph root and the driver that the settings select; "" for the driver of an existing store."""
         from cstore.drivers.registry import reported_name
 
         driver = self._overrides.driver or self._environment.driver or settings.string(keys.DRIVER)
@@ -302,7 +302,7 @@ def _require_stores(settings: FileSettings) -> None:
     """Check that a user's additional stores are stores, unless the user could create one there.
 
     Raises:
-        ConfigError: one is not.
+        ConfigError: a directory is not a store.
     """
     for path in settings.strings(keys.MORE_IMAGE_STORES):
         try:

@@ -19,7 +19,7 @@ EVERYBODY = "ALL"
 
 _LARGEST = 8 << 20
 FIRST_SUB_ID = 100000
-"""Lower IDs belong to the host's own users."""
+"""The minimum subordinate ID; lower IDs belong to the host's own users."""
 
 Range = tuple[int, int]
 """First ID and count."""

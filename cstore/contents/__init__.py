@@ -1,6 +1,6 @@
 """The files of an image, container or layer, read from its layers' directories; nothing is mounted or written.
 
-Owns the file system that a chain of layers forms, questions about its files, and their origin in a layer. Must not know
+Owns the file system that a chain of layers forms, queries of its files, and their origin in a layer. Must not know
 how results are displayed. `open_item` is the only entry point.
 """
 

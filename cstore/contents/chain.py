@@ -32,7 +32,7 @@ _RENAMED = frozenset({"trusted.overlay.redirect", "user.overlay.redirect"})
 
 
 class Root(NamedTuple):
-    """One of the directories of a chain, and the layer that owns it."""
+    """A directory of a chain, and the layer that owns it."""
 
     layer: str
     path: str
@@ -52,7 +52,7 @@ class Chain(Closing):
         whole: whether each directory contains everything below it, too.
         has_files_for_marks: whether names in them are marks, because a mount program shows them.
         roots: the directories, top first.
-        problems: layers that cannot be read, and why, as sentences: without them, results are incomplete.
+        problems: layers that cannot be read, with reasons, as sentences: without them, results are incomplete.
     """
 
     def __init__(self, store: Store, layer: Layer) -> None:
@@ -106,7 +106,7 @@ class Chain(Closing):
         self._trees = list(trees)
 
     def tree(self, number: int) -> Tree:
-        """Return one of the directories, opened.
+        """Return a directory of the chain, opened.
 
         Raises:
             SystemFailure: it cannot be opened.
@@ -117,20 +117,20 @@ class Chain(Closing):
         return found
 
     def view(self, offset: int = 0) -> View:
-        """Return the view from a directory downward; with whole trees, that is everything the layer shows."""
+        """Return the view from a directory downward; with whole trees, that is everything in the layer."""
         if self.whole:
             return View(Union([Lower(self.tree(offset), ())], plain=True), offset)
         lowers = [Lower(self.tree(number)) for number in range(offset, len(self.roots))]
         return View(Union(lowers, files=self.has_files_for_marks, users=lambda: self.honors_users), offset)
 
     def alone(self, number: int) -> Union:
-        """Return what one directory of changes shows or hides; lookups raise OutOfSight if a lower layer decides."""
+        """Return the view of one directory of changes alone; its lookups raise OutOfSight if a lower layer decides."""
         lower = Lower(self.tree(number))
         return Union([lower], files=self.has_files_for_marks, unseen="a layer below", users=lambda: self.honors_users)
 
     @cached_property
     def honors_users(self) -> bool:
-        """Whether `user.overlay.*` attributes are marks here, not contents, such as those of a store in a container."""
+        """Whether `user.overlay.*` attributes are marks here; if not, they are contents of a store in a container."""
         try:
             return self._inspector.has_marks_of_users(self._top)
         except errors.CstoreError as error:
@@ -186,7 +186,7 @@ class Chain(Closing):
         try:
             return override_in(self.tree(number).attributes(path))
         except OSError:
-            return None  # links have none, and without access to the attribute the entry counts as it is
+            return None  # links have no attribute, and an entry with an inaccessible one keeps its own values
 
     def close(self) -> None:
         """Close all directories."""

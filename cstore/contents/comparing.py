@@ -1,4 +1,4 @@
-"""Comparing two items: the files that were added, removed or changed, and how."""
+"""Comparison of two items: the files that were added, removed or changed, and their changed properties."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Comparison:
 
     Attributes:
         times: whether a different modification time counts as a change.
-        problems: what could not be read, as sentences.
+        problems: data that could not be read, as sentences.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Comparison:
             yield join_name(path, name), found[0], found[1]
 
     def _shared(self, path: bytes) -> bool:
-        """Return whether both show the same directories of the same layers there, and therefore the same files."""
+        """Return whether both items show the same directories of the same layers at a path, and so the same files."""
         old_path, new_path = self._paths(path)
         try:
             old = [(tree.root, place) for tree, place in self._old.view.union.shown_in(old_path)]
@@ -174,7 +174,7 @@ class Comparison:
 
 
 def _read(descriptor: int) -> bytes:
-    """Read a full piece, or what is left, so that two files are cut at the same positions."""
+    """Read a full piece, or the rest of the file, so that two files are cut at the same positions."""
     data = os.read(descriptor, _PIECE)
     while data and len(data) < _PIECE and (more := os.read(descriptor, _PIECE - len(data))):
         data += more

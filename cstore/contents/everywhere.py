@@ -1,6 +1,6 @@
-"""Searching all images of a store; a layer that several images share is read once, by several processes if it is large.
+"""Search of all images of a store. A layer that several images share is read once, by several processes if it is large.
 
-What may match is found by reading each layer directory once; then it is looked up in the images.
+Each layer directory is read once to find candidates, which are then looked up in the images.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ _MOST_PROCESSES = 8
 _MOST = 100_000
 """Maximum number of paths kept per layer."""
 _MOST_KEPT = 1_000_000
-"""Maximum number of paths cached for later images, most of which may share many."""
+"""Maximum number of paths cached for later images, which may share many of them."""
 
 
 class _Spot(NamedTuple):
     """A path, and the height of its directory in the chain; 1 is the bottom, so that it is equal in similar chains.
 
-    It is this small because there may be very many.
+    It is small because a search may keep very many.
     """
 
     path: bytes
@@ -117,7 +117,7 @@ class _Everywhere:
             yield from at(view, [path])
 
     def paths(self, contents: Contents) -> Iterator[bytes]:
-        """Yield only their paths, without further access to the files."""
+        """Yield only the paths of the visible matches, without further access to the files."""
         shown = self._seen(contents)
         if shown is None:
             return find_paths(contents, b"", self._criteria)
@@ -156,10 +156,10 @@ class _Everywhere:
         top = _names_at_the_top(chain, number) if deeper else frozenset()
         for spot in deeper:
             if top and spot.path.partition(b"/")[0] not in top:
-                left.append(spot)  # nothing in this layer is on the path to it
+                left.append(spot)  # this layer has nothing on the path to it
                 continue
             try:
-                alone.locate(spot.path)  # a file shown there instead is among its own matches
+                alone.locate(spot.path)  # a file that replaces it in this layer is among the layer's own matches
             except OutOfSight:
                 left.append(spot)
             except CstoreError as error:
@@ -182,7 +182,7 @@ def _names_at_the_top(chain: Chain, number: int) -> frozenset[bytes]:
         return frozenset()  # a lookup there will report the error
 
 
-# ── what may match ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── candidates ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class _Candidates(NamedTuple):
@@ -247,7 +247,7 @@ def _wanted(chain: Chain, number: int, criteria: Criteria) -> Wanted:
 
 
 class _Asked(NamedTuple):
-    """The search: by directory of the chain, and overall. `marks`: whether names may be marks."""
+    """The criteria of a search, per directory of the chain and overall. `marks`: whether names may be marks."""
 
     wanted: Mapping[int, Wanted]
     criteria: Criteria
@@ -255,7 +255,7 @@ class _Asked(NamedTuple):
 
 
 class _Walk:
-    """A walk through directories that collects paths that may match."""
+    """A walk through directories that collects candidates."""
 
     def __init__(self, trees: Mapping[int, Tree], asked: _Asked) -> None:
         self._trees, self._wanted, self._marks = trees, asked.wanted, asked.marks

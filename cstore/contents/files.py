@@ -1,4 +1,4 @@
-"""An item's files: looked up by path as in its container, listed, walked, and read."""
+"""The files of an item: path lookup as in its container, lists, walks, and contents."""
 
 from __future__ import annotations
 
@@ -74,10 +74,10 @@ class File(NamedTuple):
 
 
 class Contents(Closing):
-    """The files that an item shows, or that it shows from one of its directories downward.
+    """The visible files of an item, or those visible from one of its directories downward.
 
     Attributes:
-        item: the named item; None for a mere chain.
+        item: the item; None for a chain alone.
         chain: its layers.
         problems: sentences about data that could not be read so far.
     """
@@ -94,7 +94,7 @@ class Contents(Closing):
     # ── paths ──
 
     def resolve(self, path: bytes, *, follow: bool = True) -> bytes:
-        """Return the plain path that a path leads to, after links and dots, which never lead out of the item.
+        """Resolve the links and dots in a path, which never lead out of the item, and return the plain path.
 
         Args:
             path: from the root, with or without a leading slash.
@@ -156,7 +156,7 @@ class Contents(Closing):
     # ── lists ──
 
     def list(self, folder: bytes) -> Iterator[File]:
-        """List the directory at a plain path, sorted by name. A directory that cannot be read becomes a problem."""
+        """Yield the files in the directory at a plain path, by name. An unreadable directory becomes a problem."""
         return (self.file(path, found) for path, found in self._listed(self._entries, folder))
 
     def paths(self, top: bytes = b"", *, deep: bool = True) -> Iterator[bytes]:
@@ -172,7 +172,7 @@ class Contents(Closing):
     def _below(
         self, top: bytes, read: Callable[[bytes], Sequence[tuple[bytes, T]]], is_entered: Callable[[T], bool]
     ) -> Iterator[tuple[bytes, T]]:
-        """Yield what `read` returns for a directory and then, depth-first, for the subdirectories to enter."""
+        """Yield the results of `read` for a directory and then, depth-first, for the subdirectories to enter."""
         stack = [self._listed(read, top)]
         while stack:
             each = next(stack[-1], None)
@@ -222,7 +222,7 @@ class Contents(Closing):
     def origin(self, file: File) -> int:
         """Return the number of the directory of the layer that last changed a file.
 
-        If layers are whole trees, that is the deepest one from which the file is unchanged up to here.
+        If layers are whole trees, this is the deepest layer from which the file is unchanged up to the given one.
         """
         number = file.number
         if self.chain.whole:
@@ -238,7 +238,7 @@ class Contents(Closing):
         return number
 
     def layer_of(self, file: File) -> str:
-        """Return the ID of that layer; missing layers become a problem."""
+        """Return the ID of the layer that last changed a file; missing layers become a problem."""
         self.chain.note_lost()
         return self.chain.layer_of(self.origin(file))
 
@@ -302,7 +302,7 @@ class Contents(Closing):
 
     @contextmanager
     def opened(self, file: File) -> Iterator[int]:
-        """Open a regular file for reading; a layer may have only its status, and a lower one its contents.
+        """Open a regular file for reading; its contents may be in a lower layer than its status.
 
         Raises:
             FileUnknown: it is not a regular file, or its contents are lost.

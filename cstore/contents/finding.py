@@ -1,4 +1,4 @@
-"""Searching one item for files that match criteria."""
+"""Search of one item for files that match criteria."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MAGIC = frozenset(b"*?[")
 
 
 class Criteria(Value, kw_only=True):
-    """The criteria of a search; those left at their defaults do not matter.
+    """The criteria of a search; those with default values match every file.
 
     Attributes:
         name: a pattern (*, ?, [...]) for its name.
@@ -72,7 +72,7 @@ class Criteria(Value, kw_only=True):
     digest: str = ""
 
     def name_test(self) -> Callable[[bytes], object]:
-        """Return a function that tells whether a name matches."""
+        """Return a function that tests a name."""
         if self.name is None:
             return lambda _: True
         if _MAGIC.isdisjoint(self.name):
@@ -112,7 +112,7 @@ class Criteria(Value, kw_only=True):
         return Wanted(only, named, test)
 
     def status_test(self, owner: Callable[[tuple[int, int]], tuple[int, int]]) -> Callable[[os.stat_result], object]:
-        """Return a function that tells whether type, size, time, mode and owner on disk match."""
+        """Return a function that tests type, size, time, mode and owner on disk."""
         sized = self.is_sized
         formats = frozenset({stat.S_IFREG}) if sized else self.formats or frozenset(FORMATS.values())
         owned = self.uid is not None or self.gid is not None
@@ -136,7 +136,7 @@ class Criteria(Value, kw_only=True):
         return test
 
     def path_test(self) -> Callable[[bytes], object]:
-        """Return a function that tells whether name and path match."""
+        """Return a function that tests name and path."""
         name = self.name_test()
         if self.path is None:
             return (lambda _: True) if self.name is None else lambda path: name(path.rpartition(b"/")[2])
@@ -163,7 +163,7 @@ class Criteria(Value, kw_only=True):
         return all(bounds)
 
     def fits(self, contents: Contents, file: File) -> bool:
-        """Return whether a file whose path matches also matches otherwise. Its contents are tested last.
+        """Return whether a file whose path matches also meets the other criteria. Its contents are tested last.
 
         Raises:
             CstoreError: it cannot be read.
@@ -199,7 +199,7 @@ def find(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[File]:
 
 
 def find_paths(contents: Contents, top: bytes, criteria: Criteria) -> Iterator[bytes]:
-    """Yield the paths of what `find` finds; if names suffice, the files are not accessed."""
+    """Yield the paths of the files that `find` finds; if names suffice, the files are not accessed."""
     if criteria.asks_for_names_only and top == b"":
         wanted = criteria.path_test()
         return filter(wanted, chain((top,), contents.paths(top)))
@@ -223,7 +223,7 @@ def _likely(contents: Contents, criteria: Criteria) -> Callable[[Found], object]
 
 
 def at(contents: Contents, paths: Iterable[bytes]) -> Iterator[File]:
-    """Yield the files at some paths, if they exist: for few names that match, this reads few statuses."""
+    """Yield the existing files at some paths: for few names that match, this reads few statuses."""
     for path in paths:
         try:
             file = contents.find(path)

@@ -1,4 +1,4 @@
-"""Reading a file of an item, verified against the archive of its layer."""
+"""Reading of an item's files, verified against the archive of their layer."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def pieces(contents: Contents, file: File) -> Iterator[bytes]:
 def verify(contents: Contents, top: File) -> None:
     """Read a file, or all files below a directory, and verify each against the archive of its layer.
 
-    What could not be verified or read becomes a problem of `contents`.
+    Data that could not be verified or read becomes a problem of `contents`.
 
     Raises:
         ContentDamaged: a file differs from the imported one.
@@ -62,10 +62,10 @@ def verify(contents: Contents, top: File) -> None:
 
 
 def verify_source(store: Store, source: LayerPath) -> list[str]:
-    """Verify what is about to be copied out of a layer against the archives of its layers.
+    """Verify the source of a copy out of a layer against the archives of the chain's layers.
 
     Returns:
-        Sentences about what could not be verified. Files that cannot be read at all are left to the copy to report.
+        Sentences about data that could not be verified. The copy itself reports unreadable files.
 
     Raises:
         ContentDamaged: a file differs from the imported one.
@@ -127,7 +127,7 @@ def digest(contents: Contents, file: File) -> str:
     """Return the SHA-256 digest of a regular file's contents.
 
     Raises:
-        CstoreError: as `pieces`.
+        CstoreError: see `pieces`.
     """
     from cstore.digests import digest_from, new_hash
 

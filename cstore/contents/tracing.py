@@ -49,7 +49,7 @@ class Event(Value):
 
 @checked
 def blame(store: Store, contents: Contents, path: bytes) -> list[Event]:
-    """Return what the layers of an item did to a path, the latest first. The path may no longer exist.
+    """Return the changes of an item's layers to a path, the latest first. The path may no longer exist.
 
     Raises:
         FileUnknown: no layer has or ever had it.
@@ -116,7 +116,7 @@ def _events(contents: Contents, path: bytes) -> Iterator[Event]:
 
 @checked
 def blame_everywhere(store: Store, path: bytes, problems: list[str]) -> Iterator[tuple[Image, list[Event]]]:
-    """Yield the same for each image of the store in which a layer has, or had, the path."""
+    """Yield the changes to a path for each image of the store with a layer that has, or had, the path."""
     for image in store.images.list():
         if not image.layer:
             continue

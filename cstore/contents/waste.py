@@ -47,7 +47,7 @@ class Waste(NamedTuple):
 
 @checked
 def waste_of(contents: Contents) -> list[Waste]:
-    """Return the regular files in an item's layers that it does not show, the largest first; hard links count once."""
+    """Return the hidden regular files in an item's layers, the largest first; hard links count once."""
     contents.chain.note_lost()
     found = _of_whole_trees(contents) if contents.chain.whole else _of_changes(contents)
     return sorted(found, key=lambda one: (-one.size, one.path))
@@ -69,19 +69,19 @@ def _of_whole_trees(contents: Contents) -> Iterator[Waste]:
 
 
 def _of_changes(contents: Contents) -> Iterator[Waste]:
-    """Yield the files of layers, except the topmost one, that nothing shows; each inode of a layer once."""
+    """Yield the hidden files of all layers except the topmost one; each inode of a layer once."""
     roots = contents.chain.roots
     seen: dict[str, set[int]] = {root.path: set() for root in roots}
     for file in contents.walk(wanted=lambda found: stat.S_ISREG(found.status.st_mode) and found.status.st_size):
         status = file.found.status
-        if not status.st_blocks:  # possibly metadata only: what counts is the data
+        if not status.st_blocks:  # possibly metadata only: the layer with the data counts
             for tree, each in contents.view.union.copies(file.path):
                 seen[tree.root].add(each.status.st_ino)
         elif file.number:
             seen[roots[file.number].path].add(status.st_ino)
     for number, root in enumerate(roots):
         if number == 0:
-            continue  # nothing is above it
+            continue  # no layer is above it
         shown = seen[root.path]
         for folder, name, size, inode in _files_in(contents, number):
             if not size or inode in shown:
@@ -124,7 +124,7 @@ class StoreWaste(NamedTuple):
 
 @checked
 def waste_of_store(store: Store, problems: list[str]) -> StoreWaste:
-    """Return what the images of a store hide. A file that any image shows is not wasted."""
+    """Return the hidden files of the store's images. A file that any image shows is not wasted."""
     images: list[tuple[Image, int, int]] = []
     hidden: dict[str, dict[Place, Waste]] = {}
     for image in store.images.list():

@@ -1,7 +1,7 @@
-"""Answers about a store: where its bytes are, who holds an item, whose a path is, and what goes when an item goes.
+"""Answers about a store: disk usage, holders of items, owners of paths, and the effects of deletions.
 
-Owns: what counts as a byte's owner, what holds an item, and what a removal takes along.
-Must not know: how an answer is shown.
+Owns: the rules for the owner of a byte, the holders of an item, and the items that a deletion includes.
+Must not know: how an answer is displayed.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import what is asked for when it is asked for (PEP 562)."""
+    """Import an exported name on first access (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.insight' has no attribute {name!r}")
     return getattr(__import__(f"cstore.insight.{_HOMES[name]}", fromlist=[name]), name)

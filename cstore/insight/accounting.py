@@ -1,4 +1,4 @@
-"""Where the bytes of a store are: all of them, from the disk; or what the records say of them, at once."""
+"""Disk usage of a store: every byte, counted on the disk, or quick totals from the records."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 ITEMS = ("image", "container", "layer")
 _SPLIT = "tar-splits and data items of layers"
 _OWN_MOUNTS = frozenset({"merged", "shm"})
-"""The mounts of running containers."""
+"""The mount directories of running containers."""
 
 
 class FileSystem(Value):
-    """The file system that holds the graph root: all sizes in bytes, `inodes` how many are free, -1 if it has none."""
+    """The file system of the graph root. Sizes are bytes; `inodes` is the number of free inodes, or -1 if unlimited."""
 
     path: str
     size: int
@@ -41,17 +41,17 @@ class FileSystem(Value):
 
 
 class Line(Value):
-    """Bytes that are in no other line.
+    """Bytes on the disk. No two lines count the same byte.
 
     Attributes:
-        kind: image, container, layer, or one of those in parts.py.
+        kind: image, container, layer, or a kind defined in parts.py.
         id, names: of an item.
-        path: of anything else.
-        disk: the bytes that are counted here: of a layer its tree, of an image or container its data items.
-        size: size of the item with all of its layers; -1 if it is not an item.
-        shared: how much of that others need, too.
-        unique: how much of that nothing else needs.
-        note: what else there is to say.
+        path: of anything that is not an item.
+        disk: the bytes counted in this line: the tree of a layer, or the data items of an image or container.
+        size: size of the item with all of its layers; -1 if the line is not an item.
+        shared: the bytes of `size` that other items need, too.
+        unique: the bytes of `size` that nothing else needs.
+        note: a remark about the line.
     """
 
     kind: str
@@ -66,17 +66,17 @@ class Line(Value):
 
 
 class Usage(Value):
-    """Where the bytes of a store are.
+    """Disk usage of a store.
 
     Attributes:
         roots: the directories that were read.
-        lines: what is where; `disk` adds up to `total`.
-        total: all bytes, blocks that files share once.
+        lines: the usage of each item and part; `disk` adds up to `total`.
+        total: all bytes; blocks that files share count once.
         du: all bytes as du(1) counts them.
-        notes: what was not counted, or could not be known.
-        unread: what could not be read: path and reason.
-        flaws: what is wrong with the records.
-        problems: what is wrong with the chains of layers, as sentences.
+        notes: remarks on bytes that were not counted or could not be determined.
+        unread: unreadable paths, each with the reason.
+        flaws: damage to the records.
+        problems: errors in the chains of layers, as sentences.
     """
 
     roots: tuple[str, ...]
@@ -94,10 +94,10 @@ class Sum(Value):
     """Totals of all items of a kind, from the records.
 
     Attributes:
-        count, used: how many there are, and how many of them something needs.
-        size: their bytes.
-        unused: how many bytes of them nothing needs.
-        unknown: of how many no size is recorded.
+        count, used: the number of items, and of those that something needs.
+        size: the bytes of all items.
+        unused: the bytes that nothing needs.
+        unknown: the number of items without a recorded size.
     """
 
     kind: str
@@ -109,7 +109,7 @@ class Sum(Value):
 
 
 class Summary(Value):
-    """What the records say of a store, and the file system of its room; see `Usage` for flaws and problems."""
+    """Totals from the records of a store, and its file system. See `Usage` for flaws and problems."""
 
     root: str
     file_system: FileSystem | None
@@ -119,7 +119,7 @@ class Summary(Value):
 
 
 def file_system(path: str) -> FileSystem | None:
-    """Examine the file system of a directory; None if it does not exist."""
+    """Return the usage of the file system of a directory, or None if the directory does not exist."""
     try:
         found = os.statvfs(path)
     except OSError:
@@ -134,9 +134,9 @@ def file_system(path: str) -> FileSystem | None:
 
 @checked
 def summary(store: Store | Context) -> Summary:
-    """Add up what the records say of sizes. Reads no tree, and so takes no time to speak of.
+    """Add up the recorded sizes. Reads no tree, so the time is negligible.
 
-    An image's bytes are its layers and data items; those that several images have count once.
+    The size of an image is that of its layers and data items; parts that several images share count once.
 
     Raises:
         SystemFailure: the records cannot be read.
@@ -191,9 +191,9 @@ def _recorded(size: int | None) -> int | None:
 
 @checked
 def usage(store: Store | Context) -> Usage:
-    """Count all bytes of the graph root, and of the separate image store: nothing is left over.
+    """Count all bytes of the graph root and of the separate image store; every file belongs to a line.
 
-    Does not enter other file systems that are mounted inside. Writes and locks nothing.
+    Does not descend into other file systems that are mounted inside. Writes and locks nothing.
 
     Raises:
         SystemFailure: the records cannot be read.
@@ -233,7 +233,7 @@ def usage(store: Store | Context) -> Usage:
 
 
 def count(tally: Tally, parts: Parts, root: str, found: dict[Key, Part]) -> None:
-    """Count everything in a root, each part for its owner; `found` gets the owners and their parts."""
+    """Count everything in a root by owner; add each owner and its part to `found`."""
     pending = [root]
     while pending:
         path = pending.pop()
@@ -248,14 +248,14 @@ def count(tally: Tally, parts: Parts, root: str, found: dict[Key, Part]) -> None
 
 
 def owner_of(part: Part) -> Key:
-    """Whose line the bytes of a part are in."""
+    """Return the key of the line that counts the bytes of a part."""
     if part.owner:
         return part.kind, part.owner, part.id
     return part.kind, "", part.path if part.kind in {"orphan", "unknown", "foreign"} else ""
 
 
 def _lines(found: Mapping[Key, Part], tally: Tally, needs: Needs) -> list[Line]:
-    """Return the lines of all parts, and of the items that have no files of their own, in order."""
+    """Return the lines of all parts, and of the items without files of their own, in display order."""
     once = tally.once(found)
     split = {key: size for key, size in once.items() if key[:2] == ("data", "layer")}
     lines = [_line(key, part, once[key], tally, needs) for key, part in found.items() if key not in split]
@@ -294,14 +294,14 @@ if TYPE_CHECKING:
 
 
 def files_of(kind: str, identifier: str) -> list[Key]:
-    """The owners of an item's own files: of a layer its tree and its data."""
+    """Return the owners of an item's own files; a layer owns its tree and its data."""
     if kind == "layer":
         return [("layer", "layer", identifier), ("data", "layer", identifier)]
     return [("data", kind, identifier)]
 
 
 def _sizes(kind: str, identifier: str, tally: Tally, needs: Needs) -> tuple[int, int, int]:
-    """Size, shared and unique bytes of an item."""
+    """Return the total, shared and unique bytes of an item."""
     layers = needs.of(kind, identifier) if kind != "layer" else [identifier]
     if kind == "container":
         own = [layer for layer in layers if layer == needs.containers[identifier].layer]

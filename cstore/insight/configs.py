@@ -1,4 +1,4 @@
-"""A summary of an image's config: the platform, how its containers are run, and how it was built."""
+"""A summary of an image's config: its platform, run parameters and history."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class ConfigSummary(Value):
     """The fields of an image's config. Missing fields, and those of a wrong type, are empty.
 
     Attributes:
-        digest: that of the config.
+        digest: of the config.
         created: RFC 3339.
-        history: the steps that made the image, the first one first, without what is empty.
+        history: the build steps of the image, oldest first, without empty fields.
     """
 
     digest: str
@@ -47,7 +47,7 @@ def image_config(context: Context, image: Image) -> ConfigSummary | None:
     """Read an image's config: the data item of the image's digest, or the one that its manifest names.
 
     Returns:
-        None if the image has neither, as one that was made by hand.
+        None if the image has neither, such as a manually created image.
 
     Raises:
         ImageInvalid: it is not a config.
@@ -72,7 +72,7 @@ def image_config(context: Context, image: Image) -> ConfigSummary | None:
 
 
 def summary(config: ImageConfig) -> ConfigSummary:
-    """Summarize a config."""
+    """Return the summary of a config."""
     run = {str(key).lower(): value for key, value in config.run_config.items()}
     labels = run.get("labels")
     labels = labels if isinstance(labels, dict) else {}
@@ -101,7 +101,7 @@ def _text(value: Any) -> str:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    """Return the items of a list, the keys of an object, or a text as a list of one."""
+    """Return the items of a list, the keys of an object, or a string as a list of one."""
     if isinstance(value, str):
         return (value,)
     return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list | dict) else ()

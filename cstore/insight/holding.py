@@ -1,4 +1,4 @@
-"""Who holds an item, as a tree up to what a person knows, and the commands that let go."""
+"""Holders of an item, as a tree that ends at items a user recognizes, with the commands that release it."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
     from cstore.store.store import Store
 
 _MANY = 40
-"""Layers whose children are looked for one by one; for more, all records are read once."""
+"""The number of layers whose children are looked up one by one; beyond it, all records are read once."""
 _DEEPEST = 200
 
 
 class Holder(Value):
-    """What holds an item, or another holder.
+    """An object that holds an item or another holder.
 
     Attributes:
         kind: container, image, layer, mount, process or store.
-        id: of an item its ID, of a mount or a store its path, of a process its number.
-        names: of an item its names, of a process that of its program.
-        how: what it has to do with what it holds.
-        maker: the tool that made a container; `unknown` if it left no mark. "" for all else.
-        created: when, as recorded; "" for what has no record.
-        command: what lets go; "" if what holds this one has to go first.
-        held_by: what holds this one.
+        id: the ID of an item, the path of a mount or store, or the number of a process.
+        names: the names of an item, or the program name of a process.
+        how: the relation to the object that it holds.
+        maker: the tool that created a container; `unknown` if it left no mark. "" for other kinds.
+        created: the recorded time of creation; "" for an object without a record.
+        command: the command that releases the hold; "" if the holders of this one have to go first.
+        held_by: the holders of this one.
     """
 
     kind: str
@@ -59,11 +59,11 @@ class Holder(Value):
 
 
 class Holding(Value):
-    """An item and all that holds it.
+    """An item and all of its holders.
 
     Attributes:
-        unseen: what could not be looked at, as a sentence; "" for nothing.
-        problems: what is wrong with its chain of layers, as sentences: more or less may hold it.
+        unseen: a sentence about anything that could not be examined; "" if there is none.
+        problems: errors in the item's chain of layers, as sentences. With any, the list of holders may be wrong.
     """
 
     kind: str
@@ -76,7 +76,7 @@ class Holding(Value):
 
 @checked
 def holders(store: Store | Context, item: Item, *, processes: bool = True) -> Holding:
-    """Find everything that holds an item: containers, images, layers above, mounts, processes, additional stores.
+    """Find all holders of an item: containers, images, layers above, mounts, processes, additional stores.
 
     Without `processes`, skips the search for processes, which takes time for each container.
 
@@ -89,7 +89,7 @@ def holders(store: Store | Context, item: Item, *, processes: bool = True) -> Ho
 
 
 class _Search:
-    """One look at the records."""
+    """A search for holders in one view of the records."""
 
     def __init__(self, context: Context, *, processes: bool) -> None:
         self._looks = processes
@@ -100,7 +100,7 @@ class _Search:
         self._asked = 0
         self._processes = False
         hidden: list[Container] = []
-        with suppress(RecordsDamaged):  # a file that only transient containers use
+        with suppress(RecordsDamaged):  # only transient containers use this file
             hidden = hidden_containers(context.layout)
         self._containers = [*self._tables.containers, *hidden]
         self._images: dict[str, list[Image]] | None = None
@@ -109,7 +109,7 @@ class _Search:
         self._mounts: MountTable = self._tables.mounts()
 
     def holding(self, item: Item) -> Holding:
-        """All that holds an item."""
+        """Return an item with all of its holders."""
         found: list[Holder] = []
         names: tuple[str, ...] = ()
         tops: tuple[str, ...] = ()
@@ -127,7 +127,7 @@ class _Search:
             layers = [self._tables.layers, *(extra.layers for extra in self._tables.additional)]
             layer = next((each for known in layers if (each := known.get(item.id))), None)
             if layer is not None:
-                self._seen.add(layer.id)  # in a ring of parents, it holds itself
+                self._seen.add(layer.id)  # in a cycle of parents, the layer holds itself
                 names, tops, found = layer.names, (layer.id,), list(self._of_layer(layer.id, 0))
         found += self._of_stores(item)
         unseen = "unknown: the records are damaged, so more may hold it" if self._tables.flaws else ""
@@ -170,7 +170,7 @@ class _Search:
             return
         self._processes = True
         if flaw_of_part(container.layer):
-            return  # such a layer has no directory that anybody could be in
+            return  # such a layer has no directory that a process could use
         stop = stop_command(self._context, container)
         for pid, how in occupants(self._context, container.layer):
             name = name_of(pid).strip(" ()")
@@ -192,7 +192,7 @@ class _Search:
         yield from self._above(layer, "builds on it", depth)
 
     def _above(self, layer: str, how: str, depth: int) -> Iterator[Holder]:
-        """Return the child layers of a layer; a chain of unused layers is represented by the last one."""
+        """Yield the child layers of a layer; the topmost layer represents a chain of unused layers."""
         for child in self._children_of(layer):
             if child.id in self._seen or depth > _DEEPEST:
                 continue
@@ -215,7 +215,7 @@ class _Search:
         return command_of(self._context, command)
 
     def _images_on(self, layer: str) -> list[Image]:
-        """The images that have a layer on top, or as a mapped layer."""
+        """Return the images that have a layer on top, or as a mapped layer."""
         if self._images is None and self._asked > _MANY:
             self._images = {}
             for table in self._image_tables:
@@ -254,12 +254,12 @@ class _Search:
 
 
 def _word(image: Image) -> str:
-    """A name to type in a shell; names that need quoting are left out."""
+    """Return an image's first name, or its ID, as a word of a shell command."""
     return shell_word(image.names[0] if image.names else image.id)
 
 
 def flattened(found: Iterable[Holder], depth: int = 0) -> Iterator[tuple[int, Holder]]:
-    """Go through a tree of holders from the top down, each with its depth."""
+    """Yield the holders of a tree from the top down, each with its depth."""
     for holder in found:
         yield depth, holder
         yield from flattened(holder.held_by, depth + 1)

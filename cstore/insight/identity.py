@@ -1,4 +1,4 @@
-"""Whose a thing is: a path of the store, a hash, a short link, a process, a mount point; and how that is known."""
+"""Identification of store paths, hashes, short links, processes and mount points, with the evidence for each answer."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 _LINK_LENGTH, _LINK_LETTERS = 26, frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _USERS = 20
 _LONG = 12
-"""Digits from which on a hash may be a digest of something; as many as lists show."""
+"""The minimum length of a hash to match digests: the length that lists display."""
 
 
 class Known(Value):
-    """An item that has to do with an answer."""
+    """An item that is related to an answer."""
 
     kind: str
     id: str
@@ -46,13 +46,13 @@ class Identity(Value):
     """One answer.
 
     Attributes:
-        kind: image, container or layer, or what else a path of the store is (see parts.py).
+        kind: image, container or layer, or another kind of store path (see parts.py).
         id, names: of the item.
-        path: the part of the store, where one was found.
+        path: the part of the store that was found, if any.
         inside: the rest of the path, within that part.
-        how: how that is known.
-        used_by: the images and containers of a layer.
-        problems: what is wrong with its chain of layers, as sentences.
+        how: the evidence for the answer.
+        used_by: the images and containers that use a layer.
+        problems: errors in the item's chain of layers, as sentences.
     """
 
     kind: str
@@ -67,11 +67,11 @@ class Identity(Value):
 
 @checked
 def identify(store: Store | Context, text: str) -> list[Identity]:
-    """Say whose a path, hash, link, process or mount point is. There may be several answers, the best one first.
+    """Identify the owner of a path, hash, link, process or mount point. Returns all answers, the best one first.
 
     Raises:
         NotAnItem: it has nothing to do with the store.
-        SystemFailure: a process may not be looked at, or the records cannot be read.
+        SystemFailure: access to a process is denied, or the records cannot be read.
     """
     context = context_of(store)
     search = _Search(context)
@@ -87,19 +87,19 @@ def identify(store: Store | Context, text: str) -> list[Identity]:
 
 
 class _Search:
-    """One look at a store. `failure` says why nothing can be told of a process."""
+    """A search in one view of a store. `failure` is the reason why a process cannot be inspected."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._tables = Reader(context)
         self._parts = Parts(context, self._tables)
         self.failure: SystemFailure | None = None
-        # The roots and the directories in them may be links: what is in there is found by either name.
+        # The roots and the directories in them may be links, so paths in them match by either name.
         self._places = [(name, place) for place in self._parts.leading for name in {place, os.path.realpath(place)}]
         self._places.sort(key=lambda each: -len(each[0]))
 
     def answers(self, text: str) -> Iterator[Identity]:
-        """Try one way after the other."""
+        """Yield the answers of each kind of search in turn."""
         if text.isascii() and text.isdecimal() and presence.is_directory(f"/proc/{text}"):
             yield from self._of_process(int(text))
         if "/" in text or presence.is_there(text):
@@ -119,7 +119,7 @@ class _Search:
         if part is None:
             yield from self._elsewhere(path)
             with suppress(OSError, ValueError):
-                # Of several mounts on one path, the last is on top.
+                # If several mounts cover a path, the last one is on top.
                 over = [each for each in reversed(read_mounts()) if _is_in(path, each.mount_point)]
                 if over:
                     top = max(over, key=lambda each: len(each.mount_point))
@@ -144,7 +144,7 @@ class _Search:
             yield Identity("store", "", (), path, "", how)
 
     def _part_of(self, path: str) -> Part | None:
-        """The part of the store that has a path in it; None for a path elsewhere. Nothing need be there."""
+        """Return the part of the store that contains a path, which need not exist; None for a path elsewhere."""
         for name, place in self._places:
             if not _is_in(path, name):
                 continue
@@ -180,7 +180,7 @@ class _Search:
         return next((image.names for table in images if (image := table.get(identifier))), ())
 
     def _users(self, kind: str, identifier: str) -> tuple[Known, ...]:
-        """The images and containers that a layer is for."""
+        """Return the images and containers that use a layer."""
         if kind != "layer":
             return ()
         from cstore.insight.holding import flattened, holders
@@ -191,7 +191,7 @@ class _Search:
         return tuple(dict.fromkeys(known))
 
     def problems_of(self, kind: str, identifier: str) -> tuple[str, ...]:
-        """Return what is wrong with the layers of an item."""
+        """Return the errors in an item's chain of layers."""
         from cstore.store.lookup import chain_of_layer
 
         tables: dict[str, Any] = {
@@ -206,7 +206,7 @@ class _Search:
         return (problem,) if problem else ()
 
     def _case_of(self, path: str) -> str:
-        """How the quarantine came to have something."""
+        """Return a description of the case that moved a path into quarantine, or ""."""
         from cstore.store.quarantine import cases
 
         for case in cases(self._context):
@@ -219,7 +219,7 @@ class _Search:
         return ""
 
     def _of_target(self, link: str) -> Iterator[Identity]:
-        """Return the target of a link in the store, if that is in the store too."""
+        """Identify the target of a link in the store, if the target is in the store, too."""
         target = os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link)))
         part = self._part_of(target)
         if part is not None and not part.leads_on:
@@ -245,12 +245,12 @@ class _Search:
         return ""
 
     def _without_record(self, text: str) -> Iterator[Identity]:
-        """Directories of layers, or of data items, that no record knows; and what repairs took out of the store."""
+        """Find directories of layers or data items without a record, and objects in quarantine."""
         layout = self._context.layout
         trees = os.path.dirname(self._context.driver.path_of("0" * 64))
         for folder in (trees, layout.layers, layout.images, layout.containers):
             names = [text]
-            if len(text) < 64:  # it may be the beginning of names
+            if len(text) < 64:  # it may be a prefix of names
                 try:
                     names = [name for name in sorted(os.listdir(folder)) if name.startswith(text)][:_USERS]
                 except OSError:
@@ -272,7 +272,7 @@ class _Search:
     # ── processes and mounts ──
 
     def _of_process(self, pid: int) -> Iterator[Identity]:
-        """Return the root and the directory of a process, and the container of its control group."""
+        """Identify the root and the working directory of a process, and the container that its control group names."""
         try:
             root = os.readlink(f"/proc/{pid}/root")
             mounts = read_mounts(pid)
@@ -281,7 +281,7 @@ class _Search:
         except (OSError, ValueError) as error:
             failure = error if isinstance(error, OSError) else OSError(str(error))
             self.failure = SystemFailure("look at", f"/proc/{pid}", failure, hint="root may")
-            return  # the digits may be those of an ID
+            return  # the digits may be part of an ID
         import re
 
         with suppress(OSError), open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="replace") as file:
@@ -303,7 +303,7 @@ class _Search:
         yield from (each.with_(how=f"{how}; {each.how}") for each in found)
 
     def _of_mount(self, mount: MountInfo, what: str) -> Iterator[Identity]:
-        """Whose layers a mount shows: by its directories, by its device, or by the directory that is bound there."""
+        """Identify the layer that a mount exposes: by its overlay directories, its device, or its bind source."""
         options = dict(each.partition("=")[::2] for each in mount.super_options.split(","))
         for key in ("upperdir", "lowerdir"):
             for directory in options.get(key, "").split(":")[:1]:
@@ -341,12 +341,12 @@ class _Search:
 
 
 def _is_hash(text: str) -> bool:
-    """Whether a text may be the beginning of a SHA-256 hash, or all of it."""
+    """Whether a text may be a SHA-256 hash or a prefix of one."""
     return 2 <= len(text) <= 64 and is_hex(text)
 
 
 def _way(text: str, identifier: str, names: tuple[str, ...]) -> str:
-    """How a text names an item."""
+    """Return how a text refers to an item."""
     if identifier.startswith(text):
         return "this is its ID" if identifier == text else "its ID begins with this"
     if text in names:

@@ -1,4 +1,4 @@
-"""All that is known of an item: its record, its layers, who uses it, its data items, and an image's config."""
+"""Full details of an item: its record, layers, users and data items, and an image's config."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class User(Value):
-    """An item that needs the one in question."""
+    """An item that uses the inspected one."""
 
     kind: str
     id: str
@@ -41,7 +41,7 @@ class User(Value):
 
 
 class DataItem(Value):
-    """A data item: its bytes and its digest; None and "" if they are not known."""
+    """A data item, its size in bytes and its digest; None and "" if they are unknown."""
 
     name: str
     size: int | None
@@ -49,20 +49,20 @@ class DataItem(Value):
 
 
 class Inspection(Value):
-    """All that is known of an item. Sizes are bytes, None if not known.
+    """Full details of an item. Sizes are bytes, None if unknown.
 
     Attributes:
         record: the record itself.
         size: of an image its layers and data items, of a container its own layer and data items, of a layer its files.
-        unique: how many of an image's bytes go when nothing but the image goes; None for other kinds.
-        digests: an image's own digest and those of its manifests; of a layer those of its archive.
+        unique: the bytes that deleting only the image frees; None for other kinds.
+        digests: an image's own digest and those of its manifests; a layer's digests are those of its archive.
         layers: the chain of layers, the top one first.
-        users: images, containers and layers that need it: of a layer, all images and containers that have it anywhere
-            in their chain, and the layers directly above; of an image, its containers and the images built on it.
-        mounts: where it is mounted, and how often; 0 if the mounts are not counted.
-        directories: what it has on the disk, by purpose.
+        users: images, containers and layers that use it: for a layer, all images and containers that have it anywhere
+            in their chain, and its direct children; for an image, its containers and the images built on it.
+        mounts: its mount points, each with its mount count; 0 if the mounts are not counted.
+        directories: its files and directories on the disk, by purpose.
         config: an image's config, if it can be read.
-        problems: what could not be found out, as sentences.
+        problems: errors of the inspection, as sentences.
     """
 
     kind: str
@@ -83,9 +83,9 @@ class Inspection(Value):
 
 @checked
 def inspect(store: Store | Context, item: Item, *, measure: bool = False) -> Inspection:
-    """Gather all that records, mount counts and data items say of an item. Writes nothing.
+    """Collect the details of an item from its record, mount counts and data items. Writes nothing.
 
-    With `measure`, trees are read for a size that is not recorded; else no tree is.
+    With `measure`, reads trees for a size that is not recorded; otherwise, reads no tree.
 
     Raises:
         UnknownItem: the item is gone.
@@ -96,7 +96,7 @@ def inspect(store: Store | Context, item: Item, *, measure: bool = False) -> Ins
 
 
 def unique_bytes(needs: Needs, image: str) -> int | None:
-    """The recorded bytes of an image that nothing else needs; None if a size is not recorded, or it is elsewhere."""
+    """Return the recorded bytes that only an image needs; None if a size is unknown or it is in another store."""
     if image not in needs.images:
         return None
     own = [layer for layer in needs.of("image", image) if needs.users[layer] == {("image", image)}]
@@ -104,19 +104,19 @@ def unique_bytes(needs: Needs, image: str) -> int | None:
 
 
 def images_everywhere(tables: Tables, needs: Needs) -> dict[str, Image]:
-    """All images by ID, those of additional stores among them."""
+    """Return all images by ID, including those of additional stores."""
     return {**{image.id: image for extra in tables.additional for image in extra.images}, **needs.images}
 
 
 def added_up(sizes: Sequence[int | None], data: Mapping[str, int]) -> int | None:
-    """Add up layers and data items; None if the size of a layer is not known."""
+    """Add up the sizes of layers and data items; None if the size of a layer is unknown."""
     if any(size is None for size in sizes):
         return None
     return sum(size or 0 for size in sizes) + sum(data.values())
 
 
 class _Look:
-    """One look at one item."""
+    """An inspection of one item."""
 
     def __init__(self, context: Context, item: Item, *, measure: bool) -> None:
         self._context, self._item, self._measures = context, item, measure
@@ -125,7 +125,7 @@ class _Look:
         self._problems: list[str] = []
 
     def inspection(self) -> Inspection:
-        """Look at everything."""
+        """Return the details of the item."""
         record: Any = known_exactly(self._tables, self._item.id, self._item.item_kind)
         if record is None:
             from cstore.errors import NotAnItem
@@ -161,7 +161,7 @@ class _Look:
         )
 
     def _size(self, record: Any, layers: Sequence[Layer]) -> int | None:
-        """The recorded size of an item; if none is, and it is wanted, the size from the trees."""
+        """Return the recorded size of an item; if there is none, measure the trees if the caller requested it."""
         known: int | None = None
         if self._item.item_kind is ItemKind.IMAGES:
             whole = [self._needs.size_of(layer) for layer in self._needs.chain(record.layer, *record.mapped_layers)]
@@ -204,7 +204,7 @@ class _Look:
             sizes, digests = record.data_sizes, record.data_digests
             return tuple(DataItem(name, sizes.get(name), digests.get(name, "")) for name in record.data_names)
         found: list[DataItem] = []
-        for name in record.data_names:  # of which a layer's record does not tell the sizes
+        for name in record.data_names:  # a layer's record does not contain their sizes
             size = None
             try:
                 with bigdata.open_data(self._context, ItemKind.LAYERS, record.id, name) as file:

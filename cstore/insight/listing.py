@@ -21,7 +21,7 @@ from cstore.store.reading import Reader
 from cstore.values import Value, cached_property
 
 Cell = str | int | tuple[str, ...] | None
-"""The value of a column for an item: a text, a number, several texts, or nothing."""
+"""The value of a column for an item: a text, a number, several texts, or None."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 
 
 class Query(Value):
-    """A request for a list.
+    """A query for a list.
 
     Attributes:
         kind: image, container or layer.
-        sort: columns to sort by, the most important first, each with whether large values come first.
-        filters: keys and values. The values of one key are alternatives, and all keys have to agree.
-        columns: the columns to show; none for the usual ones.
+        sort: sort columns, the most significant first, each with whether the order is descending.
+        filters: keys and values. One of the values of a key has to match (for labels, all of them), and so do all keys.
+        columns: the displayed columns; empty for the default ones.
     """
 
     kind: str
@@ -60,7 +60,7 @@ def parse_query(kind: str, *, sort: str = "", filters: Iterable[str] = (), colum
     """Parse sort keys, filters and columns: `-size,name`, `dangling=true`, `names,id`.
 
     Raises:
-        UsageMistake: the kind has no such column or filter; the hint lists those that it has.
+        UsageMistake: the kind has no such column or filter; the hint lists those that exist.
     """
     order = [(_column(kind, key.removeprefix("-")), key.startswith("-")) for key in _parts(sort)]
     wanted: list[tuple[str, str]] = []
@@ -91,23 +91,23 @@ def _unknown(kind: str, what: str, key: str, known: Iterable[str]) -> UsageMista
 
 
 class Listing:
-    """Tells the cells of a list, and picks its records. What takes time is looked up once, when it is first needed."""
+    """Computes the cells of a list, and filters and sorts its records. Costly lookups run once, on first use."""
 
     def __init__(self, context: Context, kind: str) -> None:
         self.context, self.kind = context, kind
         self.tables = Reader(context)
 
     def pick(self, records: Sequence[R], query: Query) -> list[R]:
-        """The records that pass all filters, in the order that is wanted; those without a value come last.
+        """Return the records that match all filters, in the order of the query; those without a value come last.
 
         Raises:
-            UnknownItem, AmbiguousItem: a filter names an item that is not there, or several.
-            UsageMistake: the value of a filter makes no sense.
+            UnknownItem, AmbiguousItem: a filter names an item that does not exist, or several.
+            UsageMistake: the value of a filter is invalid.
         """
         tests: dict[str, list[Test]] = {}
         for key, value in query.filters:
             tests.setdefault(key, []).append(FILTERS[self.kind][key](self, value))
-        # An item needs all of the labels, but only one of the values of any other key.
+        # An item has to match all of the labels, but only one of the values of any other key.
         rules = [(all if key == "label" else any, alternatives) for key, alternatives in tests.items()]
         found = [each for each in records if all(rule(test(each) for test in given) for rule, given in rules)]
         for column, descending in reversed(query.sort):
@@ -118,7 +118,7 @@ class Listing:
         return found
 
     def cell(self, record: Any, column: str) -> Cell:
-        """A cell of a column: a text, a number (None if not known), or several texts."""
+        """Return the cell of a column: a text, a number (None if unknown), or several texts."""
         return COLUMNS[self.kind][column](self, record)
 
     @cached_property
@@ -128,21 +128,21 @@ class Listing:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the chains of layers, as sentences, if what was told so far depends on any."""
+        """The errors in the chains of layers, as sentences, if an answer so far depends on the chains."""
         return self.needs.problems if "needs" in vars(self) else ()
 
     @cached_property
     def mounts(self) -> Mapping[str, str]:
-        """Where layers are mounted."""
+        """The mount points of layers."""
         return mount_points(self.context)
 
     @cached_property
     def images(self) -> dict[str, Image]:
-        """All images, those of additional stores among them."""
+        """All images, including those of additional stores."""
         return images_everywhere(self.tables, self.needs)
 
     def layers(self) -> Iterable[LayerOutline]:
-        """All layers in short, whole or not, once each; those of additional stores come last."""
+        """Return outlines of all layers, complete or not, once each; those of additional stores come last."""
         found = dict(self.needs.outlines)
         for extra in self.tables.additional:
             for layer in layer_outlines(extra.layers):
@@ -150,7 +150,7 @@ class Listing:
         return found.values()
 
     def outline(self, image: Image) -> Outline:
-        """How big an image is. One that was deleted meanwhile is looked up by itself."""
+        """Return the outline of an image. An image that was deleted in the meantime is looked up separately."""
         return self._outlines.get(image.id) or image_outlines(self.tables, [image])[0]
 
     @cached_property
@@ -168,7 +168,7 @@ class Listing:
 
     @cached_property
     def holders(self) -> dict[str, list[str]]:
-        """Whose each layer is: names or IDs of images and containers."""
+        """The images and containers of each layer, by name or ID."""
         found: dict[str, list[str]] = {}
         for image in self.images.values():
             for layer in dict.fromkeys((image.layer, *image.mapped_layers)):
@@ -179,7 +179,7 @@ class Listing:
 
     @cached_property
     def needed(self) -> set[str]:
-        """The layers that an image or a container needs."""
+        """The layers that images and containers need."""
         tops = {top for image in self.images.values() for top in (image.layer, *image.mapped_layers)}
         tops |= {container.layer for container in self.needs.containers.values()}
         return {layer for top in tops for layer in self.needs.chain(top)}
@@ -202,7 +202,7 @@ def _rank(column: str, cell: Cell) -> Any:
 
 
 def moment(created: str) -> tuple[int, str] | None:
-    """When something was made, to the nanosecond: seconds since 1970, and digits behind the point; None if unknown."""
+    """Return a time of creation as seconds since 1970 and nine digits of nanoseconds; None if unknown."""
     try:
         when = datetime.fromisoformat(created)
     except ValueError:
@@ -217,7 +217,7 @@ def moment(created: str) -> tuple[int, str] | None:
 
 
 def _state(*marks: tuple[str, object]) -> tuple[str, ...]:
-    """Return the marks that an item bears, of (mark, whether it does)."""
+    """Return the marks that are set, from pairs of a mark and a condition."""
     return tuple(mark for mark, is_set in marks if is_set)
 
 
@@ -263,14 +263,14 @@ COLUMNS: dict[str, dict[str, Column]] = {
         ),
     },
 }
-"""The columns of each kind, in the order in which they are listed."""
+"""The columns of each kind, in the order of the lists."""
 
 
 # ── filters ──
 
 
 def _yes_or_no(test: Callable[[Listing, Any], bool]) -> Filter:
-    """A filter that takes true or false."""
+    """Return a filter that accepts true or false."""
 
     def make(listing: Listing, value: str) -> Test:
         if value.lower() not in {"true", "false", "1", "0"}:
@@ -286,7 +286,7 @@ def _by_id(_: Listing, value: str) -> Test:
 
 
 def _by_name(_: Listing, value: str) -> Test:
-    """As Podman: a regular expression that fits anywhere in a name."""
+    """Match a regular expression anywhere in a name, as Podman does."""
     try:
         pattern = re.compile(value)
     except re.error as error:
@@ -295,7 +295,7 @@ def _by_name(_: Listing, value: str) -> Test:
 
 
 def _by_reference(_: Listing, value: str) -> Test:
-    """As Podman: a pattern for the name from any of its parts on, with or without the tag."""
+    """Match a pattern against the name, starting at any of its components, with or without the tag, as Podman does."""
 
     def passes(image: Image) -> bool:
         parts = [name.split("/") for name in image.names]
@@ -308,7 +308,7 @@ def _by_reference(_: Listing, value: str) -> Test:
 
 
 def _by_time(*, later: bool) -> Filter:
-    """Made before or after another item of the kind."""
+    """Return a filter for items created before or after another item of the kind."""
 
     def make(listing: Listing, value: str) -> Test:
         item = naming.resolve(listing.tables, value, listing.kind)
@@ -340,7 +340,7 @@ def _by_label(listing: Listing, value: str) -> Test:
 
 
 def _by_ancestor(listing: Listing, value: str) -> Test:
-    """Made from an image, or from one that is built on it."""
+    """Match items created from an image or from one that is built on it."""
     wanted = naming.resolve(listing.tables, value, "image").id
     top = listing.images[wanted].layer if wanted in listing.images else ""
 
@@ -383,4 +383,4 @@ FILTERS: dict[str, dict[str, Filter]] = {
         "used": _yes_or_no(lambda listing, layer: layer.id in listing.needed),
     },
 }
-"""The filters of each kind: from a value to a test of a record."""
+"""The filters of each kind: functions from a value to a test of a record."""

@@ -1,7 +1,7 @@
-"""Estimates the space of files in the metadata of btrfs, by counting the items of each file.
+"""An estimate of the space that files take in the metadata of btrfs, from the items of each file.
 
-Items lie in leaves, most of which are not full; a disk may keep each leaf twice. So this is an estimate: it is small
-beside the data of most layers, but several percent of it where files are small.
+Items are stored in leaves, most of which are not full, and a disk may keep each leaf twice. Therefore, this is an
+estimate: it is small compared to the data of most layers, but several percent of it if files are small.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
 _HEAD = 25
-"""Bytes of an item's key and place in its leaf."""
+"""The size of an item's key and of its position in the leaf."""
 _INODE = 160 + _HEAD
 _NAME = (10 + _HEAD) + 2 * (30 + _HEAD)
-"""A reference from the inode, and two entries of the directory; the name is in each."""
+"""The size of an inode reference and two directory entries; each contains the name."""
 _CONTENTS = 21 + _HEAD
 _EXTENT = (53 + _HEAD) + (53 + _HEAD)
-"""An extent of a file, and the same extent of the disk."""
+"""The size of a file extent and of the corresponding disk extent."""
 _CHECKSUM, _BLOCK = 4, 4096
 _FULL, _FULL_OF_CONTENTS = 0.80, 0.86
-"""How much of a leaf is taken, as seen on disks with layers; the second where it has small files themselves."""
+"""The filled part of a leaf, as observed on disks with layers; the second for leaves that contain small files."""
 _NODES_OF_TREE = 3 << 14
-"""Bytes of what a snapshot shares with no other in any case: its root, and leaves that have something else in them."""
+"""Bytes of a snapshot that are never shared: its root, and leaves that also contain other items."""
 _SECTOR = 512
 
 
 class Metadata:
-    """Counts the items of files by owner. Items shared by snapshots keep all owners."""
+    """Counts the items of files by owner. Items that snapshots share keep all owners."""
 
     def __init__(self, root: str) -> None:
         self._copies = metadata_copies(root)
@@ -41,9 +41,9 @@ class Metadata:
         self._common: dict[Hashable, tuple[int, tuple[Hashable, ...]]] = {}
 
     def add(self, owner: Hashable, status: os.stat_result, name: str, extents: int, *, in_snapshot: bool) -> None:
-        """Count a name of a file with so many extents; 0 if it has none, or has its contents among the metadata.
+        """Count a name of a file with a number of extents: 0 for an empty file, or one stored inline in the metadata.
 
-        A snapshot has the same items until they are changed, which shows in the file's time of change.
+        A snapshot shares the items until the file changes; then, the file's ctime differs.
         """
         blocks, full = status.st_blocks * _SECTOR, _FULL
         size = _NAME + 3 * len(os.fsencode(name)) + _INODE // max(status.st_nlink, 1)

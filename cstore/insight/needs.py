@@ -1,4 +1,4 @@
-"""Dependencies: the layers of images and containers, by the records of one moment."""
+"""Dependencies: the layers of images and containers, from one view of the records."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 class Needs:
     """Every item of a store, and the layers that it needs.
 
-    Of layers, that is known from two columns of their records: a store may have very many.
+    For layers, two columns of their records provide the dependencies, because a store may have very many layers.
 
     Attributes:
-        parents: of the layers of the store itself, whole or not, the IDs of their parents.
-        images: its images by ID, those of the graph root beside a separate image store among them.
-        containers: its containers by ID, with those that only a transient store shows.
-        elsewhere: like `parents`, of the layers of additional stores, as far as there is none of the same ID here.
+        parents: the parent IDs of the store's own layers, complete or not.
+        images: its images by ID, including those of the graph root beside a separate image store.
+        containers: its containers by ID, including those visible only in a transient store.
+        elsewhere: like `parents`, for layers of additional stores whose ID does not exist in this store.
     """
 
     def __init__(self, context: Context, tables: Tables) -> None:
@@ -40,7 +40,7 @@ class Needs:
         self.parents: dict[str, str] = dict(tables.layers.columns("id", "parent"))
         self.images: dict[str, Image] = {image.id: image for image in tables.images}
         hidden: dict[str, Container] = {}
-        with suppress(RecordsDamaged):  # a file that only transient containers use
+        with suppress(RecordsDamaged):  # only transient containers use this file
             hidden = {each.id: each for each in hidden_containers(context.layout)}
         self.containers: dict[str, Container] = {**hidden, **{each.id: each for each in tables.containers}}
         self._suspect = bool(tables.layers.flaws)
@@ -55,31 +55,31 @@ class Needs:
         self._parent_of = both.get
 
     def chain(self, *tops: str) -> dict[str, None]:
-        """Layers and all their ancestors, each once, as far as they are known; those of additional stores, too."""
+        """Return layers and all of their known ancestors, each once, including those of additional stores."""
         found: dict[str, None] = {}
         for top in tops:
             found.update(dict.fromkeys(follow_ids(self._parent_of, top, found)[0]))
         return found
 
     def size_of(self, layer: str) -> int | None:
-        """What is recorded of the size of one layer, in whatever store, in bytes; None if nothing is."""
+        """Return the recorded size of one layer of any store, in bytes; None if there is none."""
         tables = [self._tables.layers, *(extra.layers for extra in self._tables.additional)]
         record = next(filter(None, (table.get(layer) for table in tables)), None)
         return None if record is None else record.known_size
 
     @cached_property
     def outlines(self) -> dict[str, LayerOutline]:
-        """What is recorded of all layers of the store itself, in short."""
+        """The outlines of the recorded layers of the store itself."""
         return {layer.id: layer for layer in outlines(self._tables.layers)}
 
     @cached_property
     def sizes(self) -> dict[str, int | None]:
-        """What is recorded of the sizes of the layers of the store itself, in bytes; None where nothing is."""
+        """The recorded sizes of the store's own layers, in bytes; None where there is none."""
         return dict(sizes(self._tables.layers))
 
     @cached_property
     def children(self) -> dict[str, list[str]]:
-        """The layers of the store itself that build directly on each, on "" those that build on none."""
+        """The store's own layers by their parent; the key "" lists the layers without a parent."""
         found: dict[str, list[str]] = {}
         for layer, parent in self.parents.items():
             found.setdefault(parent, []).append(layer)
@@ -87,8 +87,8 @@ class Needs:
 
     @cached_property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the chains of layers, as sentences, each once; not what is only unknown."""
-        seen = {""}  # and layers whose chains certainly end there: of nearly all, the parent comes first in the file
+        """The errors in the chains of layers, as sentences, each once; unknown parts are not errors."""
+        seen = {""}  # later also layers whose chains are known to end: nearly all parents come first in the file
         for layer, parent in self.parents.items():
             if parent in seen:
                 seen.add(layer)
@@ -107,15 +107,15 @@ class Needs:
         return tuple(found)
 
     def problems_of(self, *tops: str) -> tuple[str, ...]:
-        """The same for the chains of some layers."""
+        """Return the errors in the chains of some layers, as in `problems`."""
         return tuple(dict.fromkeys(problem for top in tops if top and (problem := follow_ids(self._parent_of, top)[1])))
 
     def of(self, kind: str, identifier: str) -> list[str]:
-        """The layers of the store itself that an item needs, its own first."""
+        """Return the store's own layers that an item needs, its top layer first."""
         return [layer for layer in self.chain(*self.tops(kind, identifier)) if layer in self.parents]
 
     def tops(self, kind: str, identifier: str) -> tuple[str, ...]:
-        """The layers that an item is, or that it names; none of an item that is not known."""
+        """Return the layer itself, or the layers that an item names; nothing for an unknown item."""
         if kind == "image":
             image = self.images.get(identifier)
             return () if image is None else (image.layer, *image.mapped_layers)
@@ -124,13 +124,13 @@ class Needs:
 
     @cached_property
     def users(self) -> Mapping[str, AbstractSet[Key]]:
-        """Who needs each layer: images, containers, and layers that are nobody's and that nothing builds on.
+        """The users of each layer: images, containers, and unused layers without children.
 
-        A container counts as its image does, on whose layers it is; its own layer is its own.
+        A container counts as its image, whose layers it uses; its own layer belongs to the container.
         """
         found: dict[str, AbstractSet[Key]] = dict.fromkeys(self.parents, frozenset())
         for user, layers in self._needed():
-            alone = frozenset((user,))  # most layers have one user: one set for all that it needs
+            alone = frozenset((user,))  # most layers have one user, so all layers that it needs share one set
             for layer in layers:
                 known = found[layer]
                 if isinstance(known, set):
@@ -157,5 +157,5 @@ class Needs:
 
     @cached_property
     def used_images(self) -> set[str]:
-        """The images that containers came from."""
+        """The images that the containers were created from."""
         return {container.image for container in self.containers.values()}

@@ -1,18 +1,18 @@
-"""Identifies each path of a store by its place and the records alone, one directory at a time.
+"""Identification of store paths by their location and the records alone, one directory at a time.
 
-A path is of one of these kinds:
+The kinds of paths:
 
     layer       a layer's tree
     data        data items of an image, container or layer; a layer's tar-split
     records     record files and their locks
     driver      the storage driver's own files
-    staging     trees and files that are being made or removed
-    quarantine  what repairs took out
+    staging     trees and files that are being created or removed
+    quarantine  objects that repairs moved there
     cstore      cstore's notes and its reserve of space
-    orphan      made by a tool, and no record owns it
-    unknown     without a record, while the records are damaged
-    foreign     made by something else
-    directory   leads to others of these
+    orphan      created by a tool, but without a record
+    unknown     without a record, but the records are damaged
+    foreign     not part of a store
+    directory   contains paths of other kinds
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ _PODMANS: Mapping[str, str] = {
 
 
 class Part(Value):
-    """A path of the store, its kind (see above), whose it is, and how that is known.
+    """A path of the store with its kind (see above), its owner, and the evidence for them.
 
     Attributes:
-        owner: `layer`, `image`, `container`, or "" for the store's.
+        owner: `layer`, `image`, `container`, or "" for the store.
         id: the owner's ID.
     """
 
@@ -70,15 +70,15 @@ class Part(Value):
 
     @property
     def leads_on(self) -> bool:
-        """Whether what is in this directory belongs to others."""
+        """Whether the entries of this directory have other owners."""
         return self.kind == "directory"
 
 
 class Parts:
-    """Tells what the paths of one store are. `tables` are its records.
+    """Identifies the paths of one store. `tables` are its records.
 
     Attributes:
-        leading: the directories that lead to everything else.
+        leading: the directories that contain all other parts.
     """
 
     def __init__(self, context: Context, tables: Tables) -> None:
@@ -121,23 +121,23 @@ class Parts:
 
     @cached_property
     def _short_names(self) -> dict[str, str]:
-        """The layers whose directory has only the last part of the ID as its name, as the Go tool's vfs makes them."""
+        """The layers whose directory name is only the last component of the ID, as the Go vfs driver creates it."""
         return {layer.rpartition("/")[2]: layer for layer, _ in self._tables.layers.heads() if "/" in layer}
 
     def roots(self) -> list[str]:
-        """The directories that hold the store, without the run root; none is in another."""
+        """Return the directories of the store without the run root; none is inside another."""
         layout = self._context.layout
         inside = layout.image_store.startswith(layout.graph_root.rstrip("/") + "/")
         return [layout.graph_root] if inside or not layout.image_store else [layout.graph_root, layout.image_store]
 
     def at(self, path: str) -> Part:
-        """Identify a path in a directory of directories, or one of the roots."""
+        """Identify a root, or a path directly in one of the `leading` directories."""
         if path in self.leading:
             return Part(path, "directory", how="it is a directory of the store")
         folder, name = os.path.split(path)
         if folder in self._tree_folders:
             return self._in_home(path, name)
-        if folder in self._homes:  # that have their trees in a directory of its own
+        if folder in self._homes:  # these keep their trees in a subdirectory
             if name in {"staging", "tempdirs", OWN}:
                 return Part(path, "staging", how="trees are created and removed there")
             return Part(path, "driver", how="it is the storage driver's own")

@@ -1,11 +1,11 @@
-"""Chooses images to delete by rules: unused, unnamed, by age, beyond a number, or over a budget.
+"""Selection of images to delete by rules: unused, unnamed, by age, beyond a number, or over a budget.
 
-What is used by anything is never chosen: by a container, by a mount, or, of an image without names, by another image
-that was built on it.
+An image in use is never selected: one that a container or a mount uses, or an image without names on which another
+image is built.
 
-When an image was last used is recorded nowhere. But who makes a container of an image reads its config, and the file
-system notes when that was: an image that nobody has read for so long, nobody has used for so long. Lists of images read
-configs, too, so it may have been unused for longer. cstore itself reads without a trace.
+No record contains the last use of an image. But a tool that creates a container reads the config of the image, and the
+file system records the time: if nothing has read an image for a period, nothing has used it. Lists of images read
+configs, too, so the real last use may be earlier. cstore itself reads without updating access times.
 """
 
 from __future__ import annotations
@@ -42,13 +42,14 @@ class Rules(Value):
     """The rules for deleting images; an image must match all of them.
 
     Attributes:
-        dangling: only those without names.
-        older_than: only those that were created at least so many seconds ago; -1 for any age.
-        unused_for: only those whose data items nobody has read or written for so many seconds; -1 for all.
-        keep: patterns of names, with or without host and tag, of images that stay.
-        keep_last: of each repository, so many of the newest images stay.
-        max_size: only as many, the oldest first, as it takes until all images have at most so many bytes; -1 for all.
-        free: likewise, until the file system has so many bytes to give; -1 for all.
+        dangling: select only images without names.
+        older_than: the minimum age in seconds; -1 for any age.
+        unused_for: the minimum time in seconds since a data item was read or written; -1 for any time.
+        keep: patterns of names, with or without host and tag, of images to keep.
+        keep_last: the number of newest images to keep of each repository.
+        max_size: delete, oldest first, only until all images together take at most this number of bytes; -1 for no
+            limit.
+        free: delete likewise, until the file system has this number of available bytes; -1 for no limit.
     """
 
     dangling: bool = True
@@ -61,7 +62,7 @@ class Rules(Value):
 
 
 class Pruning(Value):
-    """The plan, and how many bytes a budget is missed by, although all goes that may."""
+    """The plan, and the number of bytes by which it misses the budget although it deletes all permitted images."""
 
     plan: Plan
     missing: int = 0
@@ -73,7 +74,7 @@ def plan_prune(store: Store | Context, rules: Rules, *, now: float | None = None
 
     Raises:
         RecordsDamaged: a record file is damaged, so it is unknown what is used.
-        Unsupported: a rule asks when images were last used, and their file system does not note when files are read.
+        Unsupported: a rule depends on the last use of images, and their file system does not record access times.
         SystemFailure: the records cannot be read.
     """
     context = context_of(store)
@@ -98,7 +99,7 @@ def _removal(context: Context, tables: Snapshot, needs: Needs, images: Sequence[
 
 
 def _chosen(context: Context, tables: Snapshot, needs: Needs, rules: Rules, now: float) -> list[Image]:
-    """The images that may go, the oldest first."""
+    """Return the images that the rules select, least recently used or oldest first."""
     kept = _last(needs, rules.keep_last)
     mounts = Removal(context, tables, needs).mounts
     may = {
@@ -118,10 +119,10 @@ def _chosen(context: Context, tables: Snapshot, needs: Needs, rules: Rules, now:
 
 
 def _last_read(context: Context, image: str) -> float:
-    """The latest time when a data item of an image may have been read or written; 0 if nothing tells.
+    """Return the latest possible access or modification time of an image's data items; 0 if unknown.
 
     Raises:
-        Unsupported: the file system does not note when files are read.
+        Unsupported: the file system does not record access times.
     """
     folder = context.layout.image_data(image)
     try:
@@ -135,13 +136,13 @@ def _last_read(context: Context, image: str) -> float:
             f"cstore cannot tell when images were last used: {context.layout.images} is mounted {how}",
             hint="choose by age instead: --older-than",
         )
-    # With relatime, a time of reading is up to a day old before the next one takes its place.
+    # With relatime, the kernel updates an access time only if it is a day old, so a later access may be missing.
     slack = _DAY if flags & os.ST_RELATIME else 0
     return max((max(each.st_atime + slack, each.st_mtime) for each in found), default=0.0)
 
 
 def _spare_built_upon(needs: Needs, may: dict[str, Image]) -> None:
-    """Leave out images without names on which an image is built that stays: a build would miss its cache."""
+    """Keep unnamed images on which a remaining image is built, because builds use them as a cache."""
     while True:
         above = {
             image.id
@@ -158,7 +159,7 @@ def _spare_built_upon(needs: Needs, may: dict[str, Image]) -> None:
 
 
 def _last(needs: Needs, count: int) -> set[str]:
-    """The newest images of each repository."""
+    """Return the newest images of each repository."""
     repositories: dict[str, set[str]] = {}
     for image in needs.images.values():
         for name in image.names:
@@ -177,7 +178,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def created(image: Image) -> float:
-    """When an image was made, in seconds since 1970; 0 if its record does not say."""
+    """Return the time of creation of an image, in seconds since 1970; 0 if its record has none."""
     try:
         return datetime.fromisoformat(image.created[:19]).replace(tzinfo=UTC).timestamp()
     except ValueError:
@@ -188,9 +189,9 @@ def created(image: Image) -> float:
 
 
 def _within_budget(context: Context, tables: Snapshot, needs: Needs, rules: Rules, chosen: Sequence[Image]) -> Pruning:
-    """The fewest of the chosen images, the oldest first, that make the budget; or all, if it takes more."""
+    """Plan the deletion of the fewest selected images, oldest first, that meet the budget, or of all of them."""
     tally = everything(context, tables)
-    wanted = 0  # bytes that have to go
+    wanted = 0  # bytes to free
     if rules.max_size >= 0:
         layers = {layer for image in needs.images for layer in needs.of("image", image)}
         keys = [key for image in needs.images for key in files_of("image", image)]
@@ -205,7 +206,7 @@ def _within_budget(context: Context, tables: Snapshot, needs: Needs, rules: Rule
         return tally.freed_by([key for each in going for key in files_of(each.kind, each.id)])
 
     least, most = 0, len(chosen)
-    while least < most:  # what goes with more images is never less
+    while least < most:  # deleting more images never frees less
         middle = (least + most) // 2
         if freed(middle) >= wanted:
             most = middle

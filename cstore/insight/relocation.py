@@ -1,7 +1,7 @@
-"""Finds references to the old place of a store that was copied elsewhere, which prevent its deletion.
+"""Search for references to the old path of a copied store, which prevent its deletion.
 
-They are in files of services and engines that name a path: systemd's units, Quadlet's, configurations, Podman's
-databases; and in the store itself.
+They occur in files of services and engines that contain a path (systemd units, Quadlet files, configurations, Podman
+databases) and in the store itself.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     """A file or directory that may name a store: what reads it, its path, and what to do about it."""
 
 _LARGEST = 1 << 20
-"""Bytes of a file that a person has written."""
+"""The maximum size of a handwritten file, in bytes."""
 _LARGEST_DATABASE = 256 << 20
 _PIECE = 1 << 20
 _DEEPEST = 4
-"""Directories below one that is looked through: `multi-user.target.wants`, `name.container.d`."""
+"""The maximum depth of the search below a directory: `multi-user.target.wants`, `name.container.d`."""
 
 _RELOAD = "edit it, then run: systemctl daemon-reload"
 _RELOAD_OWN = "edit it, then run: systemctl --user daemon-reload"
@@ -60,10 +60,10 @@ _OF_ENGINES = {
 
 
 class Mention(Value):
-    """Something that names a place, and what to do about it.
+    """A reference to a path, with the remedy.
 
-    `kind` is config, unit (of systemd), quadlet, container, mount, engine (what Podman keeps there) or database (one of
-    Podman that lies elsewhere).
+    `kind` is config, unit (of systemd), quadlet, container, mount, engine (data of Podman in the store) or database (of
+    Podman, in another place).
     """
 
     kind: str
@@ -73,11 +73,11 @@ class Mention(Value):
 
 
 def mentions(old: str, config: StoreConfig) -> Iterator[Mention]:
-    """Find references to a graph root, and everything in it besides images.
+    """Find references to a graph root, and everything in it except images.
 
     Args:
         old: the root.
-        config: the configuration in force.
+        config: the configuration in effect.
 
     Raises:
         CstoreError: the store there cannot be read.
@@ -96,7 +96,7 @@ def mentions(old: str, config: StoreConfig) -> Iterator[Mention]:
         for mount in read_mounts():
             if mount.mount_point.startswith(f"{old}/"):
                 yield Mention("mount", mount.mount_point, "it is mounted", f"umount {mount.mount_point}")
-    # Databases of Podman that lie elsewhere: Podman refuses another graph root than its database names.
+    # Databases of Podman in another place: Podman refuses any graph root that differs from the one in its database.
     for name in ("bolt_state.db", "db.sql"):
         path = os.path.join(config.graph_root, "libpod", name)
         if not os.path.realpath(path).startswith(f"{old}/") and database_names(path, spelled):
@@ -121,7 +121,7 @@ def _in_configuration(old: Collection[str], config: StoreConfig) -> Iterator[Men
 
 
 def _homes(old: str) -> list[str]:
-    """The homes of the user who asks, and of the one to whom the store belongs."""
+    """Return the home directories of the current user and of the owner of the store."""
     import pwd
 
     from cstore.config.environment import read_environment
@@ -138,7 +138,7 @@ def _containers(old: str) -> Iterator[Mention]:
     from cstore.store.store import open_store
 
     for driver in drivers_with_records(old):
-        run_root = os.path.join(old, ".no-run-root")  # nothing is looked for there, and nothing made: it is only read
+        run_root = os.path.join(old, ".no-run-root")  # need not exist, because the store is only read
         try:
             store = open_store(load_config(Overrides(graph_root=old, run_root=run_root, driver=driver)), degraded=True)
             found = store.containers.list()
@@ -159,12 +159,12 @@ def _of_home(home: str) -> Iterator[_Place]:
 
 
 def naming_lines(old: Collection[str], homes: Collection[str], known: Collection[str]) -> Iterator[Mention]:
-    """Find the lines that name a path or one below it; ignores comments and unreadable files.
+    """Find the lines that name a path or one below it. Ignores comments and unreadable files.
 
     Args:
         old: spellings of the path.
-        homes: directories of users whose files count, too.
-        known: files that have been looked at already.
+        homes: home directories of users whose files to include.
+        known: files to skip, because they were searched already.
     """
     seen = {os.path.realpath(path) for path in known}
     pattern = pattern_of(old)
@@ -181,13 +181,13 @@ def naming_lines(old: Collection[str], homes: Collection[str], known: Collection
 
 
 def pattern_of(old: Collection[str]) -> re.Pattern[str]:
-    """Return a pattern for some paths and paths below them, but not for longer names with the same beginning or end."""
+    """Return a pattern that matches some paths and paths below them, but no longer names that contain them."""
     spelled = "|".join(re.escape(path) for path in sorted(old))
     return re.compile(rf"(?<![\w./-])(?:{spelled})(?![\w.-])")
 
 
 def _files(top: str) -> Iterator[str]:
-    """The file of that path, or the files below that directory."""
+    """Yield the path itself if it is a file, or the files below it."""
     if not presence.is_directory(top):
         yield top
         return
@@ -220,7 +220,7 @@ def _lines(path: str) -> Iterator[str]:
 
 
 def database_names(path: str, old: Collection[str]) -> bool:
-    """Whether a database has one of some paths in it, as engines write them: as text, in one piece."""
+    """Whether a database contains one of some paths as text, which engines store in one piece."""
     fd = _opened(path, _LARGEST_DATABASE)
     if fd < 0:
         return False

@@ -1,8 +1,8 @@
-"""Plan what deleting a set of items deletes and frees, and delete it in an order that breaks nothing.
+"""Plans for deleting a set of items and the bytes that it frees, and the deletion in a safe order.
 
-Containers first, each with its layer; then images, each with the layers that nothing else needs; then layers, topmost
-first. If something outside the set uses one of the items, nothing is deleted. A plan is made from the records at one
-moment; deletion checks again under the locks.
+Containers go first, each with its layer; then images, each with the layers that nothing else needs; then layers,
+topmost first. If something outside the set uses an item, the plan refuses that item, and the commands delete nothing.
+A plan is based on one view of the records; deletion checks again under the locks.
 """
 
 from __future__ import annotations
@@ -50,13 +50,14 @@ _ORDER = (ItemKind.CONTAINERS, ItemKind.IMAGES, ItemKind.LAYERS)
 
 
 class Going(Value):
-    """An item that goes.
+    """An item to delete.
 
     Attributes:
-        goes_with: the item that takes it along; "" if it was asked for itself.
-        forced: whether it is deleted although a process runs in it.
-        disk: the bytes of its own files; what other items share with it counts for each.
-        maker, command: of a container of Podman and the like the tool, and its command that removes its records, too.
+        goes_with: the ID of the item whose deletion includes it; "" if the caller named it.
+        forced: whether to delete it although a process runs in it.
+        disk: the bytes of its own files; bytes that items share count for each of them.
+        maker, command: for a container of another tool, such as Podman: the tool, and its command that also removes the
+            tool's records.
     """
 
     kind: str
@@ -70,7 +71,7 @@ class Going(Value):
 
 
 class Refusal(Value):
-    """An item that cannot go, and why."""
+    """An item that cannot be deleted, and the reason."""
 
     kind: str
     id: str
@@ -79,9 +80,9 @@ class Refusal(Value):
 
 
 class Plan(Value):
-    """The items to delete, in order; those that cannot be; the bytes freed; errors of reading; and what is damaged.
+    """The items to delete, in order; the refused items; the bytes freed; read errors; and damaged records.
 
-    `problems` are sentences about the layers of what was asked for.
+    `problems` are errors in the chains of layers of the given items, as sentences.
     """
 
     going: tuple[Going, ...]
@@ -92,7 +93,7 @@ class Plan(Value):
 
 
 class Removed(Value):
-    """The deleted items, those that were not deleted and why, and the bytes freed."""
+    """The deleted items, those that were not deleted with the reasons, and the bytes freed."""
 
     going: tuple[Going, ...]
     failed: tuple[tuple[Going, CstoreError], ...]
@@ -101,7 +102,7 @@ class Removed(Value):
 
 @checked
 def plan_removal(store: Store | Context, items: Iterable[Item], *, force: bool = False) -> Plan:
-    """Plan the deletion of items. Reads only.
+    """Plan the deletion of items. Only reads.
 
     Args:
         store: the store.
@@ -118,12 +119,12 @@ def plan_removal(store: Store | Context, items: Iterable[Item], *, force: bool =
     removal.take(wanted := tuple(items), force=force)
     plan = measured(context, tables, removal)
     tops = (top for item in wanted for top in removal.needs.tops(item.kind, item.id))
-    tables.hand_on()  # to whoever removes
+    tables.hand_on()  # the removal reuses them
     return plan.with_(problems=(*removal.needs.problems_of(*tops), *plan.problems))
 
 
 def trusted(context: Context) -> Snapshot:
-    """Read the records, whole.
+    """Read the complete records.
 
     Raises:
         RecordsDamaged: a record file is damaged.
@@ -137,10 +138,10 @@ def trusted(context: Context) -> Snapshot:
 
 @checked
 def freed_by(store: Store | Context, items: Iterable[Item]) -> int:
-    """How many bytes are free when a set of items is gone; what holds an item does not count as part of the set.
+    """Return the bytes that deleting a set of items frees. Holders of the items are not part of the set.
 
     Raises:
-        CstoreError: an item of the set could not go, or see `plan_removal`.
+        CstoreError: an item of the set cannot be deleted, or see `plan_removal`.
     """
     context = context_of(store)
     plan = plan_removal(context, items)
@@ -151,9 +152,9 @@ def freed_by(store: Store | Context, items: Iterable[Item]) -> int:
 
 @checked
 def remove(store: Store | Context, plan: Plan) -> Removed:
-    """Make go what a plan says, in its order. What something began to use meanwhile stays.
+    """Execute a plan in its order. Skips items that came into use in the meantime.
 
-    If not all goes, what is freed is the sum of what the items had, whether they shared it or not.
+    If an item remains, the bytes freed are the sum of the deleted items' sizes, including shared bytes.
     """
     context = context_of(store)
     from cstore.errors import CstoreError
@@ -167,7 +168,7 @@ def remove(store: Store | Context, plan: Plan) -> Removed:
     failed: list[tuple[Going, CstoreError]] = []
     for each in plan.going:
         if any(each.goes_with == other.id or other.goes_with == each.id for other, _ in failed):
-            continue  # what goes with it did not go
+            continue  # the item that it depends on was not deleted
         try:
             if each.forced:
                 delete_container(context, each.id, force=True)
@@ -181,7 +182,7 @@ def remove(store: Store | Context, plan: Plan) -> Removed:
 
 
 class Removal:
-    """The remaining records while items are deleted, one after the other."""
+    """Simulates the deletion of one item after another on the records."""
 
     def __init__(self, context: Context, tables: Snapshot, needs: Needs | None = None) -> None:
         self.needs = needs or Needs(context, tables)
@@ -203,11 +204,11 @@ class Removal:
 
     @cached_property
     def mounts(self) -> MountTable:
-        """The mounted layers, by their counts."""
+        """The mount counts of layers."""
         return Reader(self._context).mounts()
 
     def take(self, items: Iterable[Item], *, force: bool) -> None:
-        """Let items go, those first that hold others; with `force`, the containers of images first of all."""
+        """Plan the deletion of items, holders first; with `force`, begin with the containers of images."""
         wanted = sorted(dict.fromkeys(items), key=lambda item: _ORDER.index(item.item_kind))
         named = {item.id for item in wanted if item.item_kind is ItemKind.CONTAINERS}
         for item in wanted if force else ():
@@ -222,7 +223,7 @@ class Removal:
         self.take_layers([item.id for item in wanted if item.item_kind is ItemKind.LAYERS])
 
     def take_container(self, identifier: str, goes_with: str = "", *, force: bool = False) -> None:
-        """Delete a container with its layer; with `force`, even if a process runs in it."""
+        """Plan the deletion of a container with its layer; with `force`, even if a process runs in it."""
         container = self._containers.get(identifier)
         if container is None:
             return
@@ -243,7 +244,7 @@ class Removal:
             self._take(container.layer, identifier)
 
     def take_image(self, identifier: str, *, force: bool = False) -> None:
-        """Let an image go, with the layers that nothing else needs: as `image_removal` does."""
+        """Plan the deletion of an image with the layers that nothing else needs, like `image_removal`."""
         image = self._images.get(identifier)
         if image is None:
             self.refused.append(Refusal("image", identifier, (), self._read_only("images")))
@@ -275,7 +276,7 @@ class Removal:
             self._take(layer, identifier)
 
     def take_layers(self, layers: list[str]) -> None:
-        """Let layers go, those on top first."""
+        """Plan the deletion of layers, topmost first."""
         depths = {layer: len(self.needs.chain(layer)) for layer in layers}
         for layer in sorted(depths, key=lambda each: -depths[each]):
             if self._gone(layer):
@@ -304,7 +305,7 @@ class Removal:
         return self._holder(layer) is None
 
     def _holder(self, layer: str) -> CstoreError | None:
-        """What keeps a layer, as an error."""
+        """Return the holder of a layer as an error, or None."""
         if self._left.get(layer):
             return LayerHasChildren(layer, sorted(each for each in self.needs.children[layer] if not self._gone(each)))
         for image in self._images_on.get(layer, ()):
@@ -327,7 +328,7 @@ class Removal:
 
 
 def measured(context: Context, tables: Snapshot, removal: Removal, tally: Tally | None = None) -> Plan:
-    """Count the bytes that a removal frees. A given `tally` has counted the whole store already."""
+    """Count the bytes that a removal frees. A given `tally` must already contain the whole store."""
     from cstore.insight.tally import Tally
 
     going = tuple(removal.going.values())
@@ -361,7 +362,7 @@ def everything(context: Context, tables: Snapshot) -> Tally:
 
 
 def mounted_at(context: Context, mounts: MountTable, layers: Iterable[str]) -> str:
-    """Return where one of some layers is mounted now, regardless of counts; "" if none is."""
+    """Return a current mount point of one of some layers, regardless of counts; "" if there is none."""
     for layer in layers:
         mount = mounts.get(layer)
         if mount is not None and not flaw_of_part(layer) and context.driver.is_mounted(layer, mount.path):
@@ -370,7 +371,7 @@ def mounted_at(context: Context, mounts: MountTable, layers: Iterable[str]) -> s
 
 
 def _paths(context: Context, tables: Snapshot, kind: str, identifier: str) -> Iterator[tuple[Key, str]]:
-    """Where an item's own files are."""
+    """Yield the paths of an item's own files with their owners."""
     layout = context.layout
     with suppress(UnsafeID, UnknownItem):
         if kind == "layer":

@@ -1,7 +1,7 @@
-"""Bytes on the disk by owner: every inode counted once, and every run of blocks that several files share.
+"""Disk usage by owner: counts every inode once, and every run of blocks that files share once.
 
-What has one owner is a number. What may have several, an inode with many names or an extent that files share, is kept
-with all its owners, so that what a set of owners has for itself can be told exactly.
+Bytes with one owner are kept as a number. Bytes that may have several owners, of an inode with several names or of a
+shared extent, are kept with all their owners, so that the exclusive bytes of a set of owners are exact.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 _BLOCK = 512
 _OTHER_DISK = 1 << 80
-"""Where the blocks of a separate image store begin, which may be on a file system of its own."""
+"""The block offset of a separate image store, which may be on another file system."""
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Shared(Value):
-    """Bytes that more than one name or file has: who they are, first come first; and whether all of them are known."""
+    """Bytes that several names or files share: the owners, in order of discovery, and whether all of them are known."""
 
     bytes: int
     owners: tuple[Hashable, ...]
@@ -45,13 +45,13 @@ class Shared(Value):
 
 
 class Tally:
-    """Counts what owners have.
+    """Counts bytes by owner.
 
     Attributes:
-        unread: what could not be read, and why.
-        elsewhere: directories in which another file system is mounted; what is in there is not counted.
-        links: links in the place of directories; what they lead to is not counted either.
-        extents_known: whether the file system says which blocks are shared, if files can share any.
+        unread: unreadable paths, each with the error.
+        elsewhere: mount points of other file systems, whose contents are not counted.
+        links: links in place of directories, whose targets are not counted either.
+        extents_known: whether the file system reports shared blocks, if files can share any.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -85,7 +85,7 @@ class Tally:
         """Count the file or tree at `path`; without `inside`, not the contents of a directory.
 
         Returns:
-            Whether it is a directory that can be looked into, and of which `inside` was not wanted.
+            Whether it is a directory whose contents remain to be counted, because of `inside`.
         """
         self._shared = None
         self._base = _OTHER_DISK if path.startswith(self._apart) else 0
@@ -97,7 +97,7 @@ class Tally:
                 self._count(owner, status, path, None)
                 return False
             key = status.st_dev, status.st_ino
-            if key in self._folders:  # bound here, and counted where it is at home
+            if key in self._folders:  # a bind mount of a directory that is counted in its original place
                 return False
             self._folders.add(key)
             if not inside:
@@ -124,7 +124,7 @@ class Tally:
     def _failed(self, path: str, error: OSError) -> None:
         if error.errno == errno.EXDEV:
             self.elsewhere.append(path)
-        elif error.errno != errno.ENOENT:  # a file that is removed meanwhile takes no space
+        elif error.errno != errno.ENOENT:  # a file that was removed in the meantime takes no space
             self.unread.append((path, error))
 
     def _count(self, owner: Hashable, status: os.stat_result, name: str, trail: Trail | None) -> None:
@@ -147,7 +147,7 @@ class Tally:
             self._metadata.add(owner, status, os.path.basename(name), self._extents, in_snapshot=self._snapshot)
 
     def _shared_bytes(self, holder: Hashable, status: os.stat_result, name: str, trail: Trail | None) -> int:
-        """Note the extents of a file that others share; give their bytes."""
+        """Record the extents that a file may share with others; return their bytes."""
         if not self._shares or not stat.S_ISREG(status.st_mode):
             return 0
         size = status.st_blocks * _BLOCK
@@ -159,29 +159,29 @@ class Tally:
             else:
                 self._failed(trail.where(name) if trail else name, error)
             return 0
-        if inline and status.st_nlink == 1:  # a file without blocks, which is stored in the metadata
+        if inline and status.st_nlink == 1:  # a file without blocks, stored inline in the metadata
             if not self._snapshot:
                 self._unblocked[holder] = self._unblocked.get(holder, 0) + size
                 return 0
-            # A snapshot has the same until it is changed, which shows in its time of change.
+            # A snapshot shares these values until the file changes; then, the ctime differs.
             key = self._base, status.st_ino, status.st_ctime_ns, status.st_size
             self._inline.setdefault(key, _Inline(size)).owners[holder] = None
             return size
         self._runs += ((self._base + start, self._base + end, holder) for start, end in runs)
         return sum(end - start for start, end in runs)
 
-    # ── what came of it ──
+    # ── results ──
 
     def du(self, owner: Hashable) -> int:
-        """The bytes of an owner as du counts them: inodes once, with all their blocks."""
+        """Return the bytes of an owner as the command `du` counts them: each inode once, with all of its blocks."""
         return self._du.get(owner, 0)
 
     def once(self, owners: Iterable[K]) -> dict[K, int]:
-        """The bytes of each owner; shared blocks count for the first. The order matters only for those."""
+        """Return the bytes of each owner. Shared blocks count for the first owner, so the order affects only these."""
         found = {owner: self._own.get(owner, 0) for owner in owners}
         for each in self.shared():
             for owner in each.owners[:1]:
-                found[owner] += each.bytes  # type: ignore[index]  # one of those counted
+                found[owner] += each.bytes  # type: ignore[index]  # only owners of the set
         return found
 
     def all_of(self, owners: Collection[Hashable]) -> int:
@@ -193,9 +193,9 @@ class Tally:
         return self._sum(owners, lambda each, wanted: each.complete and wanted.issuperset(each.owners))
 
     def freed_by(self, owners: Collection[Hashable]) -> int:
-        """What is free when all of a set of owners go: the same, and what they have among the metadata of btrfs.
+        """Return the bytes that deleting a set of owners frees: their exclusive bytes, with their btrfs metadata.
 
-        Files that lie there take no block, although du counts one for each, and so does all else here.
+        Inline files take no blocks, although du(1) and all other methods here count one for each.
         """
         wanted = set(owners)
         unblocked = sum(self._unblocked.get(owner, 0) for owner in wanted)
@@ -204,7 +204,7 @@ class Tally:
         return self.only_of(wanted) - unblocked + metadata
 
     def has_shared_blocks(self) -> bool:
-        """Whether any of what was counted shares blocks with other files, or may do so."""
+        """Whether a counted file shares blocks with other files, or may do so."""
         return bool(self._runs or self._inline)
 
     def _sum(self, owners: Collection[Hashable], counts: Rule) -> int:
@@ -214,7 +214,7 @@ class Tally:
         return own + sum(shared[place].bytes for place in places if counts(shared[place], wanted))
 
     def shared(self) -> list[Shared]:
-        """Everything that may have several owners, in pieces that have the same ones."""
+        """Return the bytes that may have several owners, in pieces with the same owners."""
         if self._shared is None:
             links = (Shared(link.bytes, tuple(link.owners), link.found >= link.names) for link in self._links.values())
             inline = (Shared(each.bytes, tuple(each.owners), complete=True) for each in self._inline.values())
@@ -226,7 +226,7 @@ class Tally:
         return self._shared
 
     def _pieces(self) -> list[Shared]:
-        """Split the runs wherever one begins or ends. A run of only one file is shared with a file not counted."""
+        """Split the runs at all boundaries. A run of only one counted file is shared with an uncounted file."""
         edges = sorted({edge for start, end, _ in self._runs for edge in (start, end)})
         found: list[dict[Hashable, int]] = [{} for _ in edges]
         for start, end, holder in self._runs:
@@ -243,7 +243,7 @@ class Tally:
 
 
 class _Link:
-    """An inode with several names: its own bytes, who has it, how many names it has, and how many were found."""
+    """An inode with several names: its own bytes, its owners, its link count, and the number of names found."""
 
     def __init__(self, owner: Hashable, names: int) -> None:
         self.owners: dict[Hashable, None] = {owner: None}
@@ -251,7 +251,7 @@ class _Link:
 
 
 class _Inline:
-    """A file without blocks, and its copies in snapshots: its bytes for du."""
+    """A file without blocks, and its copies in snapshots, with its bytes as du(1) counts them."""
 
     def __init__(self, size: int) -> None:
         self.owners: dict[Hashable, None] = {}
@@ -259,14 +259,14 @@ class _Inline:
 
 
 def _shared_extents(name: str, trail: Trail | None, size: int) -> tuple[list[tuple[int, int]], bool, int]:
-    """Where on the disk the blocks of a file are that others have, too: beginnings and ends; and whether it has none.
+    """Return the start and end of the shared extents of a file, whether it has no blocks, and its number of extents.
 
-    The last is how many runs of blocks it has of its own or with others.
+    The number includes shared extents and those of the file alone.
 
-    Of a compressed file, extents are as long as its contents: each is shortened to what it takes of the disk.
+    The extents of a compressed file are as long as its contents, so each is shortened to its size on the disk.
 
     Raises:
-        OSError: the file cannot be opened, or the file system does not say.
+        OSError: the file cannot be opened, or the file system does not report extents.
     """
     from cstore.kernel.ioctl import EXTENT_INLINE, EXTENT_SHARED, EXTENT_UNKNOWN, extents
 

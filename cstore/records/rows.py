@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     """The ID and names of a record."""
 
 LARGE = 1 << 17
-"""Bytes of the smallest file that is not parsed as a whole."""
+"""Minimum size in bytes of a file that is not parsed as a whole."""
 
 _START, _SEAM = b'[{"id":"', b'},{"id":"'
 _NAMES, _DIGEST = b',"names":[', b',"digest":"'
@@ -33,7 +33,7 @@ _CAPITALS = [bytes([letter]) for letter in b"NAMESID"]
 _TEXT = frozenset({str})
 _COMMA = b'","'
 _ESCAPED = frozenset({'"', "/", "\\", *map(chr, range(0x20))})
-"""Characters with an escape other than `\\u`, which can spell any."""
+"""Characters with an escape other than `\\u`, which can represent any character."""
 _PLAIN = bytes(code for code in range(0x20, 0x7F) if code not in b'"\\')
 
 
@@ -169,7 +169,7 @@ class Cut:
     """The rows of a large file: the heads of its records, and the offsets of their IDs.
 
     Attributes:
-        printed: the first rows of the blocks that are known to be as programs print them; see `huge`.
+        printed: the first rows of the blocks whose bytes are known to be the documents that programs print; see `huge`.
         searchable: whether a text in a record is found by its bytes.
     """
 
@@ -250,7 +250,7 @@ class Cut:
         return self.data[self.span(first)[0] : self.span(end - 1)[1]]
 
     def span(self, number: int) -> tuple[int, int]:
-        """Return the offsets of a row's begin and end, including its braces, without the comma after it."""
+        """Return the offsets of a row's start and end, including its braces, without the comma after it."""
         last = number + 1 == len(self._starts)
         end = len(self.data) - 1 if last else self._starts[number + 1] - len(_SEAM) + 1
         return self._starts[number] - len(_START) + 1, end

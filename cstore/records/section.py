@@ -1,4 +1,4 @@
-"""One record file: its records, their changes, and how it is written."""
+"""One record file: its records, changes to them, and writing the file."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 _BLANK = b" \t\n\r"
 _LONG = 500
-"""Rows of the longest tail, all of which are gone through for each save."""
-HUGE = 1 << 24  # bytes of the smallest file that must not be in memory several times; see `huge`
+"""Maximum number of rows in a tail; every save processes all of them."""
+HUGE = 1 << 24  # minimum size in bytes of a file that must not be in memory several times; see `huge`
 
 
 class Section(Generic[R]):
     """The records of one file.
 
-    A row is a record's position in the file. It holds the record, or only its head if no more was needed so far, or
+    A row is a record's position in the file. It holds the record, or only its head if that sufficed so far, or
     None if the record was removed. The first `_base_rows` rows are those of `_base`, the bytes that were read; later
     rows were added since, and `_tail` has their bytes, if they were saved.
 
@@ -198,7 +198,7 @@ class Section(Generic[R]):
         return self._by_id().keys()
 
     def get(self, identifier: str, *, last: bool) -> R | None:
-        """Return the first, or the last, record with that ID; None if there is none.
+        """Return the first or the last record with that ID; None if there is none.
 
         Raises:
             RecordsDamaged: the record has an invalid field (not if `degraded`).
@@ -330,7 +330,7 @@ class Section(Generic[R]):
                 self._take_note(cut, tail)
 
     def _take_note(self, cut: Cut | None, tail: list[bytes]) -> None:
-        """Record what was written: all of it as a `cut`, or the base as it was and a new tail."""
+        """Record the written content: all of it as a `cut`, or the unchanged base and a new tail."""
         rows: list[R | Head | None] = [row for row in self._rows if row is not None]
         index, repeated = (self._index, self._repeated) if len(rows) == len(self._rows) else (None, {})
         if cut is not None:
@@ -361,7 +361,7 @@ class Section(Generic[R]):
     def _kept_base(self) -> bytes | memoryview:
         """Return the bytes of the first rows as they were read, up to the closing bracket.
 
-        Usually one record is added to thousands, which need not even be split.
+        Usually, one record is added to thousands, which need no splitting.
         """
         return memoryview(self._base.strip(_BLANK))[:-1] if self._base_rows else b"["
 

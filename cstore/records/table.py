@@ -25,7 +25,7 @@ class Table(Generic[R]):
     first, and of a large file only the outline is checked. `verify` reads everything.
 
     Attributes:
-        tokens: those in the lock files since this process last saved the records; None if it never did.
+        tokens: the tokens in the lock files since this process last saved the records; None if it never did.
     """
 
     tokens: tuple[bytes, ...] | None = None
@@ -101,7 +101,7 @@ class Table(Generic[R]):
         return True
 
     def demote(self) -> bool:
-        """Collect flaws from now on instead of raising them; False if there are flaws, or the table is outdated."""
+        """Start to collect flaws instead of raising them; return False if there are flaws, or the table is outdated."""
         if self.flaws or not self.is_current():
             return False
         for section in self._sections:
@@ -109,7 +109,7 @@ class Table(Generic[R]):
         return True
 
     def settle(self, *, degraded: bool) -> bool:
-        """Return whether this may be kept while the files are current; flaws are collected now if `degraded`."""
+        """Return whether the table may be kept while the files are current; if `degraded`, start to collect flaws."""
         repeats = self._overlap or (self.kind.duplicates and any(section.repeats for section in self._sections))
         if self.flaws or self.changed or self._conflicts or repeats:
             return False

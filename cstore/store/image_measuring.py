@@ -1,4 +1,4 @@
-"""How big images are: their layers, each once, and their data items (semantics 15)."""
+"""Sizes of images: their layers, each counted once, and their data items (semantics 15)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 def image_size(context: Context, ref: str) -> int:
-    """Add up an image's bytes: recorded sizes of layers, the measured size of the other layers, and data items.
+    """Return the size of an image in bytes: its layers, measured if they have no recorded size, and its data items.
 
     Raises:
         ImageUnknown: there is no such image.
-        LayerMissing: one of its layers is not there.
+        LayerMissing: one of its layers is missing.
         DriverError, SystemFailure: a layer without a recorded size cannot be measured.
     """
     tables = Reader(context)
@@ -33,7 +33,7 @@ def image_size(context: Context, ref: str) -> int:
     for top in (image.layer, *image.mapped_layers):
         found, problem = follow(lambda each: layer_by_id(tables, each), top, layers)
         end = end_of(found, top)
-        if problem and end not in found:  # the better reason than a size that is not known, and found sooner
+        if problem and end not in found:  # a more precise error than an unknown size, and found sooner
             raise LayerMissing(end)
         layers.update(found)
     total = sum(image.data_sizes.values())
@@ -53,17 +53,17 @@ def image_size(context: Context, ref: str) -> int:
 
 
 class Outline(Value):
-    """An image's recorded size: number of layers, and bytes, None if a size is not recorded."""
+    """The number of an image's layers, and its recorded size in bytes, None if the size of a layer is not recorded."""
 
     layers: int
     size: int | None
 
 
 def image_outlines(tables: Tables, images: Iterable[Image]) -> list[Outline]:
-    """Add up many images by their records alone: each layer is looked at once a chain, and no tree at all."""
+    """Return the outlines of many images from their records alone. Reads each layer once per chain, and no tree."""
     parents, known = dict[str, str](), dict[str, int | None]()
     for layers in [*(extra.layers for extra in reversed(tables.additional)), tables.layers]:
-        parents.update(layers.columns("id", "parent"))  # the store's own count where an ID is there twice
+        parents.update(layers.columns("id", "parent"))  # the store's own record takes precedence if an ID exists twice
         known.update(sizes(layers))
     found = []
     for image in images:

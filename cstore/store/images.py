@@ -75,7 +75,7 @@ class Images:
         return [image for image in self.list() if layer in (image.layer, *image.mapped_layers)]
 
     def digests(self, image: Image) -> tuple[str, ...]:
-        """Return the digests by which an image is found; see `records.images.valid_digests`."""
+        """Return the digests that identify an image; see `records.images.valid_digests`."""
         return valid_digests(image)
 
     def size(self, ref: str) -> int:
@@ -88,7 +88,7 @@ class Images:
         return image_measuring.image_size(self._context, ref)
 
     def outlines(self, images: Iterable[Image]) -> Sequence[Outline]:
-        """How big many images are, by the records alone; see `image_measuring.image_outlines`."""
+        """Return the recorded sizes of many images, from the records alone; see `image_measuring.image_outlines`."""
         from cstore.store import image_measuring
 
         return image_measuring.image_outlines(self._reader, images)

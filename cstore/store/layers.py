@@ -165,7 +165,7 @@ class Layers:
         return creation.stage_layer(self._context, request)
 
     def apply_staged(self, staged: StagedLayer) -> Layer:
-        """Make the filled directory from `stage` a layer, by a rename; see `creation.apply_staged`.
+        """Turn the filled directory from `stage` into a layer by a rename; see `creation.apply_staged`.
 
         Raises LayerUnknown, IDTaken, NameTaken, SystemFailure.
         """

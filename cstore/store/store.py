@@ -116,7 +116,7 @@ class Store:
 
     @property
     def is_made(self) -> bool:
-        """Whether the store exists. Without it, nothing is found; the first change creates it."""
+        """Whether the store exists. Until the first change creates it, lookups find nothing."""
         from cstore.store.places import is_made
 
         return is_made(self._context.layout)
@@ -130,19 +130,19 @@ class Store:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Do nothing: nothing is held open between two calls."""
+        """Do nothing, because the store holds nothing open between two calls."""
 
     # ── items of any kind ──
 
     def find(self, ref: str, order: tuple[ItemKind, ...] = LAYER_FIRST) -> Item | None:
         """Return the layer, image or container that matches `ref`, or None.
 
-        A whole ID or a name takes precedence over an ID prefix; after that, the `order` of kinds decides.
+        A full ID or a name takes precedence over an ID prefix; after that, the `order` of kinds decides.
         """
         return find_item(self._reader, ref, order)
 
     def resolve(self, text: str, kind: str = "", *, by_layer: bool = False) -> Item:
-        """Return the only item that a text names, also by digest or an image's short name; see `naming.resolve`.
+        """Return the one item that a text identifies, also by digest or an image's short name; see `naming.resolve`.
 
         Raises UnknownItem, AmbiguousItem, InvalidOption.
         """
@@ -260,13 +260,13 @@ class Store:
     # ── operations of several steps ──
 
     def begin(self) -> Intent:
-        """Begin to create several items, either all or none; see `intents.begin`."""
+        """Start the creation of several items, all or none; see `intents.begin`."""
         from cstore.store import intents
 
         return intents.begin(self._context)
 
     def digest_lock(self, digest: str) -> AbstractContextManager[HeldLock]:
-        """Hold the exclusive lock of a blob, so that one of several importers imports it and the others then find it.
+        """Hold the exclusive lock of a blob, so that one of several importers imports it and the others reuse it.
 
         Raises:
             InvalidDigest: the digest is invalid.
@@ -327,7 +327,7 @@ class Store:
     # ── the store as a whole ──
 
     def status(self) -> list[tuple[str, str]]:
-        """Return facts about the store, as label and value."""
+        """Return facts about the store, as pairs of label and value."""
         options = " ".join(self.config.driver_options)
         return [
             ("Root", self.config.graph_root),
@@ -345,7 +345,7 @@ class Store:
         foreign: bool = False,
         partial: bool = False,
     ) -> list[Leftover]:
-        """Remove everything that belongs to no record; see `garbage.collect`.
+        """Remove leftovers, that is everything without a record; see `garbage.collect`.
 
         Raises RecordsDamaged, SystemFailure.
         """
@@ -356,13 +356,13 @@ class Store:
         )
 
     def partial_blobs(self) -> Sequence[PartialBlob]:
-        """Return the partly downloaded blobs, whose downloads continue where they stopped."""
+        """Return the partially downloaded blobs, whose downloads resume where they stopped."""
         from cstore.store.partial import PartialBlobs
 
         return PartialBlobs(self._context).list()
 
     def foreign(self) -> list[Leftover]:
-        """Return files with names that no tool creates, which `gc` leaves alone; see `garbage.foreign`.
+        """Return files with names that no tool creates, which `gc` keeps by default; see `garbage.foreign`.
 
         Raises RecordsDamaged, SystemFailure.
         """
@@ -373,7 +373,7 @@ class Store:
     def dedup(
         self, method: str = "crc", *, dry_run: bool = False, progress: Callable[[int], None] | None = None
     ) -> Sharing:
-        """Let equal files of all images share their blocks; see `dedup.dedup`.
+        """Share the blocks of identical files of all images; see `dedup.dedup`.
 
         Raises InvalidOption, RecordsDamaged.
         """
