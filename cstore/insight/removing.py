@@ -154,6 +154,8 @@ def freed_by(store: Store | Context, items: Iterable[Item]) -> int:
 def remove(store: Store | Context, plan: Plan) -> Removed:
     """Execute a plan in its order. Skips items that came into use in the meantime.
 
+    Items that the plan refuses stay; whoever wants all or nothing checks `Plan.refused` first, as the commands do.
+
     If an item remains, the bytes freed are the sum of the deleted items' sizes, including shared bytes.
     """
     context = context_of(store)
