@@ -40,6 +40,8 @@ of cstore.
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, ClassVar
@@ -111,8 +113,9 @@ else:
         Creating a class takes as long as importing a small file, and most commands succeed. So modules of common
         commands have `from cstore import errors` and write `errors.LayerUnknown` where they raise or catch it.
         """
-        for branch in _BRANCHES if name[:1].isupper() else ():
-            found = getattr(__import__(f"cstore.errors.{branch}", fromlist=[name]), name, None)
+        homes = [f"cstore.errors.{branch}" for branch in _BRANCHES if name[:1].isupper()]
+        for home in sorted(homes, key=lambda home: home not in sys.modules):  # those that are loaded first
+            found = getattr(__import__(home, fromlist=[name]), name, None)
             if found is not None:
                 globals()[name] = found
                 return found

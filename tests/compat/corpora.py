@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import suppress
 from functools import cached_property
 
 import pytest
@@ -102,7 +103,9 @@ def _debian(archive: str) -> str:
         with open(os.path.join(root, "etc/na\u00efve"), "w", encoding="utf-8") as file:
             file.write("naïve\n")
         _pack(root, kept + f".{os.getpid()}", ["--xattrs", "--xattrs-include=*"])
-        os.rename(kept + f".{os.getpid()}", kept)
+        with suppress(FileExistsError):  # another test process made one meanwhile, which its tests use already
+            os.link(kept + f".{os.getpid()}", kept)
+        os.unlink(kept + f".{os.getpid()}")
         shutil.rmtree(root)
     os.symlink(kept, archive)
     return "debootstrap --variant=minbase"
