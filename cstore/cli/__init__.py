@@ -3,7 +3,7 @@
 Owns: argument parsing, text and JSON output, exit codes; only this file turns an error into output and an exit code.
 Must not know: paths inside a store, locks, formats, drivers.
 
-Exit codes: 0 done · 1 failed, or something was found · 2 usage · 130 interrupted.
+Exit codes: 0 success · 1 failure or findings · 2 usage error · 3 the store could not be checked · 130 interrupted.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def run(words: Sequence[str], make_session: Callable[[Line | None], Session] | N
 
     Args:
         words: the arguments of the command line.
-        make_session: creates the session for a parsed line, or for None if the line cannot be parsed; default: Session.
+        make_session: creates the session for a parsed line, and for None before the line is parsed; default: Session.
     """
     from cstore.cli.reading import read
     from cstore.cli.session import Session
@@ -120,7 +120,7 @@ def _ended(error: Exception | KeyboardInterrupt, session: Session) -> int:
     from cstore.errors import CstoreError, SystemFailure, UnknownItem
 
     if isinstance(error, BrokenPipeError) or (isinstance(error, SystemFailure) and error.errno == errno.EPIPE):
-        # The process at the other end of the pipe has exited: this is not an error, and no process would read a report.
+        # The reader of the pipe has exited, which is not an error, and no process is left to read a report.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     error = _as_failure(error)

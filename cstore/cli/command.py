@@ -152,7 +152,7 @@ def text(*spellings: str, help: str, metavar: str = "TEXT", choices: tuple[str, 
 
 
 def texts(*spellings: str, help: str, metavar: str = "TEXT", ignored: bool = False) -> Callable[[F], F]:  # noqa: A002  - as above
-    """Declare a repeatable option, passed as a tuple; with `ignored`, it is accepted but not passed."""
+    """Declare a repeatable option, passed as a tuple; with `ignored`, it is accepted but not passed to the function."""
     tells = NOBODY if ignored else COMMAND
     return _declaring(Option(spellings=spellings, takes=TEXTS, metavar=metavar, tells=tells, help=help))
 

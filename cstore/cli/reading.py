@@ -1,4 +1,4 @@
-"""Parses correct command lines without click, whose import takes longer than most commands run.
+"""Parser of correct command lines without click, whose import takes longer than most commands run.
 
 This module leaves every doubtful line to `clicked`, which explains errors, prints help, and parses correct lines to the
 same result; a test compares the two parsers.

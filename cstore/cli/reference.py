@@ -153,7 +153,7 @@ def _findings() -> tuple[tuple[str, list[str]], ...]:
 
 
 _MORE: dict[str, Callable[[], tuple[tuple[str, list[str]], ...]]] = {"check": _findings}
-"""Additional sections of the page of one command."""
+"""Functions that return additional sections for the page of a command, by command name."""
 _USUAL = r"As in \fBcstore\fR(1). 0: success. 1: failure. 2: usage error."
 _EXIT_STATUS: dict[str, list[str]] = {
     "check": ["0: no finding above cosmetic. 1: findings. 2: usage error. 3: the store could not be checked."],
@@ -179,7 +179,7 @@ def _page(name: str, *sections: tuple[str, Iterable[str]]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape characters that are special to troff, and hyphens, at which troff would break lines."""
+    """Escape backslashes, a leading control character of troff, and hyphens, at which troff would break lines."""
     safe = text.replace("\\", r"\e").replace("-", r"\-")
     return rf"\&{safe}" if safe[:1] in {".", "'"} else safe
 

@@ -99,7 +99,7 @@ class Session:
 
     @property
     def config(self) -> StoreConfig:
-        """The configuration, overridden by the command line. Loading it prints its warnings, once.
+        """The configuration, with the overrides of the command line. Its warnings are printed once, when it is loaded.
 
         Raises:
             ConfigError: a file, variable or option is not valid.
@@ -168,7 +168,7 @@ class Session:
 
     @property
     def styled(self) -> bool:
-        """Whether results are formatted for a terminal: neither JSON nor --raw is set, and the output is for people."""
+        """Whether results are tables with color: on a terminal or if color is forced, without --json and --raw."""
         from cstore.cli.output.streams import for_people
 
         return not self.json and not self.raw and for_people()
@@ -266,7 +266,7 @@ class Session:
             return ""  # errors while guessing are reported separately
 
     def close(self) -> None:
-        """End the session: print an error for each unreadable record file, even if the command did not need it."""
+        """End the session: print an error for each damaged record file, needed or not; warn if --graph has no store."""
         if self._store is not None:
             for flaw in self._store.flaws:
                 self.complain(flaw)

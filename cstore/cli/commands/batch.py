@@ -27,7 +27,7 @@ _ALONE = {
     "batch": "a batch cannot run another one",
     "unshare": "the programs of a batch are its commands",
 }
-"""Commands that need the process or its standard input for themselves → the reason why a batch rejects them."""
+"""Commands that need exclusive use of the process or its standard input → the reason why a batch rejects them."""
 _QUOTING = "'\"\\"
 _NONE = object()
 _PER_LINE = frozenset({"json"})
@@ -135,7 +135,7 @@ class _Waiting(Value):
 
 
 class _Answers:
-    """Runs commands of a batch on one store and answers them on standard output.
+    """The runner of a batch: it runs commands on one store and prints their answers to standard output.
 
     With `framed`, answers are JSON, and the output of a command first goes to files in memory.
     """

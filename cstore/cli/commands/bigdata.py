@@ -1,4 +1,4 @@
-"""Data items: named files attached to a layer."""
+"""Commands for the data items of a layer, which are named files."""
 
 from __future__ import annotations
 

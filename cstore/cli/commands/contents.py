@@ -81,7 +81,7 @@ def cat(session: Session, /, places: tuple[str, ...], kind: str) -> None:
     with result_file("", sync=False, binary=False) as sink:
         for place in places:
             for piece in _pieces(session, place, kind):
-                sink.write(piece)  # a failure here is no error of the place: it ends the command
+                sink.write(piece)  # a write error does not concern the place; it ends the command
 
 
 def _pieces(session: Session, place: str, kind: str) -> Iterator[bytes]:

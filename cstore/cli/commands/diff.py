@@ -111,7 +111,7 @@ def applydiff(session: Session, layer: str, file: str, quiet: bool) -> None:
         store = session.open(Intent.WRITE)
         found = store.layers.find(layer)
         point = store.layers.mount_point(found.id) if found else ""
-        if point and presence.is_mount_point(point):  # without a mount, no process keeps the old tree open
+        if point and presence.is_mount_point(point):  # with drivers that do not mount, no user holds the old tree
             session.warn([f"layer {layer} is mounted on {point}: its users may see old and new files side by side"])
         with progress_bar("applying", size_of(source), quiet=quiet) as progress:
             store.layers.apply_diff(layer, source, progress)
