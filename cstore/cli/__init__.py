@@ -1,9 +1,9 @@
-"""The command line: a thin skin over the library.
+"""The command line: a thin layer over the library.
 
-Owns: words in, text and JSON out, exit codes; this file is the one place where an error becomes any of the three.
+Owns: argument parsing, text and JSON output, exit codes; only this file turns an error into output and an exit code.
 Must not know: paths inside a store, locks, formats, drivers.
 
-Exit codes: 0 done · 1 failed, or something was found · 2 usage · 130 interrupted.
+Exit codes: 0 success · 1 failure or findings · 2 usage error · 3 the store could not be checked · 130 interrupted.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _TROUBLES = frozenset(
         errno.ESTALE, errno.ENOLCK, errno.EINTR, errno.ETIMEDOUT, errno.ENODEV, errno.ENXIO, errno.EBADF,
     }
 )  # fmt: skip
-"""Errors of the machine, not of the request."""
+"""Error numbers caused by the system, not by the request."""
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
-    """Run one command line and end the process with its exit code."""
-    gc.set_threshold(50_000)  # imports and records make many objects and hardly any garbage
+    """Run one command line and exit the process with its exit code."""
+    gc.set_threshold(50_000)  # imports and records create many objects but little garbage
     _occupy_standard_descriptors()
-    try:  # be called cstore, not python3: for ps, and for whoever is told who holds a lock
+    try:  # set the process name to cstore, not python3: ps and lock messages show it
         fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
         try:
             os.write(fd, b"cstore")
@@ -44,14 +44,14 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     except OSError:
         pass
     code = run(sys.argv[1:] if words is None else words)
-    # Taking the interpreter down in good order costs as much as a small command, and there is nothing left to do.
+    # A regular interpreter shutdown takes as long as a small command, and no work is left.
     os._exit(_flushed(code))
 
 
 def _occupy_standard_descriptors() -> None:
-    """Where the caller closed a standard stream, put one that fails when it is used.
+    """Replace each standard stream that the caller closed with one that fails on use.
 
-    Else the next file that is opened, which may be one of the store's, would get its number and take our output.
+    Otherwise the next open file, possibly a file of the store, would get that descriptor and receive the output.
     """
     for number, wrong_way in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
         try:
@@ -66,8 +66,8 @@ def run(words: Sequence[str], make_session: Callable[[Line | None], Session] | N
     """Run one command line in this process and return its exit code.
 
     Args:
-        words: the command line.
-        make_session: makes the session for it, and one for a line that was not understood; as usual, if left out.
+        words: the arguments of the command line.
+        make_session: creates the session for a parsed line, and for None before the line is parsed; default: Session.
     """
     from cstore.cli.reading import read
     from cstore.cli.session import Session
@@ -80,19 +80,19 @@ def run(words: Sequence[str], make_session: Callable[[Line | None], Session] | N
 
             line = understand(words, as_json=session.json)
         if isinstance(line, int):
-            return line  # help was shown, or a mistake
+            return line  # the exit code after printing help or a usage error
         session = make_session(line) if make_session else Session(line.settings)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  - the last resort of the program
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  - the last-resort handler of the program
         return _ended(error, session)
     return go_on(session, lambda: _perform(line, session))
 
 
 def go_on(session: Session, step: Callable[[], None]) -> int:
-    """Take a step of a command, its last one so far; what it raises becomes text, and the exit code that it returns."""
+    """Run the final step of a command and return the exit code; report any exception that it raises."""
     try:
         step()
         session.close()
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  - the last resort of the program
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  - the last-resort handler of the program
         return _ended(error, session)
     return int(session.failed)
 
@@ -110,7 +110,7 @@ def _perform(line: Line, session: Session) -> None:
 
 
 def _ended(error: Exception | KeyboardInterrupt, session: Session) -> int:
-    """Report what ended a command, and return the exit code."""
+    """Report the exception that ended a command, and return the exit code."""
     if isinstance(error, KeyboardInterrupt):
         from cstore.cli.output.streams import say
 
@@ -120,14 +120,14 @@ def _ended(error: Exception | KeyboardInterrupt, session: Session) -> int:
     from cstore.errors import CstoreError, SystemFailure, UnknownItem
 
     if isinstance(error, BrokenPipeError) or (isinstance(error, SystemFailure) and error.errno == errno.EPIPE):
-        # The reader of the output has exited: not an error, and there is no one to report it to.
+        # The reader of the pipe has exited, which is not an error, and no process is left to read a report.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     error = _as_failure(error)
     if isinstance(error, CstoreError):
         session.complain(error)
         if isinstance(error, UnknownItem):
-            session.close()  # it may be in a record file that could not be read, or there is no store at all
+            session.close()  # reports unreadable record files and a missing store, either of which may be the cause
         return error.exit_code
     from cstore.cli.output.complaints import internal_error
 
@@ -136,7 +136,7 @@ def _ended(error: Exception | KeyboardInterrupt, session: Session) -> int:
 
 
 def _as_failure(error: Exception) -> Exception:
-    """Turn any system error into a sentence: a failing disk is not a bug."""
+    """Convert a system error to a SystemFailure, because a failing disk is not a bug; return other errors unchanged."""
     from cstore.errors import SystemFailure
 
     if isinstance(error, MemoryError):
@@ -144,13 +144,13 @@ def _as_failure(error: Exception) -> Exception:
     if not isinstance(error, OSError) or error.errno not in _TROUBLES:
         return error
     if error.errno == errno.EBADF and error.filename is None:
-        return SystemFailure("write", "standard output", error)  # the parent process has closed it
+        return SystemFailure("write", "standard output", error)  # the parent process closed it
     path = error.filename if isinstance(error.filename, str) else "files"
     return SystemFailure("work with", path, error)
 
 
 def _flushed(code: int) -> int:
-    """Empty the output buffers. A result that could not be written is a failure."""
+    """Flush the output buffers and return the exit code, which is nonzero if a flush fails."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -160,6 +160,6 @@ def _flushed(code: int) -> int:
             code = code or 1
             try:
                 os.write(2, f"cstore: cannot write the result: {os.strerror(error.errno or 0)}\n".encode())
-            except OSError:  # standard error may be what is broken
+            except OSError:  # standard error itself may be broken
                 continue
     return code

@@ -1,8 +1,8 @@
-"""The declarations made into click commands, for all that is not a command line in order.
+"""Click commands built from the declarations, for everything except correct command lines.
 
-That is help, mistakes and what may have been meant, completion, and the manual. A line that is in order is understood
-as `reading` would understand it. Options are split off by `argv`; click gets them as `--long=value`, the end of options
-as `--`, and does the rest: defaults, types, texts, exit codes.
+They serve help, usage errors and suggestions, completion, and the manual. A correct line gives the same result as with
+`reading`. `reading.split_options` parses the options; click receives them as `--long=value`, followed by `--`, and does
+the rest: defaults, types, texts, exit codes.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ VERSION = Option(spellings=("--version",), takes=SWITCH, tells=NOBODY, help="Pri
 
 
 def understand(words: Sequence[str], *, as_json: bool = False) -> Line | int:
-    """Understand a command line, or say what there is to say about it and return the exit code.
+    """Parse a command line and return it, or print help or a usage error and return the exit code.
 
-    A mistake is told as JSON if `as_json`, or if the line asks for JSON.
+    A usage error is printed as JSON if `as_json` is true or the line has `--json`.
 
     Raises:
-        KeyboardInterrupt: the user had enough.
+        KeyboardInterrupt: the user interrupted the program.
     """
     try:
         understood = root.main(list(words), prog_name="cstore", standalone_mode=False)
@@ -56,11 +56,11 @@ def understand(words: Sequence[str], *, as_json: bool = False) -> Line | int:
             return error.exit_code
         told = StringIO()
         error.show(told)
-        say(told.getvalue().rstrip("\n"))  # it quotes the words of the line, which may contain anything
+        say(told.getvalue().rstrip("\n"))  # the message quotes arguments, which may contain control characters
         return error.exit_code
     except click.Abort as error:
         raise KeyboardInterrupt from error
-    except SystemExit as exit_:  # click answers a request for completions this way
+    except SystemExit as exit_:  # click exits this way after printing completions
         return exit_.code if isinstance(exit_.code, int) else 1
     return understood if isinstance(understood, Line | int) else 0
 
@@ -69,26 +69,26 @@ def understand(words: Sequence[str], *, as_json: bool = False) -> Line | int:
 
 
 class _Switch(click.Option):
-    """A flag that may be told its value, as in `--json=false`.
+    """A flag that accepts an explicit value, as in `--json=false`.
 
-    To the reader of a help text it is a flag. To click's parser it is an option with a value, because `_in_full` always
-    writes one; this keeps "last one wins" and "explicitly off" in one place.
+    The help text shows a flag. Click's parser handles it as an option with a value, because `_in_full` always writes
+    one; a single code path thus implements "last one wins" and "explicitly off".
     """
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ARG002  - click's signature
-        """Register as an option that takes one value."""
+        """Register the switch as an option that takes one value."""
         parser.add_option(obj=self, opts=self.opts, dest=self.name, action="store", nargs=1)
 
 
 class Declared(click.types.StringParamType):
-    """A value that the declaration of its option reads: a number of seconds, or one of a few words."""
+    """The click type of an option whose declaration converts the value: a number of seconds, or one of the choices."""
 
     def __init__(self, option: Option) -> None:
         self._option = option
         self.choices = option.choices
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read the text as the declaration says."""
+        """Convert the text with `Option.meaning`."""
         try:
             return self._option.meaning(value)
         except ValueError as error:
@@ -110,7 +110,7 @@ def _click_argument(word: Word) -> click.Argument:
     metavar = word.metavar if word.required else f"[{word.metavar}]"
     metavar = f"{metavar}..." if word.many else metavar
     count = -1 if word.many else 1
-    # Newer click takes any default, None too, for the word that was left out.
+    # Newer click uses any default, even None, as the value of an omitted argument.
     left_out = {} if word.required or word.many else {"default": ""}
     return click.Argument([word.name], metavar=metavar, required=word.required, nargs=count, **left_out)
 
@@ -119,20 +119,20 @@ _global_options = [_click_option(option) for option in GLOBAL_OPTIONS]
 
 
 def global_options() -> list[click.Option]:
-    """The options that are accepted before the command and after it; the same objects each time."""
+    """Return the options accepted before and after the command; always the same objects."""
     return _global_options
 
 
 def _in_full(words: list[str], options: Sequence[Option], ctx: click.Context, *, anywhere: bool = False) -> list[str]:
-    """Write every option of a command line in full.
+    """Return the command line with every option in its long form, followed by `--` and the other arguments.
 
     Raises:
-        click.UsageError: an unknown option, a missing or unreadable value.
+        click.UsageError: an option is unknown, or its value is missing or not valid.
     """
     try:
         given, rest = split_options(words, options, anywhere=anywhere)
     except Misspelt as error:
-        if ctx.resilient_parsing:  # an incomplete line is not a mistake during completion
+        if ctx.resilient_parsing:  # during completion an incomplete line is not an error
             return words
         raise _usage_error(error, options, ctx) from None
     written: list[str] = []
@@ -162,12 +162,12 @@ def _usage_error(error: Misspelt, options: Iterable[Option], ctx: click.Context)
 
 
 class StoreCommand(click.Command):
-    """A command that also takes the global options, and whose help ends with an example."""
+    """A click command that also accepts the global options and ends its help with an example."""
 
     def __init__(self, command: Command) -> None:
         self.declaration = command
         self.own_params = [*map(_click_option, command.options), *map(_click_argument, command.words)]
-        # The global options are the same objects if the command has no spelling of theirs.
+        # Reuse the global option objects unless the command has an option with one of their spellings.
         known = dict(zip(GLOBAL_OPTIONS, _global_options, strict=True))
         after = options_after(command)[len(command.options) :]
         super().__init__(
@@ -180,7 +180,7 @@ class StoreCommand(click.Command):
 
     @property
     def example(self) -> str:
-        """The lines that end the help."""
+        """The example lines at the end of the help."""
         return self.declaration.example
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -189,7 +189,7 @@ class StoreCommand(click.Command):
         return super().parse_args(ctx, _in_full(args, options, ctx, anywhere=self.declaration.options_anywhere))
 
     def invoke(self, ctx: click.Context) -> Line:
-        """Return the parsed line, instead of running it."""
+        """Return the parsed line instead of running the command."""
         command = self.declaration
         told = {option.name for option in command.options if option.tells == COMMAND}
         told |= {word.name for word in command.words}
@@ -206,7 +206,7 @@ class StoreCommand(click.Command):
         )
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's own options, and where to read of the ones that all commands share."""
+        """Write the command's own options and a reference to the global options."""
         _write_options("Options", [*self.own_params, self.get_help_option(ctx)], ctx, formatter)
         formatter.write_paragraph()
         formatter.write_text("Every command also takes the global options: see cstore --help.")
@@ -229,25 +229,25 @@ def _write_options(title: str, params: Any, ctx: click.Context, formatter: click
 
 
 class Root(click.Group):
-    """The program: finds a command in the table and imports only that one."""
+    """The program as a click group: it finds a command in the table and imports only its module."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Write the options in full, then let click read them."""
         return super().parse_args(ctx, _in_full(args, (*GLOBAL_OPTIONS, VERSION, HELP), ctx))
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  - click's signature
-        """Name the commands without importing them; aliases stay out of sight."""
+        """Return the names of all commands without importing them; aliases are not included."""
         return [entry.name for entry in entries()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> StoreCommand | None:  # noqa: ARG002  - click's signature
-        """Import the command of that name or alias."""
+        """Import and return the command with that name or alias; None if there is none."""
         command = find(cmd_name)
         return None if command is None else StoreCommand(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one may have been meant."""
+        """Return the command, or fail with a suggestion of similar names."""
         if not ctx.resilient_parsing and (name := args[0]) not in targets():
             from difflib import get_close_matches
 
@@ -259,12 +259,12 @@ class Root(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands first, because that is what most readers look for."""
+        """Write the commands, then the global options: most users look for a command."""
         self.format_commands(ctx, formatter)
         _write_options("Global options", self.get_params(ctx), ctx, formatter)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  - click's signature
-        """Write the commands that most people need, then the table by section."""
+        """Write the common commands, then all commands by section."""
         width = max(len(entry.name) for entry in entries())
         by_name = {entry.name: entry for entry in entries()}
         for title, rows in (("Common commands", [by_name[name] for name in COMMON]), *sections()):

@@ -1,6 +1,6 @@
-"""How a command says what it is called, takes and does.
+"""Decorators that declare the name, arguments and options of a command.
 
-A command reads like this:
+A command looks like this:
 
     @command("exists", example="cstore exists base")
     @words("items", "ITEM")
@@ -9,8 +9,8 @@ A command reads like this:
     def exists(session: Session, items: tuple[str, ...], quiet: bool) -> None:
         ...
 
-What the decorators leave is a `Command`, a description and nothing more. It is read twice: by `reading`, which
-understands a command line that is wholly in order, and by `clicked`, which makes a click command of it for all others.
+The decorators return a `Command`, which is only a description. Two modules use it: `reading` parses correct command
+lines, and `clicked` builds a click command from it for all other lines.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ COMMAND, SESSION, NOBODY = "command", "session", "nobody"
 class Option(Value, kw_only=True):
     """An option: its spellings, argument, receiver and help.
 
-    If left out, a switch is off, a text is "", and texts are empty; the session is not told. With `choices`, the value
-    is one of them.
+    The default of a switch is off, of a text "", and of texts an empty tuple; the session's settings omit an absent
+    option. With `choices`, the value must be one of them.
     """
 
     spellings: tuple[str, ...]
@@ -47,21 +47,21 @@ class Option(Value, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The name of the value: the first long spelling."""
+        """The name of the parameter: the first long spelling."""
         return next(word for word in self.spellings if word.startswith("--"))[2:].replace("-", "_")
 
     @property
     def absent(self) -> object:
-        """The value for a function whose command line does not have the option."""
+        """The default: the argument of the function if the command line lacks the option."""
         return {SWITCH: False, TEXTS: ()}.get(self.takes, "")
 
     def meaning(self, text: str) -> object:
-        """Turn the text of a value into the value.
+        """Convert the text of a value to the value.
 
         Raises:
-            ValueError: it makes no sense.
+            ValueError: the text is not a valid value.
         """
-        if self.choices and text not in ("", *self.choices):  # "" as if it were left out
+        if self.choices and text not in ("", *self.choices):  # "" stands for an absent option
             raise ValueError(f"{text!r} is not one of: {', '.join(self.choices)}")
         return _seconds(text) if self.takes == SECONDS else text
 
@@ -77,7 +77,7 @@ def _seconds(text: str) -> float:
 
 
 class Word(Value, kw_only=True):
-    """A positional argument, or with `many` all that are left. After the first one with `verbatim`, options end."""
+    """A positional argument; with `many`, all remaining ones. Options end at the first argument with `verbatim`."""
 
     name: str
     metavar: str
@@ -87,7 +87,7 @@ class Word(Value, kw_only=True):
 
 
 class Command(Value, kw_only=True):
-    """A command: its name, the function that does it, the lines that end its help, and what it takes."""
+    """A command: its name, function, example lines for the help, options and positional arguments."""
 
     name: str
     function: Callable[..., None]
@@ -97,12 +97,12 @@ class Command(Value, kw_only=True):
 
     @property
     def options_anywhere(self) -> bool:
-        """Whether options may stand behind words."""
+        """Whether options may follow positional arguments."""
         return not any(word.verbatim for word in self.words)
 
 
 def command(name: str, *, example: str) -> Callable[[Callable[..., None]], Command]:
-    """Declare a command. Its docstring is its help; `example` are the lines that end it."""
+    """Declare a command. The docstring of the function is the help; `example` is appended to it."""
 
     def declare(function: Callable[..., None]) -> Command:
         declared = _declared_on(function)
@@ -120,39 +120,39 @@ def _declared_on(function: Any) -> list[Option | Word]:
 
 def _declaring(param: Option | Word) -> Callable[[F], F]:
     def declare(function: F) -> F:
-        _declared_on(function).insert(0, param)  # the decorator that stands highest is applied last
+        _declared_on(function).insert(0, param)  # the topmost decorator is applied last
         return function
 
     return declare
 
 
 def word(name: str, metavar: str, *, required: bool = True) -> Callable[[F], F]:
-    """Declare one positional word. Left out, it is ""."""
+    """Declare one positional argument. The default is ""."""
     return _declaring(Word(name=name, metavar=metavar, required=required))
 
 
 def words(name: str, metavar: str, *, required: bool = True) -> Callable[[F], F]:
-    """Declare positional words, one or more if they are required, given as a tuple."""
+    """Declare a variable number of positional arguments, passed as a tuple; at least one if `required`."""
     return _declaring(Word(name=name, metavar=metavar, required=required, many=True))
 
 
 def program(name: str, metavar: str) -> Callable[[F], F]:
-    """Declare the command line of another program, given as a tuple: options behind its name are that program's."""
+    """Declare the command line of another program, passed as a tuple; options after its name belong to that program."""
     return _declaring(Word(name=name, metavar=metavar, required=False, many=True, verbatim=True))
 
 
-def switch(*spellings: str, help: str) -> Callable[[F], F]:  # noqa: A002  - reads best where it is used
-    """Declare a flag."""
+def switch(*spellings: str, help: str) -> Callable[[F], F]:  # noqa: A002  - the clearest name at the call
+    """Declare a switch."""
     return _declaring(Option(spellings=spellings, takes=SWITCH, help=help))
 
 
 def text(*spellings: str, help: str, metavar: str = "TEXT", choices: tuple[str, ...] = ()) -> Callable[[F], F]:  # noqa: A002  - as above
-    """Declare an option with a value, one of the choices if there are any. Left out, it is ""."""
+    """Declare an option with a value, which must be one of the choices if there are any. The default is ""."""
     return _declaring(Option(spellings=spellings, metavar=metavar, help=help, choices=choices))
 
 
 def texts(*spellings: str, help: str, metavar: str = "TEXT", ignored: bool = False) -> Callable[[F], F]:  # noqa: A002  - as above
-    """Declare an option that may be repeated, given as a tuple; or with `ignored` not given at all."""
+    """Declare a repeatable option, passed as a tuple; with `ignored`, it is accepted but not passed to the function."""
     tells = NOBODY if ignored else COMMAND
     return _declaring(Option(spellings=spellings, takes=TEXTS, metavar=metavar, tells=tells, help=help))
 

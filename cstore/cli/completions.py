@@ -1,6 +1,6 @@
-"""Completions for bash, zsh and fish, as files that need nothing but the shell, and cstore itself for names of items.
+"""Completion files for bash, zsh and fish. They need only the shell, and cstore itself to list the names of items.
 
-bash and zsh share a table: what each command takes. fish has a language of its own for it.
+bash and zsh share a table of the options and arguments of each command. fish has its own syntax for completions.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _LISTINGS = {
     "ID": "images",
     "CASE": "repair+--list",
 }
-"""What a word names → the commands that list what it may be; a + stands for the blank between two words."""
+"""The metavar of an argument → the commands that list its possible values; a + stands for a space."""
 _DATA = {"LAYER": "list-layer-data", "IMAGE": "list-image-data", "CONTAINER": "list-container-data"}
-"""What the first of two words names → the command that lists what the second may be, given the first."""
+"""The metavar of the first of two arguments → the command that lists the possible values of the second one."""
 
 _FILES = {"FILE", "PATH", "DIRECTORY", "[ITEM:]PATH"}
 _ELSEWHERE = {"ROOT"}
-"""A directory whose items the words behind it name: those cannot be listed, and are not the store's."""
+"""Metavars of directories whose items the next arguments name; no command lists items outside the store."""
 _NOTICE = "Written by cstore.cli.reference from the command tree; change that, not this."
 
 _NAMES_FIRST = r"/^\t/!H; s/^\tname: //p; ${x; s/^\n//p}"
-"""What sed does with a listing: print the names at once, and the IDs, which few people type, at the end."""
+"""The sed script for a listing: it prints the names first and the IDs, which are rarely typed, at the end."""
 
 _SCAN = """\
     for ((i = {first}; i < {current}; i++)); do
@@ -235,21 +235,21 @@ complete -c cstore -f
 
 
 def bash(commands: Sequence[Described]) -> str:
-    """The completion file for bash."""
+    """Return the completion file for bash."""
     scan = _scan(commands, words="COMP_WORDS", first=1, current="COMP_CWORD")
     names = " ".join(one.entry.name for one in commands)
     return _BASH.format(notice=_NOTICE, namesfirst=_NAMES_FIRST, scan=scan, commands=names)
 
 
 def zsh(commands: Sequence[Described]) -> str:
-    """The completion file for zsh, to be put where `fpath` leads."""
+    """Return the completion file for zsh, which belongs in a directory of `fpath`."""
     scan = _scan(commands, words="words", first=2, current="CURRENT")
     rows = "\n".join(f"                {_quoted(f'{one.entry.name}:{one.entry.help}')}" for one in commands)
     return _ZSH.format(notice=_NOTICE, namesfirst=_NAMES_FIRST, scan=scan, commands=rows)
 
 
 def fish(commands: Sequence[Described]) -> str:
-    """The completion file for fish."""
+    """Return the completion file for fish."""
     lines = [f"complete -c cstore -n __cstore_is -a {one.entry.name} -d {_quoted(one.entry.help)}" for one in commands]
     lines += [f"complete -c cstore{_fish_option(option)}" for option in global_options()]
     for one in commands:
@@ -270,7 +270,7 @@ def fish(commands: Sequence[Described]) -> str:
 
 
 SCRIPTS = {"bash": bash, "zsh": zsh, "fish": fish}
-"""What writes the file for each shell."""
+"""The function that generates the file for each shell."""
 
 
 def _fish_option(option: click.Option) -> str:
@@ -288,7 +288,7 @@ def _fish_option(option: click.Option) -> str:
 
 
 def _scan(commands: Sequence[Described], *, words: str, first: int, current: str) -> str:
-    """The part that bash and zsh share: which command is on the line, and what it takes."""
+    """Return the code that bash and zsh share: it finds the command on the line and sets its options and arguments."""
     table = [
         _row("''", [*root.params], "commands"),
         *(
@@ -323,7 +323,7 @@ def _row(pattern: str, params: Iterable[click.Parameter], kind: str, data: str =
 
 
 def _listed(options: Iterable[click.Option]) -> str:
-    """What lists the values of options, or after a = the values themselves."""
+    """Return the commands that list the values of each option, or the values themselves after a =."""
     said = ""
     for option in options:
         choices = _choices(option)
@@ -333,17 +333,17 @@ def _listed(options: Iterable[click.Option]) -> str:
 
 
 def _choices(option: click.Option) -> tuple[str, ...]:
-    """The values that an option may have, if they are few."""
+    """Return the choices of an option; empty if it has none."""
     return option.type.choices if isinstance(option.type, Declared) else ()
 
 
 def _data(one: Described) -> str:
-    """What lists the second word of a command, if that is a data item of the first."""
+    """Return the command that lists the second argument if that is a data item of the first one, or ""."""
     return _DATA.get(one.words[0], "") if one.words[1:] == ["NAME"] and "-data" in one.entry.name else ""
 
 
 def _kind(one: Described) -> str:
-    """What the words after the options are: files, nothing to be known, or what these commands list."""
+    """Return the kind of the arguments: "files", "nothing", the choices after a =, or the commands that list them."""
     shown = [word.removesuffix("...") for word in one.words]
     if _ELSEWHERE.intersection(shown):
         return "files"

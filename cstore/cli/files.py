@@ -1,7 +1,7 @@
-"""Files named by the user: archives and data read from them, results written to them.
+"""Files named by the user: reading archives and data, writing results.
 
-A named regular file appears only when it is complete: it is written to a temporary name and renamed. Devices, pipes and
-files that the shell has opened are written directly.
+A regular file appears only when it is complete: cstore writes a temporary file and renames it. It writes directly to
+devices, pipes and files that the shell opened.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ if TYPE_CHECKING:
 STANDARD_OUTPUT = "standard output"
 
 commands_on_input = False
-"""Whether standard input carries commands (cstore batch), so that no command may read it."""
+"""Whether standard input contains the commands of a batch, so that no command may read it."""
 
 LARGEST_WHOLE = 1 << 26
-"""Bytes in the largest file that is read into memory as one piece: a config, or the metadata of an item."""
+"""The maximum size in bytes of a file that is read into memory as a whole: a config, or the metadata of an item."""
 
 
 @contextmanager
 def archive_source(path: str, *, directory: bool = False) -> Iterator[int]:
-    """Open the archive at `path`, or standard input if that is ""; yields a descriptor. `directory`: it may be one.
+    """Yield a descriptor of the archive at `path`, or of standard input if `path` is "".
+
+    With `directory`, the path may be a directory.
 
     Raises:
         InvalidOption: standard input is a terminal.
@@ -58,7 +60,7 @@ def archive_source(path: str, *, directory: bool = False) -> Iterator[int]:
 
 
 def size_of(source: int) -> int | None:
-    """How many bytes an open file has yet to give; None for what has no end that could be known."""
+    """Return the number of bytes after the current position of an open file; None if it is not a regular file."""
     status = os.fstat(source)
     if not stat.S_ISREG(status.st_mode):
         return None
@@ -69,8 +71,8 @@ def read_whole(path: str) -> bytes:
     """Read a file, or standard input if `path` is "".
 
     Raises:
-        ConfigError: it is no file (see `config.read_named`), or larger than any such file.
-        SystemFailure: it cannot be read, or there is more on standard input.
+        ConfigError: it is not a file (see `config.read_named`), or is larger than `LARGEST_WHOLE`.
+        SystemFailure: it cannot be read, or standard input is larger than `LARGEST_WHOLE`.
     """
     try:
         if path:
@@ -85,10 +87,10 @@ def read_whole(path: str) -> bytes:
 
 
 def standard_input() -> int:
-    """The descriptor of standard input.
+    """Return the descriptor of standard input.
 
     Raises:
-        UsageMistake: it carries the commands of a batch.
+        UsageMistake: standard input contains the commands of a batch.
     """
     if commands_on_input:
         raise errors.UsageMistake(
@@ -98,7 +100,7 @@ def standard_input() -> int:
 
 
 class FileSink:
-    """Takes bytes and writes them to a descriptor, all of them. `progress` is told how many there have been."""
+    """A writer of all given bytes to a descriptor. It calls `progress` with the number of bytes written so far."""
 
     def __init__(self, descriptor: int, path: str) -> None:
         self._descriptor = descriptor
@@ -125,7 +127,7 @@ class FileSink:
 
 
 class _TerminalSink(FileSink):
-    """Standard output, if it is a terminal: control characters are spelled out."""
+    """Standard output on a terminal; it escapes control characters."""
 
     def __init__(self) -> None:
         super().__init__(1, STANDARD_OUTPUT)
@@ -137,22 +139,22 @@ class _TerminalSink(FileSink):
             self._write_shown(bytes(data))
 
     def end(self) -> None:
-        """Write what may have been the beginning of a character."""
+        """Write the pending bytes of an incomplete character."""
         self._write_shown(b"")
 
 
 @contextmanager
 def result_file(path: str, *, sync: bool, binary: bool = True) -> Iterator[FileSink]:
-    """Open the file that a result goes to, or standard output if `path` is "".
+    """Open the output file of a result, or standard output if `path` is "".
 
     Args:
-        path: an existing regular file is replaced when the result is complete, and keeps its mode.
-        sync: whether the result must survive a power cut once this returns.
-        binary: whether the result would only make a mess of a terminal.
+        path: the file; an existing regular file is replaced when the result is complete, and keeps its mode.
+        sync: whether the result must survive a power cut after the block ends.
+        binary: whether the result is unsuitable for a terminal.
 
     Raises:
-        InvalidOption: it is binary, and standard output is a terminal.
-        SystemFailure: the file cannot be made or written.
+        InvalidOption: the result is binary, and standard output is a terminal.
+        SystemFailure: the file cannot be created or written.
     """
     if not path:
         if binary and sys.stdout.isatty():

@@ -1,4 +1,4 @@
-"""Suggestions for the name of an item that does not exist."""
+"""Suggestions after a command does not find an item."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN = 3
 
 
 def meant(store: Store, error: UnknownItem) -> str:
-    """Return what the word names instead, or names in another way than this command reads; or ""."""
+    """Return a hint if the word names an item of another kind, or one that the command refers to differently; or ""."""
     from cstore.errors import UnknownItem
 
     try:
@@ -33,7 +33,7 @@ def meant(store: Store, error: UnknownItem) -> str:
 
 
 def guess(store: Store, error: UnknownItem) -> str:
-    """Return the items whose ID begins with the word, or whose name is similar; "" if there are none."""
+    """Return a hint with the IDs that begin with the word, or with similar names; "" if there are none."""
     heads: list[tuple[str, Sequence[str]]] = []
     if "layer" in error.noun:
         heads += store.layers.heads()
@@ -45,7 +45,7 @@ def guess(store: Store, error: UnknownItem) -> str:
     if len(begun) > 1:
         from itertools import pairwise
 
-        alike = (  # how many characters each begins with as the one after it does
+        alike = (  # the length of the prefix that each ID shares with the next one
             next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), len(one))
             for one, other in pairwise(begun)
         )

@@ -1,6 +1,6 @@
-"""The common options of the lists of images, containers and layers.
+"""The common options of the commands that list images, containers and layers.
 
-A list without options uses only the declarations, so that it stays quick.
+A list without options uses only the declarations, which keeps it fast.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def listing_options(function: F) -> F:
-    """Declare the options that choose what a list shows."""
+    """Declare the options that filter, sort and format a list."""
     for option in (
         switch("--no-trunc", help="Show IDs and digests in full in a table."),
         text("--columns", metavar="A,B,C", help="Show these columns: a table, or lines with tabs in a pipe."),
@@ -34,10 +34,10 @@ def listing_options(function: F) -> F:
 
 
 def query_of(kind: str, wanted: Mapping[str, Any], contrary: str = "") -> Query | None:
-    """Read the options; None if there are none. `contrary` is an option that shows something other than columns.
+    """Return the query of the options; None if there are none. `contrary` is a given option that excludes --columns.
 
     Raises:
-        UsageMistake: they are not valid.
+        UsageMistake: the options are not valid.
     """
     if not (wanted["sort"] or wanted["filter"] or wanted["columns"]):
         return None
@@ -51,7 +51,7 @@ def query_of(kind: str, wanted: Mapping[str, Any], contrary: str = "") -> Query 
 
 
 def picked(session: Session, store: Store, query: Query | None, records: Sequence[R]) -> Sequence[R]:
-    """The records that are wanted, in the order that is wanted; what may have been chosen wrongly is said."""
+    """Return the records that match the query, sorted; warn about damage that may affect the selection."""
     if query is None:
         return records
     from cstore.insight import Listing
@@ -73,9 +73,9 @@ def in_columns(
     whole: bool = False,
     quiet: bool = False,
 ) -> View:
-    """The columns that were asked for; or else a view with the table that people get, unless they want IDs only.
+    """Return a view of the columns in the query; without columns, `view` with a table for terminals unless `quiet`.
 
-    Behind them stands what is wrong with the chains of layers, if the columns depend on those.
+    The view prints warnings about damaged chains of layers after the rows if a column depends on the chains.
     """
     columns = query.columns if query is not None else ()
 

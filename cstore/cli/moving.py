@@ -19,7 +19,7 @@ _MOST_JOBS = 64
 
 
 def trust_options(function: F) -> F:
-    """Declare how registries are spoken to by commands that move images: credentials and policy, too."""
+    """Declare the registry options of commands that move images: connection, credentials and signature policy."""
     function = registry_options(function)
     for option in (
         text("--signature-policy", metavar="FILE", help="Signature policy (default: policy.json, if there is one)."),
@@ -30,7 +30,7 @@ def trust_options(function: F) -> F:
 
 
 def moving_options(function: F) -> F:
-    """Declare how blobs are moved."""
+    """Declare the options for the transfer of blobs."""
     for option in reversed(
         (
             switch("--dry-run", help="Copy nothing; show what would be copied."),
@@ -49,16 +49,16 @@ def moving_options(function: F) -> F:
 
 
 def access_of(wanted: dict[str, Any]) -> RegistryAccess:
-    """Turn the values of `trust_options` into what sources and sinks take.
+    """Convert the values of `trust_options` to the registry access of sources and sinks.
 
     Raises:
-        UsageMistake: one of them makes no sense.
-        ConfigError: the configuration makes no sense.
+        UsageMistake: an option is not valid.
+        ConfigError: the configuration is not valid.
     """
     from cstore.cli.registries import asked_password, registry_access
     from cstore.transfer import RegistryAccess
 
-    said = wanted["creds"]  # never a part of a message
+    said = wanted["creds"]  # a secret: never include it in a message
     if said and ":" not in said[1:]:
         if said.startswith(":"):
             raise UsageMistake("--creds has no user", hint="write --creds USER, and cstore asks for the password")
@@ -78,7 +78,7 @@ def moving(request: CopyRequest, wanted: dict[str, Any]) -> CopyRequest:
     """Add the values of `moving_options` to a request.
 
     Raises:
-        UsageMistake: one of them makes no sense.
+        UsageMistake: an option is not valid.
     """
     return request.with_(
         dry_run=bool(wanted["dry_run"]),

@@ -1,4 +1,4 @@
-"""Bundles of options that several commands share, and what their values mean."""
+"""Groups of options that several commands share, and the conversion of their values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _bundle(*options: Callable[[Any], Any]) -> Callable[[F], F]:
-    """Stack decorators; the first one is the first in the help text."""
+    """Combine decorators; the first one comes first in the help text."""
 
     def decorate(function: F) -> F:
         for option in reversed(options):
@@ -57,11 +57,11 @@ kind_option = text(
 
 
 def new_layer(parent: str, wanted: dict[str, Any]) -> NewLayer:
-    """Turn the values of `layer_options` or `tree_options` into a request.
+    """Convert the values of `layer_options` or `tree_options` to a request.
 
     Raises:
-        InvalidIDMap: a map cannot be read.
-        InvalidOption: a map is given and refused at once, or a user has no ranges.
+        InvalidIDMap: an ID map is not valid.
+        InvalidOption: an option for an ID map contradicts another, or a user has no ranges.
     """
     from cstore import NewLayer
 
@@ -78,7 +78,7 @@ def new_layer(parent: str, wanted: dict[str, Any]) -> NewLayer:
 
 
 def requested_map(wanted: dict[str, Any]) -> IDMap | None:
-    """The map that was asked for; None if nothing was said about maps."""
+    """Return the ID map of the options; None if no option sets one."""
     from cstore.idmap import IDMap, parse_ranges
 
     for kind, sub, noun in (("uidmap", "subuidmap", "uid"), ("gidmap", "subgidmap", "gid")):

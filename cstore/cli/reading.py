@@ -1,12 +1,13 @@
-"""Parses correct command lines without click, whose import takes longer than most commands run.
+"""Parser of correct command lines without click, whose import takes longer than most commands run.
 
-Whatever raises the slightest doubt is left to `clicked`, which explains mistakes, shows help, and understands the same
-lines in the same way: a test holds the two against each other.
+This module leaves every doubtful line to `clicked`, which explains errors, prints help, and parses correct lines to the
+same result; a test compares the two parsers.
 
-The manners of writing options are those of Go's flag parsers, which the Go tool has, and options behind words too.
-Options end at `--`; for the program itself, and where another program's words follow, at the first word. `-i=V` gives
-a short option its value, while `-iV` bundles two; a switch may be told its value, `--json=false`, and never takes the
-next word; one pair of quotes around a value after `=` goes away. (cli spec, 1.2)
+The option syntax is that of Go's flag parsers, which the Go tool uses, but options may also follow positional
+arguments. Options end at `--`; options before the command, and options of a command that runs another program, also
+end at the first positional argument. `-i=V` gives a short option a value, while `-iV` bundles two options; a switch may
+have an explicit value, `--json=false`, and never consumes the next argument; one pair of quotes around a value after
+`=` is removed. (cli spec, 1.2)
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ class Misspelt(Exception):
 def split_options(
     words: Sequence[str], options: Iterable[Option], *, anywhere: bool = False
 ) -> tuple[list[tuple[Option, str | bool]], list[str]]:
-    """Parse the options of a command line: at its front, or with `anywhere` also between the words.
+    """Parse the options at the front of a command line; with `anywhere`, also those between positional arguments.
 
     Returns:
-        Each option as often as it was given, with its text, or whether it was switched on; and the other words.
+        Each occurrence of an option with its text, or its state if it is a switch; and the positional arguments.
 
     Raises:
-        Misspelt: the Go tool would not understand it either. Without a sentence: there is no such option.
+        Misspelt: an option is not valid, as in the Go tool. Without a sentence, the option is unknown.
     """
     by_spelling: dict[str, Option] = {}
     rest = list(words)
@@ -59,7 +60,7 @@ def split_options(
         word = rest.pop(0)
         if word == "--":
             break
-        if not by_spelling:  # a line of a batch has few options
+        if not by_spelling:  # built on demand: most lines of a batch have no options
             by_spelling = {spelling: option for option in options for spelling in option.spellings}
         for spelling, value in _spellings(word):
             option = by_spelling.get(spelling)
@@ -70,7 +71,7 @@ def split_options(
 
 
 def _spellings(word: str) -> list[tuple[str, str | None]]:
-    """Split one option word into (spelling, value after "=") pairs; a bundle yields several."""
+    """Split one option argument into (spelling, value after "=") pairs; a bundle gives several."""
     head, equals, tail = word.partition("=")
     name = head.lstrip("-")
     if not name or name[0] == "-" or head.startswith("---"):
@@ -79,13 +80,13 @@ def _spellings(word: str) -> list[tuple[str, str | None]]:
     value = (tail[1:-1] if quoted else tail) if equals else None
     if head.startswith("--") or len(name) == 1:
         return [(head, value)]
-    if name == "help":  # the Go tool's old spelling
+    if name == "help":  # the Go tool's old spelling, -help
         return [("--help", value)]
     return [(f"-{letter}", None) for letter in name]
 
 
 def _value(option: Option, spelling: str, value: str | None, rest: list[str]) -> str | bool:
-    """Read the value of one option. Takes it from `rest` if it needs one and has none yet."""
+    """Return the value of one option. If it needs a value and has none after "=", take the next word from `rest`."""
     if option.takes == SWITCH:
         if value is None or value in _TRUE:
             return True
@@ -102,8 +103,8 @@ def _value(option: Option, spelling: str, value: str | None, rest: list[str]) ->
 class Line(Value, kw_only=True):
     """A parsed command line: the command, the arguments of its function, and the options for the session.
 
-    The session gets only options on the line, before the command or after it. A later value replaces an earlier one;
-    texts accumulate.
+    The settings contain only the options on the line, before or after the command. A later value replaces an earlier
+    one; texts accumulate.
     """
 
     command: Command
@@ -112,7 +113,7 @@ class Line(Value, kw_only=True):
 
 
 def read(words: Sequence[str]) -> Line | None:
-    """Understand a command line; None if there is any doubt about it."""
+    """Parse a command line that runs a command; return None for any other line."""
     settings: dict[str, Any] = {}
     try:
         before, rest = split_options(words, GLOBAL_OPTIONS)
@@ -133,15 +134,15 @@ def read(words: Sequence[str]) -> Line | None:
 
 
 def _assigned(words: list[str], places: tuple[Word, ...]) -> dict[str, Any]:
-    """Give each positional word to its place.
+    """Assign the positional arguments to their declarations.
 
     Raises:
-        ValueError: there are too few or too many.
+        ValueError: there are too few or too many arguments.
     """
     values: dict[str, Any] = {}
     rest = list(words)
     for count, place in enumerate(places, 1):
-        spare = len(rest) - len(places[count:])  # a place for many leaves one word to each that comes after it
+        spare = len(rest) - len(places[count:])  # a variable-length argument leaves one word to each later argument
         if place.required and (spare < 1 if place.many else not rest):
             raise ValueError(place.metavar)
         if place.many:

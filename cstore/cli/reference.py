@@ -1,7 +1,7 @@
-"""Manual pages and completions, written from the command tree: `python -m cstore.cli.reference [DIRECTORY]`.
+"""Generator of manual pages and completions from the command tree: `python -m cstore.cli.reference [DIRECTORY]`.
 
-What a command is called, takes and does is said once, where the command is declared. A test writes everything again and
-compares, so the files in `man/` and `completions/` cannot fall behind.
+The declaration of a command is the only source of its name, arguments, options and help. A test regenerates all files
+and compares them, so the files in `man/` and `completions/` stay up to date.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ FILES = (
 
 
 class Described(NamedTuple):
-    """A command, ready to be written about."""
+    """A command with its row of the table and its click context."""
 
     entry: Entry
     command: StoreCommand
@@ -74,19 +74,19 @@ class Described(NamedTuple):
 
     @property
     def options(self) -> list[click.Option]:
-        """Its own options, help included."""
+        """The command's own options, including help."""
         own = [param for param in self.command.own_params if isinstance(param, click.Option)]
         help_option = self.command.get_help_option(self.context)
         return [*own, *([help_option] if help_option else [])]
 
     @property
     def words(self) -> list[str]:
-        """Its positional words, as the usage line shows them."""
+        """The positional arguments, as in the usage line."""
         return self.command.collect_usage_pieces(self.context)[1:]
 
 
 def described() -> Iterator[Described]:
-    """Every command of the table, in its order."""
+    """Yield every command in the order of the table."""
     parent = click.Context(root, info_name="cstore")
     for entry in entries():
         command = root.get_command(parent, entry.name)
@@ -99,7 +99,7 @@ def described() -> Iterator[Described]:
 
 
 def main_page() -> str:
-    """cstore(1): what there is, and what holds for every command."""
+    """Return cstore(1): the list of commands, and the facts that apply to all of them."""
     context = click.Context(root, info_name="cstore")
     return _page(
         "cstore",
@@ -119,7 +119,7 @@ def main_page() -> str:
 
 
 def command_page(one: Described) -> str:
-    """cstore-NAME(1)."""
+    """Return cstore-NAME(1)."""
     text = (one.command.help or "").partition("\n")[2].strip()
     also = f"Also known as {' and '.join(one.entry.aliases)}." if one.entry.aliases else ""
     words = "".join(f" {_escaped(word)}" for word in one.words)
@@ -139,7 +139,7 @@ def command_page(one: Described) -> str:
 
 
 def _findings() -> tuple[tuple[str, list[str]], ...]:
-    """The kinds of findings and their severity, in the words of the JSON output."""
+    """Return the sections about the severities and the kinds of findings, with the names used in the JSON output."""
     from cstore.check import KINDS, Severity
 
     kinds = KINDS.values()
@@ -153,7 +153,7 @@ def _findings() -> tuple[tuple[str, list[str]], ...]:
 
 
 _MORE: dict[str, Callable[[], tuple[tuple[str, list[str]], ...]]] = {"check": _findings}
-"""Sections that only one command's page has."""
+"""Functions that return additional sections for the page of a command, by command name."""
 _USUAL = r"As in \fBcstore\fR(1). 0: success. 1: failure. 2: usage error."
 _EXIT_STATUS: dict[str, list[str]] = {
     "check": ["0: no finding above cosmetic. 1: findings. 2: usage error. 3: the store could not be checked."],
@@ -163,12 +163,12 @@ _EXIT_STATUS: dict[str, list[str]] = {
     "mounted": ["0: all items are known, mounted or not. 1: an item is unknown. 2: usage error."],
     "unshare": ["That of the program; 126 or 127 if it cannot be run or found, 1 if there is no user namespace."],
 }
-"""The exit status of a command, where it means more than success, failure or misuse."""
+"""The exit status of each command for which it means more than success, failure or usage error."""
 _DASH = r"\-"
 _DAMAGE_PAGE = r"\fBcstore\-damage\fR(7)"
 _OTHER_PAGES = (r"\fBcstore\-storage.conf\fR(5)", r"\fBcstore\-layout\fR(5)", _DAMAGE_PAGE)
 _ALSO = {"check": ("repair", "gc"), "repair": ("check", "gc")}
-"""Commands that belong to another one, by its name. All of these are about damage."""
+"""Related commands by command name. All of them concern damage, so their pages also refer to cstore-damage(7)."""
 
 
 def _page(name: str, *sections: tuple[str, Iterable[str]]) -> str:
@@ -179,7 +179,7 @@ def _page(name: str, *sections: tuple[str, Iterable[str]]) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Keep troff from taking a character for one of its own, or a hyphen for one that may be broken at."""
+    """Escape backslashes, a leading control character of troff, and hyphens, at which troff would break lines."""
     safe = text.replace("\\", r"\e").replace("-", r"\-")
     return rf"\&{safe}" if safe[:1] in {".", "'"} else safe
 
@@ -204,7 +204,7 @@ def _options(options: Iterable[click.Option], context: click.Context) -> list[st
 
 
 def files() -> dict[str, str]:
-    """Every generated file: its path below the project, and its text."""
+    """Return the text of every generated file by its path relative to the project."""
     from cstore.cli.completions import bash, fish, zsh
 
     commands = list(described())

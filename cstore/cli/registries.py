@@ -1,4 +1,4 @@
-"""How the command line says how registries are spoken to: options that several commands share, and what they mean."""
+"""The registry options that several commands share, the conversion of their values, and prompts for credentials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST_PASSWORD = 1 << 20
 
 
 def registry_options(function: F) -> F:
-    """Declare the options with which registries are spoken to."""
+    """Declare the options for connections to registries."""
     for option in (
         text("--tls-verify", metavar="BOOL", help="true: TLS with a trusted certificate; false: any, or plain HTTP."),
         text("--cert-dir", metavar="PATH", help="Directory with *.crt, *.cert and *.key for the registry."),
@@ -32,15 +32,15 @@ def registry_options(function: F) -> F:
 
 
 def registry_access(wanted: dict[str, Any], *, credentials: str = "") -> tuple[Access, Settings]:
-    """Turn the values of `registry_options` into the client's settings, and read the configuration.
+    """Convert the values of `registry_options` to the client's settings, and load the configuration.
 
     Args:
-        wanted: the values, by name.
-        credentials: `USER:PASSWORD`, as in --creds; "" for those of the files.
+        wanted: the values by name.
+        credentials: `USER:PASSWORD`, as in --creds; "" to use the credential files.
 
     Raises:
         UsageMistake: an option is not valid.
-        ConfigError: the configuration makes no sense.
+        ConfigError: the configuration is not valid.
     """
     from cstore import __version__
     from cstore.registry import Access, Credentials, load_settings
@@ -60,10 +60,10 @@ def registry_access(wanted: dict[str, Any], *, credentials: str = "") -> tuple[A
 
 
 def truth(word: str, option: str) -> bool | None:
-    """Read the value of an option that is true or false; None if it was not given.
+    """Return the value of a Boolean option; None if it is absent.
 
     Raises:
-        UsageMistake: it is neither.
+        UsageMistake: the value is neither true nor false.
     """
     if not word or word.lower() in _YES:
         return True if word else None
@@ -77,11 +77,11 @@ def truth(word: str, option: str) -> bool | None:
 def named_images(name: str, settings: Settings) -> list[ImageName]:
     """Return the registry images that a name may refer to, in the order to try.
 
-    With `docker://` in front it means one, as with skopeo; without, short names are looked up, as with Podman, and
-    somebody at a terminal may be asked.
+    With the prefix `docker://` a name refers to one image, as in skopeo; without it, short names are resolved as in
+    Podman, which may ask the user at a terminal.
 
     Raises:
-        InvalidName, ShortNameAmbiguous, ConfigError: it means none.
+        InvalidName, ShortNameAmbiguous, ConfigError: the name cannot be resolved.
     """
     from cstore.cli.output.asking import can_ask
     from cstore.registry import parse_reference, resolve
@@ -92,7 +92,7 @@ def named_images(name: str, settings: Settings) -> list[ImageName]:
 
 
 def _chosen(candidates: Sequence[ImageName]) -> ImageName:
-    """Ask a person which one is meant."""
+    """Ask the user to choose one of the candidates."""
     from cstore.cli.output.asking import answer
     from cstore.cli.output.text import visible
     from cstore.errors import UsageMistake
@@ -105,7 +105,7 @@ def _chosen(candidates: Sequence[ImageName]) -> ImageName:
 
 
 def password_from_input() -> str:
-    """Read a password from standard input: all of it, without the newline at its end."""
+    """Return the password on standard input: its whole text without trailing newlines."""
     import os
 
     from cstore.cli.files import standard_input
@@ -124,14 +124,14 @@ def password_from_input() -> str:
 
 
 def asked_user(default: str) -> str:
-    """Ask a person for a user name."""
+    """Ask the user for a user name; return `default` for an empty answer."""
     from cstore.cli.output.asking import answer
 
     return answer(f"Username ({default}): " if default else "Username: ") or default
 
 
 def asked_password() -> str:
-    """Ask a person for a password, which is not shown as it is typed."""
+    """Ask the user for a password without echo."""
     from getpass import getpass
 
     return getpass("Password: ", stream=sys.stderr)

@@ -1,4 +1,4 @@
-"""The program's table of contents: its commands, none of them imported before it is called for, and its options."""
+"""The table of commands, each of which is imported only when it is used, and the global options."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Entry(Value):
-    """One row: the name, `module:attribute` below `cstore.cli.commands`, one line of help, other spellings."""
+    """A row of the table: the name, `module:attribute` below `cstore.cli.commands`, one line of help, and aliases."""
 
     name: str
     target: str
@@ -285,7 +285,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ),
 )
 
-"""Title and rows: name, target, help and aliases. Nothing of it is made at start, being constant for the compiler."""
+"""Titles and rows: name, target, help and aliases. They are constants for the compiler, so startup creates nothing."""
 
 COMMON = (
     "images",
@@ -326,7 +326,7 @@ BORROWED = {
     "validate": "cstore check looks for damage.",
     "verify": "cstore check looks for damage.",
 }
-"""Commands of other programs, and the hint for users who type them."""
+"""The names of other programs' commands, with the hint for each."""
 
 
 BORROWED_OPTIONS = {
@@ -334,27 +334,27 @@ BORROWED_OPTIONS = {
     "--no-heading": "a pipe gets no headings.",
     "--noheading": "a pipe gets no headings.",
 }
-"""Options of other programs, and what to use instead, where a command has none of that name."""
+"""Options of other programs, with the hint for a command that has no option of that name."""
 
 
 def sections() -> list[tuple[str, list[Entry]]]:
-    """The table: each part of it with its title, in its order."""
+    """Return the sections of the table in order, as titles and rows."""
     return [(title, [Entry(row[0], row[1], row[2], row[3:]) for row in rows]) for title, rows in SECTIONS]
 
 
 def entries() -> Iterator[Entry]:
-    """All rows of the table, in its order."""
+    """Yield all rows of the table in order."""
     for _title, rows in sections():
         yield from rows
 
 
 def targets() -> dict[str, str]:
-    """Where each command is, by name and alias."""
+    """Return the target of each command by name and alias."""
     return {name: entry.target for entry in entries() for name in (entry.name, *entry.aliases)}
 
 
 def find(name: str) -> Command | None:
-    """Import the command of that name or alias; None if there is none."""
+    """Import and return the command with that name or alias; None if there is none."""
     rows = (row for _title, rows in SECTIONS for row in rows)
     target = next((row[1] for row in rows if name == row[0] or name in row[3:]), None)
     if target is None:
@@ -368,7 +368,7 @@ def find(name: str) -> Command | None:
 
 def _global(
     *spellings: str,
-    help: str,  # noqa: A002  - reads best where it is used
+    help: str,  # noqa: A002  - the clearest name at the call
     takes: str = TEXT,
     metavar: str = "TEXT",
     choices: tuple[str, ...] = (),
@@ -396,11 +396,11 @@ GLOBAL_OPTIONS = (
     ),
     _global("-D", "--debug", takes=SWITCH, help="Print debugging information."),
 )
-"""The options that are accepted before the command and after it."""
+"""The options accepted before and after the command."""
 
 
 def options_after(command: Command) -> tuple[Option, ...]:
-    """The options that are accepted after a command: its own, and the global ones without spellings that it has."""
+    """Return the options accepted after a command: its own, and the global ones without the spellings of its own."""
     own = {spelling for option in command.options for spelling in option.spellings}
     others = (
         option if own.isdisjoint(option.spellings) else option.with_(spellings=tuple(_without(option.spellings, own)))

@@ -1,4 +1,4 @@
-"""The argument of a command: the settings in effect, the store, and the output of its result."""
+"""The session, the first argument of every command function: its settings, the store, and the output of results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Intent:
-    """The access to the store that a command declares when it opens it."""
+    """The kind of access that a command needs when it opens the store."""
 
     RECORDS = "read records"
     CONTENT = "read the trees of layers"
@@ -28,13 +28,13 @@ class View(Value):
     """A result in its three forms; only the requested one is generated.
 
     Attributes:
-        document: makes the JSON document; one that may be very long is `structured.Streamed`.
-        lines: makes the plain lines.
-        table: shows it to a person at a terminal; None if the lines are for everybody.
-        foot: makes lines that end the plain lines and the table.
-        beside: says on standard error what the table tells and the lines do not.
-        paths: the lines are paths, with control characters of their own.
-        null: each of them ends with a NUL byte, for other programs, and there is no foot.
+        document: returns the JSON document; a possibly very long one is `structured.Streamed`.
+        lines: returns the plain lines.
+        table: prints the result for a terminal; None to print the plain lines there, too.
+        foot: returns the lines after the plain lines or the table.
+        beside: prints to standard error the facts that the table has and the plain lines lack.
+        paths: whether the lines contain paths, which may include control characters.
+        null: whether each line ends with a NUL byte, for other programs; there is then no foot.
     """
 
     document: Callable[[], object]
@@ -50,11 +50,12 @@ class Session:
     """One run of one command.
 
     Attributes:
-        settings: the global options that were given, and whether JSON was asked for.
-        json: whether results are JSON.
-        failed: whether something went wrong that did not stop the command.
-        later: takes a layer that may become durable together with others, and what shows it then; None for at once.
-        outer: the session of the batch that the command is one of; its configuration and its store serve all of them.
+        settings: the given global options, and whether the output is JSON.
+        json: whether results are printed as JSON.
+        failed: whether an error occurred that did not stop the command.
+        later: accepts a layer to be made durable together with others, and the function that then shows it; None to
+            make layers durable at once.
+        outer: the session of the batch that runs the command, if any; its commands share its configuration and store.
     """
 
     def __init__(self, settings: Mapping[str, Any] = {}, outer: Session | None = None) -> None:
@@ -70,12 +71,12 @@ class Session:
 
     @property
     def debug(self) -> bool:
-        """Whether tracebacks and debugging lines are wanted."""
+        """Whether --debug requests tracebacks and debugging lines."""
         return bool(self.settings.get("debug"))
 
     @property
     def overrides(self) -> Overrides:
-        """The configuration settings of the command line."""
+        """The configuration settings from the command line."""
         from cstore.config import Overrides
 
         given = self.settings
@@ -93,15 +94,15 @@ class Session:
 
     @property
     def raw(self) -> bool:
-        """Whether a terminal gets the output of a pipe."""
+        """Whether output to a terminal is the same as to a pipe."""
         return bool(self.settings.get("raw"))
 
     @property
     def config(self) -> StoreConfig:
-        """The configuration, with the command line laid over it. Its warnings are printed once.
+        """The configuration, with the overrides of the command line. Its warnings are printed once, when it is loaded.
 
         Raises:
-            ConfigError: a file, variable or option makes no sense.
+            ConfigError: a file, variable or option is not valid.
         """
         if self.outer is not None:
             return self.outer.config
@@ -113,7 +114,7 @@ class Session:
         return self._config
 
     def open(self, intent: str) -> Store:
-        """Open the store for what the command is going to do.
+        """Return the store, opened with the access in `intent`.
 
         Raises:
             CstoreError: the store cannot be opened.
@@ -124,14 +125,14 @@ class Session:
         if intent != Intent.RECORDS and not self._at_home:
             self._at_home = True
             if self._enter_namespace():
-                self._store = None  # it was opened outside, for reading
+                self._store = None  # opened outside the namespace, for reading
         if self._store is None:
             from cstore.library import open_trusting
 
             if self.debug:
                 _log_to_stderr()
             self._store = open_trusting(self.config, degraded=True)
-            self.warn(self._store.config.warnings[len(self.config.warnings) :])  # what only the driver could tell
+            self.warn(self._store.config.warnings[len(self.config.warnings) :])  # warnings found by the driver
             if intent == Intent.WRITE:
                 self.warn(self._store.config.write_warnings)
             if self.debug:
@@ -143,7 +144,7 @@ class Session:
         return self._store
 
     def _enter_namespace(self) -> bool:
-        """Become root of a user namespace, where an ordinary user's store needs it; say whether that was done."""
+        """Enter a user namespace if an ordinary user's store needs it; return whether the process entered one."""
         from cstore.config import rootless_identity
 
         identity, wanted = rootless_identity(), self.settings.get("unshare")
@@ -153,11 +154,11 @@ class Session:
         from cstore.errors import SystemFailure
         from cstore.store import rootless
 
-        config = self.config  # whose store it is must be found out before, for inside everybody is called root
+        config = self.config  # load it first: it depends on the user, and inside the namespace every user is root
         try:
             rootless.enter()
         except SystemFailure as error:
-            # Whoever wants no owners needs no IDs: there is work without a namespace, where none can be had.
+            # A store that ignores file owners needs no ID map, so it works without a namespace where none is available.
             if error.action != "enter" or not ignores_owners(config.driver_options, config.driver):
                 raise
             return False
@@ -167,13 +168,13 @@ class Session:
 
     @property
     def styled(self) -> bool:
-        """Whether a person reads the result: a terminal, and no JSON."""
+        """Whether results are tables with color: on a terminal or if color is forced, without --json and --raw."""
         from cstore.cli.output.streams import for_people
 
         return not self.json and not self.raw and for_people()
 
     def show(self, view: View, *, into: list[object] | None = None) -> None:
-        """Print a result in the form that its reader wants. With `into`, that gets the document, for `whole`."""
+        """Print a result as JSON, table or plain lines. With `into`, append the JSON document to it, for `whole`."""
         if self.json:
             self.document(view.document()) if into is None else into.append(view.document())
             return
@@ -192,7 +193,7 @@ class Session:
             self.lines(view.foot())
 
     def whole(self, document: object) -> None:
-        """Print the JSON document of a result that was shown piece by piece."""
+        """Print the complete JSON document of a result whose parts were collected by `show`."""
         if self.json:
             self.document(document)
 
@@ -218,7 +219,7 @@ class Session:
             warn(sentence)
 
     def warn_of_damage(self, problems: Iterable[str]) -> None:
-        """Say what is damaged, each thing once: an answer was given, but may not be all of the truth."""
+        """Print a warning for each new problem and set `failed`, because damage may make the result incomplete."""
         told = [problem for problem in dict.fromkeys(problems) if problem not in self._damage]
         self.failed = self.failed or bool(told)
         self.warn(told)
@@ -228,49 +229,49 @@ class Session:
             self.warn([f"the store is damaged, so this may be incomplete; {check} tells more"])
 
     def command(self, command: str) -> str:
-        """A command line that works on the store that is open, wherever that is."""
+        """Return a command line for the open store: `command`, with the options that select the store."""
         from cstore.store import command_of
 
         return command if self._store is None else command_of(self._store, command)
 
     def report(self, error: CstoreError, word: str) -> None:
-        """Say an error, unless the JSON result is going to tell it."""
+        """Print an error, unless the output is JSON: the JSON result then contains it. Set `failed`."""
         if self.json:
             self.failed = True
         else:
             self.complain(error, word)
 
     def complain(self, error: CstoreError, word: str = "") -> None:
-        """Say an error and remember that there was one. `word` is the argument that it is about."""
+        """Print an error and set `failed`. `word` is the argument that caused the error."""
         from cstore.cli.output.complaints import complain
 
         self.failed = True
         complain(error, word=word, hint=self._guess(error), as_json=self.json)
 
     def _guess(self, error: CstoreError) -> str:
-        """Find a suggestion. Searches for similar names only on a terminal."""
+        """Return a suggestion or "". Search for similar names only if standard error is a terminal."""
         from cstore.errors import AmbiguousItem, CstoreError, DataItemUnknown, UnknownItem
 
         if self._store is None or not isinstance(error, UnknownItem):
             return ""
         if isinstance(error, DataItemUnknown | AmbiguousItem) or error.hint != f"see {error.listing}":
-            return ""  # it has a better way out already
+            return ""  # the error has a better hint already
         from cstore.cli.guess import guess, meant
 
         try:
-            general = error.hint == f"see {error.listing}"  # the error has a better one
+            general = error.hint == f"see {error.listing}"  # otherwise the error has a better hint
             told = meant(self._store, error) if general else ""
             return told or (guess(self._store, error) if sys.stderr.isatty() else "")
         except CstoreError:
             return ""  # errors while guessing are reported separately
 
     def close(self) -> None:
-        """End the run: say what could not be read, whether or not the command got by without it."""
+        """End the session: print an error for each damaged record file, needed or not; warn if --graph has no store."""
         if self._store is not None:
             for flaw in self._store.flaws:
                 self.complain(flaw)
-            told = self.json and self.failed  # who reads JSON from standard error as well reads one document
-            if self.settings.get("graph") and not told and not self._store.is_made:  # a slip looks like an empty store
+            told = self.json and self.failed  # a JSON reader of standard error expects one document
+            if self.settings.get("graph") and not told and not self._store.is_made:  # a typo looks like an empty store
                 self.warn([f"there is no store at {self.config.graph_root}"])
 
 
@@ -281,7 +282,7 @@ def _say_waiting(path: str, holder: str) -> None:
 
 
 def _log_to_stderr() -> None:
-    """Let every room's debugging lines through. Other programs that use the library configure logging themselves."""
+    """Print all debugging lines to standard error. Other programs that use the library configure logging themselves."""
     import logging
 
     from cstore.cli.output.streams import say
@@ -294,7 +295,7 @@ def _log_to_stderr() -> None:
     handler = ToStandardError()
     handler.setFormatter(logging.Formatter(line, datefmt="%Y-%m-%dT%H:%M:%S"))
     log = logging.getLogger("cstore")
-    log.handlers = [handler]  # one, however many commands this process runs
+    log.handlers = [handler]  # exactly one handler, even if this process runs several commands
     log.setLevel(logging.DEBUG)
 
 

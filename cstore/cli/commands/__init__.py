@@ -1,5 +1,5 @@
-"""The commands, one family a file: each parses, opens the store with its intent, makes one call, and shows the result.
+"""The commands, one group per module: each opens the store with its intent, makes one call, and shows the result.
 
-Owns: options, arguments and their meaning; which parts of a result go where.
-Must not know: how records, trees or archives are kept.
+Owns: options, arguments and their meaning; the output stream of each part of a result.
+Must not know: the storage of records, trees or archives.
 """

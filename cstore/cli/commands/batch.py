@@ -1,4 +1,4 @@
-"""Many commands in one process: the same commands, without the start-up of each."""
+"""Run many commands in one process, without the startup time of each."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _ALONE = {
     "batch": "a batch cannot run another one",
     "unshare": "the programs of a batch are its commands",
 }
-"""Commands that have the process, or its standard input, to themselves: why they are refused."""
+"""Commands that need exclusive use of the process or its standard input → the reason why a batch rejects them."""
 _QUOTING = "'\"\\"
 _NONE = object()
 _PER_LINE = frozenset({"json"})
-"""What a line may say to the session; the rest is said to the batch, once."""
+"""The session options that a line may have; the others apply to the whole batch."""
 
 
 @command(
@@ -75,9 +75,10 @@ def batch(session: Session, keep_going: bool, jobs: str) -> None:
 
 
 def _lines(before_waiting: Callable[[], bool]) -> Iterator[tuple[int, list[str] | UsageMistake]]:
-    """Every line of standard input with its number, as words or as what is wrong with it. Commands do not see it.
+    """Yield each command line of standard input with its number, as words or as a usage error.
 
-    `before_waiting` is called when there is no more input for now, or at all; the lines end if it says so.
+    Commands cannot read standard input, because the null device replaces it. `before_waiting` is called when no input
+    is available yet, and at the end of input; if it returns False, the lines end.
     """
     from select import POLLIN, poll
 
@@ -124,7 +125,7 @@ def _words(text: str) -> list[str] | UsageMistake:
 
 
 class _Waiting(Value):
-    """An import that is not durable yet: its line, its session, what it made, what shows it, what it said so far."""
+    """An import that is not durable yet: its line, session, prepared layer, output function, and output so far."""
 
     number: int
     session: Session
@@ -134,9 +135,9 @@ class _Waiting(Value):
 
 
 class _Answers:
-    """Runs commands of a batch on one store and answers them on standard output.
+    """The runner of a batch: it runs commands on one store and prints their answers to standard output.
 
-    `framed`: as JSON. What a command writes to the standard streams then goes to files in memory first.
+    With `framed`, answers are JSON, and the output of a command first goes to files in memory.
     """
 
     def __init__(self, session: Session, *, framed: bool, keep_going: bool, jobs: int) -> None:
@@ -153,10 +154,10 @@ class _Answers:
                 os.dup2(taken, number)
 
     def run(self, number: int, words: list[str] | UsageMistake) -> bool:
-        """Run a line and answer it, or let it wait for others; says whether to go on.
+        """Run a line and answer it, or queue its layer; return whether the batch continues.
 
         Raises:
-            BrokenPipeError: nobody reads the answers any more. What was done is done.
+            BrokenPipeError: the reader of the answers has exited. Completed commands keep their effect.
         """
         from cstore.cli import run
         from cstore.cli.reading import read
@@ -177,7 +178,7 @@ class _Answers:
         return self.flush() and self._answer(number, status, told)
 
     def flush(self) -> bool:
-        """Make durable, and answer, what has waited for that; says whether to go on."""
+        """Make the queued layers durable and answer their lines; return whether the batch continues."""
         if not self._waiting:
             return True
         from cstore.cli import go_on
@@ -198,12 +199,12 @@ class _Answers:
         return True
 
     def give_up(self) -> None:
-        """Remove what has waited and was not answered."""
+        """Remove the queued layers that have no answer yet."""
         for each in self._waiting:
             each.prepared.clean()
 
     def _is_for_later(self, line: Line) -> bool:
-        # A parent may be what is waiting; and what is reused must be there already.
+        # A parent may be a queued layer, and a layer to reuse must exist already.
         if self._jobs < 2 or line.command.name != "import-layer" or line.values["reuse"]:
             return False
         return not (line.values["parent"] and self._waiting)
@@ -224,7 +225,7 @@ class _Answers:
         return session
 
     def _told(self) -> dict[str, Any]:
-        """What the command wrote, taken apart; empties the files. Without frames, it is written already."""
+        """Return the output of the command by kind and empty the files; return {} without frames (already written)."""
         sys.stdout.flush()
         sys.stderr.flush()
         if not self._framed:
@@ -253,7 +254,7 @@ class _Answers:
         return told
 
     def _answer(self, number: int, status: int, told: dict[str, Any]) -> bool:
-        """Tell the status of a line, and with frames all else; says whether to go on."""
+        """Print the status of a line, with frames also its output; return whether the batch continues."""
         self._session.failed = self._session.failed or status != 0
         if self._framed:
             data = memoryview(encode({"line": number, "status": status, **told}).rstrip(b"\n") + b"\n")
@@ -279,7 +280,7 @@ def _show(waiting: _Waiting, result: Layer | CstoreError) -> None:
 
 
 def _document(data: bytes) -> Any:
-    """The one JSON object, list or null that a text is; `_NONE` if it is none."""
+    """Return the JSON object, list or null in `data`; `_NONE` if it contains anything else."""
     if not data.startswith((b"{", b"[", b"null")):
         return _NONE
     from json import loads

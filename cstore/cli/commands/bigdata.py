@@ -1,4 +1,4 @@
-"""Data items: named files attached to a layer."""
+"""Commands for the data items of a layer, which are named files."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def delete_layer_data(session: Session, layer: str, item: str) -> None:
 
 
 def show_items(session: Session, items: Sequence[str]) -> None:
-    """Show the names of data items."""
+    """Print the names of data items."""
     from cstore.cli.output import structured
 
     session.show(View(lambda: structured.nothing_is_null(items), lambda: items))
 
 
 def write_out(session: Session, data: BufferedReader, file: str) -> None:
-    """Write a data item to a file, or to standard output if there is none."""
+    """Write a data item to a file, or to standard output if `file` is ""."""
     from cstore.cli.files import result_file
 
     with data, result_file(file, sync=session.config.sync, binary=False) as sink:

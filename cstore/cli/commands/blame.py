@@ -1,4 +1,4 @@
-"""Which layers made a file what it is, and which bytes of layers nobody sees."""
+"""Commands for the history of a file across layers, and for space wasted by hidden files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A look around in the store, with keys."""
+"""The command that browses the store in a terminal interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers by ChainID, as Docker knows them: registered, listed, written out, released."""
+"""Commands for layers by ChainID, as in Docker: register, list, export and release."""
 
 from __future__ import annotations
 

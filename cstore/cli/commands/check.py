@@ -1,4 +1,4 @@
-"""Looking for damage."""
+"""The command that checks the store for damage."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def check(session: Session, /, **wanted: Any) -> None:
 
 
 def _checked(session: Session, wanted: dict[str, Any]) -> tuple[CheckOptions, Report]:
-    """Open the store and check it; return the options, too.
+    """Open and check the store; return the options and the report.
 
     Raises:
-        InvalidDuration: a limit makes no sense.
-        NotChecked: whatever else went wrong.
+        InvalidDuration: a limit is not valid.
+        NotChecked: any other error.
     """
     from cstore.check import CheckOptions, check_store, parse_duration, place_of_memory
     from cstore.cli.output.progress import progress_bar
@@ -113,7 +113,7 @@ def _checked(session: Session, wanted: dict[str, Any]) -> tuple[CheckOptions, Re
 
 
 def _conclude(session: Session, report: Report, *, summed_up: bool) -> None:
-    """Say on standard error what the lines do not, and how it ended."""
+    """Print warnings and the summary to standard error, and set `failed` if there are findings."""
     from cstore.cli.output.findings import counts, next_command, severities
     from cstore.cli.output.streams import say
 
@@ -131,7 +131,7 @@ def _conclude(session: Session, report: Report, *, summed_up: bool) -> None:
 
 
 def _tell_removed(session: Session, report: Report, removed: Removed, options: CheckOptions) -> None:
-    """Say what stayed and why, and how it ended: well, if nothing is wrong in the store any more."""
+    """Print failed deletions and the summary; set `failed` if a deletion failed or the store still has damage."""
     from cstore.cli.output.findings import counts
     from cstore.cli.output.streams import say
 
@@ -146,9 +146,9 @@ def _tell_removed(session: Session, report: Report, removed: Removed, options: C
 
 
 def _left(session: Session, report: Report, removed: Removed, options: CheckOptions) -> bool:
-    """Whether anything is wrong still, or only now. What comes to light only now is said.
+    """Return whether the store still has damage or has new damage; warn about new damage.
 
-    The contents of layers are not read again: nothing has changed those that stayed.
+    The check does not read the contents of layers again, because the deletions did not change the remaining layers.
     """
     from cstore.check import CheckOptions, check_store
 
@@ -165,7 +165,7 @@ def _left(session: Session, report: Report, removed: Removed, options: CheckOpti
     gone = set(removed.done)
     finders = {"layer": store.layers.find, "image": store.images.find, "container": store.containers.find}
     for subject in (one.subject for one in report.serious if (one.subject.kind, one.subject.id) not in gone):
-        find = finders.get(subject.kind)  # it may have gone with another one, though not for its own sake
+        find = finders.get(subject.kind)  # it may have been deleted along with another item
         if find is None or find(subject.id) is not None or subject.id in store.layers.trees():
             return True
     return False

@@ -1,4 +1,4 @@
-"""What differs between two items."""
+"""The command that compares the files of two items."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def compare(session: Session, /, old: str, new: str, content: bool, times: bool,
 
 
 class _Totals:
-    """How many files are different, and their bytes."""
+    """The number and the bytes of changed files, by kind of change."""
 
     def __init__(self) -> None:
         self.counts = {change: [0, 0] for change in _LETTERS}
 
     def counted(self, differences: Iterator[Difference]) -> Iterator[Difference]:
-        """Pass differences on, and count them."""
+        """Yield the differences and count them."""
         for one in differences:
             self.counts[one.change][0] += 1
             self.counts[one.change][1] += _size(one.new) - _size(one.old)
@@ -73,12 +73,12 @@ class _Totals:
 
     @property
     def line(self) -> str:
-        """The totals in words."""
+        """The totals as text."""
         parts = (f"{count} {change} ({size:+} bytes)" for change, (count, size) in self.counts.items())
         return f"total: {', '.join(parts)}"
 
     def document(self) -> dict[str, Any]:
-        """The totals for programs."""
+        """Return the totals for JSON."""
         return {change: {"files": count, "bytes": size} for change, (count, size) in self.counts.items()}
 
 
@@ -94,7 +94,7 @@ def _line(one: Difference) -> str:
 
 
 def _told(one: Difference) -> Iterator[str]:
-    """What is changed, with both values where they are short."""
+    """Yield the changed attributes, with both values if they are short."""
     from cstore.cli.output.contents import TYPES, time_of
 
     old, new = one.old, one.new
@@ -112,7 +112,7 @@ def _told(one: Difference) -> Iterator[str]:
 
 
 def _text_lines(found: Comparison, one: Difference) -> Iterator[str]:
-    """The differences of two texts, as diff(1) shows them."""
+    """Yield the differences between two texts in the format of diff(1)."""
     from difflib import unified_diff
 
     from cstore.cli.output.contents import shown_path

@@ -1,4 +1,4 @@
-"""Completion scripts for shells, from the program itself: whatever way it was installed, they are at hand."""
+"""The command that prints completion scripts, so that they are available with every method of installation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration: printed, explained, checked and written."""
+"""The command that prints, explains, checks and changes the configuration."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _check(session: Session, file: str) -> None:
 
 
 def _target(session: Session, system: bool, user: bool, main: bool) -> str:
-    """The file that is written.
+    """Return the path of the file to write.
 
     Raises:
         UsageMistake: both --system and --user are given.
@@ -172,7 +172,7 @@ def _init(session: Session, path: str) -> None:
 
 
 def _publish(session: Session, path: str, changed: str, key: str) -> None:
-    """Check what the file would lead to, write it, and say where `key` does not come from it even then."""
+    """Check the configuration with the changed file, write the file, and report another file that overrides `key`."""
     from cstore.cli.output.streams import say
     from cstore.config import keys, load_config
     from cstore.store import write_settings_text

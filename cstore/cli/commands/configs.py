@@ -1,4 +1,4 @@
-"""Images by the digest of their config, as Docker's image store has them: made, deleted, and what is noted of them."""
+"""Commands for images by the digest of their config, as in Docker's image store: register, release and show notes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def image_id(store: Store, word: str) -> str:
-    """The ID of the image that is meant: by name, ID, or the beginning of an ID, with `sha256:` or without.
+    """Return the ID of an image given by name, ID or ID prefix, with or without `sha256:`.
 
     Raises:
-        ImageUnknown: there is none.
-        AmbiguousImageID: there are several.
+        ImageUnknown: there is no such image.
+        AmbiguousImageID: several images have the ID prefix.
     """
     from cstore.docker import ImageStore
 
@@ -90,7 +90,7 @@ def release_image(session: Session, named: tuple[str, ...], yes: bool) -> None:
 
 
 def _released(record: Image, freed: Sequence[Freed]) -> View:
-    """The deletions of an image."""
+    """Return a view of a released image and the layers deleted with it."""
     from cstore.cli.output import docker as output
 
     return View(lambda: output.released_document(record, freed), lambda: output.released_lines(record, freed))

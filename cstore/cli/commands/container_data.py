@@ -1,4 +1,4 @@
-"""What belongs to a container besides its layer: data items, and directories for whoever runs it."""
+"""Commands for the data items of a container, and for its directories, which the container engine uses."""
 
 from __future__ import annotations
 

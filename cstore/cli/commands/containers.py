@@ -1,4 +1,4 @@
-"""Containers: made of images, and looked at."""
+"""Commands that create and show containers."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def create_container(session: Session, /, image: str, metadata_file: str, **want
 
 
 def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
-    """Read options of the form KEY=VALUE.
+    """Return the values of options of the form KEY=VALUE by key.
 
     Raises:
-        UsageMistake: one has no such form.
+        UsageMistake: a value has another form.
     """
     for each in given:
         if not each.partition("=")[0] or "=" not in each:
@@ -142,7 +142,7 @@ def container(session: Session, containers: tuple[str, ...]) -> None:
 
 
 def _size(store: Store, container: Container) -> int | str:
-    """The size in bytes, or why it is not known."""
+    """Return the size in bytes, or the error message if the size cannot be determined."""
     try:
         return store.containers.size(container.id)
     except errors.CstoreError as error:

@@ -1,4 +1,4 @@
-"""Looking at the files of an item, without mounting it."""
+"""Commands that read the files of an item without mounting it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def ls(session: Session, /, place: str, long: bool, recursive: bool, null: bool,
         except FileUnknown:
             if long or not path or path.endswith(b"/"):
                 raise
-            top = contents.get(path, follow=False)  # as with ls(1), a link that leads nowhere is itself
+            top = contents.get(path, follow=False)  # as in ls(1), show a dangling link itself
         if top.format != modes.S_IFDIR:
             found: Iterator[File] = iter((top,))
             names = iter((top.path,))
@@ -81,11 +81,11 @@ def cat(session: Session, /, places: tuple[str, ...], kind: str) -> None:
     with result_file("", sync=False, binary=False) as sink:
         for place in places:
             for piece in _pieces(session, place, kind):
-                sink.write(piece)  # whose failure ends it, and is not about the place
+                sink.write(piece)  # a write error does not concern the place; it ends the command
 
 
 def _pieces(session: Session, place: str, kind: str) -> Iterator[bytes]:
-    """What a file holds; what is wrong with it is said."""
+    """Yield the contents of a file in pieces; print errors and warnings about it."""
     from cstore.contents import pieces
     from cstore.errors import CstoreError
 
@@ -133,7 +133,7 @@ def stat(session: Session, /, places: tuple[str, ...], digest: bool, dereference
 
 
 def _all_of(contents: Contents, file: File, layer: str, digest: str) -> View:
-    """All that is known of a file."""
+    """Return a view of all attributes of a file."""
     from cstore.cli.output import contents as output
 
     item = output.item_document(_item(contents))
@@ -144,7 +144,7 @@ def _all_of(contents: Contents, file: File, layer: str, digest: str) -> View:
 
 
 def opened_place(session: Session, text: str, kind: str) -> tuple[Contents, bytes]:
-    """Open the item that `ITEM:PATH` names; give it and the path, b"" for none."""
+    """Open the item in `ITEM:PATH`; return its contents and the path, b"" if there is none."""
     from cstore.contents import open_item
 
     store = session.open(Intent.CONTENT)
@@ -157,7 +157,7 @@ def _item(contents: Contents) -> Any:
 
 
 def conclude(session: Session, problems: list[str]) -> None:
-    """Say what could not be read: the answer is only a part of the truth then."""
+    """Print a warning for each problem, and set `failed` if there are any: the result is then incomplete."""
     if problems:
         session.failed = True
     if not session.json:

@@ -1,4 +1,4 @@
-"""Files and directories into an item, or out of one."""
+"""The command that copies files and directories into an item, or out of one."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def copy(session: Session, sources: tuple[str, ...], target: str, chown: str, no
 
 
 def _layer_path(store: Store, text: str) -> LayerPath:
-    """Read a word as the Go tool does; if that names no layer, as cstore's own commands do."""
+    """Parse an argument as in the Go tool; if that gives no existing layer, as in the other commands of cstore."""
     from cstore.errors import AmbiguousItem, UnknownItem
     from cstore.store import LayerPath
 
     word, colon, path = text.partition(":")
-    if text.startswith(("/", "./", "../")) or not colon:  # no tool gives a layer such a name
+    if text.startswith(("/", "./", "../")) or not colon:  # no tool creates such layer names
         return LayerPath(path=text)
     if store.layers.find(word) is not None:
         return LayerPath(path=path, layer=word)

@@ -1,4 +1,4 @@
-"""Images from anywhere to anywhere."""
+"""The command that copies images between stores, registries, layouts, directories and archives."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def copy_image(session: Session, /, source: str, destination: str, quiet: bool, 
 def _copy_store(
     session: Session, source: Place, destination: Place, request: CopyRequest, store: Store | None, report: Report
 ) -> None:
-    """Copy every image of a store to another one."""
+    """Copy every image of a store to another store."""
     from cstore.errors import CstoreError
     from cstore.transfer import clone_all, store_at
 
@@ -83,10 +83,10 @@ def _copy_store(
 
 
 def request_of(wanted: dict[str, Any]) -> CopyRequest:
-    """Turn options into a request.
+    """Convert the options to a request.
 
     Raises:
-        UsageMistake: one of them makes no sense.
+        UsageMistake: an option is not valid.
     """
     from cstore.errors import UsageMistake
     from cstore.transfer import COMPRESSIONS, CopyRequest
@@ -105,7 +105,7 @@ def request_of(wanted: dict[str, Any]) -> CopyRequest:
 
 
 def store_for(session: Session, source: Place, destination: Place, *, dry_run: bool) -> Store | None:
-    """Open the configured store, if one of two places is a store: it tells how others are opened, too."""
+    """Open the configured store if either place is a store, because its settings also apply to other stores."""
     from cstore.transfer import STORE
 
     if destination.transport == STORE and not dry_run:
@@ -114,7 +114,7 @@ def store_for(session: Session, source: Place, destination: Place, *, dry_run: b
 
 
 class Report:
-    """What a copy says: meanwhile, and in the end."""
+    """The output of a copy: its progress and its result."""
 
     def __init__(self, session: Session, *, quiet: bool) -> None:
         self._session, self._quiet = session, quiet
@@ -123,7 +123,7 @@ class Report:
 
     @contextmanager
     def telling(self) -> Iterator[Tell]:
-        """Give what hears the events of a copy, for a block."""
+        """Yield the function that receives the events of a copy."""
         from cstore.cli.output.transfers import told
         from cstore.transfer import Planned
 
@@ -137,7 +137,7 @@ class Report:
             yield hear
 
     def copied(self, image: CopiedImage, *, dry_run: bool = False) -> None:
-        """Say what was copied, or with `dry_run` what would be."""
+        """Print a copied image, or with `dry_run` the plan for it."""
         from cstore.cli.output import transfers
 
         self._session.warn(image.warnings)
@@ -149,6 +149,6 @@ class Report:
             self._session.lines([image.id or image.digest])
 
     def end(self, *, single: bool = True) -> None:
-        """Print the one document, if there is to be one: of the single image, or a list of all that were copied."""
+        """Print the JSON document, if JSON is requested: that of the single image, or a list of all copied images."""
         if self._session.json:
             self._session.document(self._documents[0] if single else self._documents)

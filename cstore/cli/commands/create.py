@@ -1,4 +1,4 @@
-"""New layers: empty ones, ones made of a tar archive, and bare trees in the driver."""
+"""Commands that create layers, empty or from a tar archive, and bare trees in the driver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Space: equal files made to share it."""
+"""The command that makes equal files share space."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def dedup(session: Session, hash_method: str, dry_run: bool, verbose: bool, quie
     with progress_bar("Comparing", None, quiet=quiet or session.json) as progress:
         found = store.dedup(hash_method or "crc", dry_run=dry_run, progress=progress)
     session.warn(found.failures)
-    # The Go tool's object and its line, which includes what earlier runs shared; more only on request.
+    # Print the Go tool's object and line, which include space shared by earlier runs; print more only on request.
     told: dict[str, object] = {"Deduped": 0 if dry_run else found.shared}
     if dry_run or verbose:
         told |= {"DryRun": dry_run, "Saved": found.saved, "Files": found.files, "Failures": list(found.failures)}

@@ -1,4 +1,4 @@
-"""Deleting: any item without a question, a container, or a layer or an image that nothing needs any more."""
+"""Commands that delete any item unconditionally, a container, or an unused layer or image."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def delete_container(session: Session, containers: tuple[str, ...]) -> None:
 def _each(
     session: Session, items: tuple[str, ...], remove: Callable[[str], None], describe: Callable[[str], str]
 ) -> None:
-    """Remove one item after another, whatever becomes of those before it; a person hears what each was."""
+    """Remove each item even if another one fails; on a terminal, print a description of each removed item."""
     from cstore.gojson import mapping
 
     results: dict[str, str] = {}
@@ -112,7 +112,7 @@ def _described(item: Item | None) -> str:
 
 
 def _said(kind: str, record: Layer | Image | Container | None) -> str:
-    """What is about to go, for a person: its kind, its ID and its names."""
+    """Return the kind, ID and names of an item to delete, as text for a terminal."""
     if record is None:
         return ""
     names = f" ({', '.join(record.names)})" if record.names else ""

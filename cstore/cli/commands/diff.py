@@ -1,4 +1,4 @@
-"""What is in a layer: listed, measured, written as a tar, and changed by one."""
+"""Commands that list and measure the changes of a layer, write them as a tar archive, and apply an archive."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def diff(session: Session, /, layer: str, reference: str, file: str, quiet: bool
         ("gzip", Compression.GZIP),
         ("uncompressed", Compression.NONE),
     )
-    # The strongest that was asked for; else the one that the layer came in.
+    # Use the strongest requested compression, or else the compression of the imported archive.
     compression = next((compression for form, compression in ranked if forms[form]), None)
     compressed = record.compression if compression is None else compression
     total = record.diff_size if record.diff_digest and not (compressed or reference) else None
@@ -111,7 +111,7 @@ def applydiff(session: Session, layer: str, file: str, quiet: bool) -> None:
         store = session.open(Intent.WRITE)
         found = store.layers.find(layer)
         point = store.layers.mount_point(found.id) if found else ""
-        if point and presence.is_mount_point(point):  # with drivers that do not mount, nobody holds on to the old tree
+        if point and presence.is_mount_point(point):  # with drivers that do not mount, no user holds the old tree
             session.warn([f"layer {layer} is mounted on {point}: its users may see old and new files side by side"])
         with progress_bar("applying", size_of(source), quiet=quiet) as progress:
             store.layers.apply_diff(layer, source, progress)

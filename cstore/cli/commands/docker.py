@@ -1,4 +1,4 @@
-"""A Docker data root as a source: what is in it, and images and layers out of it. Nothing in it is ever changed."""
+"""Commands that list a Docker data root, and import or export its images and layers. They never change the root."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _of_a_root(function: F) -> F:
-    """Declare what every command here takes: the root, and the driver if there are several."""
+    """Declare the common arguments of these commands: the root, and the driver in case there are several."""
     choice = text("--docker-driver", metavar="NAME", help="Docker's storage driver, if ROOT has images of several.")
     return word("root", "ROOT")(choice(function))
 
@@ -97,7 +97,7 @@ def docker_containers(session: Session, root: str, docker_driver: str) -> None:
 def _size(session: Session, source: DockerRoot, container: DockerContainer) -> int:
     try:
         return source.container_size(container)
-    except CstoreError as error:  # its layers are damaged; the others shall be listed all the same
+    except CstoreError as error:  # its layers are damaged, but list the other containers
         session.complain(error, container.name)
         return 0
 
@@ -131,7 +131,7 @@ def docker_export(session: Session, root: str, docker_driver: str, item: str, fi
 
 
 def _writer(source: DockerRoot, item: str) -> Callable[[FileSink], None]:
-    """Find what is to be written, and return what writes it."""
+    """Find the layer, image or container, and return the function that writes it."""
     from functools import partial
 
     for chain in (item, f"sha256:{item}"):
@@ -189,7 +189,7 @@ def docker_import(session: Session, /, root: str, docker_driver: str, images: tu
     if wanted["notes"]:
         from cstore.docker.root import import_notes
 
-        for one in done:  # after all images are there: a parent may come after its child
+        for one in done:  # after all images exist: a parent may follow its child
             import_notes(source.images[one.id], store)
     if wanted["all"]:
         _complain(session, source)
@@ -197,7 +197,7 @@ def docker_import(session: Session, /, root: str, docker_driver: str, images: tu
 
 
 def _shown(image: Imported) -> View:
-    """What came of an image."""
+    """Return a view of an imported image."""
     from cstore.cli.output import docker as output
 
     return View(lambda: output.imported_document(image), lambda: output.imported_lines(image))
@@ -206,7 +206,7 @@ def _shown(image: Imported) -> View:
 def _chosen(
     session: Session, source: DockerRoot, words_: tuple[str, ...], *, everything: bool
 ) -> Sequence[tuple[DockerImage, Sequence[str]]]:
-    """Find images, and the names that each of them gets: those that it was asked for by, or all."""
+    """Return the chosen images, each with the names to import: those on the command line, or else all of its names."""
     from cstore.docker.root import names_meant
 
     if everything == bool(words_):

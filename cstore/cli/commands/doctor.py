@@ -1,4 +1,4 @@
-"""Whether the host is sound for containers."""
+"""The command that checks the host for container storage."""
 
 from __future__ import annotations
 
