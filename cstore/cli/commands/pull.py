@@ -1,4 +1,4 @@
-"""Images from registries into the store."""
+"""The command `pull`: copying of images from registries into the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What still names the place of a store that has moved."""
+"""The command `relocate`: remaining references to the old location of a moved store."""
 
 from __future__ import annotations
 
