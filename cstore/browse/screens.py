@@ -28,7 +28,7 @@ CLOSE: list[BindingType] = [Binding("escape,q", "dismiss(None)", "close")]
 
 
 class BrowserApp(App[None]):
-    """Base of the application: runs long work in threads, so that the screen still responds to keys; `texts` formats values."""
+    """The base of the application. Runs long work in threads, so that keys still respond; `texts` formats values."""
 
     def __init__(self, texts: Texts) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class BrowserApp(App[None]):
 
 
 class Page(Screen[None]):
-    """Base of a full screen of the application."""
+    """The base of a full screen of the application."""
 
     @property
     def browser(self) -> BrowserApp:

@@ -1,4 +1,4 @@
-"""The command `exists`: whether layers, images or containers exist."""
+"""The command `exists`, which checks whether layers, images or containers exist."""
 
 from __future__ import annotations
 

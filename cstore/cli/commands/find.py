@@ -1,4 +1,4 @@
-"""The command `find`: a search for files in one item, or in all images."""
+"""The command `find`, which searches for files in one item or in all images."""
 
 from __future__ import annotations
 

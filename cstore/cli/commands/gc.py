@@ -1,4 +1,4 @@
-"""The command `gc`: removal of the leftovers of interrupted commands."""
+"""The command `gc`, which removes the leftovers of interrupted commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands `why` and `whois`: the holders of an item, and the owner of a path, hash, link, process or mount."""
+"""The commands `why` and `whois`, which show the holders of an item and the owner of a path, hash or process."""
 
 from __future__ import annotations
 

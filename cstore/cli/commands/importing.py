@@ -1,4 +1,4 @@
-"""The command `import`: creation of an image from the archive of a root file system."""
+"""The command `import`, which creates an image from the archive of a root file system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `inspect`: all data about items as JSON."""
+"""The command `inspect`, which prints all data about items as JSON."""
 
 from __future__ import annotations
 

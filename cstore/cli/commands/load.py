@@ -1,4 +1,4 @@
-"""The command `load`: import of images from an archive or a layout into the store."""
+"""The command `load`, which loads images from an archive or a layout into the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `push`: copying of images from the store to registries."""
+"""The command `push`, which copies an image from the store to a registry."""
 
 from __future__ import annotations
 

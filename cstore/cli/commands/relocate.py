@@ -1,4 +1,4 @@
-"""The command `relocate`: remaining references to the old location of a moved store."""
+"""The command `relocate`, which lists remaining references to the old place of a moved store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands `rm` and `prune`: deletion, after a preview, of items that are not in use."""
+"""The commands `rm` and `prune`, which preview a deletion and keep items in use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `repair`: repair of a damaged store, and reversal of an earlier repair."""
+"""The command `repair`, which repairs a damaged store or undoes an earlier repair."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `sync`: copying of many images from one place to another."""
+"""The command `sync`, which copies many images from one place to another."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def sync(session: Session, /, source: str, destination: str, quiet: bool, **want
     access, here, there = access_of(wanted), parse_place(source), parse_place(destination)
     store = store_for(session, here, there, dry_run=request.copy.dry_run)
     documents = []
-    # By default there are no progress bars, which would interfere with the line for each image on standard output.
+    # By default, show no progress bars: they would interfere with the line for each image on standard output.
     with told(quiet=quiet or progress.style == "auto") as tell:
         for one in sync_images(here, there, request, tell, store=store, access=access):
             session.failed = session.failed or one.error is not None

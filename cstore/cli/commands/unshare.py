@@ -1,4 +1,4 @@
-"""The command `unshare`: execution of a program in the user namespace of an ordinary user's store."""
+"""The command `unshare`, which runs a program in the user namespace of an ordinary user's store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command `df`: the disk usage of a store, and the bytes that a deletion frees."""
+"""The command `df`, which shows the disk usage of a store and the bytes that a deletion frees."""
 
 from __future__ import annotations
 

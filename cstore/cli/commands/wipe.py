@@ -1,4 +1,4 @@
-"""The commands `wipe` and `shutdown`: deletion of all items, and unmounting of the driver."""
+"""The commands `wipe` and `shutdown`, which delete all items and unmount the driver."""
 
 from __future__ import annotations
 
