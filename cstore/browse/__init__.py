@@ -1,7 +1,7 @@
 """A terminal interface for a store: lists, files, holders of items, and deletion with a preview.
 
-Owns the screen and the keys. Must not know how the command line formats values; it receives that as `Texts`. Only this
-room imports Textual, which the extra `cstore[browse]` installs. `run` is the only entry point.
+Owns the screen and the keys. Must not know how the command line formats values; it receives the formatters as `Texts`.
+Only this room imports Textual, which the extra `cstore[browse]` installs. `run` is the only entry point.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ Among files: enter opens, backspace goes up, / finds names below."""
 
 
 class Browser(BrowserApp):
-    """The application; it starts with the lists."""
+    """The application, which starts with the lists."""
 
     CSS = """
     #top, #details { text-wrap: nowrap; text-overflow: ellipsis; }
@@ -56,12 +56,12 @@ class Browser(BrowserApp):
         self._store = store
 
     def get_default_screen(self) -> Screen[None]:
-        """See Textual."""
+        """Return the screen with the lists; Textual calls this at startup."""
         return Lists(self._store)
 
 
 class Lists(Page):
-    """The screen with images, containers and layers."""
+    """The screen with the lists of images, containers and layers."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("w", "why", "what holds"),
@@ -86,7 +86,7 @@ class Lists(Page):
     # ── the screen ──
 
     def compose(self) -> ComposeResult:
-        """See Textual."""
+        """Yield the widgets of the screen."""
         yield Static(id="top")
         yield Tabs(*(Tab(f"{kind.capitalize()}s", id=kind) for kind in KINDS))
         yield Table()
@@ -95,18 +95,18 @@ class Lists(Page):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Read the store."""
+        """Focus the list, and read the store."""
         self.set_focus(self.query_one(Table))
         self.action_read()
 
     def action_read(self, at: int = 0) -> None:
-        """Read the current list, and the sizes at the top."""
+        """Read the current list, and the summary at the top."""
         kind, order, texts = self._kind, ORDERS[self._order], self.texts
         self.browser.aside(lambda: rows_of(self.store, kind, order, texts), lambda rows: self._take(kind, rows, at))
         self.browser.aside(lambda: summary(self.store.context), self._head)
 
     def _take(self, kind: str, rows: list[Row], at: int) -> None:
-        if kind == self._kind:  # otherwise the user has changed the list meanwhile
+        if kind == self._kind:  # otherwise the user has switched to another list meanwhile
             self._rows = rows
             self._marked &= {row.item for row in rows}
             self._fill(at)
@@ -160,7 +160,7 @@ class Lists(Page):
     # ── keys ──
 
     def on_tabs_tab_activated(self, event: Tabs.TabActivated) -> None:
-        """Show another kind."""
+        """Show the list of the activated tab."""
         if event.tab.id and event.tab.id != self._kind:
             self._kind = event.tab.id
             self._rows = []
@@ -174,7 +174,7 @@ class Lists(Page):
         self.set_focus(self.query_one(Table))
 
     def action_sort(self) -> None:
-        """Sort by the next column."""
+        """Switch to the next sort order."""
         self._order = (self._order + 1) % len(ORDERS)
         self.browser.notify(("sorted by name", "largest first", "newest first")[self._order], timeout=2)
         self.action_read()
@@ -183,14 +183,14 @@ class Lists(Page):
         """Open the search field."""
         search = self.query_one("#search", Input)
         search.add_class("wanted")
-        self.set_focus(search)  # at once: what is typed next is meant for it
+        self.set_focus(search)  # immediately, because the next keys are meant for the search field
 
     def on_input_changed(self) -> None:
         """Show the matching rows."""
         self._fill()
 
     def on_input_submitted(self) -> None:
-        """Return to the list, which stays filtered."""
+        """Move the focus to the list, which stays filtered."""
         self.set_focus(self.query_one(Table))
 
     def action_clear(self) -> None:
@@ -199,7 +199,7 @@ class Lists(Page):
         search.remove_class("wanted")
         self._marked.clear()
         if search.value:
-            search.value = ""  # the event shows all rows again
+            search.value = ""  # the resulting event shows all rows again
         else:
             self._fill(self.query_one(Table).cursor_row)
         self.set_focus(self.query_one(Table))
@@ -209,18 +209,18 @@ class Lists(Page):
         self.browser.push_screen(Window("keys", _KEYS))
 
     def action_mark(self) -> None:
-        """Mark or unmark the row, and move to the next."""
+        """Mark or unmark the current row, and move to the next row."""
         row, at = self._row, self.query_one(Table).cursor_row
         if row is not None:
             self._marked ^= {row.item}
             self._fill(at + 1)
 
     def on_data_table_row_selected(self) -> None:
-        """See `action_files`."""
+        """Open the files of the item, like `action_files`."""
         self.action_files()
 
     def action_files(self) -> None:
-        """Open the files of the item."""
+        """Open the files of the current item."""
         from cstore.browse.files import Files
         from cstore.contents import open_item
 
@@ -237,7 +237,7 @@ class Lists(Page):
         return row.details[1] if row.cells[0] != "-" else row.details[0]
 
     def action_why(self) -> None:
-        """Show what holds the item."""
+        """Show the holders of the current item."""
         row = self._row
         if row is None:
             return
@@ -252,7 +252,7 @@ class Lists(Page):
     # ── deletion ──
 
     def action_delete(self) -> None:
-        """Preview the deletion of the marked items, or of this one, and delete them if the user confirms."""
+        """Preview the deletion of the marked items, or of the current item, and delete them if the user confirms."""
         row = self._row
         items = sorted(self._marked, key=lambda item: item.id) or ([row.item] if row is not None else [])
         if items:

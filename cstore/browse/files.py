@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cstore.contents import Contents, File
 
 MOST = 5_000
-"""Maximum number of rows: nobody scrolls through more, and a search finds the others."""
+"""Maximum number of rows: more are too many to scroll through, and a search finds the others."""
 
 LARGEST = 256 << 10
 """Maximum number of bytes of a file to show."""
@@ -41,7 +41,7 @@ class Shown(NamedTuple):
 
 
 class Files(Page):
-    """The screen with a directory of an item."""
+    """The screen with the files in a directory of an item."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("backspace,left,h", "up", "up"),
@@ -56,7 +56,7 @@ class Files(Page):
         self._told = 0
 
     def compose(self) -> ComposeResult:
-        """See Textual."""
+        """Yield the widgets of the screen."""
         yield Static(id="top")
         yield Table()
         yield Static(id="details")
@@ -64,7 +64,7 @@ class Files(Page):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Show the root."""
+        """Focus the list, and show the root directory."""
         self.set_focus(self.query_one(Table))
         self._go(b"")
 
@@ -134,7 +134,7 @@ class Files(Page):
     # ── keys ──
 
     def on_data_table_row_selected(self) -> None:
-        """See `action_open`."""
+        """Open the file, like `action_open`."""
         self.action_open()
 
     def action_open(self) -> None:
@@ -173,7 +173,7 @@ class Files(Page):
             self.action_leave()
 
     def action_leave(self) -> None:
-        """Return to the list of items; from a search, first to the directory."""
+        """Return to the list of items; from a search, return to the directory."""
         search = self.query_one("#search", Input)
         if search.has_focus or self._list.sought:
             search.remove_class("wanted")
@@ -183,11 +183,11 @@ class Files(Page):
             self.dismiss()
 
     def action_search(self) -> None:
-        """Ask for a pattern to search for below this directory."""
+        """Open the search field for a pattern to find below this directory."""
         search = self.query_one("#search", Input)
         search.value = ""
         search.add_class("wanted")
-        self.set_focus(search)  # at once: what is typed next is meant for it
+        self.set_focus(search)  # immediately, because the next keys are meant for the search field
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Run the search."""
@@ -197,12 +197,12 @@ class Files(Page):
         self._go(self._list.folder, event.value)
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Do nothing: a search below a directory takes too long to run at every key."""
+        """Do nothing: a search below a directory takes too long to run after every key."""
         event.stop()
 
 
 def shown_text(contents: Contents, file: File, texts: Texts) -> str:
-    """Return the part of a file's contents to show, after any error."""
+    """Return the beginning of a file's contents, as text or a hex dump, below a note about truncation or an error."""
     found, note = b"", ""
     try:
         for piece in pieces(contents, file):

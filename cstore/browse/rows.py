@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 KINDS = ("image", "container", "layer")
 
 WIDTHS = {"id": 12, "image": 18, "parent": 12, "size": 8, "unique": 8, "created": 10, "state": 9, "used-by": 4}
-"""Width of each column in characters; the names get the rest."""
+"""The width of each column in characters; the names get the remaining width."""
 
 COLUMNS = {
     "image": ("names", "id", "size", "unique", "created", "used-by"),

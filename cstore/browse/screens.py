@@ -1,4 +1,4 @@
-"""Windows over a list: texts to scroll, and the preview of a deletion."""
+"""The base classes of application and screens, the list widget, and windows over a list."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ CLOSE: list[BindingType] = [Binding("escape,q", "dismiss(None)", "close")]
 
 
 class BrowserApp(App[None]):
-    """Runs long work in threads, so that keys are answered meanwhile; `texts` formats values."""
+    """The base of the application. Runs long work in threads, so that keys still respond; `texts` formats values."""
 
     def __init__(self, texts: Texts) -> None:
         super().__init__()
         self.texts = texts
 
     def aside(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
-        """Run `work` in a thread and call `then` with its result in the main thread; errors are shown."""
+        """Run `work` in a thread and call `then` with its result in the main thread, or show its error."""
 
         def run() -> None:
             try:
@@ -54,11 +54,11 @@ class BrowserApp(App[None]):
 
 
 class Page(Screen[None]):
-    """A full screen of the application."""
+    """The base of a full screen of the application."""
 
     @property
     def browser(self) -> BrowserApp:
-        """The application."""
+        """The application that shows this screen."""
         app = self.app
         if not isinstance(app, BrowserApp):
             raise TypeError(f"{type(app).__name__} cannot show this screen")
@@ -70,11 +70,15 @@ class Page(Screen[None]):
         return self.browser.texts
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002  - Textual gives it
-        """Let a slash be a character where a text is typed. Else it comes first, so that what is typed next is one."""
+        """Return whether an action is enabled: all are, except the search while a text field has the focus.
+
+        In a text field, a slash is an ordinary character. Elsewhere its binding has priority, so that the keys typed
+        next go to the search field.
+        """
         return action != "search" or not isinstance(self.focused, Input)
 
     def write(self, place: str, *lines: str) -> None:
-        """Write lines to a part of the screen, each truncated at the window's edge."""
+        """Write lines to a widget of the screen, each truncated at the edge of the window."""
         self.query_one(place, Static).update(Text("\n".join(map(self.texts.plain, lines))))
 
     def on_resize(self) -> None:
@@ -83,7 +87,7 @@ class Page(Screen[None]):
 
 
 class Table(DataTable[Text]):
-    """A list with a row cursor. Its first column takes the remaining width."""
+    """A list with a row cursor. Its first column gets the remaining width."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "open"),
@@ -119,7 +123,7 @@ class Table(DataTable[Text]):
 
 
 class Window(ModalScreen[None]):
-    """A text in a frame, to scroll; it may arrive later."""
+    """A scrollable text in a frame; `show` can supply the text later."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*CLOSE, Binding("enter,space", "dismiss(None)", show=False)]
 
@@ -169,7 +173,7 @@ class Preview(ModalScreen[bool]):
 
 
 def preview_lines(plan: Plan, texts: Texts) -> list[str]:
-    """Return the contents of `cstore rm --dry-run` as lines of text."""
+    """Return the preview of a deletion, with the contents of `cstore rm --dry-run`, as lines of text."""
     found = [texts.brief(problem) for problem in plan.problems]
     found += [f"cannot read {texts.plain(path)}: {reason}" for path, reason in plan.unread]
     for refusal in plan.refused:

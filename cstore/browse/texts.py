@@ -1,4 +1,4 @@
-"""How values are formatted on the screen: by functions that the command line passes in."""
+"""The formatters of values on the screen, which the command line passes in."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Texts(NamedTuple):
     """Functions that format values.
 
     Attributes:
-        size: a number of bytes.
-        age: a time as in records; "" if there is none.
-        time: nanoseconds since 1970.
-        short: an ID.
-        visible: a text, with its control characters escaped.
-        holders: what holds an item, as lines.
+        size: formats a number of bytes.
+        age: formats the age of a time in the format of records; "" if there is none.
+        time: formats nanoseconds since 1970.
+        short: shortens an ID.
+        visible: escapes the control characters of a text.
+        holders: returns the holders of an item as lines.
     """
 
     size: Callable[[int], str]
@@ -38,9 +38,9 @@ class Texts(NamedTuple):
         return _ID.sub(lambda found: self.short(found[0]), self.plain(text))
 
     def plain(self, text: str) -> str:
-        """Return a text that is safe for a terminal: bytes that are not UTF-8 are escaped, too."""
+        """Return a text that is safe for a terminal: control characters, and bytes that are not UTF-8, are escaped."""
         shown = self.visible(text)
         try:
             return shown.encode(errors="surrogateescape").decode(errors="backslashreplace")
-        except UnicodeEncodeError:  # a surrogate that represents no byte
+        except UnicodeEncodeError:  # the text contains a surrogate that represents no byte
             return shown.encode(errors="backslashreplace").decode()

@@ -29,7 +29,7 @@ GROUPS = {
     "internal": "records, tar-splits and files of the driver and of cstore",
     "foreign": "files of other tools",
 }
-"""The groups of bytes, and what each contains."""
+"""The groups of bytes, with a description of each."""
 
 _GROUP_OF = {
     "image": "unique",
@@ -57,7 +57,7 @@ class Slice(Value):
     Attributes:
         layer: its ID.
         size: in bytes; -1 if unknown.
-        step: the command in the image's history that created it; "" if unknown.
+        step: the command in the image's history that created the layer; "" if unknown.
         overwritten, deleted: bytes of its files that layers above replace or delete.
     """
 
@@ -107,8 +107,8 @@ class Report(Value):
         quick: whether only records were read.
         total: the bytes of all blocks.
         checked: the result of a check; None if none was made.
-        notes: what was not counted, as sentences.
-        unread: what could not be read, as sentences.
+        notes: sentences about bytes that were not counted.
+        unread: sentences about data that could not be read.
         flaws: errors in the records.
     """
 
@@ -138,11 +138,11 @@ class Bundle(Value):
 
 
 def gather(store: Store, *, quick: bool = False, check: bool = False) -> Report:
-    """Collect the data of a report. Nothing is written.
+    """Return the data of a report. Write nothing.
 
     Args:
         store: the store.
-        quick: read the records only, and enter no directory: finds no waste, and nothing without a record.
+        quick: read only the records, no directories; the report then lacks wasted bytes and files without a record.
         check: also make a quick check.
 
     Raises:
@@ -202,7 +202,7 @@ def _group_of_layer(layer: str, needs: Needs) -> str:
 
 
 def _from_records(needs: Needs) -> Bundle:
-    """Return the sizes in the records; layers without a recorded size count as 0."""
+    """Return the sizes in the records. A layer without one counts as 0 bytes, and the size of its images is unknown."""
     blocks = [
         Block(_group_of_layer(layer.id, needs), "layer", layer.id, layer.names, layer.known_size or 0)
         for layer in needs.outlines.values()
@@ -280,7 +280,7 @@ def _moment(created: str) -> float:
 
 
 def _waste(store: Store, needs: Needs, problems: list[str]) -> dict[str, dict[str, tuple[int, int]]]:
-    """Return, for each image and each of its layers, the bytes that are overwritten and that are deleted."""
+    """Return the overwritten and the deleted bytes, by image and layer; append errors to `problems`."""
     from cstore.contents.chain import add_new
     from cstore.contents.files import open_item
     from cstore.contents.waste import DELETED, waste_of
@@ -291,7 +291,7 @@ def _waste(store: Store, needs: Needs, problems: list[str]) -> dict[str, dict[st
     found: dict[str, dict[str, tuple[int, int]]] = {}
     for image in needs.images.values():
         if not image.layer or needs.parents.get(image.layer) == "":
-            continue  # a single layer hides nothing
+            continue  # a single layer hides no files
         item = Item(ItemKind.IMAGES, image.id)
         layers = found.setdefault(image.id, {})
         try:

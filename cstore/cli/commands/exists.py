@@ -1,4 +1,4 @@
-"""Whether things are there."""
+"""The command `exists`, which checks whether layers, images or containers exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking for files in an item, or in all images."""
+"""The command `find`, which searches for files in one item or in all images."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _document(image: Image | None, contents: Contents, file: File) -> dict[str, 
     return {"item": item, **file_document(contents, file)}
 
 
-# ── what is wanted ──
+# ── conditions ──
 
 
 def _criteria(wanted: dict[str, Any]) -> Criteria:
@@ -166,7 +166,7 @@ def _sizes(texts_: tuple[str, ...]) -> tuple[int | None, int | None]:
 
 
 def _time(text_: str, option: str) -> int | None:
-    """A moment in nanoseconds: a date as RFC 3339 has it, or so long before now."""
+    """Return a time in nanoseconds since 1970, from an RFC 3339 date or a duration before now; None without one."""
     if not text_:
         return None
     import time
@@ -184,7 +184,7 @@ def _time(text_: str, option: str) -> int | None:
 
 
 def _mode(text_: str) -> tuple[int | None, int, int]:
-    """Permissions: exactly these, some of these bits, all of these."""
+    """Return the exact permissions, the bits of which at least one must be set, and the bits that must all be set."""
     digits = text_.lstrip("-/")
     if not text_:
         return None, 0, 0

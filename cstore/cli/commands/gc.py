@@ -1,4 +1,4 @@
-"""What crashes leave behind."""
+"""The command `gc`, which removes the leftovers of interrupted commands."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def gc(session: Session, /, **wanted: Any) -> None:
 
 
 def _agreed(store: Store, age: float | None, wanted: Mapping[str, Any]) -> bool:
-    """Ask a person about what was asked for beyond leftovers, with a list of it."""
+    """Return whether to apply --foreign and --quarantine; on a terminal, list the paths and ask for confirmation."""
     from cstore.cli.output import plain
     from cstore.cli.output.asking import agreed, can_ask
     from cstore.cli.output.streams import say
@@ -90,7 +90,7 @@ def _agreed(store: Store, age: float | None, wanted: Mapping[str, Any]) -> bool:
 
 
 def _tell_kept(session: Session, store: Store, wanted: Mapping[str, Any], gone: AbstractSet[str]) -> None:
-    """Say what only --foreign and --partial remove."""
+    """Warn about files that are kept because only --foreign or --partial removes them."""
     if not wanted["foreign"] and (found := store.foreign()):
         names = ", ".join(each.path for each in found[:_MOST_NAMED])
         names += f", and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""

@@ -1,4 +1,4 @@
-"""Who holds an item, and whose a thing is."""
+"""The commands `why` and `whois`, which show the holders of an item and the owner of a path, hash or process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What belongs to an image besides its layers: data items, and directories for whoever asks."""
+"""Commands for the data of an image besides its layers: its data items, and its directories for other programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images: made of layers, and looked at."""
+"""Commands that create an image from a layer, and that list and show images."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def image(session: Session, images: tuple[str, ...]) -> None:
 
 
 def _size(store: Store, image: Image) -> int | str:
-    """The size in bytes, or why it is not known."""
+    """Return the size in bytes, or the error that prevents measuring it."""
     try:
         return store.images.size(image.id)
     except errors.CstoreError as error:

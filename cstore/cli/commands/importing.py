@@ -1,4 +1,4 @@
-"""An image out of a root file system's tar."""
+"""The command `import`, which creates an image from the archive of a root file system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that is known of items."""
+"""The command `inspect`, which prints all data about items as JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _ALWAYS = ("docker://", "containers-storage:")
 _FILES = ("oci:", "oci-archive:", "docker-archive:", "dir:", "docker-root:")
-"""Transports whose name could be that of an image, too: what follows of a path has a slash."""
+"""Transports whose prefix could also begin the name of an image; an argument with a slash means the transport."""
 
 
 @command(

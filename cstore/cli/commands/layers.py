@@ -1,4 +1,4 @@
-"""Looking at layers: all of them, some of them, and what the driver has."""
+"""Commands that list and show layers, the trees in the driver, and owners that an ID map lacks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Listed = Layer | LayerOutline
 
 _FEW = 1000
-"""Layers whose records are read one by one; for more, all are read once."""
+"""Maximum number of layers whose records are read one by one; for more layers, all records are read once."""
 
 
 @command(
@@ -100,7 +100,7 @@ def _of_digest(store: Store, digest: str) -> Sequence[Listed]:
 def _some(
     session: Session, store: Store, found: Sequence[Listed], query: Query | None, *, quick: bool, **wanted: Any
 ) -> None:
-    """List the layers that were asked for."""
+    """Print the given layers."""
 
     def lines() -> Iterable[str]:
         if quick:
@@ -110,7 +110,7 @@ def _some(
         return plain.layers([(layer.id, layer.names) for layer in found], views.holders(store))
 
     def documents() -> object:
-        """Give the records, of which `found` may have outlines only."""
+        """Return the full records, because `found` may contain only outlines."""
         if len(found) <= _FEW:
             return _documents([store.layers.get(each.id) for each in found])
         records = {layer.id: layer for layer in reversed(store.layers.list())}
@@ -196,7 +196,7 @@ def owners(
     gids: Sequence[int],
     lines: Callable[[str, Sequence[int], Sequence[int]], Iterable[str]],
 ) -> View:
-    """Owners that an item's ID map lacks."""
+    """Return the view of the owners that an item's ID map lacks."""
     from cstore.cli.output import structured
 
     return View(lambda: structured.owners(item, uids, gids), lambda: lines(item, uids, gids))

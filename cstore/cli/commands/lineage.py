@@ -1,4 +1,4 @@
-"""Images by the beginning of their ID, by their parents, and by how they were made, as Docker knows them."""
+"""Commands for images as in Docker's image store: search by ID prefix, parents and children, and build history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images out of an archive or a layout, into the store."""
+"""The command `load`, which loads images from an archive or a layout into the store."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def load(session: Session, /, path: str, quiet: bool, **wanted: Any) -> None:
     with archive_source(source_path, directory=True) as source:
         store = session.open(Intent.WRITE)
         shown = source_path or "standard input"
-        # Of what is read as a stream nobody knows how much of it will have to be read again.
+        # The total is unknown for a stream, because it is unknown how much of it must be read a second time.
         total = size_of(source) if is_plain(source, shown) else None
         with progress_bar("loading", total, quiet=quiet) as progress:
             result = load_images(store, source, request, progress, shown=shown)
@@ -86,7 +86,7 @@ def _lines(images: Iterable[LoadedImage]) -> Iterator[str]:
 
 
 def _document(images: Iterable[LoadedImage]) -> list[dict[str, Any]]:
-    """Return the same and more, for programs."""
+    """Return the JSON document: an object for each image, with its ID, digest, names and layers."""
     return [
         {
             "version": VERSION,

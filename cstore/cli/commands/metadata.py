@@ -1,4 +1,4 @@
-"""Metadata: one text for each layer, image or container."""
+"""Commands for metadata: one text for each layer, image or container."""
 
 from __future__ import annotations
 

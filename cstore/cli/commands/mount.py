@@ -1,4 +1,4 @@
-"""Mounting layers, containers and images, unmounting them, and asking."""
+"""Commands that mount and unmount layers, containers and images, and that list the mounted ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def mount(session: Session, items: tuple[str, ...], read_only: bool, label: str)
 
 
 def _view(document: dict[str, object], *lines: str) -> View:
-    """What became of one item."""
+    """Return the view of the result for one item."""
     return View(lambda: document, lambda: lines)
 
 

@@ -1,4 +1,4 @@
-"""Names of layers, images and containers."""
+"""Commands for the names of layers, images and containers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def set_names(session: Session, items: tuple[str, ...], name: tuple[str, ...]) -
     try:
         before = () if name else store.names(item)
     except errors.CstoreError:
-        before = ()  # whoever takes them away will hear of it
+        before = ()  # set_names below raises and reports the same error
     _show(session, store.set_names(item, name))
     if before:
         session.warn([f"{item} has no name now, as no --name was given; it had {', '.join(before)}"])
@@ -102,7 +102,7 @@ def _completed(names: tuple[str, ...]) -> list[str]:
 
 
 def _first(session: Session, items: tuple[str, ...]) -> str:
-    """The Go tool ignores what follows the first word: a person should hear of it."""
+    """Return the first argument; on a terminal, warn about the others, which the Go tool ignores silently."""
     if len(items) > 1 and sys.stderr.isatty():
         session.warn([f"ignored after {items[0]}: {' '.join(items[1:])}"])
     return items[0]

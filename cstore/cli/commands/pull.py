@@ -1,4 +1,4 @@
-"""Images from registries into the store."""
+"""The command `pull`, which copies images from registries to the store."""
 
 from __future__ import annotations
 

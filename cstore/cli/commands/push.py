@@ -1,4 +1,4 @@
-"""Images of the store into registries."""
+"""The command `push`, which copies an image from the store to a registry."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def push(session: Session, /, image: str, destination: str, quiet: bool, **wante
         if not goal:
             raise UsageMistake(f"{image} has no name that gives a destination", hint="name the destination")
         place = parse_place(goal)
-        if place.transport == STORE and place.bare:  # what is no place of another kind is a name in a registry
+        if place.transport == STORE and place.bare:  # without a transport, it is a name in a registry
             place = Place(REGISTRY, reference=goal)
         copied = sink_of(place, store=store, access=access).take(source, request, tell)
     if wanted["digestfile"] and not request.dry_run:

@@ -1,4 +1,4 @@
-"""Registries: login, logout, and the tags that are there."""
+"""Commands for registries: login, logout, and the list of a repository's tags."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ def login(session: Session, /, registry: str, **wanted: Any) -> None:
 
 
 def _first_searched(settings: Settings) -> str:
-    """The registry that is meant where none is named, as with Podman.
+    """Return the default registry, which is the first search registry, as with Podman.
 
     Raises:
-        UsageMistake: there is none.
+        UsageMistake: there is no search registry.
     """
     if not settings.registries.search:
         raise UsageMistake("no registry is given, and registries.conf has no search registry", hint="name it: quay.io")
@@ -92,10 +92,10 @@ def _accepted(key: str, access: Access, settings: Settings) -> bool:
 
 
 def _credentials(wanted: dict[str, Any], kept: Credentials | None) -> Credentials:
-    """User and password: from options, from standard input, or from a person.
+    """Return user and password from the options, standard input or prompts on the terminal.
 
     Raises:
-        UsageMistake: something is missing, and nobody is there to be asked.
+        UsageMistake: the user or password is missing or empty, or the options exclude each other.
     """
     from cstore.cli.output.asking import can_ask
     from cstore.cli.registries import asked_password, asked_user, password_from_input
@@ -176,7 +176,7 @@ def tags(session: Session, /, name: str, **wanted: Any) -> None:
         try:
             with open_repository(image, access=access, settings=settings) as repository:
                 found = repository.tags()
-        except RegistryError:  # it may be in the next one that is searched
+        except RegistryError:  # the next search registry may have the repository
             if image is last:
                 raise
         else:

@@ -1,4 +1,4 @@
-"""What still names the place of a store that has moved."""
+"""The command `relocate`, which lists remaining references to the old place of a moved store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deletion without fear: what goes is shown, and what something holds stays."""
+"""The commands `rm` and `prune`, which preview a deletion and keep items in use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _POLICY: dict[str, tuple[type, ...]] = {
     "dangling": (bool,), "unused": (bool,), "older_than": (str,), "unused_for": (str,), "keep": (str, list),
     "keep_last": (int, str), "max_size": (str, int), "free": (str, int),
 }  # fmt: skip
-"""The keys of a policy file, and what types their values have."""
+"""The keys of a policy file, and the types of their values."""
 _MOST_DIGITS = 6
 _LONG_UNITS = {"d": 86_400, "w": 7 * 86_400}
 
@@ -65,7 +65,10 @@ def rm(session: Session, /, items: tuple[str, ...], **wanted: Any) -> None:
 
 
 def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes: bool, keep: str = "") -> None:
-    """Show a plan, or do what it says if a person agrees, and say what came of it. What is refused ends it."""
+    """Execute a plan after confirmation, and print the result; for a dry run, only print the plan.
+
+    If the plan contains refusals, delete nothing and print them with the holders of the refused items.
+    """
     from cstore.cli.output import removals as output
 
     if plan.refused and not dry_run:
@@ -103,12 +106,12 @@ def carry_out(session: Session, store: Store, plan: Plan, *, dry_run: bool, yes:
     )
     if dry_run:
         session.warn_of_damage(plan.problems)
-    else:  # what was asked for was done
+    else:  # the deletion was done, so damage elsewhere does not change the exit status
         session.warn(plan.problems)
 
 
 def _kept(session: Session, store: Store, plan: Plan, days: str) -> Plan:
-    """Move what a plan says into quarantine; return the part of it that was done, which frees nothing."""
+    """Move the items of a plan into quarantine; return the plan of the moved items, which frees no bytes."""
     from cstore.check import keep_aside
     from cstore.store.quarantine import KEEPING
 
@@ -124,7 +127,7 @@ def _kept(session: Session, store: Store, plan: Plan, days: str) -> Plan:
 
 
 def _explain(session: Session, store: Store, refusal: Refusal) -> None:
-    """Show all that holds what was refused, as `why` does."""
+    """Print all holders of a refused item, as `why` does."""
     from cstore.cli.output import holders as output
     from cstore.cli.output.streams import say
     from cstore.insight import holders
@@ -182,11 +185,11 @@ def prune(session: Session, /, **wanted: Any) -> None:
 
 
 def _with_policy(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the rules of a file to those of the command line, which go before.
+    """Return the options, completed by the rules of the policy file; rules on the command line take precedence.
 
     Raises:
-        InvalidOption: the file is no TOML, or a key or its value makes no sense.
-        SystemFailure: it cannot be read.
+        InvalidOption: the file is not TOML, or a key or its value is invalid.
+        SystemFailure: the file cannot be read.
     """
     import tomllib
 
@@ -212,10 +215,10 @@ def _with_policy(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rules(wanted: Mapping[str, Any]) -> Rules:
-    """Read the rules.
+    """Return the rules in the options.
 
     Raises:
-        InvalidOption: one makes no sense.
+        InvalidOption: a rule is invalid, or two rules exclude each other.
     """
     from cstore.insight import Rules
 
@@ -237,7 +240,7 @@ def _rules(wanted: Mapping[str, Any]) -> Rules:
 
 
 def _age(words: str) -> float:
-    """Read an age: days, weeks, or a duration as elsewhere; in seconds."""
+    """Return an age in seconds, from a number of days or weeks, or from a duration as in other options."""
     from cstore.check import parse_duration
 
     number, unit = words[:-1], words[-1:]

@@ -1,4 +1,4 @@
-"""Healing damage, and taking back what a repair has done."""
+"""The command `repair`, which repairs a damaged store or undoes an earlier repair."""
 
 from __future__ import annotations
 
@@ -139,19 +139,19 @@ def _conclude(session: Session, result: Repaired, options: RepairOptions, *, gro
 
 
 class _Asking:
-    """Shows each plan, asks whether it shall be carried out, and tells of each step.
+    """Prints each plan, asks for confirmation, and prints the result of each step.
 
-    Steps that only the ones before have brought to light are a plan of their own: they are shown, and asked for, again.
+    Steps that become known only after earlier steps form a separate plan, which is printed and confirmed separately.
     """
 
     def __init__(self, session: Session, *, yes: bool, grouped: bool) -> None:
         self._session, self._yes, self._grouped = session, yes, grouped
 
     def agree(self, plan: Plan) -> bool:
-        """Ask a person. Where there is none, --yes has to be said.
+        """Print a plan and return whether to apply it: with --yes, or if the user confirms it on the terminal.
 
         Raises:
-            NotAgreed: nobody can be asked. Nothing was done.
+            NotAgreed: --yes is missing, and there is no terminal or the output is JSON. Nothing was done.
         """
         if self._session.json:
             if not self._yes:
@@ -168,7 +168,7 @@ class _Asking:
         return agreed("Apply this step?" if len(plan.steps) == 1 else f"Apply these {len(plan.steps)} steps?")
 
     def told(self, step: Step, failure: CstoreError | None) -> None:
-        """Say that a step is done, or why it is not."""
+        """Print that a step is done, or the error that prevented it."""
         if failure is not None:
             self._session.complain(failure, step.subject.name)
         elif not self._session.json:

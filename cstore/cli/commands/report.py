@@ -1,4 +1,4 @@
-"""A page about the whole store."""
+"""The command `report`, which writes an HTML page about the whole store."""
 
 from __future__ import annotations
 

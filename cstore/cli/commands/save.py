@@ -1,4 +1,4 @@
-"""Images of the store, written to an archive or a layout."""
+"""The command `save`, which writes images of the store to an archive or a layout."""
 
 from __future__ import annotations
 

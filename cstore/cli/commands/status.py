@@ -1,4 +1,4 @@
-"""Facts: about the store, and cstore itself."""
+"""The commands `status` and `version`, which print facts about the store and about cstore itself."""
 
 from __future__ import annotations
 

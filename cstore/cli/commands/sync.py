@@ -1,4 +1,4 @@
-"""Many images from one place to another."""
+"""The command `sync`, which copies many images from one place to another."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def sync(session: Session, /, source: str, destination: str, quiet: bool, **want
     access, here, there = access_of(wanted), parse_place(source), parse_place(destination)
     store = store_for(session, here, there, dry_run=request.copy.dry_run)
     documents = []
-    # There is a line for each image on standard output, which bars would be in the way of.
+    # By default, show no progress bars: they would interfere with the line for each image on standard output.
     with told(quiet=quiet or progress.style == "auto") as tell:
         for one in sync_images(here, there, request, tell, store=store, access=access):
             session.failed = session.failed or one.error is not None
@@ -89,7 +89,7 @@ def sync(session: Session, /, source: str, destination: str, quiet: bool, **want
 
 
 def _lines(path: str) -> tuple[str, ...]:
-    """Read a list: what follows # is a comment."""
+    """Return the names in a list file, without comments, which begin with #."""
     if not path:
         return ()
     from cstore.cli.files import read_whole

@@ -1,4 +1,4 @@
-"""Programs in the user namespace in which an ordinary user's store is at home."""
+"""The command `unshare`, which runs a program in the user namespace of an ordinary user's store."""
 
 from __future__ import annotations
 

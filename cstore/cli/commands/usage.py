@@ -1,4 +1,4 @@
-"""Where the bytes of a store are, and what a removal frees."""
+"""The command `df`, which shows the disk usage of a store and the bytes that a deletion frees."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cstore.store import Store
 
 _IN_RECORDS = frozenset({"layer-cycle", "parent-missing", "image-layer-missing", "container-layer-missing"})
-"""Findings that the records alone tell."""
+"""The kinds of findings that follow from the records alone."""
 
 
 @command(
@@ -99,7 +99,7 @@ def _everything(session: Session) -> None:
 
 
 def _damage(session: Session, store: Store, found: Usage) -> Iterator[str]:
-    """What is lost of the layers and data items that are listed, as sentences: a quick check tells."""
+    """Yield the losses in the listed layers and data items, as sentences from the findings of a quick check."""
     from cstore.check import CheckOptions, Severity, check_store
 
     if not found.roots:

@@ -1,4 +1,4 @@
-"""The end: of everything in the store, or of what the driver holds."""
+"""The commands `wipe` and `shutdown`, which delete all items and unmount the driver."""
 
 from __future__ import annotations
 

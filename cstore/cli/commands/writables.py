@@ -1,4 +1,4 @@
-"""Writable layers by name, as Docker gives one to each container: made, listed, committed, deleted."""
+"""Commands that create, list, commit and delete named writable layers, such as Docker creates for each container."""
 
 from __future__ import annotations
 
