@@ -75,7 +75,7 @@ def item_document(item: Item) -> dict[str, str]:
 
 
 def file_document(contents: Contents, file: File, *, layer: str = "", digest: str = "") -> dict[str, Any]:
-    """Return the document of a file; with its layer and digest, if they are known."""
+    """Return the document of a file, including its layer and digest if they are known."""
     document: dict[str, Any] = {"path": shown_path(file.path)}
     try:
         file.path.decode()

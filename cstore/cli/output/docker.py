@@ -292,7 +292,7 @@ def docker_container_table(rows: Sequence[tuple[DockerContainer, int]]) -> None:
 
 
 def imported_lines(imported: Imported) -> Iterator[str]:
-    """Yield one line per name of an imported image, or one with its ID if it has none, as `docker load` prints them."""
+    """Yield one line per name of an imported image, or one with its ID if it has none, as `load` prints them."""
     if not imported.names:
         yield f"Loaded image ID: sha256:{imported.id}"
     for name in imported.names:

@@ -16,7 +16,7 @@ _SHOWN = 10
 
 
 def lines(found: list[Identity]) -> Iterator[str]:
-    """Yield a line per answer: kind, ID or path, names, and how it was found.
+    """Yield a line per answer: kind, ID or path, names, and how it was identified.
 
     The path, the rest of the path inside it, and the users of a layer follow on lines indented with a tab.
     """

@@ -102,7 +102,7 @@ def _bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     known = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     columns = (
         TextColumn("{task.description}"),
-        # Without a known total, a bar and a remaining time cannot be computed.
+        # Without a known total, neither a percentage nor the remaining time is known.
         *(known if total is not None else (FileSizeColumn(), TransferSpeedColumn())),
     )
     with Progress(*columns, console=console(stderr=True), transient=True, auto_refresh=False) as progress:

@@ -71,7 +71,7 @@ def write_lines(lines: Iterable[str]) -> None:
 def write_paths(lines: Iterable[str], *, end: bytes = b"\n") -> None:
     """Write lines that contain paths, as the iterator yields them; `end` terminates each line.
 
-    On a terminal, newlines in paths are escaped too, and tabs only separate fields.
+    On a terminal, all control characters except tab are escaped, including newlines in paths.
     """
     from itertools import islice
 

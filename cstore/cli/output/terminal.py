@@ -32,5 +32,5 @@ def console(*, stderr: bool = False) -> Console:
     made = SafeConsole(
         stderr=stderr, no_color=wish is False, force_terminal=wish, highlight=False, markup=False, emoji=False
     )
-    made.width = max(made.width, _NARROWEST)  # on a narrower terminal, which wraps the lines
+    made.width = max(made.width, _NARROWEST)  # nothing readable fits in less: the terminal wraps the lines
     return made

@@ -54,7 +54,7 @@ def treemap(report: Report) -> str:
 
 
 def _merged(report: Report) -> list[Block]:
-    """Return the blocks, the largest first, with all unique blocks of an image merged, as they are deleted with it."""
+    """Return the blocks, the largest first, merging the unique blocks of an image: they are deleted with it."""
     images = {image.id: image for image in report.images}
     owners = {part.layer: image.id for image in report.images for part in image.slices}
     owners |= {each: each for each in images}
