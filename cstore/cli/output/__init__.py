@@ -1,5 +1,5 @@
-"""How results look: plain lines for pipes, JSON for programs, tables and trees for people.
+"""Output of results: plain lines for pipes, JSON for programs, tables and trees for terminals.
 
-Owns: every line that reaches stdout, and the one model (`views`) that all three are made from.
-Must not know: where a result came from, or what happens to it next.
+Owns: every line on stdout, and the model (`views`) from which all three forms are built.
+Must not know: the origin of a result, or its further use.
 """

@@ -1,4 +1,4 @@
-"""Confirmation before irreversible deletions; scripts are never asked."""
+"""Confirmation of irreversible deletions; prompts appear on terminals only."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def can_ask() -> bool:
-    """Whether there is a person to ask: standard input and standard error are terminals."""
+    """Return whether a prompt is possible: standard input and standard error are terminals."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def answer(question: str) -> str:
-    """Ask a person, and return what they typed."""
+    """Print a question on standard error, and return the answer from standard input."""
     sys.stdout.flush()
     sys.stderr.write(question)
     sys.stderr.flush()
@@ -23,12 +23,12 @@ def answer(question: str) -> str:
 
 
 def agreed(question: str) -> bool:
-    """Ask a person; anything but a yes is a no."""
+    """Ask a yes/no question, and return whether the answer is yes; any other answer is a no."""
     return answer(f"{question} [y/N] ").lower() in {"y", "yes"}
 
 
 def may_delete(kind: str, items: Sequence[str], *, yes: bool) -> bool:
-    """Whether items may be deleted: `yes` was given, there is no terminal, or the user agrees."""
+    """Return whether items may be deleted: `yes` is set, there is no terminal, or the user agrees."""
     from cstore.cli.output.text import visible
 
     if yes or not can_ask():

@@ -1,4 +1,4 @@
-"""Errors and warnings on stderr: one line or one JSON object each."""
+"""Errors and warnings on standard error: one line or one JSON object each."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ if TYPE_CHECKING:
 
 
 def warn(sentence: str) -> None:
-    """Say something that does not stop the command."""
+    """Print a warning."""
     say(visible(f"cstore: warning: {sentence}"))
 
 
 def complain(error: CstoreError, *, word: str = "", hint: str = "", as_json: bool = False) -> None:
-    """Say an error. `word` is the argument it is about, where a command takes several; `hint` a better way out."""
+    """Print an error.
+
+    Args:
+        error: the error.
+        word: the argument that caused it, for commands that take several.
+        hint: a hint to print instead of the error's own.
+        as_json: whether to print a JSON object instead of a line.
+    """
     if as_json:
         say(as_document(error, word, hint), json=True)
         return
@@ -26,7 +33,7 @@ def complain(error: CstoreError, *, word: str = "", hint: str = "", as_json: boo
 
 
 def as_document(error: CstoreError, word: str = "", hint: str = "") -> str:
-    """Write an error as `{"error":{"kind":…,"message":…,"hint":…, its parts}}`."""
+    """Return an error as JSON text: `{"error":{"kind":…,"message":…,"hint":…, its parts}}`."""
     from cstore.gojson import encode
 
     told: dict[str, object] = {"kind": error.kind, "message": error.message, "hint": hint or error.hint}
@@ -39,7 +46,7 @@ def as_document(error: CstoreError, word: str = "", hint: str = "") -> str:
 
 
 def internal_error(error: BaseException, *, traceback: bool) -> None:
-    """Own up to a bug of ours."""
+    """Print an exception that is a bug in cstore; with `traceback`, its traceback too."""
     if traceback:
         from traceback import format_exception
 

@@ -1,4 +1,4 @@
-"""Files of an item: as lines, as `ls -l` has them, and as JSON."""
+"""Output of the files of an item: lines, lines in the form of `ls -l`, and JSON."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _SECOND = 1_000_000_000
 
 
 def shown_path(path: bytes) -> str:
-    """A path from the item's root."""
+    """Return a path as text, starting with `/` for the item's root."""
     return "/" + os.fsdecode(path)
 
 
 def relative(path: bytes, top: bytes) -> str:
-    """A path as it is named below `top`; the path itself if it is the top."""
+    """Return a path relative to `top`; for `top` itself, its path from the root."""
     return os.fsdecode(path[len(top) + 1 :] if top else path) if path != top else shown_path(path)
 
 
 def time_of(mtime: int) -> str:
-    """A time in nanoseconds as RFC 3339; what no calendar can hold, as `@SECONDS`."""
+    """Return a time in nanoseconds in the format of RFC 3339, or as `@SECONDS` if `datetime` cannot represent it."""
     seconds, rest = divmod(mtime, _SECOND)
     text = _moment(seconds)
     if text.startswith("@"):
@@ -50,8 +50,8 @@ def time_of(mtime: int) -> str:
 
 @lru_cache(1024)
 def _moment(seconds: int) -> str:
-    """A time in whole seconds without its zone. Files that came together have one often."""
-    from datetime import UTC, datetime  # not at once: plain lists have no times
+    """Return a time in whole seconds without its zone. Results are cached: files written together share their times."""
+    from datetime import UTC, datetime  # imported here, because plain lists have no times
 
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
@@ -60,7 +60,7 @@ def _moment(seconds: int) -> str:
 
 
 def long_line(contents: Contents, file: File, name: str) -> str:
-    """A file as `ls -l` shows it, with numbers for owners and a time with its zone."""
+    """Return a file as a line of `ls -l`, with numeric owners and a time with its zone."""
     numbers = f"{file.device[0]},{file.device[1]}" if any(file.device) else str(file.size)
     target = _known(contents, contents.target, file, b"")
     leads = f" -> {os.fsdecode(target)}" if target else ""
@@ -70,12 +70,12 @@ def long_line(contents: Contents, file: File, name: str) -> str:
 
 
 def item_document(item: Item) -> dict[str, str]:
-    """Which item an answer is about."""
+    """Return the kind and ID of an item."""
     return {"kind": item.kind, "id": item.id}
 
 
 def file_document(contents: Contents, file: File, *, layer: str = "", digest: str = "") -> dict[str, Any]:
-    """All that is known of a file."""
+    """Return the document of a file, including its layer and digest if they are known."""
     document: dict[str, Any] = {"path": shown_path(file.path)}
     try:
         file.path.decode()
@@ -101,7 +101,7 @@ def file_document(contents: Contents, file: File, *, layer: str = "", digest: st
 
 
 def _known(contents: Contents, ask: Callable[[File], T], file: File, otherwise: T) -> T:
-    """Return the readable part of a file, or `otherwise` if it cannot be read; the output is then incomplete."""
+    """Return the result of `ask` for a file, or `otherwise` if it cannot be read, which is recorded as a problem."""
     from cstore.errors import CstoreError
 
     try:
@@ -123,7 +123,7 @@ def _base64(data: bytes) -> str:
 
 
 def stat_lines(contents: Contents, file: File, layer: str, digest: str) -> Iterator[str]:
-    """All that is known of a file, a line each."""
+    """Yield the metadata of a file, one field per line."""
     yield f"path: {shown_path(file.path)}"
     yield f"type: {TYPES.get(file.format, 'unknown')}"
     yield f"mode: {file.mode:04o} ({stat.filemode(file.format | file.mode)})"
@@ -144,12 +144,12 @@ def stat_lines(contents: Contents, file: File, layer: str, digest: str) -> Itera
 
 
 def tail_of(problems: list[str]) -> Callable[[], Mapping[str, Any]]:
-    """The end of a document: whether all was read, and what was not."""
+    """Return a function for the last keys of a document: whether it is complete, and the problems so far."""
     return lambda: {"complete": not problems, "problems": list(problems)}
 
 
 def show_table(titles: Mapping[str, bool], rows: Iterable[tuple[str, ...]]) -> None:
-    """Show rows to a person; `titles` are those of the columns, and whether each is of numbers."""
+    """Print rows as a table; `titles` maps the title of each column to whether it has numbers."""
     from cstore.cli.output.styled import show_rows
 
     show_rows([*titles], rows, (title for title, numbers in titles.items() if numbers))

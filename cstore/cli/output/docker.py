@@ -1,6 +1,6 @@
 """Output for layers by ChainID, images and their parents, and Docker data roots.
 
-Each kind has plain lines, a JSON document and, imported with rich for a terminal, a table.
+Each kind has plain lines, a JSON document and a table for terminals. Only the tables import rich.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def chain_lines(layers: Iterable[ReadOnlyLayer | ChainOutline], *, size: bool = False) -> Iterator[str]:
-    """The ChainID, and below it the DiffID and the layer's ID; with `size`, bytes too."""
+    """Yield the ChainID of each layer, and below it its DiffID and layer ID; with `size`, its sizes in bytes too."""
     for layer in layers:
         yield layer.chain_id
         yield f"\tdiff: {layer.diff_id}"
@@ -37,14 +37,18 @@ def chain_lines(layers: Iterable[ReadOnlyLayer | ChainOutline], *, size: bool = 
 
 
 def chain_documents(layers: Sequence[ReadOnlyLayer | ChainOutline], *, size: bool = False) -> object:
-    """Registered layers. Without sizes, which may be unreadable, each is made when it is written."""
+    """Return the documents of registered layers.
+
+    Without `size`, each document is built when it is written. With it, all are built first, because reading a size can
+    fail.
+    """
     if size or not layers:
         return [chain_document(layer, size=size) for layer in layers]
     return Listed(encode(chain_document(layer), without_floats=True) for layer in layers)
 
 
 def chain_document(layer: ReadOnlyLayer | ChainOutline, *, size: bool = False) -> dict[str, Any]:
-    """A registered layer; with `size`, what it holds, and where the driver keeps that."""
+    """Return the document of a registered layer; with `size`, including its sizes and the driver's directories."""
     below = layer.parent
     sizes = {}
     if size and not isinstance(layer, tuple):
@@ -61,7 +65,7 @@ def chain_document(layer: ReadOnlyLayer | ChainOutline, *, size: bool = False) -
 
 
 def chain_table(layers: Sequence[ReadOnlyLayer | ChainOutline], *, size: bool = False) -> None:
-    """Layers as a table."""
+    """Print layers by ChainID as a table."""
 
     def sizes_of(layer: ReadOnlyLayer | ChainOutline) -> list[str]:
         given = () if isinstance(layer, tuple) or not size else (layer.diff_size(), layer.size())
@@ -76,7 +80,7 @@ def chain_table(layers: Sequence[ReadOnlyLayer | ChainOutline], *, size: bool = 
 
 
 def freed_document(freed: Freed) -> dict[str, Any]:
-    """A layer that was deleted."""
+    """Return the document of a deleted layer."""
     return {
         "version": VERSION,
         "chain_id": freed.chain_id,
@@ -91,19 +95,19 @@ def freed_document(freed: Freed) -> dict[str, Any]:
 
 
 def writable_lines(layers: Iterable[WritableLayer]) -> Iterator[str]:
-    """One line a layer: name, ID, ChainID of what is below."""
+    """Yield one line per writable layer: name, ID, ChainID of the parent."""
     for layer in layers:
         yield f"{visible(layer.name)}\t{layer.layer}\t{layer.parent.chain_id if layer.parent else ''}"
 
 
 def writable_document(layer: WritableLayer) -> dict[str, Any]:
-    """A writable layer."""
+    """Return the document of a writable layer."""
     parent = layer.parent.chain_id if layer.parent else ""
     return {"version": VERSION, "name": layer.name, "layer": layer.layer, "parent": parent}
 
 
 def writable_table(layers: Iterable[WritableLayer]) -> None:
-    """Writable layers as a table."""
+    """Print writable layers as a table."""
     rows = (
         (layer.name, short_id(layer.layer), _short(layer.parent.chain_id) if layer.parent else "") for layer in layers
     )
@@ -114,25 +118,25 @@ def writable_table(layers: Iterable[WritableLayer]) -> None:
 
 
 def released_lines(image: Image, freed: Iterable[Freed]) -> Iterator[str]:
-    """The deletions of an image, as Docker prints them."""
+    """Yield the names, the ID and the layers of a deleted image, as Docker prints them."""
     yield from (f"Untagged: {name}" for name in image.names)
     yield f"Deleted: sha256:{image.id}"
     yield from (f"Deleted: {one.chain_id}" for one in freed)
 
 
 def released_document(image: Image, freed: Iterable[Freed]) -> dict[str, Any]:
-    """The deletions of an image."""
+    """Return the document of a deleted image and its deleted layers."""
     layers = [freed_document(one) for one in freed]
     return {**image_document(image.id, image.names), "layers": layers}
 
 
 def image_document(image: str, names: Iterable[str]) -> dict[str, Any]:
-    """An image by its ID, with `sha256:` or without, and its names."""
+    """Return a document with the ID of an image, given with or without `sha256:`, and its names."""
     return {"version": VERSION, "id": image.removeprefix("sha256:"), "names": list(names)}
 
 
 def lineage_document(images: ImageStore, image: str) -> dict[str, Any]:
-    """The notes on an image."""
+    """Return the recorded parent, children, update time and origin of an image."""
     from cstore.errors import ParentImageUnknown
 
     try:
@@ -150,7 +154,7 @@ def lineage_document(images: ImageStore, image: str) -> dict[str, Any]:
 
 
 def lineage_lines(told: Mapping[str, Any]) -> Iterator[str]:
-    """The ID, and below it what is noted; nothing of what is not."""
+    """Yield the ID of an image, and below it each value of its lineage document that is recorded."""
     yield f"sha256:{told['id']}"
     if told["parent"]:
         yield f"\tparent: sha256:{told['parent']}"
@@ -162,7 +166,7 @@ def lineage_lines(told: Mapping[str, Any]) -> Iterator[str]:
 
 
 def image_lines(images: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:
-    """The ID of each image, and below it its names."""
+    """Yield the ID of each image, and below it its names."""
     for image, names in images:
         yield image
         for name in names:
@@ -170,18 +174,18 @@ def image_lines(images: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:
 
 
 def image_table(images: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """Images as a table."""
+    """Print images as a table."""
     _table(("ID", "Names"), ((_short(image), ", ".join(names)) for image, names in images))
 
 
 def step_lines(steps: Iterable[Step]) -> Iterator[str]:
-    """One line a step: image, bytes, time, command."""
+    """Yield one line per history step: image, size in bytes, time, command."""
     for step in steps:
         yield f"{step.image or '<missing>'}\t{step.size}\t{step.created}\t{visible(step.created_by or step.comment)}"
 
 
 def step_document(step: Step) -> dict[str, Any]:
-    """One step of an image's history."""
+    """Return the document of a step of an image's history."""
     return {
         "version": VERSION,
         "id": step.image.removeprefix("sha256:"),
@@ -194,7 +198,7 @@ def step_document(step: Step) -> dict[str, Any]:
 
 
 def step_table(steps: Sequence[Step]) -> None:
-    """A history as a table."""
+    """Print an image's history as a table."""
     rows = (
         (_short(step.image) or "<missing>", human_size(step.size), step.created[:19], step.created_by or step.comment)
         for step in steps
@@ -206,7 +210,7 @@ def step_table(steps: Sequence[Step]) -> None:
 
 
 def docker_image_document(image: DockerImage) -> dict[str, Any]:
-    """An image of a data root, with Docker's own notes."""
+    """Return the document of an image of a data root, including Docker's own metadata."""
     return {
         "version": VERSION,
         "id": image.id,
@@ -222,7 +226,7 @@ def docker_image_document(image: DockerImage) -> dict[str, Any]:
 
 
 def docker_image_table(images: Sequence[DockerImage]) -> None:
-    """The images of a data root as a table."""
+    """Print the images of a data root as a table."""
     rows = (
         (
             short_id(image.id),
@@ -238,7 +242,7 @@ def docker_image_table(images: Sequence[DockerImage]) -> None:
 
 
 def docker_layer_document(layer: DockerLayer) -> dict[str, Any]:
-    """A layer of a data root."""
+    """Return the document of a layer of a data root."""
     return {
         "version": VERSION,
         "chain_id": layer.chain_id,
@@ -250,7 +254,7 @@ def docker_layer_document(layer: DockerLayer) -> dict[str, Any]:
 
 
 def docker_layer_table(layers: Sequence[DockerLayer]) -> None:
-    """The layers of a data root as a table."""
+    """Print the layers of a data root as a table."""
     rows = (
         (_short(layer.chain_id), _short(layer.diff_id), _short(layer.parent), human_size(layer.size))
         for layer in layers
@@ -259,13 +263,13 @@ def docker_layer_table(layers: Sequence[DockerLayer]) -> None:
 
 
 def docker_container_lines(rows: Iterable[tuple[DockerContainer, int]]) -> Iterator[str]:
-    """One line a container: ID, name, state, image, bytes."""
+    """Yield one line per container: ID, name, state, image, size in bytes."""
     for one, size in rows:
         yield f"{one.id}\t{visible(one.name)}\t{one.state}\t{one.image}\t{size}"
 
 
 def docker_container_document(one: DockerContainer, size: int) -> dict[str, Any]:
-    """A container of a data root."""
+    """Return the document of a container of a data root."""
     return {
         "version": VERSION,
         "id": one.id,
@@ -279,7 +283,7 @@ def docker_container_document(one: DockerContainer, size: int) -> dict[str, Any]
 
 
 def docker_container_table(rows: Sequence[tuple[DockerContainer, int]]) -> None:
-    """The containers of a data root as a table."""
+    """Print the containers of a data root as a table."""
     shown = (
         (short_id(one.id), one.name, short_id(one.image), one.state, human_size(size), one.created[:19])
         for one, size in rows
@@ -288,7 +292,7 @@ def docker_container_table(rows: Sequence[tuple[DockerContainer, int]]) -> None:
 
 
 def imported_lines(imported: Imported) -> Iterator[str]:
-    """One line for each name of an image, as load prints them."""
+    """Yield one line per name of an imported image, or one with its ID if it has none, as `load` prints them."""
     if not imported.names:
         yield f"Loaded image ID: sha256:{imported.id}"
     for name in imported.names:
@@ -296,7 +300,7 @@ def imported_lines(imported: Imported) -> Iterator[str]:
 
 
 def imported_document(imported: Imported) -> dict[str, Any]:
-    """An image that was imported."""
+    """Return the document of an imported image."""
     return {**image_document(imported.id, imported.names), "new_layers": list(imported.new_layers)}
 
 

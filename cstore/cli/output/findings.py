@@ -1,4 +1,4 @@
-"""Output of a check: the Go tool's groups of lines, JSON, or alike findings grouped for people."""
+"""Output of a check: lines in the Go tool's groups, JSON, or similar findings grouped for terminals."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ TITLES = {
 
 
 def plain(report: Report) -> Iterator[str]:
-    """The Go tool's lines, group by group, each once; what it has no group for comes last.
+    """Yield the Go tool's lines, group by group, each once; findings for which it has no group come last.
 
-    It repeats the lines of a layer below each image that has the layer, and below each container of such an image.
+    The Go tool repeats the lines of a layer below each image that has the layer and each container of such an image.
     """
     told: set[str] = set()
     for key, items in report.groups():
@@ -39,7 +39,7 @@ def plain(report: Report) -> Iterator[str]:
 
 
 def document(report: Report, removed: Removed | None = None) -> dict[str, Any]:
-    """The Go tool's five keys with the text of each finding, then the findings themselves, and what was taken out."""
+    """Return the Go tool's five keys with the text of each finding, then the findings themselves, and removed items."""
     found: dict[str, Any] = dict(report.groups())
     found["Findings"] = [finding.document() for finding in report.findings]
     found["Unexamined"] = list(report.unexamined)
@@ -54,14 +54,14 @@ def document(report: Report, removed: Removed | None = None) -> dict[str, Any]:
 
 
 def counts(report: Report) -> str:
-    """The Go tool's last line, on standard error: how many items have findings."""
+    """Return the Go tool's last line, for standard error: the number of items with findings."""
     counted = [f"{len(items)} {TITLES[key]} errors" for key, items in report.groups()]
     others = [f"{len(report.others)} errors of the store itself"] if report.others else []
     return ", ".join([*counted, *others])
 
 
 def grouped(findings: Iterable[Finding]) -> list[Group]:
-    """Alike findings together, the worst first: those of one kind that the same helps, in the same store."""
+    """Return groups of similar findings, the worst first: those of the same kind with the same advice and store."""
     from cstore.check import KINDS
     from cstore.cli.output.grouped import Group
 
@@ -80,7 +80,7 @@ def grouped(findings: Iterable[Finding]) -> list[Group]:
 
 
 def _place(finding: Finding) -> str:
-    """Where one of many alike findings is, in the words that other commands take."""
+    """Return the place of a finding in a group of similar findings, in a form that other commands accept."""
     path = str(finding.evidence.get("path", ""))
     if finding.kind.startswith("file-") and path:
         return f"{short_id(finding.subject.name)}:/{path.removeprefix('.').lstrip('/')}"
@@ -91,7 +91,7 @@ def _place(finding: Finding) -> str:
 
 
 def text(report: Report) -> Iterator[str]:
-    """Alike findings together, as plain text; then what they come to."""
+    """Yield similar findings grouped, as plain text; then the conclusion."""
     from cstore.cli.output.grouped import lines
 
     yield from lines(grouped(report.findings))
@@ -99,7 +99,7 @@ def text(report: Report) -> Iterator[str]:
 
 
 def styled(report: Report) -> None:
-    """Show alike findings together in a table; then what they come to."""
+    """Print a table of similar findings grouped; then the conclusion."""
     from cstore.cli.output import grouped as groups
     from cstore.cli.output.styled import Sentence
     from cstore.cli.output.terminal import console
@@ -115,19 +115,19 @@ _STYLES = {"data": "bold red", "records": "red", "export": "magenta", "leftover"
 
 
 def subject_of(one: Finding | Unrepairable | Step) -> str:
-    """The subject of a finding or a step, for people."""
+    """Return the subject of a finding or a step, with a short ID."""
     subject = one.subject
     return subject.path if subject.kind == "store" else f"{subject.kind} {short_id(subject.id)}"
 
 
 def advice(finding: Finding) -> str:
-    """The remedy, and its command."""
+    """Return the remedy of a finding, with its command if it has one."""
     remedy = finding.remedy
     return f"{remedy.sentence}: {remedy.command}" if remedy.command else remedy.sentence
 
 
 def summary(report: Report) -> str:
-    """The summary of a check, in a line."""
+    """Return the summary of a check as one line."""
     layers = len(report.examined)
     looked = f"the contents of {layers} {'layer was' if layers == 1 else 'layers were'} read"
     if not report.findings:
@@ -136,14 +136,14 @@ def summary(report: Report) -> str:
 
 
 def _conclusion(report: Report) -> Iterator[str]:
-    """The line that sums up, and the command to run next."""
+    """Yield the summary, and the command to run next if there is one."""
     yield summary(report)
     if report.findings and (then := next_command(report)):
         yield f"next: {then}"
 
 
 def severities(report: Report) -> str:
-    """How many findings there are of each severity, the worst first."""
+    """Return the number of findings, and the number of each severity, the worst first."""
     number: dict[Severity, int] = {}
     for finding in report.findings:
         number[finding.severity] = number.get(finding.severity, 0) + 1
@@ -153,7 +153,7 @@ def severities(report: Report) -> str:
 
 
 def next_command(report: Report) -> str:
-    """The next command: a repair if there is damage, otherwise the remedy of the worst finding."""
+    """Return the command to run next: a repair if there is damage, otherwise the remedy of the worst finding."""
     worst = min(report.findings, key=lambda finding: finding.severity.rank)
     if worst.severity.value in {"data", "records"}:
         return "cstore repair --dry-run"

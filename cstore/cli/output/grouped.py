@@ -1,6 +1,6 @@
-"""Alike things told together: one line with their count, the first three of them, and what holds for all.
+"""Output of groups of similar findings or steps: one line with their count, the first three, and their common notes.
 
-A damaged disk changes thousands of files at once; a list of them all hides the one that is different.
+A damaged disk changes thousands of files at once; a list of all of them would hide the one that is different.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MOST_SHOWN = 3
-"""Places of a group that are named; the others are counted."""
+"""The most places of a group that are listed; the others are counted."""
 
 
 class Group(Value):
-    """Alike things.
+    """A group of similar findings or steps.
 
     Attributes:
         cells: the columns before the sentence.
         sentence: the common sentence.
-        places: where each of them is; the first ones are shown.
-        notes: notes on all of them, such as the remedy.
+        places: the place of each member; the first ones are shown.
+        notes: notes on all members, such as the remedy.
     """
 
     cells: tuple[str, ...]
@@ -33,14 +33,14 @@ class Group(Value):
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The first places, and how many more there are."""
+        """The first distinct places, and the number of the others."""
         places = tuple(dict.fromkeys(self.places))
         more = len(places) - MOST_SHOWN
         return (*places[:MOST_SHOWN], f"and {more} more") if more > 0 else places
 
 
 def lines(groups: Iterable[Group]) -> Iterator[str]:
-    """The groups as text of any width: the sentence, and the rest indented."""
+    """Yield the lines of groups, unwrapped: the cells and the sentence, then the places and notes, indented."""
     for group in groups:
         yield f"{' '.join(group.cells)}{':' if group.cells[0][-1].isdigit() else ''} {visible(group.sentence)}"
         yield from (f"    {visible(place)}" for place in group.shown)
@@ -48,7 +48,13 @@ def lines(groups: Iterable[Group]) -> Iterator[str]:
 
 
 def table(titles: Mapping[str, bool], groups: Sequence[Group], *, styles: Mapping[str, str]) -> None:
-    """Show groups on a terminal. `titles`: those of the cells, and whether each is of numbers; `styles` by cell."""
+    """Print groups as a table.
+
+    Args:
+        titles: the title of each column, and whether the column has numbers; the last column is the sentence.
+        groups: the groups.
+        styles: the styles of cells, by their text.
+    """
     from rich.console import Group as Stack
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""Who holds an item: a tree of lines, a JSON document, or a tree in colour."""
+"""Output of the holders of an item: a tree of lines, a JSON document, or a colored tree."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from cstore.insight import Holder, Holding
 
 _INDENT = 4
-"""Columns that a step of a tree takes."""
+"""The terminal columns per level of a tree."""
 
 
 def lines(found: Holding) -> Iterator[str]:
-    """The item, then its holders, each below what it holds and two spaces further to the right."""
+    """Yield the item, then its holders, each below the item or holder that it holds, indented by two more spaces."""
     from cstore.insight import flattened
 
     yield f"{found.kind} {visible(found.id)}{_names(found.names)}{_nothing(found)}"
@@ -48,7 +48,7 @@ def _sentence(holder: Holder, identifier: str, *, with_command: bool = True) -> 
 
 
 def document(found: list[Holding]) -> dict[str, Any]:
-    """All items, each with the tree of its holders."""
+    """Return a document with all items, each with the tree of its holders."""
     return {
         "version": VERSION,
         "items": [
@@ -73,7 +73,10 @@ def _document(holder: Holder) -> dict[str, Any]:
 
 
 def show(found: Iterable[Holding]) -> None:
-    """Show a tree for each to a person, with the commands that let go: below it, whole, if one is too long for it."""
+    """Print the tree of holders of each item, with the commands that release it.
+
+    If a command is too long for the tree, all commands are printed in full below it.
+    """
     from rich.text import Text
     from rich.tree import Tree
 

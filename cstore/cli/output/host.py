@@ -1,4 +1,4 @@
-"""Output for a host: lines, JSON, metrics, or a table for people."""
+"""Output of facts about the host: lines, JSON, metrics, or a table for terminals."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _STYLES = {"problem": "bold red", "warning": "yellow", "ok": "green"}
 
 
 def plain(report: HostReport) -> Iterator[str]:
-    """Level, area and sentence, separated by tabs; what to do comes last."""
+    """Yield a line per fact: level, area, sentence and remedy, if any, separated by tabs."""
     for fact in report.facts:
         yield "\t".join(filter(None, (fact.level.value, fact.area, fact.sentence, fact.remedy)))
 
 
 def document(report: HostReport) -> dict[str, Any]:
-    """Everything, with a version."""
+    """Return the document of a host report."""
     facts = [
         {"area": fact.area, "level": fact.level.value, "sentence": fact.sentence, "remedy": fact.remedy}
         for fact in report.facts
@@ -36,7 +36,7 @@ def document(report: HostReport) -> dict[str, Any]:
 
 
 def metrics(report: HostReport) -> Iterator[str]:
-    """Gauges in the text format of Prometheus (exposition format 0.0.4)."""
+    """Yield gauges in the text format of Prometheus (exposition format 0.0.4)."""
     yield "# HELP cstore_host_facts Facts about the host, by area and level."
     yield "# TYPE cstore_host_facts gauge"
     number: dict[tuple[str, str], int] = {}
@@ -57,7 +57,7 @@ def metrics(report: HostReport) -> Iterator[str]:
 
 
 def styled(report: HostReport) -> None:
-    """A table, in the order of the areas; remedies below what they are for."""
+    """Print a table of the facts, in the order of the areas, with each remedy below its fact."""
     from rich.table import Table
     from rich.text import Text
 

@@ -1,4 +1,4 @@
-"""Whose a thing is: lines, a JSON document, or text in colour."""
+"""Output of identified items and paths: lines, a JSON document, or colored text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _SHOWN = 10
 
 
 def lines(found: list[Identity]) -> Iterator[str]:
-    """Kind, ID or path, names and how it is known; whom a layer is for is on lines of its own, after a tab."""
+    """Yield a line per answer: kind, ID or path, names, and how it was identified.
+
+    The path, the rest of the path inside it, and the users of a layer follow on lines indented with a tab.
+    """
     for each in found:
         names = ",".join(map(visible, each.names))
         yield f"{each.kind}\t{visible(each.id or each.path)}\t{names}\t{visible(each.how)}"
@@ -33,7 +36,7 @@ def _names(known: Known | Identity) -> str:
 
 
 def document(found: dict[str, list[Identity]]) -> dict[str, Any]:
-    """The answers for each text."""
+    """Return a document with the answers for each text."""
     answers = [{"text": text, "found": list(map(_document, each))} for text, each in found.items()]
     return {"version": VERSION, "answers": answers}
 
@@ -50,7 +53,7 @@ def _document(each: Identity) -> dict[str, Any]:
 
 
 def show(found: Iterable[Identity]) -> None:
-    """Show the answers to a person."""
+    """Print the answers on a terminal."""
     from rich.text import Text
 
     from cstore.cli.output.terminal import console

@@ -1,4 +1,4 @@
-"""All that is known of an item, as one JSON document."""
+"""The inspection of an item, as one JSON document."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from cstore.transfer import SeenImage
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
-"""The time in a record without one."""
+"""The time in records that have none."""
 
 
 def document(found: Inspection) -> dict[str, Any]:
-    """Everything; the keys are the same for all items of a kind, and what is not known is null or empty."""
+    """Return the document of an item; all items of a kind have the same keys, and unknown values are null or empty."""
     record: Any = found.record
     own = {"image": _of_image, "container": _of_container, "layer": _of_layer}[found.kind](found, record)
     return {
@@ -94,7 +94,7 @@ def _ranges(ranges: Sequence[IDMapEntry]) -> list[dict[str, int]]:
 
 
 def seen_document(seen: SeenImage) -> dict[str, Any]:
-    """Everything of an image that is not in the store."""
+    """Return the document of an image outside the store."""
     return {
         "version": VERSION,
         "kind": "remote-image",

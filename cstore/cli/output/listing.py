@@ -1,4 +1,4 @@
-"""Lists of images, containers and layers with columns: for scripts, in JSON and as tables."""
+"""Output of lists of images, containers and layers with columns: lines for scripts, JSON, or tables."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ USUAL = {
 """The default columns of a table."""
 
 _MANY = 50
-"""Rows from which on they are written without rich, which takes two milliseconds for each."""
+"""The most rows that rich writes. It takes two milliseconds per row, so that longer tables are written without it."""
 _NARROW = 80
-"""Columns of a terminal from which on the table of images has those that not everybody needs."""
+"""The terminal width from which on the table of images has the columns `unique` and `used-by`."""
 
 
 class Shown(NamedTuple):
-    """A cell of a table: lines below each other, and how they look; `fitted`: in the middle they give way."""
+    """The lines of a table cell and their style; if `fitted`, lines too long for the column are cut in the middle."""
 
     lines: tuple[str, ...]
     style: str = ""
@@ -39,7 +39,7 @@ class Shown(NamedTuple):
 
 
 def lines(listing: Listing, records: Sequence[Any], columns: Sequence[str]) -> Iterator[str]:
-    """A line for each record, with tabs between its columns; "-" is a number that is not known."""
+    """Yield a line per record, with its columns separated by tabs; "-" stands for an unknown number."""
     for record in records:
         cells = (listing.cell(record, column) for column in columns)
         yield "\t".join(
@@ -49,13 +49,13 @@ def lines(listing: Listing, records: Sequence[Any], columns: Sequence[str]) -> I
 
 
 def documents(listing: Listing, records: Sequence[Any], columns: Sequence[str]) -> list[dict[str, Any]]:
-    """An object for each record, with its columns as keys."""
+    """Return an object per record, with the columns as keys."""
     rows = ({column.replace("-", "_"): listing.cell(record, column) for column in columns} for record in records)
     return [{key: list(cell) if isinstance(cell, tuple) else cell for key, cell in row.items()} for row in rows]
 
 
 def show(listing: Listing, records: Sequence[Any], columns: Sequence[str] = (), *, whole: bool = False) -> None:
-    """Show a table. `whole`: IDs and digests in full, however wide it becomes."""
+    """Print a table. With `whole`, IDs and digests are printed in full, whatever the width."""
     from rich.measure import Measurement
 
     from cstore.cli.output.terminal import console
@@ -80,7 +80,7 @@ def show(listing: Listing, records: Sequence[Any], columns: Sequence[str] = (), 
         rows = [{column: row[column] for column in [*row][:-1]} for row in rows]
         table = _table([*rows[0]], _summary(rows))
     if whole:
-        out.width = max(width_of(table), out.width)  # the terminal breaks the lines, and nothing is left out
+        out.width = max(width_of(table), out.width)  # the terminal wraps the lines, so that nothing is cut
     if len(rows) > _MANY:
         from cstore.cli.output.rows import print_rows
 
@@ -90,7 +90,7 @@ def show(listing: Listing, records: Sequence[Any], columns: Sequence[str] = (), 
 
 
 def _fits(table: Table, out: Console) -> bool:
-    """Whether a terminal has room for a table whose columns that give way have become as narrow as they get."""
+    """Return whether a table fits the terminal when its shrinkable columns have their minimum width."""
     from rich.measure import Measurement
 
     options = out.options.update(width=1 << 16)
@@ -115,7 +115,7 @@ def _row(listing: Listing, record: Any, columns: Sequence[str], *, whole: bool) 
 
 
 def _summary(rows: Sequence[Row]) -> list[Row]:
-    """One row with the widest cells of all rows: what a table of many needs to be measured."""
+    """Return one row with the widest cell of each column, which is enough to measure a long table."""
     from rich.cells import cell_len
 
     widest: Row = {}
@@ -143,7 +143,7 @@ def _table(columns: Sequence[str], rows: Sequence[Row]) -> Table:
 
 
 def _shown(column: str, cell: Cell, *, whole: bool) -> Shown:
-    """A cell as people get it."""
+    """Return the cell of a table for the value of a column."""
     if column == "state" and isinstance(cell, tuple):
         return Shown((", ".join(cell),))
     if isinstance(cell, tuple):

@@ -1,4 +1,4 @@
-"""Plain lines, as the Go tool prints them: what scripts read."""
+"""Plain lines for scripts, as the Go tool prints them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ CHANGE_VERBS = ("Modify", "Add", "Delete")
 
 
 def created(item: str, names: Iterable[str]) -> Iterator[str]:
-    """A new item: its ID, then its names."""
+    """Yield the ID of a new item, then its names."""
     yield item
     for name in names:
         yield f"\t{name}"
 
 
 def layers(heads: Iterable[tuple[str, Iterable[str]]], holders: Holders) -> Iterator[str]:
-    """Layers by ID and names, with whose they are."""
+    """Yield the ID and names of each layer, and the images and containers to which it belongs."""
     for identifier, names in heads:
         yield identifier
         for name in names:
@@ -37,7 +37,7 @@ def layers(heads: Iterable[tuple[str, Iterable[str]]], holders: Holders) -> Iter
 
 
 def tree(branches: Iterable[Branch]) -> Iterator[str]:
-    """Layers below their parents, with notes."""
+    """Yield the lines of a tree of layers, each layer followed by its notes."""
     for branch in branches:
         if not branch.columns:
             yield branch.name
@@ -50,7 +50,7 @@ def tree(branches: Iterable[Branch]) -> Iterator[str]:
 
 
 def notes(row: LayerRow | None) -> Iterator[str]:
-    """The line of one layer in a tree."""
+    """Yield the notes on a layer in a tree: its names, mount point, images and containers."""
     if row is None:
         return
     for name in row.layer.names:
@@ -65,7 +65,7 @@ def notes(row: LayerRow | None) -> Iterator[str]:
 
 
 def layer(record: Layer, *, read_only: bool) -> Iterator[str]:
-    """The record of one layer."""
+    """Yield the record of a layer."""
     yield f"ID: {record.id}"
     for kind, ranges in (("UID", record.uid_map), ("GID", record.gid_map)):
         for part in ranges:
@@ -79,7 +79,7 @@ def layer(record: Layer, *, read_only: bool) -> Iterator[str]:
 
 
 def images(found: Iterable[ImageFacts]) -> Iterator[str]:
-    """Images, each with its names, digests and data items."""
+    """Yield the ID of each image, and below it its names, digests and data items."""
     for one in found:
         yield one.image.id
         for label, values in (("name", one.image.names), ("digest", one.digests), ("data", one.image.data_names)):
@@ -88,7 +88,7 @@ def images(found: Iterable[ImageFacts]) -> Iterator[str]:
 
 
 def image(one: ImageFacts, size: int | str) -> Iterator[str]:
-    """The record of one image. `size` is its size in bytes, or why it is unknown."""
+    """Yield the record of an image. `size` is its size in bytes, or the reason why the size is unknown."""
     yield f"ID: {one.image.id}"
     for name in one.image.names:
         yield f"Name: {name}"
@@ -104,7 +104,7 @@ def image(one: ImageFacts, size: int | str) -> Iterator[str]:
 
 
 def containers(records: Iterable[Container]) -> Iterator[str]:
-    """Containers, each with its names and data items."""
+    """Yield the ID of each container, and below it its names and data items."""
     for record in records:
         yield record.id
         for label, values in (("name", record.names), ("data", record.data_names)):
@@ -113,7 +113,7 @@ def containers(records: Iterable[Container]) -> Iterator[str]:
 
 
 def container(one: ContainerFacts, size: int | str) -> Iterator[str]:
-    """The record of one container. `size` is its size in bytes, or why it is unknown."""
+    """Yield the record of a container. `size` is its size in bytes, or the reason why the size is unknown."""
     record = one.container
     yield f"ID: {record.id}"
     for name in record.names:
@@ -128,7 +128,7 @@ def container(one: ContainerFacts, size: int | str) -> Iterator[str]:
 
 
 def changes(found: Iterable[Change]) -> Iterator[str]:
-    """Changes of one layer, a verb and a quoted path each."""
+    """Yield the changes in a layer, one line each: a verb and a quoted path."""
     from cstore.cli.output.text import go_quoted
 
     for change in found:
@@ -136,13 +136,13 @@ def changes(found: Iterable[Change]) -> Iterator[str]:
 
 
 def unquoted_changes(found: Iterable[Change]) -> Iterator[str]:
-    """The same with each path as it is, for lines that end with a NUL."""
+    """Yield the changes in a layer with unquoted paths, for lines that end with a NUL."""
     for change in found:
         yield f"{CHANGE_VERBS[change.kind]} {os.fsdecode(change.path)}"
 
 
 def owners(item: str, uids: Sequence[int], gids: Sequence[int]) -> Iterator[str]:
-    """Owners that the ID maps of a layer miss."""
+    """Yield the owners that the ID maps of a layer do not cover."""
     yield f"ID: {item}"
     for title, numbers in (("UIDs", uids), ("GIDs", gids)):
         if numbers:
@@ -150,18 +150,18 @@ def owners(item: str, uids: Sequence[int], gids: Sequence[int]) -> Iterator[str]
 
 
 def container_owners(item: str, uids: Sequence[int], gids: Sequence[int]) -> Iterator[str]:
-    """The same of a container: the lists are there even if they are empty."""
+    """Yield the owners that the ID maps of a container's layer do not cover; empty lists are printed too."""
     yield f"ID: {item}"
     yield f"UIDs: {listed(map(str, uids))}"
     yield f"GIDs: {listed(map(str, gids))}"
 
 
 def listed(values: Iterable[str]) -> str:
-    """A list as Go prints it: `[a b]`."""
+    """Return a list as Go prints it: `[a b]`."""
     return f"[{' '.join(values)}]"
 
 
 def leftovers(found: Iterable[Leftover]) -> Iterator[str]:
-    """The result of garbage collection: kind, bytes and path, separated by tabs."""
+    """Yield the result of garbage collection, one line each: kind, bytes and path, separated by tabs."""
     for leftover in found:
         yield f"{leftover.kind}\t{leftover.bytes}\t{leftover.path}"

@@ -1,8 +1,8 @@
-"""The progress of long work, on standard error: a bar on a terminal; elsewhere nothing, unless requested.
+"""Progress of long operations on standard error: a bar on a terminal, nothing elsewhere unless requested.
 
-With --progress=plain one line a minute, for logs; with --progress=json one document an event, for programs:
-`{"progress":{"work":"importing","done":1048576,"total":2097152}}`, at the beginning, at the end, and once a second
-between. `total` is null where nobody can know it; both are bytes.
+--progress=plain prints one line a minute, for logs. --progress=json prints one document per event, for programs:
+`{"progress":{"work":"importing","done":1048576,"total":2097152}}`, at the start, at the end, and at most once a second
+in between. `done` and `total` are in bytes; `total` is null if it is unknown.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from typing import Any
 
 REFRESH = 0.1
-"""Seconds between two pictures."""
+"""Seconds between two updates of a bar."""
 EVERY = {"plain": 60.0, "json": 1.0}
-"""Seconds between two lines."""
+"""Seconds between two lines, by style."""
 
 style = "auto"
-"""How progress is shown (--progress)."""
+"""The style in which to show progress (--progress)."""
 
 
 @contextmanager
 def progress_bar(label: str, total: int | None, *, quiet: bool = False) -> Iterator[Callable[[int], None] | None]:
-    """Show the progress of the work while the context lasts.
+    """Show the progress of an operation while the context is open.
 
-    Yields a function for the work to call with the bytes done so far, or None if nothing is shown. It displays within
-    those calls, because a separate thread would interfere with work that forks.
+    Yields a function that the operation calls with the number of bytes done so far, or None if nothing is shown. The
+    bar is drawn within those calls, because a separate thread would interfere with operations that fork.
     """
     if quiet or style == "none" or (style == "auto" and not sys.stderr.isatty()):
         yield None
@@ -45,7 +45,7 @@ def progress_bar(label: str, total: int | None, *, quiet: bool = False) -> Itera
 
 
 class _Lines:
-    """Says now and then how far the work is."""
+    """Progress as lines, written at the interval of the style."""
 
     def __init__(self, label: str, total: int | None) -> None:
         self._label, self._total, self._done = label, total, 0
@@ -54,13 +54,13 @@ class _Lines:
             self._say()
 
     def advance(self, done: int) -> None:
-        """Hear how many bytes are done."""
+        """Record the number of bytes done, and print it if the interval has passed."""
         self._done = done
         if monotonic() - self._said >= EVERY[style]:
             self._say()
 
     def end(self) -> None:
-        """The work is done."""
+        """Print the final number of bytes, in JSON only."""
         if style == "json":
             self._say()
 
@@ -78,7 +78,7 @@ class _Lines:
 
 
 def say_event(told: dict[str, Any]) -> None:
-    """Report progress as JSON on standard error."""
+    """Print a progress event as JSON on standard error."""
     from cstore.cli.output.streams import say
     from cstore.gojson import encode
 
@@ -102,7 +102,7 @@ def _bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     known = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     columns = (
         TextColumn("{task.description}"),
-        # Without a known total, there is no percentage.
+        # Without a known total, neither a percentage nor the remaining time is known.
         *(known if total is not None else (FileSizeColumn(), TransferSpeedColumn())),
     )
     with Progress(*columns, console=console(stderr=True), transient=True, auto_refresh=False) as progress:

@@ -1,4 +1,4 @@
-"""Output of deletions and the bytes freed: for scripts, in JSON and for people."""
+"""Output of deletions and the bytes freed: lines for scripts, JSON, or a table for terminals."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def lines(plan: Plan) -> Iterator[str]:
-    """Kind, ID, bytes on disk and names of each item; then the bytes that are free."""
+    """Yield the kind, ID, bytes on disk and names of each item to delete; then the total of the bytes freed."""
     for each in plan.going:
         yield f"{each.kind}\t{visible(each.id)}\t{each.disk}\t{','.join(map(visible, each.names))}"
     yield f"total\t-\t{plan.freed}\t"
 
 
 def document(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
-    """The same, with what is in the way."""
+    """Return the document of a plan, including refused items and problems."""
     return {
         "version": VERSION,
         "dry_run": dry_run,
@@ -41,7 +41,7 @@ def document(plan: Plan, *, dry_run: bool) -> dict[str, Any]:
 
 
 def show(plan: Plan, *, dry_run: bool, stderr: bool = False) -> None:
-    """Show a table, and what it comes to."""
+    """Print the items to delete as a table, and the total of the bytes freed."""
     from cstore.cli.output import styled
     from cstore.cli.output.terminal import console
 

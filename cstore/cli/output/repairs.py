@@ -1,4 +1,4 @@
-"""Output of repairs: lines, JSON, or a table for people."""
+"""Output of repairs: lines, JSON, or a table for terminals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def plan(planned: Plan) -> Iterator[str]:
-    """One line for each step and each thing that cannot be healed, and what each rests on, indented."""
+    """Yield one line per step and per subject that cannot be healed, each followed by its reasons, indented.
+
+    Sources that the plan does not use, and a plan to be made later, come last.
+    """
     for number, step in enumerate(planned.steps, 1):
         yield f"{number}. {step.what}"
         yield f"\tbecause: {step.why}"
@@ -46,13 +49,16 @@ def _subject(one: Unrepairable | Step) -> str:
 
 
 def grouped(planned: Plan) -> list[Group]:
-    """Alike steps together, in their order; then what cannot be healed, and sources that were not used."""
+    """Return a plan as groups: runs of similar steps, in their order, then similar subjects that cannot be healed.
+
+    Sources that the plan does not use, and a plan to be made later, come last.
+    """
     from itertools import groupby
 
     from cstore.cli.output.grouped import Group
 
     numbered = enumerate(planned.steps, 1)
-    runs = groupby(numbered, key=lambda each: (each[1].action, each[1].advice and each[0]))  # advice is about one
+    runs = groupby(numbered, key=lambda each: (each[1].action, each[1].advice and each[0]))  # advice is for one step
     groups = [_together(list(run)) for _, run in runs]
     alike: dict[tuple[str, str, str], list[Unrepairable]] = {}
     for one in planned.unrepairable:
@@ -74,7 +80,7 @@ def grouped(planned: Plan) -> list[Group]:
 
 
 def _together(run: list[tuple[int, Step]]) -> Group:
-    """Steps that do the same to many things; one alone in its own words."""
+    """Return the group of a run of steps with the same action; a single step keeps its own description."""
     from cstore.cli.output.grouped import Group
 
     (first, step), (last, _) = run[0], run[-1]
@@ -87,7 +93,7 @@ def _together(run: list[tuple[int, Step]]) -> Group:
 
 
 def _place(step: Step) -> str:
-    """The subject of one of many alike steps."""
+    """Return the subject of a step, with its parts, for a group of similar steps."""
     if len(step.parts) == 1 and step.parts[0].startswith("/"):
         return step.parts[0]
     subject = subject_of(step)
@@ -122,18 +128,18 @@ _MANY = {
     "count-mounts": "correct the mount counts",
     "take-out": "move items that cannot be healed, and files without an owner, into quarantine",
 }
-"""The description of many steps of one action, by the action."""
+"""The description of several steps with the same action, by the word of the action."""
 
 
 def text(planned: Plan) -> Iterator[str]:
-    """A plan with alike steps together, as plain text."""
+    """Return the lines of a plan with similar steps grouped, as plain text."""
     from cstore.cli.output.grouped import lines
 
     return lines(grouped(planned))
 
 
 def styled_plan(planned: Plan) -> None:
-    """Show a plan with alike steps together."""
+    """Print a plan as a table with similar steps grouped."""
     from rich.text import Text
 
     from cstore.cli.output import grouped as groups
@@ -147,7 +153,7 @@ def styled_plan(planned: Plan) -> None:
 
 
 def document(result: Repaired) -> dict[str, Any]:
-    """Everything that came of a repair."""
+    """Return the document of the result of a repair."""
     return {
         "version": VERSION,
         "plans": [planned.document() for planned in result.plans],
@@ -161,7 +167,7 @@ def document(result: Repaired) -> dict[str, Any]:
 
 
 def summary(result: Repaired) -> Iterator[str]:
-    """The summary of a repair: what was done, where the old data is, and whether the store is sound now."""
+    """Yield the summary of a repair: its steps, the state of the store, and the quarantine case with the old data."""
     if not result.done and not result.failed:
         yield "nothing needs repair" if result.healed else "nothing could be healed"
     else:
@@ -178,7 +184,7 @@ def _count(things: Sequence[object], noun: str) -> str:
 
 
 def case_document(case: Case) -> dict[str, Any]:
-    """A quarantine case as JSON."""
+    """Return the document of a quarantine case."""
     from cstore.store.quarantine import Kept
 
     there = {entry.name for entry in case.kept}
@@ -200,7 +206,7 @@ def case_document(case: Case) -> dict[str, Any]:
 
 
 def case_lines(case: Case) -> Iterator[str]:
-    """A case and what is in it, tab-indented."""
+    """Yield the ID of a quarantine case, and below it its details and entries, indented with a tab."""
     from cstore.store.quarantine import Kept
 
     yield case.id
@@ -215,7 +221,7 @@ def case_lines(case: Case) -> Iterator[str]:
 
 
 def styled_cases(found: Sequence[Case]) -> None:
-    """Show cases as a table."""
+    """Print quarantine cases as a table."""
     from rich.text import Text
 
     from cstore.cli.output.styled import titled_table

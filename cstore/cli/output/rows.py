@@ -1,4 +1,4 @@
-"""Many rows of a table, as rich would write them in two milliseconds for each."""
+"""Printing of long tables in the layout of rich, which takes two milliseconds per row."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _AT_ONCE = 1000
 
 
 def print_rows(out: Console, table: Table, rows: Sequence[Sequence[Shown]]) -> bool:
-    """Print rows below the titles of a table that has one row, with the widest cells of all of them.
+    """Print rows below the titles of `table`, which has a single row with the widest cell of each column.
 
-    Returns whether that was done: prints nothing if there is no room even for the titles.
+    Returns whether the rows were printed: nothing is printed if the terminal is too narrow for the titles.
     """
-    widths = [width - len(_APART) for width in table._calculate_column_widths(out, out.options)]  # noqa: SLF001  - nothing public tells them
-    widths[-1] += len(_APART)  # nothing stands behind the last column
+    widths = [width - len(_APART) for width in table._calculate_column_widths(out, out.options)]  # noqa: SLF001  - no public method returns the widths
+    widths[-1] += len(_APART)  # no column follows the last one
     if any(width < cell_len(str(column.header)) for column, width in zip(table.columns, widths, strict=True)):
         return False
     right = [column.justify == "right" for column in table.columns]

@@ -1,12 +1,12 @@
-"""The two standard streams: bytes go out whole, and a stream that fails is an error with a name.
+"""Standard output and standard error: writes are complete, and a failed write raises a named error.
 
-What a store holds may be anybody's. A terminal gets none of its control characters but tab and newline, which are
-spelled out here, for every command. A pipe gets the bytes.
+The contents of a store are untrusted. On a terminal, this module escapes all of their control characters except tab and
+newline, for every command. A pipe receives the bytes unchanged.
 
-Variables that are obeyed, the first that applies:
+These environment variables control color; the first one that applies takes effect:
 
     NO_COLOR        set and not empty: no color
-    CLICOLOR_FORCE  set and neither empty nor 0: what a terminal would get, wherever it goes
+    CLICOLOR_FORCE  set and neither empty nor 0: the output for a terminal, whatever the destination
     CLICOLOR        0: no color
 """
 
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 
 _BATCH = 500
 raw = False
-"""Whether the user wants control characters on a terminal as they are (--raw)."""
+"""Whether to write control characters to a terminal unescaped (--raw)."""
 
 
 def encoded(text: str) -> bytes:
-    """Encode for a stream. Bytes that never were UTF-8 come out as they came in."""
+    """Encode text for a stream. Surrogate escapes become the original bytes, which were not UTF-8."""
     try:
         return text.encode(errors="surrogateescape")
-    except UnicodeEncodeError:  # a surrogate that stands for no byte, as a JSON file can spell it
+    except UnicodeEncodeError:  # a surrogate that stands for no byte, which a JSON file can contain
         return text.encode(errors="replace")
 
 
 def escapes(stream: TextIO) -> bool:
-    """Whether a stream leads to a terminal, which must not get control characters."""
+    """Return whether to escape control characters on a stream: it is a terminal, and --raw was not given."""
     return not raw and stream.isatty()
 
 
 def for_people() -> bool:
-    """Whether standard output gets tables and color."""
+    """Return whether to print tables and color on standard output."""
     return sys.stdout.isatty() or colour_wish() is True
 
 
 def colour_wish() -> bool | None:
-    """The environment's setting for color; None if there is none."""
+    """Return the color setting of the environment; None if it has none."""
     from cstore.config import read_environment
 
     variables = read_environment().variables
@@ -69,7 +69,10 @@ def write_lines(lines: Iterable[str]) -> None:
 
 
 def write_paths(lines: Iterable[str], *, end: bytes = b"\n") -> None:
-    """Write lines with paths, which may have control characters of their own, as they come; `end` ends each."""
+    """Write lines that contain paths, as the iterator yields them; `end` terminates each line.
+
+    On a terminal, all control characters except tab are escaped, including newlines in paths.
+    """
     from itertools import islice
 
     if escapes(sys.stdout):
@@ -91,7 +94,7 @@ def write_json(data: bytes) -> None:
 
 
 def escaping(write: Callable[[bytes], object]) -> Callable[[bytes], None]:
-    """Make a writer of contents whose control characters are spelled out. It is called with b"" at the end."""
+    """Return a function that writes file contents with control characters escaped; call it with b"" at the end."""
     from codecs import getincrementaldecoder
 
     from cstore.cli.output.text import visible_lines
@@ -109,7 +112,7 @@ def _write(data: bytes) -> None:
 
     Raises:
         BrokenPipeError: the reader has exited.
-        SystemFailure: they cannot be written for another reason.
+        SystemFailure: the write failed for another reason.
     """
     try:
         sys.stdout.buffer.write(data)
@@ -122,12 +125,15 @@ def _write(data: bytes) -> None:
 
 
 def say(line: str, *, json: bool = False) -> None:
-    """Write one line to standard error; `json`: it is a document. If even that fails, there is nobody left to tell."""
+    """Write one line to standard error; `json` marks a JSON document.
+
+    Write errors are ignored, because there is no stream left to report them on.
+    """
     if escapes(sys.stderr):
         from cstore.cli.output.text import visible_json, visible_lines
 
         line = visible_json(line) if json else visible_lines(line)
-    # The first one only to be flushed: both streams may end in one file, where the order of events matters.
+    # Standard output is only flushed: both streams may lead to one file, in which the order of events matters.
     for stream, data in ((sys.stdout, b""), (sys.stderr, encoded(line) + b"\n")):
         try:
             stream.buffer.write(data)

@@ -1,4 +1,4 @@
-"""JSON documents: what programs read. Keys, their order and what is left out are the Go tool's (cli spec, 2.3)."""
+"""JSON documents for programs. Their keys, key order and omitted values match the Go tool (cli spec, 2.3)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 VERSION = 1
-"""Of cstore's own documents: it changes when a key goes, or means something else."""
+"""The version of cstore's own documents; it changes when a key is removed or changes its meaning."""
 _BATCH = 200
 
 
 class Streamed(Value):
-    """A document with a list that may be very long, written as it comes.
+    """A document with a list that may be very long, written while the list is iterated.
 
     Attributes:
-        head: the keys before the list; the version comes before them.
+        head: the keys before the list; the version precedes them.
         key: the key of the list.
-        items: what is in it; none has a float.
-        tail: makes the keys after it, when all items are written.
+        items: the items of the list; none contains a float.
+        tail: returns the keys after the list; called when all items are written.
     """
 
     head: Mapping[str, Any]
@@ -36,16 +36,16 @@ class Streamed(Value):
 
 
 class Listed(Value):
-    """A list of documents, each made of a record when it is written. An empty one is null, as with the Go tool.
+    """A list of documents, each built from a record when it is written. An empty list is null, as in the Go tool.
 
-    In the place of many records there may be their documents, with commas between them.
+    Encoded documents, separated by commas, may take the place of several records.
     """
 
     records: Iterable[Any]
 
 
 def write_document(value: object, *, indented: bool = False) -> None:
-    """Write one document and a newline to standard output, on one line or `indented` for people."""
+    """Write one document and a newline to standard output, on one line or `indented` for readability."""
     from cstore.gojson import encode
 
     if isinstance(value, Streamed):
@@ -71,7 +71,7 @@ def _write_streamed(document: Streamed) -> None:
         return encode(value).rstrip(b"\n")
 
     rest = iter(document.items)
-    batch = list(islice(rest, _BATCH))  # before anything is written: often there is an error instead
+    batch = list(islice(rest, _BATCH))  # read before anything is written, because errors often occur here
     write_json(text({"version": VERSION, **document.head, document.key: []})[:-2])
     between = b""
     while batch:
@@ -97,7 +97,7 @@ def _write_listed(value: Listed) -> None:
             if texts:
                 told = b",".join(some)
             else:
-                plain = not any(record.flags for record in some)  # flags alone may be anything that JSON has
+                plain = not any(record.flags for record in some)  # only flags may contain any JSON value
                 told = encode([record.document() for record in some], without_floats=plain).strip(b"\n")[1:-1]
             write_json(between + told)
             between = b","
@@ -106,22 +106,22 @@ def _write_listed(value: Listed) -> None:
 
 
 def nothing_is_null(values: Sequence[Any]) -> list[Any] | None:
-    """A list that the Go tool writes as null when it is empty."""
+    """Return a list, or None if it is empty, which the Go tool writes as null."""
     return list(values) or None
 
 
 def changes(found: Iterable[Change]) -> list[dict[str, Any]] | None:
-    """Changes of one layer."""
+    """Return the document of the changes in a layer."""
     return nothing_is_null(
         [{"Path": change.path.decode(errors="surrogateescape"), "Kind": int(change.kind)} for change in found]
     )
 
 
 def owners(item: str, uids: Sequence[int], gids: Sequence[int]) -> dict[str, Any]:
-    """Owners that the ID maps of a layer miss."""
+    """Return the document of the owners that the ID maps of a layer do not cover."""
     return {"ID": item, "UIDs": nothing_is_null(uids), "GIDs": nothing_is_null(gids)}
 
 
 def leftovers(found: Iterable[Leftover]) -> list[dict[str, Any]]:
-    """The result of garbage collection."""
+    """Return the document of the result of garbage collection."""
     return [{"path": leftover.path, "kind": leftover.kind, "bytes": leftover.bytes} for leftover in found]

@@ -1,4 +1,4 @@
-"""Tables, trees and colour, for people at a terminal. This module brings rich with it, so it is imported last."""
+"""Tables, trees and color for terminals. This module imports rich, so import it only where it is needed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CHANGE_STYLES = ("yellow", "green", "red")
 
 
 def tree(branches: Iterable[Branch]) -> None:
-    """Show layers as a tree."""
+    """Print layers as a tree."""
     way: list[Tree] = []
     roots: list[Tree] = []
     for branch in branches:
@@ -64,7 +64,7 @@ def _leaf(row: LayerRow | None) -> Text:
 
 
 def layer_details(found: Iterable[Inspection]) -> None:
-    """Show all that is known of some layers."""
+    """Print all details of layers."""
     for one in found:
         record: Any = one.record
         sizes = {each.name: each.size for each in one.data}
@@ -101,18 +101,18 @@ def layer_details(found: Iterable[Inspection]) -> None:
 
 
 _MOST = 20
-"""Users of a layer that are shown."""
+"""The most users of a layer that are printed."""
 
 
 def _print_facts(facts: Iterable[Fact]) -> None:
-    """Show the fields of one item, a line each; several values of one label below each other."""
+    """Print the fields of an item, one line each; several values of one label are printed below each other."""
     shown = [(label, (value,) if isinstance(value, str) else value) for label, value in facts if value]
     width = max((cell_len(label) for label, _ in shown), default=0)
     out = console()
     for label, values in shown:
         for number, value in enumerate(values):
             line = Text.assemble((("" if number else label).ljust(width + 2), "dim"), visible(value))
-            out.print(line, soft_wrap=True)  # an ID copied from a narrow terminal is complete
+            out.print(line, soft_wrap=True)  # so that an ID copied from a narrow terminal is complete
 
 
 def _ranges(ranges: Sequence[IDMapEntry]) -> str:
@@ -120,7 +120,7 @@ def _ranges(ranges: Sequence[IDMapEntry]) -> str:
 
 
 def image_details(found: Iterable[tuple[ImageFacts, int | str]]) -> None:
-    """Show all that is recorded of some images, each with its size in bytes, or why that is not known."""
+    """Print the records of images, each with its size in bytes, or the reason why the size is unknown."""
     for one, size in found:
         record = one.image
         items = tuple(f"{name} ({human_size(record.data_sizes.get(name, 0))})" for name in record.data_names)
@@ -142,7 +142,7 @@ def image_details(found: Iterable[tuple[ImageFacts, int | str]]) -> None:
 
 
 def container_details(found: Iterable[tuple[ContainerFacts, int | str]]) -> None:
-    """Show all that is recorded of some containers, each with its size in bytes, or why that is not known."""
+    """Print the records of containers, each with its size in bytes, or the reason why the size is unknown."""
     for one, size in found:
         record = one.container
         items = tuple(f"{name} ({human_size(record.data_sizes.get(name, 0))})" for name in record.data_names)
@@ -167,14 +167,14 @@ def container_details(found: Iterable[tuple[ContainerFacts, int | str]]) -> None
 
 
 def changes(found: Sequence[Change]) -> None:
-    """Show changes in the colours of their kind."""
+    """Print changes, each in the color of its kind."""
     out = console()
     for change, line in zip(found, plain.changes(found), strict=True):
         out.print(Text(line, style=CHANGE_STYLES[change.kind]), soft_wrap=True)
 
 
 def leftovers(found: Sequence[Leftover], *, removed: bool) -> None:
-    """Show what garbage collection found, and what it comes to."""
+    """Print the leftovers that garbage collection found, and their total."""
     out = console()
     verb = "removed" if removed else "would remove"
     if not found:
@@ -189,9 +189,9 @@ def leftovers(found: Sequence[Leftover], *, removed: bool) -> None:
 
 
 def titled_table(*titles: str, right: set[str]) -> Table:
-    """Begin a table without lines; the columns of the titles in `right` are of numbers.
+    """Return an empty table without borders; the columns whose titles are in `right` are right-aligned, for numbers.
 
-    No cell is wrapped. Where the terminal is too narrow, cells made as `Fitted` lose what is in their middle.
+    Only columns of sentences wrap. On a narrow terminal, cells of the class `Fitted` are cut in the middle.
     """
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for title in titles:
@@ -201,7 +201,14 @@ def titled_table(*titles: str, right: set[str]) -> Table:
 
 
 def show_rows(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = (), first: str = "") -> None:
-    """Show a table of texts: those below the titles in `right` are numbers, the first column has the style `first`."""
+    """Print a table of texts.
+
+    Args:
+        titles: the titles of the columns.
+        rows: the rows, with a text for each column.
+        right: the titles of the columns of numbers.
+        first: the style of the first column.
+    """
     from cstore.cli.output.terminal import console
 
     table = titled_table(*titles, right=set(right))
@@ -212,22 +219,22 @@ def show_rows(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Itera
 
 
 _FITTED = frozenset({"Names", "Name", "Image", "Used by", "Path"})
-"""The columns that give way where a table is too wide."""
+"""The columns that shrink if a table is too wide."""
 _TOLD = frozenset({"", "Made by", "What"})
-"""The columns of text, which is broken between words."""
+"""The columns of sentences, which are wrapped between words."""
 
 
 def cell_of(title: str, text: str, style: str = "") -> Text | Fitted | Sentence:
-    """A cell below a title. In a shrinkable column, it is cut in the middle."""
+    """Return a cell for the column of a title: wrapped, cut in the middle or of fixed width, as the column needs."""
     if title in _TOLD:
         return Sentence(text, style)
     return Fitted([text], style) if title in _FITTED else Text(visible(text), style=style)
 
 
 class Fitted:
-    """Texts below each other in a cell, none of them wrapped: what is too long is shortened in its middle.
+    """A cell with several lines, none of them wrapped; lines that are too long are cut in the middle.
 
-    The end of a name, with its tag, and that of a path tell more than the middle.
+    The end of a name, with its tag, and the end of a path are more useful than the middle.
     """
 
     def __init__(self, lines: Iterable[str], style: str = "") -> None:
@@ -235,30 +242,30 @@ class Fitted:
         self._style = style
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """From a few characters to the longest text."""
+        """Return the widths from a few characters to the longest line."""
         longest = max((cell_len(line) for line in self._lines), default=0)
         return Measurement(min(longest, _NARROWEST), min(longest, options.max_width))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        """The texts, in the width that there is."""
+        """Yield the lines, cut to the available width."""
         for line in self._lines:
             yield Text(shortened(line, options.max_width), style=self._style, no_wrap=True)
 
 
 class Sentence:
-    """A sentence for a person: broken between words only, IDs short, and too long a path without its middle."""
+    """A cell with a sentence, wrapped between words only, with short IDs; words that are too long lose their middle."""
 
     def __init__(self, text: str, style: str = "", *, indent: int = 0) -> None:
         self._words = [short_id(word) for word in visible(text).split(" ")]
         self._style, self._indent = style, indent
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """From a few words to the whole sentence in a line."""
+        """Return the widths from a few characters to the whole sentence on one line."""
         longest = self._indent + cell_len(" ".join(self._words))
         return Measurement(min(longest, _NARROWEST), min(longest, options.max_width))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
-        """The lines, in the width that there is."""
+        """Yield the lines of the sentence, wrapped to the available width."""
         width = max(options.max_width - self._indent, 1)
         line = ""
         for word in (shortened(word, width) for word in self._words):
@@ -274,7 +281,7 @@ _NARROWEST = 12
 
 
 def shortened(text: str, width: int) -> str:
-    """A text in so many columns: as it is, or without what is in its middle."""
+    """Return a text, cut in the middle if it is wider than `width` columns."""
     if cell_len(text) <= width:
         return text
     front = max(0, (width - 1) // 3)
@@ -285,7 +292,7 @@ def shortened(text: str, width: int) -> str:
 
 
 def age(created: str) -> str:
-    """The age of a time as records spell it; "" for none."""
+    """Return the age of a time in the format of records; "" if there is none."""
     try:
         born = datetime.fromisoformat(created[:19]).replace(tzinfo=UTC)
     except ValueError:

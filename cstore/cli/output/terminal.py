@@ -1,4 +1,4 @@
-"""Consoles of `rich` that no text can confuse."""
+"""Rich consoles that escape control characters in text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NARROWEST = 20
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console for one of the standard streams."""
+    """Return a rich console for standard output or standard error."""
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
 
@@ -22,7 +22,7 @@ def console(*, stderr: bool = False) -> Console:
     from cstore.cli.output.text import visible_lines
 
     class SafeConsole(Console):
-        """Spells out control characters that came with a text; rich writes its own ones aside from the texts."""
+        """A console that escapes control characters in text; rich writes its own in separate control segments."""
 
         def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
             for part in super().render(renderable, options):
@@ -32,5 +32,5 @@ def console(*, stderr: bool = False) -> Console:
     made = SafeConsole(
         stderr=stderr, no_color=wish is False, force_terminal=wish, highlight=False, markup=False, emoji=False
     )
-    made.width = max(made.width, _NARROWEST)  # where nothing readable fits, the terminal breaks the lines
+    made.width = max(made.width, _NARROWEST)  # nothing readable fits in less: the terminal wraps the lines
     return made

@@ -1,4 +1,4 @@
-"""Text for people: sizes, ages, and names without their control characters."""
+"""Human-readable text: sizes, ages, and names with their control characters escaped."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _HEX = frozenset("0123456789abcdef")
 
 
 def visible(text: str) -> str:
-    """Spell out control characters: a name from a store or an archive must not steer the terminal.
+    """Escape control characters, so that a name from a store or an archive cannot control the terminal.
 
-    A byte that is no UTF-8 goes through, unless a terminal of eight bits would take it for a control character.
+    A byte that is not UTF-8 is kept, unless an 8-bit terminal would interpret it as a control character.
     """
     if text.isprintable():
         return text
@@ -32,12 +32,12 @@ def _spelled(char: str) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """Spell out control characters but tab and newline, which only lay a text out."""
+    """Escape control characters except tab and newline, which only affect the layout."""
     return "\n".join("\t".join(map(visible, line.split("\t"))) for line in text.split("\n"))
 
 
 def visible_json(text: str) -> str:
-    """Spell out control characters of a JSON document, which stays one."""
+    """Escape control characters in a JSON document, which remains valid JSON."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char == "\n" else _spelled_in_json(char) for char in text)
@@ -49,13 +49,13 @@ def _spelled_in_json(char: str) -> str:
 
 
 def short_id(item: str) -> str:
-    """The first digits of a generated ID, which are enough to type; any other ID in full."""
+    """Return the first digits of a generated ID, which are enough as an argument; any other ID in full."""
     generated = len(item) == 64 and not set(item) - _HEX
     return item[:_SHORT_ID] if generated else item
 
 
 def human_size(size: int) -> str:
-    """Write bytes as people read them, in powers of a thousand: `999 B`, `1.5 kB`, `2.1 GB`."""
+    """Return a size in bytes in units of powers of 1000: `999 B`, `1.5 kB`, `2.1 GB`."""
     amount, units = float(size), list(_UNITS)
     while amount >= 999.95 and len(units) > 1:
         amount /= 1000
@@ -64,7 +64,7 @@ def human_size(size: int) -> str:
 
 
 def human_age(seconds: float) -> str:
-    """Write a span of time by its largest unit: `3 minutes ago`."""
+    """Return an age in its largest unit: `3 minutes ago`."""
     if seconds < 1:
         return "now"
     unit, length = next((span for span in _SPANS if seconds >= span[1]), ("second", 1))
@@ -76,7 +76,7 @@ _GO_ESCAPES = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13
 
 
 def go_quoted(name: bytes) -> str:
-    r"""Quote a name as Go's %q does: printable characters as they are, bytes that are no UTF-8 as `\xff`."""
+    r"""Quote a name like Go's %q: printable characters are kept, bytes that are not UTF-8 become `\xff`."""
     return '"' + "".join(map(_go_escaped, name.decode(errors="surrogateescape"))) + '"'
 
 

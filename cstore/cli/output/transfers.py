@@ -1,7 +1,7 @@
 """Progress of copies on standard error, and their results on standard output.
 
-At a terminal a bar for each blob and one for all; elsewhere a line for each blob when it is done. With --progress=json
-one document an event, for programs:
+A terminal shows a bar for each blob and one for all of them; elsewhere, each finished blob prints a line.
+--progress=json prints one document per event, for programs:
 
     {"progress":{"event":"planned","fetch":[{"digest":…,"size":…,"kept":…}],"present":[…],"bytes":…,"needs":…,"free":…}}
     {"progress":{"event":"blob","digest":…,"done":…,"size":…,"kept":…}}    at most once a second for each blob
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from cstore.transfer.contract import Event, Tell
 
 _SHOWN = 19
-"""Characters of a digest that a person needs."""
+"""The number of characters of a digest in the label of a bar."""
 
 
 @contextmanager
 def told(*, quiet: bool = False) -> Iterator[Tell]:
-    """Yield a receiver for the events of a copy, while the context lasts."""
+    """Yield a function that receives the events of a copy and shows them, while the context is open."""
     if quiet or progress.style == "none":
         yield lambda _: None
     elif progress.style == "json":
@@ -48,7 +48,7 @@ def told(*, quiet: bool = False) -> Iterator[Tell]:
 
 
 def _line(event: Event) -> None:
-    """Report finished blobs, a line each."""
+    """Print a line for a blob that is finished or already present, or for a retry; ignore other events."""
     from cstore.cli.output.streams import say
     from cstore.cli.output.text import human_size
     from cstore.transfer import BlobDone, BlobPresent, Retried
@@ -67,13 +67,13 @@ def _retry_line(event: Retried) -> str:
 
 
 class _Documents:
-    """Says events as JSON."""
+    """Events as JSON documents on standard error."""
 
     def __init__(self) -> None:
         self._said: dict[str, float] = {}
 
     def hear(self, event: Event) -> None:
-        """Say an event, unless it is one of many of the same kind."""
+        """Print an event; progress of a blob at most once a second, except for its last event."""
         from cstore.transfer import BlobDone, BlobPresent, Planned, Retried
 
         document: dict[str, Any]
@@ -97,7 +97,7 @@ class _Documents:
 
 
 class _Bars:
-    """Bars at a terminal. They are drawn from within what it hears: a thread would be in the way of work that forks."""
+    """Bars on a terminal, drawn within `hear`, because a separate thread would interfere with operations that fork."""
 
     def __init__(self, shown: Progress, whole: TaskID) -> None:
         self._shown, self._whole = shown, whole
@@ -106,7 +106,7 @@ class _Bars:
         self._drawn = 0.0
 
     def hear(self, event: Event) -> None:
-        """Draw an event."""
+        """Update the bars for an event, and draw them if the refresh interval has passed."""
         from cstore.transfer import BlobDone, BlobProgress, Planned, Retried
 
         if isinstance(event, Planned):
@@ -142,7 +142,7 @@ def _bars() -> Iterator[_Bars]:
 
 
 def plan_document(plan: Planned) -> dict[str, Any]:
-    """A plan, for programs."""
+    """Return the document of a plan."""
     return {
         "fetch": [{"digest": digest, "size": size, "kept": kept} for digest, size, kept in plan.fetch],
         "present": list(plan.present),
@@ -153,7 +153,7 @@ def plan_document(plan: Planned) -> dict[str, Any]:
 
 
 def plan_lines(plan: Planned) -> Iterator[str]:
-    """A plan, in lines: what would be done with each blob, and its bytes that would be moved, separated by tabs."""
+    """Yield the lines of a plan: the action for each blob, its digest and the bytes to transfer, separated by tabs."""
     for digest, size, kept in plan.fetch:
         yield f"fetch\t{digest}\t{max(size, 0) - kept}"
     for digest in plan.present:
@@ -162,7 +162,7 @@ def plan_lines(plan: Planned) -> Iterator[str]:
 
 
 def copied_document(image: CopiedImage, plan: Planned | None = None) -> dict[str, Any]:
-    """The copied image, for programs; with the plan in a dry run."""
+    """Return the document of a copied image; in a dry run, including the plan."""
     return {
         "version": VERSION,
         "source": image.source,

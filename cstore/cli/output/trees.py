@@ -1,4 +1,4 @@
-"""The tree of layers, before anybody decides how it is shown."""
+"""The tree of layers, independent of its output form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LayerRow(NamedTuple):
-    """A layer, where it is mounted ("" if nowhere), and whose it is."""
+    """A layer, its mount point ("" if it is not mounted), and the images and containers to which it belongs."""
 
     layer: Layer | LayerOutline
     mount: str
@@ -24,7 +24,7 @@ class LayerRow(NamedTuple):
 
 
 def layer_rows(store: Store) -> list[LayerRow]:
-    """Gather all that is to be said of layers."""
+    """Return the layers of a store, with their mount points, images and containers."""
     from cstore.store import layer_outlines
 
     mounts, held = store.layers.mount_points(), holders(store)
@@ -35,9 +35,9 @@ def layer_rows(store: Store) -> list[LayerRow]:
 
 
 class Branch(NamedTuple):
-    """One line of a tree of layers: a layer, and for each column to its left whether a line runs down there.
+    """One line of a tree of layers: a layer, and for each column to its left whether a vertical line continues there.
 
-    `row` is None for a root that stands for no listed layer: "(base)", or a parent that is missing.
+    `row` is None for a root that is not a listed layer: "(base)", or a missing parent.
     """
 
     name: str
@@ -49,10 +49,10 @@ BASE = "(base)"
 
 
 def branches(rows: Iterable[LayerRow]) -> list[Branch]:
-    """Put layers below their parents, each parent's children in the order of the list.
+    """Return the lines of a tree of layers, with the children of each parent in the order of `rows`.
 
-    A parent that is not in the list becomes a root of its own. Layers that are their own ancestors hang from no root;
-    one of each such ring is taken for it, so that every layer is shown.
+    A parent that is not among the rows becomes a root of its own. Layers that are their own ancestors have no root; one
+    layer of each such cycle becomes the root, so that every layer is shown.
     """
     children: dict[str, list[LayerRow]] = {}
     for row in rows:
@@ -64,7 +64,7 @@ def branches(rows: Iterable[LayerRow]) -> list[Branch]:
         if root in children:
             shown.append(Branch(root, None, ()))
             waiting = _family(root, (), children)
-            while waiting:  # without recursion: chains may be long
+            while waiting:  # no recursion, because chains may be long
                 branch = waiting.pop()
                 shown.append(branch)
                 waiting += _family(branch.name, branch.columns, children)
@@ -72,7 +72,7 @@ def branches(rows: Iterable[LayerRow]) -> list[Branch]:
 
 
 def _family(parent: str, columns: tuple[bool, ...], children: dict[str, list[LayerRow]]) -> list[Branch]:
-    """Take the children of one parent out of `children`, last one first; each notes whether a sibling follows it."""
+    """Pop the children of a parent from `children`, and return them with the last first, each marked if one follows."""
     rows = children.pop(parent, [])
     last = len(rows) - 1
     return [Branch(row.layer.id, row, (*columns, place < last)) for place, row in reversed(list(enumerate(rows)))]

@@ -1,4 +1,4 @@
-"""Where the bytes of a store are, for scripts, in JSON and for people."""
+"""Output of disk usage: lines for scripts, JSON, or tables for terminals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ _MEANINGS = {
 
 
 def summary_lines(found: Summary) -> Iterator[str]:
-    """Kind, count, how many are used, bytes, unused bytes; then the file system: bytes, used, available, path."""
+    """Yield a line per kind: kind, count, number in use, bytes, unused bytes.
+
+    The last line describes the file system: size, used and available bytes, path.
+    """
     for each in found.sums:
         yield f"{each.kind}\t{each.count}\t{each.used}\t{each.size}\t{each.unused}"
     room = found.file_system
@@ -41,7 +44,7 @@ def summary_lines(found: Summary) -> Iterator[str]:
 
 
 def summary_document(found: Summary) -> dict[str, Any]:
-    """The same, with all that is known."""
+    """Return the document of a summary, including problems."""
     return {
         "version": VERSION,
         "root": found.root,
@@ -54,7 +57,7 @@ def summary_document(found: Summary) -> dict[str, Any]:
 
 
 def show_summary(found: Summary) -> None:
-    """Show a table, and what was not read."""
+    """Print a summary as a table, with a note on the parts of the store that were not read."""
     from cstore.cli.output import styled
     from cstore.cli.output.terminal import console
 
@@ -87,7 +90,10 @@ def _show_room(room: FileSystem | None) -> None:
 
 
 def usage_lines(found: Usage) -> Iterator[str]:
-    """Kind, bytes on disk, size, shared, unique, ID or path, names; the total and du's figure come last."""
+    """Yield a line per item: kind, bytes on disk, size, shared, unique, ID or path, names.
+
+    The last line has the total and the figure of du.
+    """
     for line in found.lines:
         numbers = (line.size, line.shared, line.unique)
         shown = "\t".join("-" if number < 0 else str(number) for number in numbers)
@@ -97,7 +103,7 @@ def usage_lines(found: Usage) -> Iterator[str]:
 
 
 def usage_document(found: Usage) -> dict[str, Any]:
-    """The same, with all that is known."""
+    """Return the document of disk usage, including notes, unread paths and problems."""
     return {
         "version": VERSION,
         "roots": list(found.roots),
@@ -122,7 +128,7 @@ def _document(line: Line) -> dict[str, Any]:
 
 
 def show_usage(found: Usage) -> None:
-    """Show a table for each kind of item, one for everything else, and what it comes to."""
+    """Print a table for each kind of item, and a table of all bytes with their total."""
     from cstore.cli.output import styled
     from cstore.cli.output.terminal import console
 
@@ -151,7 +157,7 @@ def show_usage(found: Usage) -> None:
 
 
 def _everything(found: Usage) -> Iterator[tuple[str, int, str]]:
-    """Rows that add up: items by kind, other things one by one."""
+    """Yield rows that add up to the total, which comes last: items by kind, everything else one by one."""
     meanings = {"image": "data items", "container": "data items", "layer": "directories of layers"}
     for kind, meaning in meanings.items():
         yield f"{kind}s", sum(line.disk for line in found.lines if line.kind == kind), meaning

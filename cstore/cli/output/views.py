@@ -1,4 +1,4 @@
-"""The data to show: one model for plain lines, JSON and tables."""
+"""The data of results: one model for plain lines, JSON and tables."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 
 class Holder(Value):
-    """An image or a container that a layer belongs to."""
+    """An image or a container to which a layer belongs."""
 
     id: str
     names: tuple[str, ...]
 
 
 class Holders(Value):
-    """The images and the containers of a store, by the layers that they belong to."""
+    """The images and the containers of a store, by the IDs of their layers."""
 
     images: Mapping[str, Sequence[Holder]]
     containers: Mapping[str, Sequence[Holder]]
 
 
 def holders(store: Store) -> Holders:
-    """Gather whose layers are."""
+    """Return the images of a store by the IDs of their top and mapped layers, and the containers by their layer IDs."""
     images: dict[str, list[Holder]] = {}
     containers: dict[str, list[Holder]] = {}
     for image in store.images.list():
@@ -38,7 +38,7 @@ def holders(store: Store) -> Holders:
 
 
 class ImageFacts(Value):
-    """An image, the digests by which it is found, and whether it belongs to a store that is only read."""
+    """An image, the digests by which it is found, and whether it is in a read-only store."""
 
     image: Image
     digests: tuple[str, ...]
@@ -46,17 +46,17 @@ class ImageFacts(Value):
 
 
 def image_facts(store: Store, images: Iterable[Image]) -> list[ImageFacts]:
-    """Gather the data for images in a list: everything except whether they are read-only."""
+    """Return the data of images for a list: everything except whether they are read-only."""
     return [ImageFacts(image, store.images.digests(image)) for image in images]
 
 
 def all_image_facts(store: Store, images: Iterable[Image]) -> list[ImageFacts]:
-    """Gather the data to show for single images."""
+    """Return the complete data of images."""
     return [facts.with_(read_only=store.images.read_only(facts.image.id)) for facts in image_facts(store, images)]
 
 
 class ContainerFacts(Value):
-    """A container, the names of its image, and where its layer is mounted ("" if nowhere)."""
+    """A container, the names of its image, and the mount point of its layer ("" if it is not mounted)."""
 
     container: Container
     image_names: tuple[str, ...]
@@ -64,7 +64,7 @@ class ContainerFacts(Value):
 
 
 def container_facts(store: Store, containers: Sequence[Container]) -> list[ContainerFacts]:
-    """Gather the data to show for containers. A missing image has no names."""
+    """Return the data of containers. A missing image has no names."""
     mounts, names = store.layers.mount_points(), dict[str, tuple[str, ...]]()
     for image in {container.image: None for container in containers if container.image}:
         found = store.images.find(image)

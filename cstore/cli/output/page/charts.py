@@ -1,4 +1,4 @@
-"""Charts of a report: the treemap of the graph root, and age against size. Lengths are per cent, so that they fit."""
+"""Charts of a report: the treemap of the graph root, and age against size. Lengths are percentages to fit any width."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 _ROOM = Box(0, 0, 1000, 500)
 _MOST = 300
-"""Blocks of a group that are drawn one by one; the others are one block."""
+"""The most blocks of a group that are drawn one by one; the others are drawn as one block."""
 _LABEL = 40
 _CAPTION = '<p class="caption" role="status" aria-live="polite"></p>\n'
 _AGES: dict[float, str] = {3600: "hour", 86_400: "day", 604_800: "week", 2_592_000: "month", 31_536_000: "year"}
 
 
 _APART = 1.8
-"""How many times as old an image must be for the words below both to have room."""
+"""The minimum ratio of the oldest to the youngest age for the labels of both to fit below the axis."""
 
 
 # ── the treemap ──
 
 
 def treemap(report: Report) -> str:
-    """Draw all blocks, those of a group together."""
+    """Return the treemap of all blocks, arranged by group."""
     groups: dict[str, list[Block]] = {group: [] for group in GROUPS}
     for block in _merged(report):
         groups[block.group].append(block)
@@ -43,7 +43,7 @@ def treemap(report: Report) -> str:
     for image in report.images:
         for part in image.slices:
             found.setdefault(part.layer, []).append(name_of(image.names, image.id).rpartition("/")[2])
-    # For each layer, an image that needs it, and the number of others.
+    # For each layer, the name of one image that needs it, and the number of other images.
     users = {layer: names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "") for layer, names in found.items()}
     boxes = squarified([totals[group] for group in order], _ROOM)
     drawn = "".join(
@@ -54,7 +54,7 @@ def treemap(report: Report) -> str:
 
 
 def _merged(report: Report) -> list[Block]:
-    """The blocks, the largest first; what only one image needs is one block, as it goes with the image."""
+    """Return the blocks, the largest first, merging the unique blocks of an image: they are deleted with it."""
     images = {image.id: image for image in report.images}
     owners = {part.layer: image.id for image in report.images for part in image.slices}
     owners |= {each: each for each in images}
@@ -108,7 +108,7 @@ def _words(block: Block, users: Mapping[str, str]) -> tuple[str, str]:
 
 
 def scatter(report: Report) -> str:
-    """Draw a point for each image whose age and size are known; both axes are logarithmic."""
+    """Return a scatter plot of the images whose age and size are known; both axes are logarithmic."""
     points = [image for image in report.images if image.created > 0 and image.size > 0]
     if not points:
         return "<p>No image has both a recorded time and a size.</p>"
@@ -132,20 +132,20 @@ def scatter(report: Report) -> str:
 
 
 class _Axis:
-    """A logarithmic axis, whose ends are a little beyond the values."""
+    """A logarithmic axis, with its ends a little beyond the values."""
 
     def __init__(self, values: Sequence[float]) -> None:
         self.least, self.most = min(values) / 1.6, max(values) * 1.6
 
     def at(self, value: float, *, down: bool = False) -> str:
-        """Where a value is, with a margin for labels on the left and below."""
+        """Return the position of a value, with a margin for labels on the left or, with `down`, below."""
         part = math.log(value / self.least) / math.log(self.most / self.least)
         return percent(4 + 88 * (1 - part), 100) if down else percent(9 + 89 * part, 100)
 
 
 def _age_lines(axis: _Axis, ages: Sequence[float]) -> Iterator[str]:
     ticks = {age: text for age, text in _AGES.items() if axis.least < age < axis.most}
-    if len(ticks) < 2:  # all were made at about the same time: then the youngest and the oldest say when
+    if len(ticks) < 2:  # all images have about the same age: label the youngest and the oldest
         ends = (min(ages), max(ages))
         ticks = {age: human_age(age) for age in (ends if ends[1] > ends[0] * _APART else ends[:1])}
     for age, text in ticks.items():

@@ -1,4 +1,4 @@
-"""The page of a report as a whole."""
+"""The HTML document of a report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CONTENTS = (
 
 
 def page(report: Report, version: str) -> str:
-    """Write the page. The script has nothing of the store in it, and the page allows no other, and no network."""
+    """Return the page. Its script contains no data of the store; its policy allows no other script and no network."""
     digest = b64encode(sha256(SCRIPT.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'"
     links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title in _CONTENTS)

@@ -1,4 +1,4 @@
-"""The layers of a report: a tree of them while they are few, else a table; and what each image is made of."""
+"""The layers of a report: a tree, or a table if there are too many; and the layers of each image as a waterfall."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_IN_TREE = 60
 _MOST_IN_TABLE = 500
 _ROW = 40
 _STEP = 16
-"""Pixels of a row of the tree, and of a column."""
+"""The height of a row of the tree (`_ROW`) and the width of a column (`_STEP`), in pixels."""
 _DEEPEST = 12
 _THICKEST = 14
 MOST_DRAWN = 1000
@@ -35,14 +35,17 @@ _FEWEST_SLICES = 5
 _MOST_OPEN = 8
 _COMMAND = 160
 _LABEL = 40
-"""Characters of a command, and of an image's name, that are shown."""
+"""The most characters shown of a command (`_COMMAND`) and of an image's name (`_LABEL`)."""
 
 
 # ── the graph ──
 
 
 def graph(report: Report) -> str:
-    """Draw the layers below their parents: the longer a bar, the larger; the thicker, the more images need it."""
+    """Return a tree of the layers, or a table if there are too many.
+
+    A longer bar in the tree is a larger layer; a thicker bar is in more images.
+    """
     if not report.layers:
         return "<p>There are no layers.</p>"
     if len(report.layers) > _MOST_IN_TREE:
@@ -65,9 +68,9 @@ def graph(report: Report) -> str:
 
 
 def _placed(layers: Sequence[LayerFacts]) -> list[tuple[LayerFacts, int]]:
-    """Each layer with its column, parents first. A column begins where several layers have the same parent.
+    """Return each layer with its column, parents first. Layers that share a parent are one column further to the right.
 
-    Layers that are their own ancestors hang from no root; they come last.
+    Layers that are their own ancestors have no root; they come last.
     """
     children: dict[str, list[LayerFacts]] = {}
     for layer in layers:
@@ -87,7 +90,7 @@ def _placed(layers: Sequence[LayerFacts]) -> list[tuple[LayerFacts, int]]:
 
 
 def _row(layer: LayerFacts, number: int, column: int, largest: int, most: int, top: str) -> str:
-    """A layer; `top` says whose topmost layer it is."""
+    """Return the row of a layer; `top` has the names of the images of which it is the top layer."""
     left, at = 14 + column * _STEP, number * _ROW
     thick = 3 + round((_THICKEST - 3) * layer.images / most)
     group = "shared" if layer.images > 1 else "unique" if layer.images else "unused"
@@ -106,7 +109,7 @@ def _row(layer: LayerFacts, number: int, column: int, largest: int, most: int, t
 
 
 def _line(layer: LayerFacts, number: int, column: int, rows: dict[str, int], columns: dict[str, int]) -> str:
-    """The line that leads to a layer from its parent."""
+    """Return the line from a layer's parent to the layer."""
     parent = rows.get(layer.parent, number)
     if parent >= number:
         return ""
@@ -136,7 +139,10 @@ def _as_table(layers: Sequence[LayerFacts]) -> str:
 
 
 def waterfalls(report: Report) -> str:
-    """Draw, for each image, its layers from the lowest up, each bar where the one before ends, and what is wasted."""
+    """Return a waterfall chart for each image: its layers from the lowest up, with their wasted bytes.
+
+    The bar of each layer starts where the previous one ends.
+    """
     images = sorted(enumerate(report.images), key=lambda pair: -pair[1].size)
     shown, rest = images[:MOST_DRAWN], images[MOST_DRAWN:]
     most = max(_FEWEST_SLICES, _MOST_SLICES // max(len(shown), 1))
@@ -164,7 +170,7 @@ def _key(kind: str, word: str) -> str:
 
 
 def _slices(slices: Sequence[Slice], most: int) -> Iterator[str]:
-    """The rows of an image. Of very many layers, the smallest are left out, and said so."""
+    """Yield the rows of an image. Beyond `most` layers, the smallest are omitted, and the last row has their number."""
     total = sum(max(part.size, 0) for part in slices)
     kept = set(sorted(range(len(slices)), key=lambda place: -slices[place].size)[:most])
     before = 0
@@ -176,7 +182,7 @@ def _slices(slices: Sequence[Slice], most: int) -> Iterator[str]:
         bars = f'<rect x="{percent(at, total)}" width="{percent(length, total)}" height="100%"/>'
         wasted = ""
         for kind, word, amount in (("ov", "overwritten", part.overwritten), ("de", "deleted", part.deleted)):
-            width = min(amount, before - at)  # a file's length may be more than what is kept of it
+            width = min(amount, before - at)  # the length of a file may exceed the bytes stored for it
             if width > 0:
                 bars += f'<rect class="{kind}" x="{percent(at, total)}" width="{percent(width, total)}" height="100%"/>'
                 wasted += f", {human_size(width)} {word}"

@@ -1,4 +1,4 @@
-"""How the page looks, and what little it does: constants, with nothing of a store in them."""
+"""The style sheet, the patterns and the script of the page: constants, which contain no data of a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A squarified treemap: rectangles in a rectangle, each as large as its share, and as near to squares as may be."""
+"""Squarified treemap layout: divides a rectangle into rectangles proportional to sizes and as square as possible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Box(NamedTuple):
-    """A rectangle: its upper left corner, width and height."""
+    """A rectangle: the coordinates of its upper left corner, its width and its height."""
 
     x: float
     y: float
@@ -19,9 +19,9 @@ class Box(NamedTuple):
 
 
 def squarified(sizes: Sequence[float], room: Box) -> list[Box]:
-    """Lay out sizes above 0, the largest first, so that they fill `room`: each gets its share of the area.
+    """Return a rectangle for each size, so that they fill `room` in proportion; sizes are above 0, the largest first.
 
-    Rows are laid along the shorter side of what is left; a row grows as long as its worst rectangle gets better by it.
+    Rows are laid along the shorter side of the remaining space; a row grows while its worst aspect ratio improves.
     """
     if not sizes or room.width <= 0 or room.height <= 0:
         return [Box(room.x, room.y, 0, 0) for _ in sizes]
@@ -34,7 +34,7 @@ def squarified(sizes: Sequence[float], room: Box) -> list[Box]:
         side, total, worst = min(left.width, left.height), 0.0, float("inf")
         while end < len(areas):
             grown = total + areas[end]
-            ratio = float("inf")  # the worst one of sides in a row of rectangles from the largest to the smallest
+            ratio = float("inf")  # the worst aspect ratio in the row, whose rectangles are sorted by size
             if areas[end] and side:
                 ratio = max(side * side * areas[start] / (grown * grown), grown * grown / (side * side * areas[end]))
             if ratio > worst:
@@ -46,7 +46,10 @@ def squarified(sizes: Sequence[float], room: Box) -> list[Box]:
 
 
 def _row(areas: list[float], room: Box, *, last: bool) -> tuple[list[Box], Box]:
-    """Lay a row along the shorter side; give what is left. The last row takes all, whatever rounding left over."""
+    """Lay a row along the shorter side, and return its rectangles and the remaining space.
+
+    The last row takes all of the space, to make up for rounding.
+    """
     along = min(room.height, room.width)
     depth = sum(areas) / along if along else 0.0
     boxes, at = [], 0.0
