@@ -259,9 +259,7 @@ class Session:
         from cstore.cli.guess import guess, meant
 
         try:
-            general = error.hint == f"see {error.listing}"  # otherwise the error has a better hint
-            told = meant(self._store, error) if general else ""
-            return told or (guess(self._store, error) if sys.stderr.isatty() else "")
+            return meant(self._store, error) or (guess(self._store, error) if sys.stderr.isatty() else "")
         except CstoreError:
             return ""  # errors while guessing are reported separately
 
