@@ -28,8 +28,8 @@ def valid_digests(image: Image) -> tuple[str, ...]:
 
 
 def _recorded_digests(image: Image) -> list[str]:
-    keys = [key for key in image.data_digests if key.startswith(MANIFEST)]
-    found = [image.data_digests[key] for key in (sorted(keys) if len(keys) > 1 else keys)]  # `manifest` sorts first
+    data = image.data_digests
+    found = [data[key] for key in sorted(data) if key.startswith(MANIFEST)] if data else []  # `manifest` sorts first
     return [image.digest, *found] if image.digest else found
 
 
@@ -43,7 +43,7 @@ def _is_digest(text: str) -> bool:
 
 def with_digest(image: Image) -> Image:
     """Set an image's own digest to that of its first manifest, if it has none. Call this before a record is saved."""
-    found = () if image.digest else valid_digests(image)
+    found = () if image.digest or not image.data_digests else valid_digests(image)
     return image.with_(digest=found[0]) if found else image
 
 

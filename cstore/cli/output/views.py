@@ -47,7 +47,8 @@ class ImageFacts(Value):
 
 def image_facts(store: Store, images: Iterable[Image]) -> list[ImageFacts]:
     """Return the data of images for a list: everything except whether they are read-only."""
-    return [ImageFacts(image, store.images.digests(image)) for image in images]
+    digests = store.images.digests
+    return [ImageFacts.made_of({"image": image, "digests": digests(image)}) for image in images]
 
 
 def all_image_facts(store: Store, images: Iterable[Image]) -> list[ImageFacts]:
