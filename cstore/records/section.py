@@ -63,15 +63,20 @@ class Section(Generic[R]):
     def read(self, *, whole: bool) -> None:
         """Read the `whole` records, or only their heads if possible, and record flaws."""
         data = self._base
-        source = read_rows(self.kind, data) if data and not whole else None
-        if source is not None or not data:
-            self._start_from(data, [*source.heads()] if source else [], source)
-            return
-        contents = codec.decode(self.kind, data)
+        contents = None
+        if whole and data and not (self.degraded and len(data) >= HUGE):  # for that, see `records`
+            contents = codec.decode(self.kind, data)
+        if contents is None or (self.degraded and contents.flaws):  # each damaged record is noted when it is read
+            source = read_rows(self.kind, data) if data else None
+            if source is not None or not data:
+                self._start_from(data, [*source.heads()] if source else [], source)
+                return
+            contents = contents or codec.decode(self.kind, data)
         for flaw in contents.flaws:
             self._note(flaw)
         rows: list[R | Head | None] = [self._checked(record) for record in contents.records]
-        cut = cut_at_seams(data) if len(data) >= LARGE and not contents.flaws else None  # for `mentioning`
+        searched = len(data) >= LARGE and not (self.degraded or contents.flaws)
+        cut = cut_at_seams(data) if searched else None  # for `mentioning`
         self._start_from(data, rows, cut if cut and cut.count == len(rows) else None)
 
     def _start_from(self, data: bytes, rows: list[R | Head | None], source: Parsed | Cut | None = None) -> None:
@@ -320,7 +325,8 @@ class Section(Generic[R]):
             cut = self._cut_of_base().changed(changes, tail)
             parts: list[bytes | memoryview] = [cut.data]
         else:
-            base = self._kept_base()
+            # The first rows as they were read: usually, one record is added to thousands, which need no splitting.
+            base = memoryview(self._base.strip(_BLANK))[:-1] if self._base_rows else b"["
             parts = [base, (b"," if tail and len(base) > 1 else b"") + b",".join(tail) + b"]"]
         before = self.identity
         try:
@@ -357,13 +363,6 @@ class Section(Generic[R]):
             finally:
                 if pending.published is not None:
                     self.identity = identity_of(pending.published)
-
-    def _kept_base(self) -> bytes | memoryview:
-        """Return the bytes of the first rows as they were read, up to the closing bracket.
-
-        Usually, one record is added to thousands, which need no splitting.
-        """
-        return memoryview(self._base.strip(_BLANK))[:-1] if self._base_rows else b"["
 
     def _base_changes(self) -> dict[int, bytes | None]:
         """Return the new texts of changed rows that are in the base; None for those to be removed."""

@@ -32,7 +32,7 @@ class Images:
     def list(self) -> Sequence[Image]:
         """Return all images in the order of their records, those of additional stores last."""
         extra = [image for store in self._reader.additional for image in store.images]
-        return [with_digest(image) for image in (*self._reader.images, *extra)]
+        return [with_digest(image) for image in (*self._reader.every_image(), *extra)]
 
     def find(self, ref: str) -> Image | None:
         """Return the image that matches `ref`, or None."""

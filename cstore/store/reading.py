@@ -76,10 +76,14 @@ class Reader:
                 raise
             return MountTable(path)
 
-    def _table(self, item_kind: ItemKind) -> Table[Any]:
+    def every_image(self) -> Table[Image]:
+        """Return the image records for a caller that uses all of them: they are read at once."""
+        return self._table(ItemKind.IMAGES, whole=True)
+
+    def _table(self, item_kind: ItemKind, *, whole: bool = False) -> Table[Any]:
         table = self._tables.get(item_kind)
         if table is None or not table.is_current():
-            table = load_table(self._context, item_kind, degraded=self._context.degraded)
+            table = load_table(self._context, item_kind, degraded=self._context.degraded, whole=whole)
             self._tables[item_kind] = table
         return table
 
@@ -91,15 +95,15 @@ class Steady(Reader):
         super().__init__(context)
         self._held: dict[ItemKind, Table[Any]] = {}
 
-    def _table(self, item_kind: ItemKind) -> Table[Any]:
+    def _table(self, item_kind: ItemKind, *, whole: bool = False) -> Table[Any]:
         table = self._held.get(item_kind)
         if table is None:
-            table = self._held[item_kind] = super()._table(item_kind)
+            table = self._held[item_kind] = super()._table(item_kind, whole=whole)
         return table
 
 
-def load_table(context: Context, item_kind: ItemKind, *, degraded: bool) -> Table[Any]:
-    """Read the records of one kind, consistently and without a lock."""
+def load_table(context: Context, item_kind: ItemKind, *, degraded: bool, whole: bool = False) -> Table[Any]:
+    """Read the records of one kind, consistently and without a lock; see `Table.load`."""
 
     def absence_is_damage(path: str, known: Container[str]) -> bool:
         if path == context.places[item_kind].files.get(Location.VOLATILE):
@@ -118,6 +122,7 @@ def load_table(context: Context, item_kind: ItemKind, *, degraded: bool) -> Tabl
         context.places[item_kind].files,
         empty_is_damage=empty_is_damage,
         absence_is_damage=absence_is_damage,
+        whole=whole,
         degraded=degraded,
     )
 
