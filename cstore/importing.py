@@ -44,8 +44,8 @@ def find_quickly(packages: str) -> None:
 def _load_quickly(here: Here) -> None:
     """Load modules of cstore without the locks and searches of `importlib`, which take as long as running a small file.
 
-    The `import` statement calls this function of `importlib` for a module that is not loaded. Where that is not so, or
-    a second thread is running, Python loads the module.
+    The `import` statement calls a function of `importlib` for a module that is not loaded; others may call it for one
+    that is. This replaces it for modules of cstore that `sys.modules` does not name, while one thread is running.
     """
     usual = getattr(_frozen_importlib, "_find_and_load", None)
     if usual is None:
@@ -54,7 +54,9 @@ def _load_quickly(here: Here) -> None:
     def find_and_load(name: str, import_: Callable[[str], ModuleType]) -> ModuleType:
         parent, _, last = name.rpartition(".")
         package = sys.modules.get(parent)
-        spec = None if number_of_threads() else here.find_spec(name, getattr(package, "__path__", None))
+        spec = None
+        if name not in sys.modules and not number_of_threads():
+            spec = here.find_spec(name, getattr(package, "__path__", None))
         if spec is None or not isinstance(spec.loader, Loader) or (code := spec.loader.get_code(name)) is None:
             loaded: ModuleType = usual(name, import_)
             return loaded

@@ -98,3 +98,20 @@ print(json.dumps(any(halves)))
 """)
 
     assert told is False
+
+
+def test_a_module_that_is_loaded_is_not_loaded_again() -> None:
+    """Not even by callers that do not look whether it is; and one that is forbidden stays so."""
+    told = _told("""
+import importlib
+import cstore.layout
+told = [importlib.import_module("cstore.layout") is cstore.layout]
+sys.modules["cstore.digests"] = None
+try:
+    import cstore.digests
+except ModuleNotFoundError:
+    told.append("forbidden")
+print(json.dumps(told))
+""")
+
+    assert told == [True, "forbidden"]
