@@ -82,8 +82,10 @@ class Trusted:
         return table.promote()
 
     def hand_on(self) -> None:
-        """Leave what was read, and verified, to whoever looks next, and reads it again only if it was changed."""
-        self.context.tables.update(self._tables)
+        """Leave the sound records to whoever looks next, and reads them again only if somebody changes them."""
+        for item_kind, table in self._tables.items():
+            if table.settle(degraded=self.context.degraded):
+                self.context.tables[item_kind] = table
 
 
 class Writer(Trusted):
@@ -118,10 +120,9 @@ class Writer(Trusted):
     def hand_on(self) -> None:
         """Leave the records to who looks next, as long as nobody else changes them. Call it with the locks held."""
         for item_kind, table in self._tables.items():
-            if table.settle(degraded=self.context.degraded):
-                marks = [lock.marked for lock in self._held.get(item_kind, ()) if lock.marked]
-                table.tokens = tuple(marks) or table.tokens
-                self.context.tables[item_kind] = table
+            marks = [lock.marked for lock in self._held.get(item_kind, ()) if lock.marked]
+            table.tokens = tuple(marks) or table.tokens
+        super().hand_on()
 
     def save(self, *item_kinds: ItemKind, sync: bool | None = None) -> None:
         """Publish the changed record files, each kind after a new token in its lock files.

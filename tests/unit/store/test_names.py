@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cstore.errors import InvalidName, LayerUnknown, NotAnItem
-from cstore.store import NewLayer, Store
+from cstore.store import NewImage, NewLayer, Store, open_store
+from tests.unit.store.test_removal import write_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,3 +72,15 @@ def test_a_name_that_no_record_can_hold_is_refused(store: Store) -> None:
     for hostile in ("a\0b", "\udcff"):
         with pytest.raises(InvalidName):
             store.add_names("it", [hostile])
+
+
+def test_damage_of_other_kinds_is_tolerated_after_a_change_as_before(store: Store, graph: str) -> None:
+    """A degraded store stays so: what a writer has read of it, others read as if it had not."""
+    store.images.create(NewImage(id="image"))
+    write_records(graph, "layer", [{"id": "sound"}, {"id": "broken", "diff-size": "x"}])
+    degraded = open_store(store.config, degraded=True)
+
+    degraded.add_names("image", ["name"])
+
+    assert [layer.id for layer in degraded.layers.list()] == ["sound"]
+    assert [os.path.basename(flaw.path) for flaw in degraded.flaws] == ["layers.json"]
