@@ -91,8 +91,10 @@ def _promise_layer(layer: str, repair: RepairContext, writer: Writer, why: str) 
         raise  # a retry may succeed; paths that are not journaled now would be deleted
     except CstoreError:
         paths = []
-    with suppress(UnsafeID):  # an item with an unsafe ID owns no path
+    try:
         paths = [*paths, writer.layout.tar_split(layer), writer.layout.layer_data(layer)]
+    except UnsafeID:
+        paths = []  # an item with an unsafe ID owns no path
     promised = [repair.quarantine.promise(path, why) for path in paths]
     if record is not None:
         repair.quarantine.changed(ItemKind.LAYERS, writer.layers.location(layer), record, None, why)

@@ -166,3 +166,14 @@ def test_of_an_unsafe_id_only_the_record_goes(tmp_path: Path) -> None:
 
     assert left(tables) == set()
     assert os.path.exists(tmp_path / "graph/x/manifest")
+
+
+def test_of_a_layer_with_an_unsafe_id_only_the_record_goes(tmp_path: Path) -> None:
+    """Not even the tree that the driver would find under its name, which is that of the store's own file."""
+    tables = Tables(tmp_path, Layer(id="layers.lock"))
+    write(os.path.join(tables.tree("layers.lock"), "file"), b"somebody's")
+    with tables.repairing() as repair:
+        layer_aside("layers.lock", repair)
+
+    assert left(tables) == set()
+    assert os.path.exists(os.path.join(tables.tree("layers.lock"), "file"))
