@@ -130,7 +130,7 @@ BUDGETS = {
     "mounted base": (56, 56),
     "add-names --name other base": (67, 67),
     "create-layer": (83, 89),
-    "import-layer --file {archive}": (145, 148),
+    "import-layer --file {archive}": (147, 150),
     "changes imported": (72, 84),
     "diff --uncompressed imported": (85, 89),
     "ls imported:/": (94, 97),

@@ -91,6 +91,21 @@ class CstoreError(Exception):
         return {name: value for name, value in vars(self).items() if name not in common and not name.startswith("_")}
 
 
+def taken_apart(error: CstoreError) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    """Return the class, arguments and fields of an error, for marshal(3); its data must be such, too."""
+    return type(error).__name__, error.args, vars(error)
+
+
+def put_together(parts: tuple[str, tuple[Any, ...], dict[str, Any]]) -> CstoreError:
+    """Recreate an error that another process has `taken_apart`, without calling its constructor."""
+    name, arguments, fields = parts
+    kind: type[CstoreError] = getattr(sys.modules[__name__], name, CstoreError)
+    error = kind.__new__(kind)
+    error.args = arguments
+    vars(error).update(fields)
+    return error
+
+
 _BRANCHES = ("system", "requests", "items", "contents")
 
 

@@ -94,12 +94,7 @@ class _Worker:
             raise errors.SystemFailure("run", "a worker process", OSError(fate))
         kind, value = marshal.loads(b"".join(self._parts))  # noqa: S302  - written by our own child
         if kind == _REFUSED:
-            name, arguments, fields = value
-            error_class = getattr(errors, name, errors.CstoreError)
-            error: errors.CstoreError = error_class.__new__(error_class)
-            error.args = arguments
-            vars(error).update(fields)
-            raise error
+            raise errors.put_together(value)
         if kind == _BROKEN:
             raise RuntimeError(value)
         self.result = value
@@ -156,4 +151,4 @@ def _work(job: Callable[[], Any], parent: int, answer: int, keep: AbstractSet[in
 
 
 def _refused(error: errors.CstoreError) -> tuple[int, Any]:
-    return _REFUSED, (type(error).__name__, error.args, vars(error))
+    return _REFUSED, errors.taken_apart(error)

@@ -53,7 +53,6 @@ def fill_tree(parent: int, incoming: int, outgoing: int, root_fd: int, ring: mem
     """Run the filling process. All modules must be imported before: after the chroot, libraries are unreachable."""
     message: tuple[int, Any] = (BROKEN, "it did not start")
     try:
-        errors.load("system", "requests", "contents")  # of the other classes, none is raised here
         others = {lower.hold() for lower in terms.lowers} | ({terms.donor.fd} if terms.donor else set())
         _confine(parent, {incoming, outgoing, root_fd, *others}, root_fd)
         message = _serve(incoming, outgoing, root_fd, ring, terms)
@@ -124,7 +123,7 @@ def _serve(incoming: int, outgoing: int, root_fd: int, ring: memoryview, terms: 
         removal.settle()
         set_times(paths, entries.times, sure=not clearing.displaced.report)
     except errors.CstoreError as error:
-        return REFUSED, (type(error).__name__, error.args, vars(error))
+        return REFUSED, errors.taken_apart(error)
     except OSError as error:
         if error.errno in _SYSTEM_ERRORS:
             return SYSTEM, error.errno
@@ -147,7 +146,7 @@ def _refuse(order: Order, reason: str) -> tuple[int, Any]:
     if order[0] in {codes.WHITEOUT, codes.OPAQUE}:
         name = order[1]
     error = errors.EntryFailed(show_name(name or b"/"), reason)
-    return REFUSED, (type(error).__name__, error.args, vars(error))
+    return REFUSED, errors.taken_apart(error)
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -44,7 +44,8 @@ class Worker:
         parent = os.getpid()
         try:
             _widen(self._orders)
-            libc.load()  # the child cannot load it after its chroot
+            libc.load()  # the child cannot load it after its chroot, nor the errors that it may raise
+            errors.load("system", "requests", "contents")
             self._pid = fork()
             if self._pid == 0:
                 fill_tree(parent, incoming, outgoing, root_fd, ring, terms)
@@ -96,12 +97,7 @@ class Worker:
         """Raise the error that ended the process. Call this only after it ended by itself."""
         kind, value = self._outcome()
         if kind == REFUSED:
-            name, arguments, attributes = value
-            refusal: type[errors.CstoreError] = getattr(errors, name)
-            error = refusal.__new__(refusal)
-            error.args = arguments
-            vars(error).update(attributes)
-            raise error
+            raise errors.put_together(value)
         if kind == SYSTEM:
             raise errors.SystemFailure("unpack into", self._tree, OSError(value, os.strerror(value)))
         if kind == BROKEN:
