@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 REDIRECT, METACOPY = b"trusted.overlay.redirect", b"trusted.overlay.metacopy"
 OPAQUE = b"trusted.overlay.opaque"
-_ESCAPED = (b"trusted.overlay.overlay.", b"user.overlay.overlay.")
+ESCAPED = (b"trusted.overlay.overlay.", b"user.overlay.overlay.")
+"""Prefixes of attributes that have the names of overlay's own, but belong to the content: one more `overlay.`."""
 _HEX = frozenset(b"0123456789abcdef")
 _ELSEWHERE = rb"overlay\.redirect(?!/[0-9a-f]{2}/[0-9a-f]{62})"
 _LARGEST_INLINE = 1 << 20
@@ -105,6 +106,11 @@ def require_own_contents(image: Image) -> None:
 def is_hiding(path: bytes, node: Node) -> bool:
     """Return whether an entry of the root only hides a contents directory and is not part of the layer."""
     return len(path) == 2 and stat.S_ISCHR(node.mode) and not node.device
+
+
+def unescaped(name: bytes) -> bytes:
+    """Return the name of a file's attribute as overlay shows it: without the `overlay.` that escapes it."""
+    return name.replace(b".overlay.overlay.", b".overlay.", 1) if name.startswith(ESCAPED) else name
 
 
 class BlobTree(Closing):
@@ -194,8 +200,7 @@ class BlobTree(Closing):
         """Return the extended attributes at a path, without those that refer to contents."""
         found = self.image.attributes(self._find(path))
         return {
-            # In the image, overlay's own attributes have their prefix twice.
-            name.replace(b".overlay.overlay.", b".overlay.", 1) if name.startswith(_ESCAPED) else name: value
+            unescaped(name): value  # in the image, overlay's own attributes have their prefix twice
             for name, value in found.items()
             if name not in {REDIRECT, METACOPY}
         }

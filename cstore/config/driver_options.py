@@ -45,14 +45,16 @@ def file_options(settings: FileSettings, driver: str) -> tuple[list[str], list[e
     options: list[str] = []
     remarks: dict[str, errors.ConfigError] = {}
     for owner, name, value, key in _written(settings):
-        if owner in {"", family} and known is not None and name not in known:
-            reason = f"the {driver} driver has no such option, ignored"
-            remarks.setdefault(key, errors.ConfigError(settings.file(key), reason, line=settings.line(key), key=key))
-        elif owner in {"", family} and known is not None and name in _PARSERS:
-            try:
-                _PARSERS[name](value)
-            except ValueError as error:
-                raise errors.ConfigError(settings.file(key), str(error), line=settings.line(key), key=key) from None
+        if known is not None and owner in {"", family}:
+            if name not in known:
+                reason = f"the {driver} driver has no such option, ignored"
+                remark = errors.ConfigError(settings.file(key), reason, line=settings.line(key), key=key)
+                remarks.setdefault(key, remark)
+            elif name in _PARSERS:
+                try:
+                    _PARSERS[name](value)
+                except ValueError as error:
+                    raise errors.ConfigError(settings.file(key), str(error), line=settings.line(key), key=key) from None
         options.append(f"{owner}.{name}={value}" if owner else f"{name}={value}")
     return options, list(remarks.values())
 

@@ -9,7 +9,7 @@ from collections import deque
 from contextlib import contextmanager
 
 from cstore import errors
-from cstore.archive.composefs import BlobTree
+from cstore.archive.composefs import ESCAPED, BlobTree, unescaped
 from cstore.archive.directories import Kind
 from cstore.archive.names import join_name, show_name
 from cstore.archive.xattrs import CAPABILITY, capability_inside, has_contents, place_of
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _MOST_LINKS = 40
 _INTERNAL = (b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.override_stat")
-_ESCAPED = (b"trusted.overlay.overlay.", b"user.overlay.overlay.")
 
 
 class FileUnknown(errors.UnknownItem):
@@ -279,16 +278,14 @@ class Contents(Closing):
                 return {}
             raise errors.SystemFailure("read", tree.shown(path), error) from error
         return {
-            name.replace(b".overlay.overlay.", b".overlay.", 1) if name.startswith(_ESCAPED) else name: self._attribute(
-                file, name, value
-            )
+            unescaped(name): self._attribute(file, name, value)
             for name, value in sorted(found.items())
             if not self._is_mark(name)
         }
 
     def _is_mark(self, name: bytes) -> bool:
         """Return whether an attribute is an overlay mark, which overlay hides, and not the file's own."""
-        if self.chain.whole or name.startswith(_ESCAPED) or not name.startswith(_INTERNAL):
+        if self.chain.whole or name.startswith(ESCAPED) or not name.startswith(_INTERNAL):
             return False
         return not name.startswith(b"user.overlay.") or self.chain.honors_users
 

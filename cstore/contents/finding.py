@@ -34,8 +34,6 @@ FORMATS = {
 }
 """The type letters of find(1)."""
 _TOLD_BY_DIRECTORIES = frozenset({stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK})
-_MOST_KEPT = 10_000
-"""Maximum number of files kept per layer for all images that share it. Beyond it, each image is walked."""
 _MAGIC = frozenset(b"*?[")
 
 

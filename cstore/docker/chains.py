@@ -42,7 +42,11 @@ class Link(Value):
     @property
     def rank(self) -> tuple[bool, bool, str]:
         """The sort key among layers with the same ChainID, smallest for the preferred one."""
-        return self.layer.id != self.canonical_id, bool(self.layer.id_map), self.layer.created
+        return _rank(self.layer, self.canonical_id)
+
+
+def _rank(layer: Layer | LayerOutline, canonical_id: str) -> tuple[bool, bool, str]:
+    return layer.id != canonical_id, bool(layer.id_map), layer.created
 
 
 def index(known: Iterable[Link]) -> dict[str, Link]:
@@ -66,8 +70,13 @@ def links(layers: Iterable[Layer]) -> dict[str, Link]:
     return {layer: link for layer, link in done.items() if link is not None}
 
 
+def _has_chain(layer: Layer | LayerOutline, below: Link | ChainOutline | None) -> bool:
+    """Return whether a layer has a ChainID; `below` is what is known of its parent, None if that has none."""
+    return bool(layer.diff_digest) and ROLE not in layer.flags and not (layer.parent and below is None)
+
+
 def _link(layer: Layer, below: Link | None) -> Link | None:
-    if not layer.diff_digest or ROLE in layer.flags or (layer.parent and below is None):
+    if not _has_chain(layer, below):
         return None
     if below is None:
         canonical_id = next_layer_id("", layer.diff_digest)
@@ -98,7 +107,7 @@ def chain_outlines(layers: Iterable[LayerOutline]) -> list[ChainOutline]:
     preferred: dict[str, ChainOutline] = {}
 
     def rank(layer: LayerOutline) -> tuple[bool, bool, str]:
-        return layer.id in uncanonical, bool(layer.id_map), layer.created
+        return _rank(layer, uncanonical.get(layer.id, layer.id))
 
     for top in by_id.values():
         line = [top.id]
@@ -106,7 +115,7 @@ def chain_outlines(layers: Iterable[LayerOutline]) -> list[ChainOutline]:
             line, _ = follow_ids(lambda each: by_id[each].parent if each in by_id else None, top.id, done)
         for layer in [by_id[each] for each in reversed(line) if each not in done]:
             below, diff_id = done.get(layer.parent), layer.diff_digest
-            if not diff_id or ROLE in layer.flags or (layer.parent and below is None):
+            if not _has_chain(layer, below):
                 done[layer.id] = None
                 continue
             chain = next_chain(below.chain_id if below else "", diff_id)

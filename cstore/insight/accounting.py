@@ -147,12 +147,12 @@ def summary(store: Store | Context) -> Summary:
     flaws = tuple(flaw for _, flaw, _ in tables.flaws)
     sums = [_images(needs)]
 
-    own = [_recorded(needs.sizes[each.layer]) for each in needs.containers.values() if each.layer in needs.sizes]
+    own = [needs.sizes[each.layer] for each in needs.containers.values() if each.layer in needs.sizes]
     data = sum(max(size, 0) for each in needs.containers.values() for size in each.data_sizes.values())
     size, count = data + sum(each or 0 for each in own), len(needs.containers)
     sums.append(Sum("container", count, count, size, 0, sum(each is None for each in own)))
 
-    sizes = {layer: _recorded(size) for layer, size in needs.sizes.items()}
+    sizes = needs.sizes
     nobodys = [layer for layer, users in needs.users.items() if all(user[0] == "layer" for user in users)]
     unused, unknown = sum(sizes[layer] or 0 for layer in nobodys), sum(each is None for each in sizes.values())
     size, count = sum(each or 0 for each in sizes.values()), len(sizes)
@@ -175,15 +175,11 @@ def _images(needs: Needs) -> Sum:
         else:
             spare += own
     kept = {layer for layer in layers if layer in wanted or any(user[0] != "image" for user in needs.users[layer])}
-    sizes = {layer: _recorded(needs.sizes[layer]) for layer in layers}
+    sizes = {layer: needs.sizes[layer] for layer in layers}
     size = sum(each or 0 for each in sizes.values()) + data
     spare += sum(each or 0 for layer, each in sizes.items() if layer not in kept)
     used = sum(image in needs.used_images for image in needs.images)
     return Sum("image", len(needs.images), used, size, spare, sum(each is None for each in sizes.values()))
-
-
-def _recorded(size: int | None) -> int | None:
-    return None if size is None or size < 0 else size
 
 
 # ── from the disk ──

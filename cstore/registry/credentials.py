@@ -254,7 +254,7 @@ def _write(path: str, document: dict[str, Any]) -> None:
 # ── credential helpers: programs `docker-credential-NAME` ─────────────────────────────────────────────────────────────
 
 
-def _ask_helper(name: str, registry: str, search_path: str = "") -> Credentials | None:
+def _ask_helper(name: str, registry: str, search_path: str) -> Credentials | None:
     """Ask a helper for a registry's credentials; None if it has none.
 
     Raises:
@@ -277,7 +277,7 @@ def _ask_helper(name: str, registry: str, search_path: str = "") -> Credentials 
     return Credentials(identity_token=secret) if user == _TOKEN else Credentials(user, secret)
 
 
-def _fill_helper(name: str, registry: str, credentials: Credentials, search_path: str = "") -> None:
+def _fill_helper(name: str, registry: str, credentials: Credentials, search_path: str) -> None:
     """Store credentials in a helper.
 
     Raises:
@@ -289,7 +289,7 @@ def _fill_helper(name: str, registry: str, credentials: Credentials, search_path
         raise _helper_failed(name, "store", output)
 
 
-def _clear_helper(name: str, registry: str, search_path: str = "") -> bool:
+def _clear_helper(name: str, registry: str, search_path: str) -> bool:
     """Remove a registry's credentials from a helper; return whether it had any.
 
     Raises:

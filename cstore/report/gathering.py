@@ -247,7 +247,7 @@ def _images(
         for layer in reversed(needs.chain(image.layer)):
             step = history.of(layer)
             size = needs.sizes[layer] if layer in needs.sizes else needs.size_of(layer)
-            if size is None or size < 0:
+            if size is None:
                 size = measured.get(layer) or -1
             told = str(step.get("created_by") or step.get("comment") or "")
             slices.append(Slice(layer, size, told, *hidden.get(layer, (0, 0))))
@@ -267,7 +267,7 @@ def _layers(needs: Needs) -> Iterator[LayerFacts]:
     for layer in needs.outlines.values():
         parent = layer.parent if layer.parent in needs.parents else ""
         size = layer.known_size
-        told = -1 if size is None or size < 0 else size
+        told = -1 if size is None else size
         yield LayerFacts(layer.id, parent, layer.names, told, images.get(layer.id, 0), containers.get(layer.id, 0))
 
 

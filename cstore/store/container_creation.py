@@ -129,13 +129,14 @@ def create_container(
     request = _labeled(context, request)
     _check_new(Reader(context), request)  # an invalid request leaves no trace, not even a store
     with ExitStack() as stack:
-        if request.auto_map is not None or wanted_map(request, default_map(context)):
+        wanted = wanted_map(request, default_map(context))
+        if request.auto_map is not None or wanted:
             from cstore.store.userns import choosing
 
             stack.enter_context(choosing(context))  # others choose no ID ranges until this container's are recorded
         image = get_image(Reader(context), request.image) if request.image else None
         if request.auto_map is None:
-            id_map = wanted_map(request, default_map(context))
+            id_map = wanted
         else:
             from cstore.store.userns import choose_map
 

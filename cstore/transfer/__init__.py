@@ -152,4 +152,6 @@ def __getattr__(name: str) -> object:
     """Import what is asked for when it is first asked for (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'cstore.transfer' has no attribute {name!r}")
-    return getattr(__import__(f"cstore.transfer.{_HOMES[name]}", fromlist=[name]), name)
+    found: object = getattr(__import__(f"cstore.transfer.{_HOMES[name]}", fromlist=[name]), name)
+    globals()[name] = found
+    return found

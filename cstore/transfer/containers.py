@@ -232,13 +232,13 @@ def _wanted(raw: bytes, shown: str) -> NewContainer:
     for key, value in texts.items():
         if not isinstance(value, str):
             raise ImageArchiveError(shown, f"its record has {value!r} under {key!r}")
-    flaw = ImageArchiveError(shown, "its record has no ID, or no valid time of creation")
-    if not texts["id"]:
-        raise flaw
     try:
         check_time(texts["created"])
+        sound = bool(texts["id"])
     except InvalidTime:
-        raise flaw from None
+        sound = False
+    if not sound:
+        raise ImageArchiveError(shown, "its record has no ID, or no valid time of creation")
     if not _are_texts(names) or not isinstance(flags, dict) or not all(map(_is_flag, flags.values())):
         raise ImageArchiveError(shown, "its record has invalid names or flags")
     options = flags.get("MountOpts")

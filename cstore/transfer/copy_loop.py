@@ -132,7 +132,6 @@ class ImageCopy:
         key = digest_of(document.raw)
         if key in self._placed:
             return self._placed[key]
-        docker = self._sink.docker and document.media_type in media.DOCKER
         if isinstance(document, Index):
             if depth == _DEEPEST:
                 raise ImageArchiveError(self._source.shown, f"indexes within indexes, more than {_DEEPEST} deep")
@@ -142,6 +141,7 @@ class ImageCopy:
                 self._document(read_document(self._source, entry, artifacts=True), instance=True, depth=depth + 1)
                 for entry in document.manifests
             ]
+            docker = self._sink.docker and document.media_type in media.DOCKER
             before, kinds = document.manifests, (media.OCI_INDEX, media.DOCKER_INDEX)
         else:
             document, parts = self._parts(document)

@@ -155,7 +155,6 @@ def _named(plans: list[ImagePlan], naming: Naming, shown: str) -> list[ImagePlan
 # The top of an archive takes precedence; lower directories are searched only if the top is not an image archive.
 # One is taken in its place. Several are named, and so is one in a root file system, which is hardly what was meant.
 
-DOCUMENTS = (MANIFEST, INDEX, REPOSITORIES)
 _DEEPEST = 2
 _OF_SYSTEMS = frozenset({"bin", "etc", "lib", "proc", "sbin", "usr", "var"})
 """Names at the top of a root file system."""
@@ -170,7 +169,7 @@ def settled(members: Members, opened: ExitStack) -> Members:
     Raises:
         ImageArchiveError: several directories have one, or one of a root file system.
     """
-    for name in DOCUMENTS:
+    for name in _TOLD_BY:
         try:
             if members.find(name) is not None:
                 return members
@@ -179,7 +178,7 @@ def settled(members: Members, opened: ExitStack) -> Members:
     names = members.names() if isinstance(members, Catalogue) else ()
     if isinstance(members, DirectoryMembers):
         names = list(members.names(_DEEPEST))
-    folders = sorted({name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in DOCUMENTS} - {""})
+    folders = sorted({name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in _TOLD_BY} - {""})
     found = [folder for folder in folders if _holds_images(_Below(members, folder))]
     if not found:
         return members

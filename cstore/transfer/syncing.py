@@ -314,8 +314,7 @@ class _Sync:
                 opened: AbstractContextManager[ImageSource]
                 opened = ContainerSource(store_at(self._from, self._store), item.container)
             else:
-                platform = self._request.copy.platform
-                opened = opened_source(item.place, store=self._store, platform=platform, access=self._access)
+                opened = opened_source(item.place, store=self._store, platform=request.platform, access=self._access)
             with opened as found:
                 if self._comes_back(item):
                     return self._restored(found, item, request)

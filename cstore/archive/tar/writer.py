@@ -31,7 +31,6 @@ TYPES = {
     stat.S_IFIFO: FIFO,
 }
 """Type bytes by the type bits of a mode; sockets have none."""
-_EXTENDED = b"x"
 
 _NAME_SIZE, _PREFIX_SIZE = 100, 155
 _ID_LIMIT = 8**7

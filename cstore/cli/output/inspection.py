@@ -34,7 +34,7 @@ def document(found: Inspection) -> dict[str, Any]:
                 "id": layer.id,
                 "names": list(layer.names),
                 "diff_id": layer.diff_digest or None,
-                "size": layer.diff_size if layer.diff_digest and layer.diff_size >= 0 else None,
+                "size": layer.known_size,
             }
             for layer in found.layers
         ],

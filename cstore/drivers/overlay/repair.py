@@ -14,7 +14,6 @@ from cstore.drivers.overlay.lower import (
     link_of,
     links_to,
     make_link,
-    read_short,
     write_link_file,
 )
 from cstore.drivers.overlay.making import sync_home, sync_layer
@@ -101,7 +100,7 @@ class OverlayDriverRepair:
         holder = self._homes.behind(name) if name else None
         if not name or (holder is not None and holder.link == name and holder.layer != layer):
             return [path]  # it is damaged, or names the short link of another layer
-        return [] if read_short(place.home, name) == f"../{layer}/diff" else [os.path.join(place.home, "l", name)]
+        return [] if place.short else [os.path.join(place.home, "l", name)]
 
     def mend_links(self, layer: str) -> list[str]:
         """See `DriverRepair.mend_links`."""
@@ -114,7 +113,7 @@ class OverlayDriverRepair:
             short = os.path.join(place.home, "l", place.link)
             if not presence.is_there(folder := os.path.dirname(short)):
                 made.append(folder)  # make_link creates it
-            if read_short(place.home, place.link) != f"../{layer}/diff":
+            if not place.short:
                 make_link(place, place.link)
                 made.append(short)
             if made and self._sync:
